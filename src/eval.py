@@ -1,0 +1,20 @@
+"""Score a checkpoint with many views of every video.
+
+python src/eval.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt views=4x3
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
+def main(cfg: DictConfig) -> float | None:
+    """Evaluate; give the accuracy."""
+    return jobs.run(experiment.evaluate, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

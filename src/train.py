@@ -1,0 +1,20 @@
+"""Train a model, test its best checkpoint, and leave the results in the run folder.
+
+python src/train.py model=factorised_encoder
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="train")
+def main(cfg: DictConfig) -> float | None:
+    """Train; give the test accuracy, which a sweeper may maximise."""
+    return jobs.run(experiment.train, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

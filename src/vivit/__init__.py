@@ -1,0 +1,1 @@
+"""ViViT: A Video Vision Transformer (Arnab et al., ICCV 2021) as an experiment repository."""

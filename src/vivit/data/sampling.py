@@ -1,0 +1,169 @@
+"""Which frames and which part of the picture a view shows: pure, in frame numbers and pixels, as the reference does it.
+
+Nothing here opens a file. A plan is made from a video's ``Extent`` and, in training, a random generator.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class Extent(NamedTuple):
+    """What a plan needs to know of a video: frames, and height and width in pixels."""
+
+    frames: int
+    height: int
+    width: int
+
+
+class Window(NamedTuple):
+    """A rectangle of the source picture, in whole pixels, that becomes the picture of a view."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class View(NamedTuple):
+    """The frames of a view in order, their window, and whether left and right are swapped."""
+
+    numbers: tuple[int, ...]
+    window: Window
+    mirrored: bool
+
+
+class Plan(Protocol):
+    """Decides the views of a video; ``crop`` is height and width of each."""
+
+    @property
+    def crop(self) -> tuple[int, int]:
+        """Height and width of every view, in pixels."""
+        ...
+
+    def __call__(self, video: Extent, rng: np.random.Generator) -> list[View]:
+        """Plan the views of one video."""
+        ...
+
+
+def looped(offset: int, frames: int, stride: int, length: int) -> tuple[int, ...]:
+    """Give ``frames`` numbers from ``offset`` on, ``stride`` apart; a video that runs out starts again."""
+    return tuple(int(i) for i in (offset + stride * np.arange(frames)) % length)
+
+
+def short_side(video: Extent, length: int) -> tuple[int, int]:
+    """Height and width when the shorter side is scaled to ``length``; the other is rounded down."""
+    short = min(video.height, video.width)
+    return video.height * length // short, video.width * length // short
+
+
+def window(video: Extent, scaled: tuple[int, int], crop: tuple[int, int], corner: tuple[int, int]) -> Window:
+    """Find in the source what a crop at ``corner`` of the picture scaled to ``scaled`` would show.
+
+    Cutting first and scaling what is left costs one pass over fewer pixels. The edges are rounded to whole source
+    pixels, so the picture moves by up to half of one against scaling first.
+    """
+    (top, left), (bottom, right) = (
+        [round(at * side / whole) for at, side, whole in zip(edge, video[1:], scaled, strict=True)]
+        for edge in (corner, (corner[0] + crop[0], corner[1] + crop[1]))
+    )
+    return Window(top, left, max(bottom - top, 1), max(right - left, 1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomView:
+    """One view for training: a random offset, scale jitter, a random crop, a flip (SPEC of the reference, section 4.3).
+
+    The offset is uniform over all that leave room for the clip. Height and width are scaled by independent factors
+    from ``scale_jitter``, after the short side was scaled to ``resize``.
+    """
+
+    frames: int
+    stride: int
+    resize: int
+    crop: tuple[int, int]
+    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    random_crop: bool = True
+    flip: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_crop(self.resize, self.crop, self.scale_jitter[0])
+
+    def __call__(self, video: Extent, rng: np.random.Generator) -> list[View]:
+        """Plan one view."""
+        room = max(video.frames - (self.frames - 1) * self.stride, 1)
+        offset = int(rng.integers(room))
+        jitter = rng.uniform(*self.scale_jitter, size=2)
+        scaled = [int(side * factor) for side, factor in zip(short_side(video, self.resize), jitter, strict=True)]
+        spare = [whole - part for whole, part in zip(scaled, self.crop, strict=True)]
+        at = rng.uniform(size=2)
+        corner = [int(u * (s + 1)) if self.random_crop else s // 2 for u, s in zip(at, spare, strict=True)]
+        return [
+            View(
+                looped(offset, self.frames, self.stride, video.frames),
+                window(video, tuple(scaled), self.crop, tuple(corner)),
+                mirrored=bool(rng.uniform() < self.flip),
+            )
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridViews:
+    """All views for testing: ``temporal`` offsets spread over the video times ``spatial`` crops along its longer side.
+
+    One temporal view is the middle of the video, one spatial crop the middle of the picture.
+    """
+
+    frames: int
+    stride: int
+    resize: int
+    crop: tuple[int, int]
+    temporal: int = 1
+    spatial: int = 1
+
+    def __post_init__(self) -> None:
+        check_crop(self.resize, self.crop, 1.0)
+        if self.temporal < 1 or self.spatial not in (1, 3):
+            raise ValueError(
+                f"views are temporal >= 1 times spatial 1 or 3, not {self.temporal}x{self.spatial}: "
+                "the crops lie at both ends and in the middle of the longer side"
+            )
+
+    def __call__(self, video: Extent, rng: np.random.Generator | None = None) -> list[View]:
+        """Plan the views, temporal position outermost; ``rng`` is not used."""
+        scaled = short_side(video, self.resize)
+        return [
+            View(
+                looped(offset, self.frames, self.stride, video.frames), window(video, scaled, self.crop, corner), False
+            )
+            for offset in self.offsets(video.frames)
+            for corner in self.corners(scaled)
+        ]
+
+    def offsets(self, length: int) -> list[int]:
+        """First frame of each temporal view."""
+        room = max(0, length - self.frames * self.stride)
+        if self.temporal == 1:
+            return [room // 2]
+        return [int(offset) for offset in np.linspace(0, room, self.temporal)]
+
+    def corners(self, scaled: tuple[int, int]) -> list[tuple[int, int]]:
+        """Top left corner of each crop, in pixels of the scaled picture."""
+        spare = (scaled[0] - self.crop[0], scaled[1] - self.crop[1])
+        middle = (-(-spare[0] // 2), -(-spare[1] // 2))
+        if self.spatial == 1:
+            return [middle]
+        if scaled[0] > scaled[1]:
+            return [(top, middle[1]) for top in (0, middle[0], spare[0])]
+        return [(middle[0], left) for left in (0, middle[1], spare[1])]
+
+
+def check_crop(resize: int, crop: tuple[int, int], smallest: float) -> None:
+    """Refuse a crop that the scaled picture cannot hold."""
+    if int(resize * smallest) < max(crop):
+        raise ValueError(
+            f"a crop of {crop[0]}x{crop[1]} does not fit a short side of resize={resize} pixels"
+            + (f" times the smallest scale jitter {smallest}" if smallest != 1 else "")
+            + f"; resize must be at least {int(np.ceil(max(crop) / smallest))}"
+        )

@@ -1,0 +1,6 @@
+"""From logits of views to scores of videos, and from those to metrics."""
+
+from vivit.evaluation.metrics import Accuracies
+from vivit.evaluation.views import score
+
+__all__ = ["Accuracies", "score"]

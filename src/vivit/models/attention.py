@@ -1,0 +1,55 @@
+"""Multi-head self-attention, once for all models (ViViT, section 3.1, after Vaswani et al. 2017)."""
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def attend(
+    query: Float[Tensor, "*batch a n e"],
+    key: Float[Tensor, "*batch a m e"],
+    value: Float[Tensor, "*batch a m e"],
+    dropout: float = 0.0,
+) -> Float[Tensor, "*batch a n e"]:
+    """Softmax(QK^T / sqrt(e)) V for every head; ``dropout`` acts on the attention weights.
+
+    The caller passes a dropout of 0 outside training: the fused kernel does not know which mode it is in.
+    """
+    batch = query.shape[:-3]
+    query, key, value = (part.flatten(0, -4) if batch else part[None] for part in (query, key, value))
+    out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+    return out.unflatten(0, batch) if batch else out[0]
+
+
+class Attention(nn.Module):
+    """Self-attention over the second-last axis; every axis before it is a batch axis.
+
+    Query, key, value and output projections all have biases. Each is initialised Xavier-uniform on its own (d, d)
+    matrix, biases zero (SPEC of the reference, ``nn.MultiHeadDotProductAttention``).
+    """
+
+    def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"dim={dim} is not a multiple of heads={heads}: every head takes an equal share of it")
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        for square in (*self.qkv.weight.chunk(3), self.out.weight):
+            nn.init.xavier_uniform_(square)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch n d"]:
+        """Let every token gather from all tokens of its sequence."""
+        q, k, v = rearrange(self.qkv(x), "... n (qkv a e) -> qkv ... a n e", qkv=3, a=self.heads)
+        return self.out(rearrange(self.mix(q, k, v), "... a n e -> ... n (a e)"))
+
+    def mix(
+        self, q: Float[Tensor, "*batch a n e"], k: Float[Tensor, "*batch a n e"], v: Float[Tensor, "*batch a n e"]
+    ) -> Float[Tensor, "*batch a n e"]:
+        """Decide who looks at whom: here everyone at everyone."""
+        return attend(q, k, v, self.dropout if self.training else 0.0)

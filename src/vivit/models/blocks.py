@@ -1,0 +1,83 @@
+"""The pre-norm transformer block and its parts (ViViT, equations 2 and 3)."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from vivit.models.attention import Attention
+
+NORM_EPSILON = 1e-6
+"""The reference's LayerNorm epsilon; PyTorch's default of 1e-5 moves ViT-B logits by 2e-4."""
+
+
+class Mlp(nn.Sequential):
+    """Dense, tanh GELU, dropout, dense, dropout. Kernels Xavier-uniform, biases N(0, 1e-6^2) as in the reference."""
+
+    def __init__(self, dim: int, hidden: int, dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Linear(dim, hidden),
+            nn.GELU(approximate="tanh"),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, dim),
+            nn.Dropout(dropout),
+        )
+        for dense in (self[0], self[3]):
+            nn.init.xavier_uniform_(dense.weight)
+            nn.init.normal_(dense.bias, std=1e-6)
+
+
+class StochasticDepth(nn.Module):
+    """Drop a residual branch for whole samples (ViViT, equation 10; Huang et al. 2016), as the reference does.
+
+    A kept branch is *not* divided by the keep probability, unlike timm's DropPath. One draw serves all frames of a
+    clip, because the first axis is the clip. ``draws`` holds one uniform number a clip; the training module sets it
+    before each step, so that what is dropped depends on the seed, the step and the clip's place in the global batch
+    only. Where nobody sets it, the numbers come from torch's generator.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        if not 0 <= rate <= 1:
+            raise ValueError(f"a stochastic depth rate is a probability, not {rate}")
+        self.rate = rate
+        self.draws: Float[Tensor, " b"] | None = None
+
+    def keep(self, clips: int, device: torch.device) -> Bool[Tensor, " b"]:
+        """Say for each clip whether the branch stays."""
+        draws = torch.rand(clips, device=device) if self.draws is None else self.draws.to(device)
+        return draws >= self.rate
+
+    def forward(self, branch: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
+        """Zero the branch of the clips that are dropped; in evaluation change nothing."""
+        if not self.training or self.rate == 0:
+            return branch
+        keep = self.keep(len(branch), branch.device)
+        return branch * keep.view(-1, *[1] * (branch.ndim - 1)).to(branch.dtype)
+
+
+class Block(nn.Module):
+    """LayerNorm, attention, residual; LayerNorm, MLP, residual. Both branches have a stochastic depth of their own."""
+
+    def __init__(self, attention: Attention, mlp: Mlp, dropout: float = 0.0, drop_rate: float = 0.0) -> None:
+        super().__init__()
+        dim = attention.out.out_features
+        self.norm_attention = nn.LayerNorm(dim, eps=NORM_EPSILON)
+        self.attention = attention
+        self.dropout = nn.Dropout(dropout)
+        self.drop_attention = StochasticDepth(drop_rate)
+        self.norm_mlp = nn.LayerNorm(dim, eps=NORM_EPSILON)
+        self.mlp = mlp
+        self.drop_mlp = StochasticDepth(drop_rate)
+
+    def forward(self, x: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch n d"]:
+        """Mix the tokens, then transform each."""
+        x = x + self.drop_attention(self.dropout(self.attention(self.norm_attention(x))))
+        return x + self.drop_mlp(self.mlp(self.norm_mlp(x)))
+
+
+def drop_rates(depth: int, last: float) -> list[float]:
+    """Rate of each layer of one encoder: l / (L - 1) of ``last``, so the first layer is always kept.
+
+    The paper's equation 10 says l / L; the released code, which made the published numbers, counts like this.
+    """
+    return [last * layer / max(depth - 1, 1) for layer in range(depth)]

@@ -1,0 +1,54 @@
+"""The transformer encoder that all architectures share (ViViT, section 3.1)."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vivit.models.blocks import NORM_EPSILON
+
+Pool = Literal["cls", "mean"]
+
+
+class Encoder(nn.Module):
+    """Class token, learned positions, blocks, LayerNorm, pooling, over the second-last axis.
+
+    One table of positions covers the whole sequence, class token included, and is added after the token is put in
+    front. Every axis between the first and the sequence is a batch axis: given (b, t, s, d), each temporal index is
+    encoded on its own with the same weights. ``blocks`` take and return that shape.
+
+    Starts as the reference does: class token zero, positions N(0, 0.02^2).
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], *, tokens: int, dim: int, pool: Pool, dropout: float = 0.0) -> None:
+        super().__init__()
+        if pool not in ("cls", "mean"):
+            raise ValueError(f"pool={pool!r} is neither 'cls' (a class token) nor 'mean' (over all tokens)")
+        self.cls = nn.Parameter(torch.zeros(dim)) if pool == "cls" else None
+        self.positions = nn.Parameter(torch.empty(tokens + (pool == "cls"), dim))
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
+        nn.init.normal_(self.positions, std=0.02)
+
+    def forward(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch d"]:
+        """Summarise each sequence in one vector."""
+        x = self.with_cls(tokens)
+        if x.shape[-2] != len(self.positions):
+            raise ValueError(
+                f"the clip gives sequences of {x.shape[-2]}, the network was built for {len(self.positions)}: "
+                "its frames, height and width must be those of the clips"
+            )
+        x = self.dropout(x + self.positions)
+        for block in self.blocks:
+            x = block(x)
+        x = self.norm(x)
+        return x.mean(-2) if self.cls is None else x[..., 0, :]
+
+    def with_cls(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
+        """Put the class token, where there is one, in front of every sequence."""
+        if self.cls is None:
+            return tokens
+        return torch.cat([self.cls.to(tokens.dtype).expand(*tokens.shape[:-2], 1, -1), tokens], dim=-2)

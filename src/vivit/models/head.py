@@ -1,0 +1,34 @@
+"""The linear classifier."""
+
+from collections import OrderedDict
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vivit.models.embedding import lecun_normal_
+
+
+class Head(nn.Module):
+    """Logits from one vector a video; zero at the start, so that every class is equally likely (as the reference).
+
+    ``representation`` puts a dense layer with tanh before it (the "representation size" of ViT); none by default.
+    Several tasks, such as noun and verb, share one projection and stand behind one another in its output.
+    """
+
+    def __init__(self, dim: int, classes: int, representation: int | None = None) -> None:
+        super().__init__()
+        if classes < 1:
+            raise ValueError(f"a classifier needs at least one class, not classes={classes}")
+        self.pre_logits = nn.Sequential()
+        if representation:
+            dense = nn.Linear(dim, representation)
+            lecun_normal_(dense.weight)
+            nn.init.zeros_(dense.bias)
+            self.pre_logits = nn.Sequential(OrderedDict(dense=dense, tanh=nn.Tanh()))
+        self.projection = nn.Linear(representation or dim, classes)
+        nn.init.zeros_(self.projection.weight)
+        nn.init.zeros_(self.projection.bias)
+
+    def forward(self, video: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """Score every class."""
+        return self.projection(self.pre_logits(video))

@@ -1,0 +1,1 @@
+"""From run folders to tables. Needs no torch, so it runs anywhere."""

@@ -1,0 +1,66 @@
+"""What a run leaves behind for people and for ``report.py``: ``status.json`` and ``results.json``."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.table import Column, Table
+
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "av", "numpy")
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Write beside the target and rename, so that nobody reads half of it."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def write_status(folder: Path, state: Literal["running", "done", "failed"], error: str | None = None) -> None:
+    """Say in ``status.json`` how the run stands, since when, and what stopped it."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(folder / "status.json", {"status": state, "time": now, "error": error})
+
+
+def finished(folder: Path) -> dict[str, Any] | None:
+    """Read the results of a run that is done; None where there is none."""
+    try:
+        if json.loads((folder / "status.json").read_text(encoding="utf-8"))["status"] != "done":
+            return None
+        return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def provenance() -> dict[str, Any]:
+    """Versions of what computed a result, and the commit of this code ("-dirty" where files were changed)."""
+    here = Path(__file__).parent
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
+    )
+    versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+    return {"versions": versions, "commit": described.stdout.strip() or None}
+
+
+def print_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Show the end of a run as a table on the terminal."""
+    what = [results[key] for key in ("model", "size", "tokeniser", "data") if results.get(key)]
+    table = Table("measure", Column("value", justify="right"), title=" / ".join(what) or results.get("ckpt_path"))
+    for name, value in sorted(results["metrics"].items()):
+        if name.startswith("test/"):
+            table.add_row(f"{name}, {results['views']} views", f"{100 * value:.1f} %")
+    if "params" in results:
+        table.add_row("parameters", f"{results['params'] / 1e6:.2f} M")
+        table.add_row("multiply-adds a clip", f"{results['gmac']:.3f} G")
+    if "train_seconds" in results:
+        table.add_row("training, validation included", f"{results['train_seconds'] / 60:.1f} min")
+        table.add_row("median step", f"{results['step_seconds']:.3f} s")
+        table.add_row("peak memory", f"{results['peak_mb']:,.0f} MB")
+    Console().print(table)
+    print(f"Run folder: {folder}")

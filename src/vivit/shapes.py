@@ -1,0 +1,67 @@
+"""The legend of dimensions and the four records that travel through the rooms.
+
+=====  ==============================================================================
+b      videos in a batch
+v      views of one video: temporal positions times spatial crops
+f h w  frames, height and width of a clip, in pixels
+c      colour channels: 3, red, green, blue
+t s    tokens over time and tokens of one temporal index (s = rows times columns)
+n      tokens of a sequence, time outermost, then row, then column
+d      hidden size
+a      attention heads
+k      classes, those of several heads behind one another (noun, then verb)
+=====  ==============================================================================
+
+``Video -> Clip -> Batch -> Scores``: what is known of a file, what was decoded of it, what a step is fed, what came out.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One labelled video, or a labelled segment of one, before anything is decoded."""
+
+    path: str
+    labels: tuple[int, ...]
+    """One class number for each head."""
+    start: float | None = None
+    """Where the segment begins, in seconds from the file's first frame; None: there."""
+    end: float | None = None
+    """Where it ends, in seconds; None: with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Decoded views of one video, which know where they come from."""
+
+    frames: UInt8[np.ndarray, "v f h w 3"]
+    labels: tuple[int, ...]
+    video: int
+    """Row of the video in its catalogue."""
+
+
+class Batch(NamedTuple):
+    """What a step is fed. Colours stay bytes until they are on the model's device."""
+
+    frames: UInt8[Tensor, "b v f h w 3"]
+    labels: Int[Tensor, "b heads"]
+    videos: Int[Tensor, " b"]
+
+    def clips(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
+        """Colours in [-1, 1] as the reference feeds them: x * 2 / 255 - 1, no mean and deviation of a data set."""
+        return self.frames.movedim(-1, 2).to(dtype).mul_(2 / 255).sub_(1)
+
+
+class Scores(NamedTuple):
+    """What a model says of whole videos: logits averaged over views."""
+
+    logits: Float[Tensor, "b k"]
+    labels: Int[Tensor, "b heads"]
+    videos: Int[Tensor, " b"]

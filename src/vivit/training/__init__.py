@@ -1,0 +1,18 @@
+"""How a network learns: targets, recipe, the Lightning module and what watches a run."""
+
+from vivit.training.callbacks import Curves, Stopwatch
+from vivit.training.checkpoints import AtomicCheckpointIO, LastCheckpoint
+from vivit.training.module import VideoClassifier, described
+from vivit.training.optim import Recipe
+from vivit.training.targets import Targets
+
+__all__ = [
+    "AtomicCheckpointIO",
+    "Curves",
+    "LastCheckpoint",
+    "Recipe",
+    "Stopwatch",
+    "Targets",
+    "VideoClassifier",
+    "described",
+]

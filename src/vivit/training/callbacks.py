@@ -1,0 +1,115 @@
+"""What watches a run: how long it takes, how much memory it needs, and a picture of its curves."""
+
+import resource
+import statistics
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
+
+
+class Stopwatch(Callback):
+    """Measures training time over all resumes, the median step and peak memory."""
+
+    def __init__(self) -> None:
+        self.train_seconds = 0.0
+        self._since = 0.0
+        self._steps: list[float] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start counting."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Note when the step began."""
+        self._step_began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the step and the time since the last one."""
+        now = time.perf_counter()
+        self._steps.append(now - self._step_began)
+        self.train_seconds += now - self._since
+        self._since = now
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add what followed the last step: the last validation."""
+        self.train_seconds += time.perf_counter() - self._since
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Median time of a step without its wait for data; None before the first."""
+        return statistics.median(self._steps) if self._steps else None
+
+    @property
+    def peak_mb(self) -> float:
+        """Peak memory of this process in MB: of the GPU where one was used, of the process otherwise."""
+        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+            return torch.cuda.max_memory_allocated() / 1e6
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1e-6 if sys.platform == "darwin" else 1.024e-3)
+
+    def state_dict(self) -> dict[str, float]:
+        """Keep the time spent so far in the checkpoint."""
+        return {"train_seconds": self.train_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Go on counting."""
+        self.train_seconds = state_dict["train_seconds"]
+
+
+class Curves(Callback):
+    """Draws ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation."""
+
+    def __init__(self, folder: str) -> None:
+        self.file = Path(folder) / "curves.png"
+        self.epochs: list[dict[str, float]] = []
+        self._steps: dict[str, list[torch.Tensor]] = defaultdict(list)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Collect the step's numbers, without waiting for the device."""
+        for name in ("train/loss", "train/acc_top1"):
+            self._steps[name].append(trainer.callback_metrics[name])
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Average the epoch and draw."""
+        means = {name: float(torch.stack(values).mean()) for name, values in self._steps.items()}
+        val = {
+            name: float(trainer.callback_metrics[name])
+            for name in ("val/loss", "val/acc_top1")
+            if name in trainer.callback_metrics
+        }
+        self.epochs.append({"epoch": trainer.current_epoch + 1} | means | val)
+        self._steps.clear()
+        draw_curves(self.epochs, self.file)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the epochs drawn so far in the checkpoint."""
+        return {"epochs": self.epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the curves of the run that is resumed."""
+        self.epochs = state_dict["epochs"]
+
+
+def draw_curves(epochs: list[dict[str, float]], file: Path) -> None:
+    """Draw loss on the left, accuracy on the right, over epochs."""
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, key, label in zip(figure.subplots(1, 2), ("loss", "acc_top1"), ("loss", "top-1 accuracy"), strict=True):
+        for split, colour in (("train", "tab:blue"), ("val", "tab:orange")):
+            points = [(row["epoch"], row[f"{split}/{key}"]) for row in epochs if f"{split}/{key}" in row]
+            axes.plot(*zip(*points, strict=True), "o-", color=colour, label=split, markersize=3) if points else None
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(file, dpi=120)

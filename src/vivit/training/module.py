@@ -1,0 +1,126 @@
+"""The training step and the evaluation steps, around a network that is handed in ready."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from vivit.evaluation import Accuracies, score
+from vivit.shapes import Batch
+from vivit.training.optim import Recipe
+from vivit.training.randomness import draw_stochastic_depth, step_generator
+from vivit.training.targets import Targets, cross_entropy
+
+
+class VideoClassifier(LightningModule):
+    """Trains ``network`` to name the class of every head.
+
+    ``batch_size`` is also the number of clips that evaluation puts through the network at once. ``record`` is what a
+    checkpoint tells beside the weights, in plain values: with it, and nothing else, network and preprocessing are
+    built again. Whatever is random in a step depends on the seed, the step and the clip's place in the global
+    batch, so that a run can be resumed and spread over devices.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        heads: Mapping[str, Sequence[str]],
+        targets: Targets,
+        recipe: Recipe,
+        seed: int,
+        batch_size: int,
+        record: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.targets = targets
+        self.sizes = [len(names) for names in heads.values()]
+        self.recipe = recipe
+        self.seed, self.batch_size = seed, batch_size
+        self.record = record
+        self.val_accuracies = Accuracies(heads, "val/")
+        self.test_accuracies = Accuracies(heads, "test/")
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of one view of each video."""
+        step = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        rank, ranks = self.global_rank, self.trainer.world_size
+        torch.manual_seed(int(step_generator(self.seed, step, "dropout", rank).integers(2**63)))
+        draw_stochastic_depth(
+            self.network, step_generator(self.seed, step, "stochastic depth"), len(batch.videos), rank, ranks
+        )
+        clips, targets = self.targets(
+            batch.clips(self.precision)[:, 0], batch.labels, self.sizes, step_generator(self.seed, step, "mixup")
+        )
+        logits = self.network(clips)
+        loss = cross_entropy(logits, targets, self.sizes)
+        self.log_dict(
+            {"train/loss": loss.detach(), "train/acc_top1": self._all_right(logits, batch)},
+            prog_bar=True,
+            batch_size=len(batch.videos),
+        )
+        return loss
+
+    def _all_right(self, logits: Float[Tensor, "b k"], batch: Batch) -> Tensor:
+        """Share of the batch's clips for which every head's first choice is the label."""
+        said = torch.stack([head.argmax(1) for head in logits.detach().split(self.sizes, 1)], 1)
+        return (said == batch.labels).all(1).float().mean()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score one view of each video."""
+        scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
+        targets = Targets()(batch.frames, batch.labels, self.sizes, step_generator(0, 0, "mixup"))[1]
+        loss = cross_entropy(scores.logits, targets, self.sizes)
+        self.val_accuracies.update(scores)
+        self.log("val/loss", loss, batch_size=len(batch.videos), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the accuracies of the whole split."""
+        self.log_dict(self.val_accuracies.compute(), prog_bar=True)
+        self.val_accuracies.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Score all views of each video."""
+        self.test_accuracies.update(score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision))
+
+    def on_test_epoch_end(self) -> None:
+        """Log the accuracies of the whole split."""
+        self.log_dict(self.test_accuracies.compute())
+        self.test_accuracies.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Optimiser and, stepped after every step, its schedule."""
+        steps = int(self.trainer.estimated_stepping_batches)
+        optimiser, schedule = self.recipe(self.network, steps=steps, epochs=self.trainer.max_epochs or 1)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def precision(self) -> torch.dtype:
+        """What clips are computed in; autocast may compute parts in less."""
+        return next(self.network.parameters()).dtype
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the record beside the weights."""
+        checkpoint["vivit"] = dict(self.record)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the weights of another network before torch complains about keys."""
+        theirs, ours = (described(record) for record in (checkpoint.get("vivit", {}), self.record))
+        if theirs != ours:
+            raise ValueError(f"the checkpoint holds {theirs}, but the configuration asks for {ours}")
+
+
+def described(record: Mapping[str, Any]) -> str:
+    """Name the network of a record by its class and arguments, on one line."""
+    if "model" not in record:
+        return "no network of this repository"
+    model = dict(record["model"])
+    tokeniser, name = dict(model.pop("tokeniser")), model.pop("_target_").split(".")[-1]
+    cut, how = tokeniser.pop("_target_").split(".")[-1], ", ".join(f"{k}={v}" for k, v in tokeniser.items())
+    return f"{name}({cut}({how}), {', '.join(f'{k}={v}' for k, v in model.items())})"

@@ -1,0 +1,24 @@
+"""A step's randomness as a function of (seed, step, place in the global batch)."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+USES = ("dropout", "stochastic depth", "mixup")
+
+
+def step_generator(
+    seed: int, step: int, use: Literal["dropout", "stochastic depth", "mixup"], rank: int = 0
+) -> np.random.Generator:
+    """Make the generator of one use in one step; uses never share numbers."""
+    return np.random.default_rng([seed, step, USES.index(use), rank])
+
+
+def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: int, rank: int, ranks: int) -> None:
+    """Give every module that asks for ``draws`` those of this rank's clips, out of those of the global batch."""
+    mine = slice(rank * clips, (rank + 1) * clips)
+    for module in network.modules():
+        if hasattr(module, "draws"):
+            module.draws = torch.from_numpy(rng.random(clips * ranks, np.float32)[mine])

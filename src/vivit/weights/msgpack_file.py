@@ -1,0 +1,152 @@
+"""Read arrays out of a checkpoint file that flax wrote (``flax.serialization.to_bytes``), without flax.
+
+Such a file is one msgpack map. An array is an extension value of type 1 whose content is msgpack again: shape, name of
+the dtype, bytes in C order. A NumPy scalar is type 3 with the same content, a complex number type 2. Arrays above 2^30
+bytes lie in pieces, in a map with the key ``__msgpack_chunked_array__``. Nothing in it can name code, so nothing is
+run; sizes that a file claims are believed only as far as the file is long.
+"""
+
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgpack
+import numpy as np
+
+ARRAY, COMPLEX, SCALAR = 1, 2, 3
+CHUNKED = "__msgpack_chunked_array__"
+DEEPEST = 32
+MOST_AXES = 32
+MOST_ENTRIES = 1 << 16
+NUMBERS = frozenset(
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+)
+
+Tree = dict[str, Any]
+
+
+def read_branches(path: str | os.PathLike[str], branches: Iterable[str]) -> tuple[dict[str, Tree], tuple[str, ...]]:
+    """Read the branches, named as '/'-joined paths, that the file has; and name what was passed over.
+
+    A branch is a nested map with NumPy arrays as leaves. The rest, such as the optimiser's state, is skipped without
+    being unpacked, so a file costs as much memory as its branches. Raises ValueError, naming the file, for a file that
+    is no such checkpoint, that ends early, or whose branches hold anything but numbers.
+    """
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder, such as newer scenic writes with Orbax; this reads flax's single files")
+    found: dict[str, Tree] = {}
+    skipped: list[str] = []
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            unpacker = _unpacker(file, size)
+            _walk(unpacker, "", frozenset(branches), found, skipped)
+            if unpacker.tell() != size:
+                raise ValueError(f"its map ends at byte {unpacker.tell()} of {size}")
+            trees = {name: _arrays(tree, name) for name, tree in found.items()}
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        why = "it ends too early" if isinstance(error, msgpack.OutOfData) else error
+        raise ValueError(f"{path} is not a readable flax checkpoint: {why}") from error
+    return trees, tuple(skipped)
+
+
+def _unpacker(file: BinaryIO, size: int) -> msgpack.Unpacker:
+    longest = min(max(size, 1), 2**31 - 1)
+    return msgpack.Unpacker(
+        file,
+        max_buffer_size=longest,
+        max_ext_len=longest,
+        max_map_len=MOST_ENTRIES,
+        # msgpack makes room for a list before it reads it
+        max_array_len=MOST_ENTRIES,
+        object_pairs_hook=_map,
+    )
+
+
+def _map(pairs: list[tuple[Any, Any]]) -> Tree:
+    tree: Tree = {}
+    for key, value in pairs:
+        if not isinstance(key, str) or "/" in key or key in tree:
+            raise ValueError(f"the key {key!r:.80} is not a plain name, or comes twice")
+        tree[key] = value
+    return tree
+
+
+def _walk(
+    unpacker: msgpack.Unpacker, prefix: str, branches: frozenset[str], found: dict[str, Tree], skipped: list[str]
+) -> None:
+    """Go through one map; unpack what is wanted, go into what leads there, skip the rest."""
+    for _ in range(unpacker.read_map_header()):
+        key = unpacker.unpack()
+        name = f"{prefix}{key}"
+        if not isinstance(key, str) or name in found or name in skipped:
+            raise ValueError(f"the key {name!r:.80} is not a plain name, or comes twice")
+        if name in branches:
+            found[name] = unpacker.unpack()
+            if not isinstance(found[name], dict):
+                raise ValueError(f"{name!r} is of type {type(found[name]).__name__}, not a map of arrays")
+        elif any(branch.startswith(f"{name}/") for branch in branches):
+            _walk(unpacker, f"{name}/", branches, found, skipped)
+        else:
+            unpacker.skip()
+            skipped.append(name)
+
+
+def _arrays(value: Any, name: str, depth: int = 0) -> Any:
+    """Replace the leaves of a tree by NumPy arrays, emptying the tree as it goes to save memory."""
+    if depth > DEEPEST:
+        raise ValueError(f"{name!r:.80} is nested more than {DEEPEST} levels deep")
+    if isinstance(value, msgpack.ExtType):
+        return _array(value, name)
+    if not isinstance(value, dict):
+        raise ValueError(f"{name!r} is of type {type(value).__name__}, not an array")
+    if CHUNKED in value:
+        return _joined(value, name)
+    return {key: _arrays(value.pop(key), f"{name}/{key}", depth + 1) for key in list(value)}
+
+
+def _array(value: msgpack.ExtType, name: str) -> np.ndarray:
+    if value.code not in (ARRAY, COMPLEX, SCALAR):
+        raise ValueError(f"{name!r} has the extension type {value.code}, which flax does not write")
+    try:
+        content = msgpack.unpackb(value.data, max_array_len=MOST_AXES)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f"{name!r} is an array that cannot be read: {error}") from error
+    match content:
+        case [float(real), float(imaginary)] if value.code == COMPLEX:
+            return np.asarray(complex(real, imaginary))
+        case [list(shape), str(dtype), bytes(data)] if value.code != COMPLEX and _are_lengths(shape):
+            return _from_bytes(shape, dtype, data, name)
+    raise ValueError(f"{name!r} is not a shape, a dtype and bytes, nor a complex number")
+
+
+def _are_lengths(shape: Iterable[Any]) -> bool:
+    return all(type(axis) is int and axis >= 0 for axis in shape)
+
+
+def _from_bytes(shape: list[int], dtype: str, data: bytes, name: str) -> np.ndarray:
+    if dtype not in NUMBERS:
+        raise ValueError(f"{name!r} has the dtype {dtype!r:.40}, which is none of {', '.join(sorted(NUMBERS))}")
+    if len(data) != math.prod(shape) * np.dtype(dtype).itemsize:
+        raise ValueError(f"{name!r} has {len(data)} bytes, which are not {dtype} of the shape {tuple(shape)}")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _joined(value: Tree, name: str) -> np.ndarray:
+    """Put a large array together from its pieces; shape and pieces are maps with the keys '0', '1', ..."""
+    shape, chunks = value.get("shape"), value.get("chunks")
+    for numbered in (shape, chunks):
+        if not isinstance(numbered, dict) or set(numbered) != {str(i) for i in range(len(numbered))}:
+            raise ValueError(f"{name!r} is an array in pieces, but its shape or pieces are not numbered from 0")
+    if not all(isinstance(piece, msgpack.ExtType) for piece in chunks.values()):
+        raise ValueError(f"{name!r} is an array in pieces, but its pieces are not arrays")
+    pieces = [_array(chunks[str(i)], f"{name}/{i}") for i in range(len(chunks))]
+    if {(piece.ndim, piece.dtype) for piece in pieces} != {(1, pieces[0].dtype if pieces else None)}:
+        raise ValueError(f"{name!r} is an array in pieces, but has none, or they differ in dtype or have several axes")
+    axes = [shape[str(i)] for i in range(len(shape))]
+    if not _are_lengths(axes) or math.prod(axes) != sum(map(len, pieces)):
+        raise ValueError(f"{name!r} is an array in pieces that do not add up to its shape")
+    return np.concatenate(pieces).reshape(axes)

@@ -1,0 +1,129 @@
+"""Weights of the authors' own code (google-research/scenic, projects/vivit), in and out, bit for bit."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from vivit.models.factorised_self_attention import Order
+from vivit.weights.msgpack_file import Tree, read_branches
+from vivit.weights.report import LoadReport
+from vivit.weights.scenic_network import Model, Shapes, network
+from vivit.weights.scenic_windows import Network, windows
+
+BRANCHES = ("params", "optimizer/target")
+"""Where a checkpoint has its parameters: written with optax, or before that with flax.optim. The first one wins."""
+LISTED = 5
+"""A message names so many keys of a kind at most."""
+
+
+def model_from_scenic(
+    source: str | os.PathLike[str] | Mapping[str, np.ndarray],
+    *,
+    model: Model,
+    frames: int,
+    height: int,
+    width: int,
+    sampled_frames: int | None = None,
+    order: Order = "space_time",
+) -> tuple[Network, LoadReport]:
+    """Build the network that a scenic checkpoint belongs to, float32 on the CPU, with its weights.
+
+    ``source`` is a checkpoint file, or the parameters alone by '/'-joined name. Depths, widths, heads, tubelet, pooling
+    and classes are read off the parameters. These cannot tell which model it is (Model 1 with mean pooling and Model 4
+    look the same) nor the clips' size in frames and pixels; nor ``sampled_frames``, the number asked of uniform frame
+    sampling (which takes one more for some pairs of numbers); nor ``order``, the axis that Model 3, and it alone,
+    attends over first.
+
+    Raises ValueError naming the key where one is missing, left over, of another shape than clips of this size need, or
+    not float32; and naming the file where it is none of flax's.
+    """
+    label, arrays, ignored = _read(source)
+    try:
+        _check_numbers(arrays)
+        shapes = Shapes({name: array.shape for name, array in arrays.items()})
+        # Without memory behind it, so that a file cannot make this allocate more than it holds.
+        with torch.device("meta"):
+            size = {"frames": frames, "height": height, "width": width}
+            net = network(shapes, model, shapes.tokeniser(sampled_frames), size, order)
+        _check_names(shapes.shapes, {name: tuple(window.shape) for name, window in windows(net).items()})
+    except ValueError as error:
+        raise ValueError(f"{label}: {error}") from None
+    net.to_empty(device="cpu")
+    for name, window in windows(net).items():
+        window.numpy()[...] = arrays[name]
+    return net, LoadReport(label, loaded=tuple(arrays), ignored=dict.fromkeys(ignored, "not a parameter"))
+
+
+def export_scenic(net: nn.Module) -> dict[str, np.ndarray]:
+    """Copy a network's parameters out under scenic's names and in its layouts, as ``model_from_scenic`` takes them."""
+    return {name: np.array(window.cpu().numpy(), order="C") for name, window in windows(net).items()}
+
+
+def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, dict[str, np.ndarray], tuple[str, ...]]:
+    if isinstance(source, Mapping):
+        return "the given parameters", {name: np.asarray(array) for name, array in source.items()}, ()
+    branches, skipped = read_branches(source, BRANCHES)
+    for name in BRANCHES:
+        tree = branches.pop(name, None)
+        if not tree:
+            continue
+        if set(tree) == {"params"} and isinstance(tree["params"], dict):
+            tree = _renumbered(tree["params"])
+        return os.fspath(source), dict(_flat(tree)), (*skipped, *branches)
+    raise ValueError(f"{source} holds no parameters: there is nothing under {' or '.join(BRANCHES)}")
+
+
+def _renumbered(tree: Tree) -> Tree:
+    """Undo the numbering of flax before Linen, which ran through all submodules: LayerNorm_0, MlpBlock_3, ...
+
+    Since Linen every class counts for itself. Blocks are left alone: their numbers were always given by hand, and one
+    that is missing must not be covered up.
+    """
+    counts: Counter[str] = Counter()
+    renumbered: Tree = {}
+    for name in sorted(tree, key=_with_numbers):
+        new = name
+        if (match := re.fullmatch(r"(.*)_\d+", name)) and match[1] != "encoderblock":
+            new = f"{match[1]}_{counts[match[1]]}"
+            counts[match[1]] += 1
+        renumbered[new] = _renumbered(tree[name]) if isinstance(tree[name], dict) else tree[name]
+    return renumbered
+
+
+def _with_numbers(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+def _flat(tree: Tree, prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or not array.size:
+            raise ValueError(f"{name!r} is {array.dtype} of the shape {array.shape}; parameters are float32, not empty")
+
+
+def _check_names(given: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]]) -> None:
+    """Hold the keys of a source against those of the network, and say everything that is wrong at once."""
+    wrong = [
+        f"{name!r} has the shape {given[name]}, but this model with clips of this size needs {shape}"
+        for name, shape in needed.items()
+        if name in given and given[name] != shape
+    ]
+    missing = [f"{name!r} is missing" for name in needed if name not in given]
+    unexplained = [f"{name!r} is unexplained: this model has no such parameter" for name in given if name not in needed]
+    problems = [problem for kind in (wrong, missing, unexplained) for problem in kind[:LISTED]]
+    more = len(wrong) + len(missing) + len(unexplained) - len(problems)
+    if problems:
+        raise ValueError("; ".join(problems) + (f"; and {more} more" if more else ""))
