@@ -37,8 +37,8 @@ format: install  ## mend what can be mended
 smoke: install  ## three batches of everything
 	$(BIN)/python src/train.py debug=limit
 
-sweep: install  ## does time order matter? 9 runs; goes on where it stopped
-	$(BIN)/python src/train.py sweep=time_order
+sweep: install  ## the main job with three seeds; goes on where it stopped
+	$(BIN)/python src/train.py sweep=seeds
 
 report: install  ## tables of everything in logs/
 	$(BIN)/python src/report.py

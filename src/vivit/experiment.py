@@ -13,10 +13,11 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from vivit.benchmarks.model import model_rows
 from vivit.cost import cost
 from vivit.data import VideoData
 from vivit.jobs import Job
-from vivit.runfolder import print_results, provenance, write_json
+from vivit.runfolder import machine, print_results, print_rows, provenance, write_json
 from vivit.training import Recipe, Stopwatch, Targets, VideoClassifier, described
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ TRAIN_KEYS = (
     *("model", "size", "tokeniser", "data", "augment", "views", "optim", "targets", "trainer", "callbacks", "logger"),
     *("paths", "seed", "ckpt_path", "test"),
 )
+BENCHMARKS = {"model": model_rows}
 EVAL_KEYS = ("data", "augment", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers", "seed")
 
 
@@ -196,8 +198,19 @@ def describe(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[st
 
 def timing(trainer: Trainer) -> dict[str, float | None]:
     """Say what the stopwatch measured, if there was one."""
-    for watch in trainer.callbacks:
+    for watch in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         if isinstance(watch, Stopwatch):
             spent = {"train_seconds": watch.train_seconds, "step_seconds": watch.step_seconds}
             return spent | {"peak_mb": watch.peak_mb}
+    return {}
+
+
+def benchmark(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Run one benchmark; write ``results.json`` and show its rows."""
+    check_keys(cfg, ("bench", "paths"))
+    if cfg.bench not in BENCHMARKS:
+        raise ValueError(f"bench={cfg.bench} is not one of {', '.join(BENCHMARKS)}")
+    rows = BENCHMARKS[cfg.bench]()
+    write_json(job.folder / "results.json", {"bench": cfg.bench, "machine": machine(), "rows": rows} | provenance())
+    print_rows(rows, job.folder)
     return {}

@@ -1,9 +1,10 @@
 """What a run leaves behind for people and for ``report.py``: ``status.json`` and ``results.json``."""
 
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -64,3 +65,23 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         table.add_row("peak memory", f"{results['peak_mb']:,.0f} MB")
     Console().print(table)
     print(f"Run folder: {folder}")
+
+
+def machine() -> dict[str, Any]:
+    """Say what a measurement was made on."""
+    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Show rows of equal keys as a table on the terminal."""
+    table = Table(*(Column(key, justify="left" if key == "case" else "right") for key in rows[0]))
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row.values()))
+    Console().print(table)
+    print(f"Run folder: {folder}")
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

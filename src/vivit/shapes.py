@@ -12,7 +12,8 @@ a      attention heads
 k      classes, those of several heads behind one another (noun, then verb)
 =====  ==============================================================================
 
-``Video -> Clip -> Batch -> Scores``: what is known of a file, what was decoded of it, what a step is fed, what came out.
+``Video -> Clip -> Batch -> Scores``: what is known of a file, what was decoded of it, what a step is fed, what came
+out.
 """
 
 from dataclasses import dataclass

@@ -130,7 +130,7 @@ def test_missing_block_is_not_covered_up_by_renumbering(arrays: dict[str, np.nda
 class Explosive(str):
     """Makes a folder of this name when it is unpickled."""
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:  # noqa: D105
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return os.mkdir, (str(self),)
 
 

@@ -13,7 +13,7 @@ from vivit.data.sampling import GridViews, Plan, RandomView
 
 
 class VideoData(LightningDataModule):
-    """Clips of ``frames`` frames, ``stride`` apart, of pictures scaled to a short side of ``resize`` and cut to ``crop``.
+    """Clips of ``frames`` frames, ``stride`` apart, of pictures with a short side of ``resize``, cut to ``crop``.
 
     ``catalogue`` makes the data set of a root folder, ``augment`` the plan of a training view and ``views`` that of
     the test views; all three are partial, this class adds what they share. Validation looks at one view. ``batch_size``

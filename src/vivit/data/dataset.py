@@ -4,7 +4,7 @@ What a sample shows is a function of (seed, epoch, index) alone: the workers, th
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ class TrainingLoader(ClipLoader):
     batch_sampler: ShuffledBatches
     delivered = 0
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Any:  # torch promises the class of its own iterator, this is an Iterator[Batch]
         self.delivered = self.batch_sampler.first
         for batch in super().__iter__():
             self.batch_sampler.first = 0
@@ -148,4 +148,4 @@ class TrainingLoader(ClipLoader):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Start the next iteration behind the batches that were out."""
-        self.batch_sampler.first = state["delivered"]
+        self.batch_sampler.first = self.delivered = state["delivered"]

@@ -10,8 +10,8 @@ One decoding thread: the loader's workers are the parallelism, and PyAV with thr
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from types import TracebackType
-from typing import Self
 
 import av
 import av.filter
@@ -24,8 +24,9 @@ from vivit.data.sampling import Extent, Window
 class VideoError(ValueError):
     """A video that cannot be read; the message names the file and the reason."""
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+    def __init__(self, path: str, reason: str = "") -> None:
+        # torch builds the error of a worker anew from its whole text; without the default it would be a RuntimeError
+        super().__init__(f"{path}: {reason}" if reason else path)
         self.path = path
         self.reason = reason
 
@@ -47,6 +48,9 @@ class VideoFile:
             raise VideoError(path, f"cannot be opened ({error.strerror or error})") from None
         try:
             self._list_frames(start, end)
+        except av.FFmpegError as error:
+            self.close()
+            raise VideoError(path, f"is damaged ({error.strerror})") from None
         except BaseException:
             self.close()
             raise
@@ -57,12 +61,15 @@ class VideoFile:
         stream = self._stream = self._container.streams.video[0]
         stream.codec_context.thread_count = 1
         stamps = [p.pts for p in self._container.demux(stream) if p.pts is not None and p.size and not p.is_discard]
-        if not stamps:
+        if not stamps or stream.time_base is None:
             raise VideoError(self.path, "holds no frame with a timestamp")
+        if stream.codec_context.pix_fmt is None:
+            raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
         stamps.sort()
         first, unit = stamps[0], float(stream.time_base)
-        low = 0 if start is None else int(np.searchsorted(stamps, first + start / unit))
-        high = len(stamps) if end is None else int(np.searchsorted(stamps, first + end / unit))
+        slack = 0.01  # of a tick: 0.28 s times 12800 is a little more than 3584, and would miss the frame at 0.28 s
+        low = 0 if start is None else int(np.searchsorted(stamps, first + start / unit - slack))
+        high = len(stamps) if end is None else int(np.searchsorted(stamps, first + end / unit - slack))
         if low >= high:
             raise VideoError(
                 self.path, f"has no frame between {start} and {end} s; it lasts {(stamps[-1] - first) * unit:.2f} s"
@@ -82,7 +89,7 @@ class VideoFile:
         Raises ``VideoError`` where a frame is damaged or missing.
         """
         wanted = {self._stamps[number] for number in numbers}
-        found: dict[int, list[np.ndarray]] = {}
+        found: dict[int | None, list[np.ndarray]] = {}
         graphs = [self._graph(window, size) for window in windows]
         try:
             for thorough in (False, True):
@@ -120,7 +127,7 @@ class VideoFile:
             graph.add("format", "rgb24"),
             graph.add("buffersink"),
         ]
-        for left, right in zip(chain, chain[1:], strict=False):
+        for left, right in pairwise(chain):
             left.link_to(right)
         graph.configure()
         return graph
@@ -134,7 +141,7 @@ class VideoFile:
         """Close the file."""
         self._container.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "VideoFile":
         return self
 
     def __exit__(

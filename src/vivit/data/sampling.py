@@ -4,7 +4,7 @@ Nothing here opens a file. A plan is made from a video's ``Extent`` and, in trai
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class View(NamedTuple):
     mirrored: bool
 
 
+@runtime_checkable
 class Plan(Protocol):
     """Decides the views of a video; ``crop`` is height and width of each."""
 
@@ -73,7 +74,7 @@ def window(video: Extent, scaled: tuple[int, int], crop: tuple[int, int], corner
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RandomView:
-    """One view for training: a random offset, scale jitter, a random crop, a flip (SPEC of the reference, section 4.3).
+    """One view for training: a random offset, scale jitter, a random crop, a flip, as the reference.
 
     The offset is uniform over all that leave room for the clip. Height and width are scaled by independent factors
     from ``scale_jitter``, after the short side was scaled to ``resize``.
@@ -95,14 +96,17 @@ class RandomView:
         room = max(video.frames - (self.frames - 1) * self.stride, 1)
         offset = int(rng.integers(room))
         jitter = rng.uniform(*self.scale_jitter, size=2)
-        scaled = [int(side * factor) for side, factor in zip(short_side(video, self.resize), jitter, strict=True)]
-        spare = [whole - part for whole, part in zip(scaled, self.crop, strict=True)]
+        height, width = short_side(video, self.resize)
+        scaled = int(height * jitter[0]), int(width * jitter[1])
+        spare = scaled[0] - self.crop[0], scaled[1] - self.crop[1]
         at = rng.uniform(size=2)
-        corner = [int(u * (s + 1)) if self.random_crop else s // 2 for u, s in zip(at, spare, strict=True)]
+        corner = spare[0] // 2, spare[1] // 2
+        if self.random_crop:
+            corner = int(at[0] * (spare[0] + 1)), int(at[1] * (spare[1] + 1))
         return [
             View(
                 looped(offset, self.frames, self.stride, video.frames),
-                window(video, tuple(scaled), self.crop, tuple(corner)),
+                window(video, scaled, self.crop, corner),
                 mirrored=bool(rng.uniform() < self.flip),
             )
         ]

@@ -1,6 +1,7 @@
 """Accuracies of whole videos, each counted once, under the names that files and dashboards use."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ class Accuracies(MetricCollection):
     """
 
     def __init__(self, heads: Mapping[str, Sequence[str]], prefix: str) -> None:
-        metrics: dict[str, Metric] = {}
+        metrics: dict[str, Metric | MetricCollection] = {}
         if len(heads) == 1:
             ((_, classes),) = heads.items()
             metrics |= _of_head(0, "", len(classes)) | {"acc_mean_class": Of(0, len(classes), average="macro")}
@@ -45,9 +46,22 @@ class Accuracies(MetricCollection):
 class Of(MulticlassAccuracy):
     """Accuracy of head number ``head``, or of all heads together where it is None."""
 
-    def __init__(self, head: int | None, classes: int, top_k: int = 1, average: str = "micro") -> None:
+    def __init__(
+        self, head: int | None, classes: int, top_k: int = 1, average: Literal["micro", "macro"] = "micro"
+    ) -> None:
         super().__init__(num_classes=classes, top_k=top_k, average=average, validate_args=False)
         self.head = head
+
+    def compute(self) -> Tensor:
+        """Give the share of right answers; on average over classes, of those that occur among the labels.
+
+        (torchmetrics also counts, as a class of accuracy 0, what was only ever answered.)
+        """
+        if self.average != "macro":
+            return super().compute()
+        right, _, _, missed = self._final_state()
+        occurs = right + missed > 0
+        return (right[occurs] / (right + missed)[occurs]).mean()
 
 
 def _of_head(head: int | None, prefix: str, classes: int) -> dict[str, Metric]:

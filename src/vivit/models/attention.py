@@ -1,6 +1,5 @@
 """Multi-head self-attention, once for all models (ViViT, section 3.1, after Vaswani et al. 2017)."""
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
@@ -27,7 +26,7 @@ class Attention(nn.Module):
     """Self-attention over the second-last axis; every axis before it is a batch axis.
 
     Query, key, value and output projections all have biases. Each is initialised Xavier-uniform on its own (d, d)
-    matrix, biases zero (SPEC of the reference, ``nn.MultiHeadDotProductAttention``).
+    matrix, biases zero as in flax.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0) -> None:

@@ -14,14 +14,9 @@ class Mlp(nn.Sequential):
     """Dense, tanh GELU, dropout, dense, dropout. Kernels Xavier-uniform, biases N(0, 1e-6^2) as in the reference."""
 
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0) -> None:
-        super().__init__(
-            nn.Linear(dim, hidden),
-            nn.GELU(approximate="tanh"),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, dim),
-            nn.Dropout(dropout),
-        )
-        for dense in (self[0], self[3]):
+        widen, narrow = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+        super().__init__(widen, nn.GELU(approximate="tanh"), nn.Dropout(dropout), narrow, nn.Dropout(dropout))
+        for dense in (widen, narrow):
             nn.init.xavier_uniform_(dense.weight)
             nn.init.normal_(dense.bias, std=1e-6)
 

@@ -1,6 +1,7 @@
 """The two ways to cut a clip into tokens (ViViT, section 3.2): uniform frame sampling and tubelet embedding."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ class Tokeniser(nn.Module, ABC):
     """What all tokenisers promise: the hidden size, the grid of tokens for a clip, and the tokens."""
 
     dim: int
+    projection: nn.Conv2d | nn.Conv3d
 
     @abstractmethod
     def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
@@ -37,19 +39,25 @@ def lecun_normal_(weight: Tensor) -> None:
     nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
 
 
+def _start_(projection: nn.Conv2d | nn.Conv3d) -> None:
+    weight, bias = projection.parameters()
+    lecun_normal_(weight)
+    nn.init.zeros_(bias)
+
+
 class Tubelets(Tokeniser):
     """Tubelet embedding (figure 3): one 3D convolution whose stride is its kernel, ``tubelet`` = (t, h, w).
 
     From scratch the filter is LeCun-normal and the bias zero.
     """
 
-    def __init__(self, *, dim: int, tubelet: tuple[int, int, int]) -> None:
+    def __init__(self, *, dim: int, tubelet: Sequence[int]) -> None:
         super().__init__()
         self.dim = dim
-        self.tubelet = tuple(tubelet)
+        t, h, w = tubelet
+        self.tubelet = (t, h, w)
         self.projection = nn.Conv3d(3, dim, kernel_size=self.tubelet, stride=self.tubelet)
-        lecun_normal_(self.projection.weight)
-        nn.init.zeros_(self.projection.bias)
+        _start_(self.projection)
 
     def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
         """Tokens over time, rows and columns."""
@@ -85,14 +93,14 @@ class UniformFrames(Tokeniser):
     ``frames`` may come out one higher, see ``uniform_frames``. ``patch`` = (h, w).
     """
 
-    def __init__(self, *, dim: int, frames: int, patch: tuple[int, int]) -> None:
+    def __init__(self, *, dim: int, frames: int, patch: Sequence[int]) -> None:
         super().__init__()
         self.dim = dim
         self.frames = frames
-        self.patch = tuple(patch)
+        h, w = patch
+        self.patch = (h, w)
         self.projection = nn.Conv2d(3, dim, kernel_size=self.patch, stride=self.patch)
-        lecun_normal_(self.projection.weight)
-        nn.init.zeros_(self.projection.bias)
+        _start_(self.projection)
 
     def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
         """Tokens over time, rows and columns."""

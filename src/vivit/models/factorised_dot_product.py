@@ -34,12 +34,12 @@ class DotProductAttention(Attention):
     ) -> Float[Tensor, "b a n e"]:
         """Let each half look along its axis."""
         dropout = self.dropout if self.training else 0.0
-        over_time, over_space = zip(*(part.chunk(2, dim=1) for part in (q, k, v)), strict=True)
-        time = attend(*(rearrange(part, "b a (t s) e -> b s a t e", t=self.t) for part in over_time), dropout)
-        space = attend(*(rearrange(part, "b a (t s) e -> b t a s e", t=self.t) for part in over_space), dropout)
-        return torch.cat(
-            [rearrange(time, "b s a t e -> b a (t s) e"), rearrange(space, "b t a s e -> b a (t s) e")], dim=1
-        )
+        halves = [part.chunk(2, dim=1) for part in (q, k, v)]
+        q, k, v = (rearrange(half, "b a (t s) e -> b s a t e", t=self.t) for half, _ in halves)
+        time = rearrange(attend(q, k, v, dropout), "b s a t e -> b a (t s) e")
+        q, k, v = (rearrange(half, "b a (t s) e -> b t a s e", t=self.t) for _, half in halves)
+        space = rearrange(attend(q, k, v, dropout), "b t a s e -> b a (t s) e")
+        return torch.cat([time, space], dim=1)
 
 
 class FactorisedDotProduct(nn.Module):

@@ -8,10 +8,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from matplotlib.figure import Figure
 
 
 class Stopwatch(Callback):
@@ -69,7 +69,7 @@ class Curves(Callback):
 
     def __init__(self, folder: str) -> None:
         self.file = Path(folder) / "curves.png"
-        self.epochs: list[dict[str, float]] = []
+        self.epochs: list[dict[str, int | float]] = []
         self._steps: dict[str, list[torch.Tensor]] = defaultdict(list)
 
     def on_train_batch_end(
@@ -101,7 +101,7 @@ class Curves(Callback):
         self.epochs = state_dict["epochs"]
 
 
-def draw_curves(epochs: list[dict[str, float]], file: Path) -> None:
+def draw_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
     """Draw loss on the left, accuracy on the right, over epochs."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, key, label in zip(figure.subplots(1, 2), ("loss", "acc_top1"), ("loss", "top-1 accuracy"), strict=True):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from lightning import LightningModule
@@ -14,7 +13,7 @@ from vivit.evaluation import Accuracies, score
 from vivit.shapes import Batch
 from vivit.training.optim import Recipe
 from vivit.training.randomness import draw_stochastic_depth, step_generator
-from vivit.training.targets import Targets, cross_entropy
+from vivit.training.targets import Targets, cross_entropy, one_hot
 
 
 class VideoClassifier(LightningModule):
@@ -47,6 +46,14 @@ class VideoClassifier(LightningModule):
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
 
+    def on_train_start(self) -> None:
+        """Put the training loader where the checkpoint left it.
+
+        Lightning does so when it asks for the loader, but configure_optimizers, which must know the number of steps,
+        makes it ask before it has read how far the run was.
+        """
+        self.trainer.fit_loop._load_combined_loader_states()
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one view of each video."""
         step = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
@@ -75,8 +82,7 @@ class VideoClassifier(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one view of each video."""
         scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
-        targets = Targets()(batch.frames, batch.labels, self.sizes, step_generator(0, 0, "mixup"))[1]
-        loss = cross_entropy(scores.logits, targets, self.sizes)
+        loss = cross_entropy(scores.logits, one_hot(batch.labels, self.sizes), self.sizes)
         self.val_accuracies.update(scores)
         self.log("val/loss", loss, batch_size=len(batch.videos), sync_dist=True)
 

@@ -1,4 +1,4 @@
-"""Optimiser and learning rate: linear warm-up, then a cosine to zero (SPEC of the reference, section 4.2)."""
+"""Optimiser and learning rate: linear warm-up, then a cosine to zero as the released code does."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the network is asked to say: soft labels by mixup and label smoothing, and the loss (SPEC of the reference, 4.2)."""
+"""What the network is asked to say: soft labels by mixup and label smoothing, and the loss, as the released code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

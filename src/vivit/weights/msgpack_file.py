@@ -21,7 +21,22 @@ DEEPEST = 32
 MOST_AXES = 32
 MOST_ENTRIES = 1 << 16
 NUMBERS = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    ]
 )
 
 Tree = dict[str, Any]
@@ -39,7 +54,7 @@ def read_branches(path: str | os.PathLike[str], branches: Iterable[str]) -> tupl
     found: dict[str, Tree] = {}
     skipped: list[str] = []
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(0)
             unpacker = _unpacker(file, size)
@@ -135,18 +150,20 @@ def _from_bytes(shape: list[int], dtype: str, data: bytes, name: str) -> np.ndar
     return np.frombuffer(data, dtype).reshape(shape)
 
 
+def _numbered(values: Any, name: str) -> list[Any]:
+    if not isinstance(values, dict) or set(values) != {str(i) for i in range(len(values))}:
+        raise ValueError(f"{name!r} is an array in pieces, but its shape or pieces are not numbered from 0")
+    return [values[str(i)] for i in range(len(values))]
+
+
 def _joined(value: Tree, name: str) -> np.ndarray:
     """Put a large array together from its pieces; shape and pieces are maps with the keys '0', '1', ..."""
-    shape, chunks = value.get("shape"), value.get("chunks")
-    for numbered in (shape, chunks):
-        if not isinstance(numbered, dict) or set(numbered) != {str(i) for i in range(len(numbered))}:
-            raise ValueError(f"{name!r} is an array in pieces, but its shape or pieces are not numbered from 0")
-    if not all(isinstance(piece, msgpack.ExtType) for piece in chunks.values()):
+    axes, chunks = _numbered(value.get("shape"), name), _numbered(value.get("chunks"), name)
+    if not all(isinstance(chunk, msgpack.ExtType) for chunk in chunks):
         raise ValueError(f"{name!r} is an array in pieces, but its pieces are not arrays")
-    pieces = [_array(chunks[str(i)], f"{name}/{i}") for i in range(len(chunks))]
+    pieces = [_array(chunk, f"{name}/{i}") for i, chunk in enumerate(chunks)]
     if {(piece.ndim, piece.dtype) for piece in pieces} != {(1, pieces[0].dtype if pieces else None)}:
         raise ValueError(f"{name!r} is an array in pieces, but has none, or they differ in dtype or have several axes")
-    axes = [shape[str(i)] for i in range(len(shape))]
     if not _are_lengths(axes) or math.prod(axes) != sum(map(len, pieces)):
         raise ValueError(f"{name!r} is an array in pieces that do not add up to its shape")
     return np.concatenate(pieces).reshape(axes)

@@ -51,8 +51,10 @@ def _encoder(name: str, cls: str, encoder: Encoder) -> Named:
         yield cls, rearrange(encoder.cls.detach(), "d -> 1 1 d")
     yield f"{name}/posembed_input/pos_embedding", rearrange(encoder.positions.detach(), "n d -> 1 n d")
     for i, block in enumerate(encoder.blocks):
-        of_block = _factorised_block if isinstance(block, FactorisedSelfAttentionBlock) else _block
-        yield from of_block(f"{name}/encoderblock_{i}", block)
+        if isinstance(block, FactorisedSelfAttentionBlock):
+            yield from _factorised_block(f"{name}/encoderblock_{i}", block)
+        elif isinstance(block, Block):
+            yield from _block(f"{name}/encoderblock_{i}", block)
     yield from _norm(f"{name}/encoder_norm", encoder.norm)
 
 
@@ -82,8 +84,8 @@ def _attention(name: str, attention: Attention) -> Named:
 
 
 def _mlp(name: str, mlp: nn.Sequential) -> Named:
-    yield from _dense(f"{name}/Dense_0", mlp[0])
-    yield from _dense(f"{name}/Dense_1", mlp[3])
+    for i, dense in enumerate(part for part in mlp if isinstance(part, nn.Linear)):
+        yield from _dense(f"{name}/Dense_{i}", dense)
 
 
 def _norm(name: str, norm: nn.LayerNorm) -> Named:
@@ -98,11 +100,12 @@ def _dense(name: str, dense: nn.Linear) -> Named:
 
 def _tokeniser(tokeniser: Tokeniser) -> Named:
     layout = "d c t h w -> t h w c d" if isinstance(tokeniser, Tubelets) else "d c h w -> h w c d"
-    yield "embedding/kernel", rearrange(tokeniser.projection.weight.detach(), layout)
-    yield "embedding/bias", tokeniser.projection.bias.detach()
+    weight, bias = tokeniser.projection.parameters()
+    yield "embedding/kernel", rearrange(weight.detach(), layout)
+    yield "embedding/bias", bias.detach()
 
 
 def _head(head: Head) -> Named:
-    for dense in head.pre_logits[:1]:
+    for dense in (part for part in head.pre_logits if isinstance(part, nn.Linear)):
         yield from _dense("pre_logits", dense)
     yield from _dense("output_projection", head.projection)

@@ -40,7 +40,7 @@ class CsvFiles(Catalogue):
         return self.root / f"{split}.csv"
 
     def _rows(self, split: Split) -> list[tuple[int, dict[str, str]]]:
-        """Rows with their line numbers, after checking that the columns are there."""
+        """Rows with their line numbers, after checking that the columns are there and filled."""
         file = self._file(split)
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; it lists the {split} videos with columns path, {self.columns}")
@@ -49,6 +49,9 @@ class CsvFiles(Catalogue):
             if missing := {"path", *self.columns} - set(reader.fieldnames or ()):
                 raise ValueError(f"{file}: line 1 lacks the columns {sorted(missing)}; it has {reader.fieldnames}")
             rows = [(reader.line_num, row) for row in reader]
+        for line, row in rows:
+            if empty := [column for column in ("path", *self.columns) if not row[column]]:
+                raise ValueError(f"{file}, line {line}, column {empty[0]}: the entry is missing")
         if not rows:
             raise ValueError(f"{file} lists no video")
         return rows
@@ -58,7 +61,7 @@ class CsvFiles(Catalogue):
         labels = []
         for column in self.columns:
             if row[column] not in self._numbers[column]:
-                raise ValueError(f"{where}, column {column}: {row[column]!r} is not a class of the training file")
+                raise ValueError(f"{where}, column {column}: {row[column]!r} is not a known class")
             labels.append(self._numbers[column][row[column]])
         try:
             start, end = (float(row[key]) if row.get(key) else None for key in ("start", "end"))

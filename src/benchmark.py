@@ -1,0 +1,20 @@
+"""Measure: the models' parameters and multiply-adds beside the paper's.
+
+python src/benchmark.py bench=model
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
+def main(cfg: DictConfig) -> None:
+    """Run one benchmark."""
+    jobs.run(experiment.benchmark, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

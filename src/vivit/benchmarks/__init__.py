@@ -1,0 +1,1 @@
+"""What is measured against whom. Peers are imported here and nowhere else."""

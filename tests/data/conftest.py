@@ -1,0 +1,17 @@
+"""One small motion data set for all tests of the data room."""
+
+from pathlib import Path
+
+import pytest
+
+from vivit.data import motion
+from vivit.data.motion import Split
+
+SMALL = (Split("train", 48, range(0, 400)), Split("val", 16, range(400, 460)), Split("test", 16, range(460, 520)))
+
+
+@pytest.fixture(scope="session")
+def small_motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "motion"
+    motion.make(root, SMALL)
+    return root

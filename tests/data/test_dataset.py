@@ -1,0 +1,192 @@
+"""A sample is a function of (seed, epoch, index): workers, ranks and restarts change nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from vivit.data.catalogue import Mirror, Motion
+from vivit.data.dataset import (
+    ClipDataset,
+    ClipLoader,
+    OrderedBatches,
+    ShuffledBatches,
+    Ticket,
+    TrainingLoader,
+    collate,
+)
+from vivit.data.decode import VideoError
+from vivit.data.sampling import GridViews, RandomView
+from vivit.shapes import Video
+
+CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
+PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+
+
+def clips(root, plan=PLAN, mirror=None, seed=3, columns=("verb",)):
+    data = Motion(root=root, columns=columns)
+    return ClipDataset(data.videos("train"), plan, mirror or data.mirror, seed)
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def training_loader(root, workers=0, epoch=0):
+    batches = ShuffledBatches(48, 10, seed=3)
+    batches.set_epoch(epoch)
+    return TrainingLoader(clips(root), batches, workers)
+
+
+def test_a_clip_is_the_same_every_time_and_another_in_another_epoch_seed_or_place(small_motion):
+    dataset = clips(small_motion)
+    first = dataset[Ticket(1, 7, 5)]
+    assert first.frames.shape == (1, 4, 24, 32, 3)
+    assert first.video == 5
+    np.testing.assert_array_equal(first.frames, dataset[Ticket(1, 99, 5)].frames)  # the step decides nothing
+    np.testing.assert_array_equal(dataset[5].frames, dataset[Ticket(0, 0, 5)].frames)
+    others = [dataset[Ticket(2, 7, 5)], dataset[Ticket(1, 7, 6)], clips(small_motion, seed=4)[Ticket(1, 7, 5)]]
+    assert all((other.frames != first.frames).any() for other in others)
+
+
+def test_workers_change_nothing(small_motion):
+    by_none, by_two = (list(training_loader(small_motion, workers)) for workers in (0, 2))
+    assert len(by_none) == 4
+    assert all(same(one, other) for one, other in zip(by_none, by_two, strict=True))
+    assert by_none[0].frames.dtype == torch.uint8
+
+
+def test_another_epoch_gives_other_clips_in_another_order_from_the_same_workers(small_motion):
+    loader = training_loader(small_motion, workers=1)
+    first = next(iter(loader))
+    loader.batch_sampler.set_epoch(1)
+    second = list(loader)
+    assert not torch.equal(first.videos, second[0].videos)
+    assert all(same(a, b) for a, b in zip(second, training_loader(small_motion, epoch=1), strict=True))
+
+
+def test_several_views_stand_in_the_order_of_the_plan(small_motion):
+    plan = GridViews(**CLIP, temporal=4, spatial=3)
+    dataset = clips(small_motion, plan)
+    clip = dataset[0]
+    assert clip.frames.shape == (12, 4, 24, 32, 3)
+    middle = clips(small_motion, GridViews(**CLIP, temporal=4))[0]
+    np.testing.assert_array_equal(clip.frames[1::3], middle.frames)
+    assert collate([clip, dataset[1]]).frames.shape == (2, 12, 4, 24, 32, 3)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("videos", [1, 2, 7, 12, 48])
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_every_video_is_scored_exactly_once(videos, batch_size, ranks):
+    of_ranks = [OrderedBatches(videos, batch_size, rank, ranks) for rank in range(ranks)]
+    batches = [list(sampler) for sampler in of_ranks]
+    assert sorted(t.row for mine in batches for batch in mine for t in batch) == list(range(videos))
+    assert [len(mine) for mine in batches] == [len(sampler) for sampler in of_ranks]
+    assert all(0 < len(batch) <= batch_size for mine in batches for batch in mine)
+
+
+def test_the_loaders_of_three_ranks_score_every_video_once(small_motion):
+    dataset = clips(small_motion, GridViews(**CLIP))
+    loaders = [ClipLoader(dataset, OrderedBatches(len(dataset), 5, rank, 3), workers=0) for rank in range(3)]
+    assert sorted(video for loader in loaders for batch in loader for video in batch.videos.tolist()) == list(range(48))
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_each_global_batch(ranks):
+    """Several ranks with small batches see, step by step, the videos of one rank with a large batch."""
+    alone = list(ShuffledBatches(50, 4 * ranks, seed=1))
+    of_ranks = [list(ShuffledBatches(50, 4, 1, rank, ranks)) for rank in range(ranks)]
+    assert {len(mine) for mine in of_ranks} == {len(alone)}
+    for whole, *parts in zip(alone, *of_ranks, strict=True):
+        assert [ticket for part in parts for ticket in part] == whole
+
+
+def test_an_epoch_shows_every_video_once_but_the_rest_that_fills_no_batch():
+    batches = ShuffledBatches(50, 8, seed=1)
+    tickets = [ticket for batch in batches for ticket in batch]
+    assert len(batches) == 6
+    assert len({ticket.row for ticket in tickets}) == len(tickets) == 48
+    assert [ticket.step for ticket in tickets] == [step for step in range(6) for _ in range(8)]
+
+
+def test_epochs_have_their_own_order_and_go_on_counting_steps():
+    batches = ShuffledBatches(50, 8, seed=1)
+    first = [ticket.row for batch in batches for ticket in batch]
+    batches.set_epoch(2)
+    third = [ticket for batch in batches for ticket in batch]
+    assert [ticket.row for ticket in third] != first
+    assert {ticket.epoch for ticket in third} == {2}
+    assert [third[0].step, third[-1].step] == [12, 17]
+    assert [ticket.row for batch in ShuffledBatches(50, 8, seed=2) for ticket in batch] != first
+
+
+def test_too_few_videos_for_one_batch_say_what_to_lower():
+    with pytest.raises(
+        ValueError, match=r"7 training videos .* batch of 4 on each of 2 devices; lower data.batch_size"
+    ):
+        ShuffledBatches(7, 4, seed=0, ranks=2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("taken", [0, 1, 3, 4])
+def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
+    """Counted is what was handed out, not what the workers have ready; a complete epoch counts as none."""
+    whole = list(training_loader(small_motion, epoch=1))
+    stopped = training_loader(small_motion, workers, epoch=1)
+    batches = iter(stopped)
+    for _ in range(taken):
+        next(batches)
+    state = stopped.state_dict()
+    assert state == {"delivered": taken % 4}
+    resumed = training_loader(small_motion, workers, epoch=1)
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    rest = list(resumed)
+    assert len(rest) == 4 - taken % 4
+    assert all(same(a, b) for a, b in zip(rest, whole[taken % 4 :], strict=True))
+    assert resumed.state_dict() == {"delivered": 0}
+    resumed.batch_sampler.set_epoch(2)
+    assert len(list(resumed)) == 4
+
+
+@pytest.mark.parametrize("columns", [("verb",), ("noun", "verb")])
+def test_the_label_is_swapped_exactly_when_the_clip_is_mirrored(small_motion, columns):
+    plain, flipped = (
+        clips(small_motion, RandomView(**CLIP, random_crop=False, flip=flip), columns=columns) for flip in (0.0, 1.0)
+    )
+    mirror = Motion(root=small_motion, columns=columns).mirror
+    for index in range(16):
+        as_is, swapped = plain[index], flipped[index]
+        np.testing.assert_array_equal(swapped.frames, as_is.frames[..., ::-1, :])
+        assert as_is.labels == plain.videos[index].labels
+        assert swapped.labels == mirror(as_is.labels)
+    assert any(plain[index].labels != flipped[index].labels for index in range(8))
+
+
+def test_half_of_the_clips_are_flipped_and_only_they_are_renamed(small_motion):
+    some, none = (clips(small_motion, RandomView(**CLIP, random_crop=False, flip=flip)) for flip in (0.5, 0.0))
+    flips = 0
+    for index in range(24):
+        clip, as_is = some[index], none[index]
+        flipped = bool((clip.frames != as_is.frames).any())
+        assert clip.labels == (some.mirror(as_is.labels) if flipped else as_is.labels)
+        flips += flipped
+    assert 4 < flips < 20
+
+
+@pytest.mark.parametrize(("mirror", "flipped"), [(Mirror(), True), (Mirror(allowed=False), False)])
+def test_a_harmless_flip_keeps_the_label_and_a_forbidden_one_never_happens(small_motion, mirror, flipped):
+    asked, plain = (
+        clips(small_motion, RandomView(**CLIP, random_crop=False, flip=flip), mirror) for flip in (1.0, 0.0)
+    )
+    for index in range(8):
+        expected = plain[index].frames[..., ::-1, :] if flipped else plain[index].frames
+        np.testing.assert_array_equal(asked[index].frames, expected)
+        assert asked[index].labels == plain[index].labels
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_bad_video_is_named_also_from_a_worker(tmp_path, workers):
+    dataset = ClipDataset([Video(str(tmp_path / "gone.mp4"), (0,))], GridViews(**CLIP), Mirror(), 0)
+    with pytest.raises(VideoError, match=r"gone\.mp4"):
+        list(ClipLoader(dataset, OrderedBatches(1, 1), workers))

@@ -1,0 +1,210 @@
+"""The house as its plan has it: who may import whom, how files are called, how long they get, what is said twice."""
+
+import ast
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+SOURCE = REPOSITORY / "src"
+FILES = sorted(SOURCE.rglob("*.py"))
+LONGEST = 260
+"""Lines of a file."""
+
+ROOMS = {
+    "shapes": set(),
+    "models": {"shapes"},
+    "data": {"shapes"},
+    "evaluation": {"shapes"},
+    "cost": {"shapes"},
+    "explain": {"shapes"},
+    "benchmarks": {"shapes", "cost", "models", "data", "training", "runfolder"},
+    "weights": {"shapes", "models"},
+    "training": {"shapes", "evaluation"},
+    "reporting": set(),
+    "runfolder": set(),
+    "jobs": {"runfolder"},
+    "experiment": {
+        *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
+        *("runfolder", "jobs"),
+    },
+}
+"""What of ours each room may import, beside itself."""
+
+FORBIDDEN = {
+    "shapes": {"lightning", "hydra", "omegaconf"},
+    "models": {"lightning", "hydra", "omegaconf", "torchvision", "av"},
+    "data": {"hydra", "omegaconf", "lightning"},
+    "evaluation": {"lightning", "hydra", "omegaconf"},
+    "cost": {"lightning", "hydra", "omegaconf"},
+    "explain": {"lightning", "hydra", "omegaconf"},
+    "benchmarks": {"hydra", "omegaconf"},
+    "weights": {"lightning", "hydra", "omegaconf"},
+    "training": {"hydra", "omegaconf"},
+    "reporting": {"torch", "lightning", "hydra", "omegaconf"},
+    "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
+    "jobs": {"torch", "lightning"},
+    "experiment": set(),
+}
+"""Libraries that each room may not see."""
+
+EXCEPTIONS = {("vivit/data/datamodule.py", "lightning")}
+PEERS = {"transformers", "torchcodec", "decord"}
+"""Other people's implementations, which only the benchmarks time (and ``weights`` may read)."""
+
+
+def name(file: Path) -> str:
+    return file.relative_to(SOURCE).as_posix()
+
+
+def room(file: Path) -> str | None:
+    """Name the room of a file below ``vivit``; None for scripts and the package itself."""
+    parts = file.relative_to(SOURCE).with_suffix("").parts
+    return parts[1] if parts[0] == "vivit" and parts[1] != "__init__" else None
+
+
+def imported(file: Path) -> set[str]:
+    """Dotted names of every module that a file imports, at the top or inside of functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(file)} imports relatively"
+            found |= {node.module} if node.module != "vivit" else {f"vivit.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_every_room_is_in_the_plan() -> None:
+    assert {room(file) for file in FILES} - {None} <= set(ROOMS)
+    assert set(ROOMS) == set(FORBIDDEN)
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if room(file)], ids=name)
+def test_imports_keep_to_the_plan(file: Path) -> None:
+    here = room(file)
+    modules = imported(file)
+    ours = {module.split(".")[1] for module in modules if module.startswith("vivit.")}
+    assert ours <= ROOMS[here] | {here}, f"{here} may not import {ours - ROOMS[here] - {here}}"
+    libraries = {module.split(".")[0] for module in modules}
+    allowed = {library for where, library in EXCEPTIONS if where == name(file)}
+    assert not libraries & FORBIDDEN[here] - allowed
+    assert not libraries & PEERS or here == "benchmarks"
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.parent == SOURCE], ids=name)
+def test_scripts_are_thin(file: Path) -> None:
+    """A docstring with the command, ``@hydra.main``, one call."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    assert f"python src/{file.name}" in (ast.get_docstring(tree) or "")
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert [function.name for function in functions] == ["main"]
+    assert len(functions[0].body) <= 4
+    used = {module.split(".")[1] for module in imported(file) if module.startswith("vivit.")}
+    assert used <= {"experiment", "jobs"} or (file.name == "report.py" and used == {"reporting"})
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_names_say_something_and_shadow_nothing(file: Path) -> None:
+    assert file.stem not in {"utils", "util", "helpers", "helper", "common", "misc"}
+    if file.parent == SOURCE:
+        assert file.stem not in sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_files_stay_short(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("file", FILES, ids=name)
+def test_nothing_happens_at_import(file: Path) -> None:
+    """At the top of a file things are defined; nothing is called for its effect."""
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        allowed = ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        main = isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "TYPE_CHECKING")
+        assert isinstance(node, allowed) or docstring or main, f"line {node.lineno}: {ast.unparse(node)[:80]}"
+
+
+class Anonymous(ast.NodeTransformer):
+    """Take the names out, so that a copy with other names is still a copy."""
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name("_", node.ctx)
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.arg("_")
+
+
+def statements(function: ast.FunctionDef) -> list[ast.stmt]:
+    return function.body[1:] if ast.get_docstring(function) else function.body
+
+
+def test_no_function_is_written_twice() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (body := statements(node)):
+                if body[-1].end_lineno - body[0].lineno + 1 > 6:
+                    text = "\n".join(ast.dump(Anonymous().visit(statement)) for statement in body)
+                    places[text].append(f"{name(file)}: {node.name}")
+    assert [where for where in places.values() if len(where) > 1] == []
+
+
+def test_there_is_one_spelling() -> None:
+    """Foreign names, with their z, stay in ``weights``."""
+    here = [file for file in FILES if room(file) != "weights"]
+    here += [*(REPOSITORY / "configs").rglob("*.yaml"), *REPOSITORY.glob("*.toml"), *REPOSITORY.glob("Makefile")]
+    foreign = re.compile("factori" + "zed", re.IGNORECASE)
+    assert [file.name for file in here if foreign.search(file.read_text(encoding="utf-8"))] == []
+
+
+def tree_of(readme: str) -> set[str]:
+    """Paths of Python files in the fenced block below "## The tree".
+
+    A line holds a path, relative to ``src/vivit`` or, from ``src/`` on, to the repository, and then a comment:
+    ``models/encoder.py   what it is``. Lines may be indented; a line that ends in ``/`` (before its comment) is a
+    folder, and what is indented deeper below it lies in it. Drawn branches (``├── ``) are taken for indentation.
+    """
+    block = re.search(r"^## The tree\n.*?^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    assert block, 'README.md has no fenced block below "## The tree"'
+    found: set[str] = set()
+    above: list[tuple[int, str]] = []
+    for line in re.sub("[│├└─]", " ", block[1]).splitlines():
+        if not line.strip():
+            continue
+        depth, first = len(line) - len(line.lstrip()), line.split()[0]
+        above = [(indent, folder) for indent, folder in above if indent < depth]
+        path = "".join(folder for _, folder in above) + first
+        if first.endswith("/"):
+            above.append((depth, first))
+        for part in (word.strip(",;") for word in line.split()):
+            if part == first and part.endswith(".py"):
+                found.add(path)
+    return {located(path) for path in found}
+
+
+def located(path: str) -> str:
+    """Write a path relative to ``src``."""
+    for prefix in ("./", "src/"):
+        path = path.removeprefix(prefix)
+    return path if (SOURCE / path).is_file() or path.startswith("vivit/") else f"vivit/{path}"
+
+
+def test_the_tree_parser_reads_both_styles() -> None:
+    flat = "## The tree\n\n```\n  src/train.py   trains\n  models/encoder.py  x.py in a comment\n```\n"
+    nested = (
+        "## The tree\n```text\nsrc/\n  train.py  trains\n  vivit/   ours\n    models/\n      encoder.py  encodes\n```\n"
+    )
+    assert tree_of(flat) == tree_of(nested) == {"train.py", "vivit/models/encoder.py"}
+
+
+def test_the_readme_s_tree_is_the_tree() -> None:
+    readme = REPOSITORY / "README.md"
+    if not readme.is_file():
+        pytest.skip("README.md is absent, so nothing holds its tree")
+    listed = {path for path in tree_of(readme.read_text(encoding="utf-8")) if not path.endswith("__init__.py")}
+    assert listed == {name(file) for file in FILES if file.name != "__init__.py"}

@@ -1,0 +1,188 @@
+"""The commands of the README, as a user types them, on a small copy of the embedded data set."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+import torch
+
+from vivit.data import motion
+
+REPOSITORY = Path(__file__).parents[1]
+VIDEOS = {"train": 48, "val": 16, "test": 18}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "motion"
+    motion.make(root, [replace(split, videos=VIDEOS[split.name]) for split in motion.SPLITS])
+    return root
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    return tmp_path_factory.mktemp("logs")
+
+
+def python(*words: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
+    """Run a script of ours as a command, on one thread."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(data, logs):
+    """Run folder of two short epochs."""
+    folder = logs / "train" / "runs" / "trained"
+    done = python(
+        *("src/train.py", f"data.root={data}", f"paths.logs={logs}", f"hydra.run.dir={folder}"),
+        *("trainer.max_epochs=2", "optim.warmup_epochs=0.5"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "test/acc_top1, 4x1 views" in done.stdout
+    return folder
+
+
+def test_a_run_leaves_what_it_promises(trained):
+    results = json.loads((trained / "results.json").read_text())
+    assert json.loads((trained / "status.json").read_text())["status"] == "done"
+    for name in (".hydra/config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "csv/metrics.csv"):
+        assert (trained / name).is_file(), name
+    assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert results["model"] == "factorised_encoder"
+    assert results["size"] == "tiny"
+    assert results["views"] == "4x1"
+    assert results["seed"] == 1
+    assert results["config"]["data"]["batch_size"] == 16
+    assert 0 <= results["metrics"]["test/acc_top1"] <= results["metrics"]["test/acc_top5"] <= 1
+    assert results["step_seconds"] > 0
+    assert results["train_seconds"] > results["step_seconds"]
+    assert results["versions"]["torch"] == torch.__version__
+    assert results["params"] == sum(
+        weight.numel()
+        for weight in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].values()
+    )
+
+
+def test_a_checkpoint_is_enough_to_evaluate(trained, logs):
+    trained_results = json.loads((trained / "results.json").read_text())
+    folder = logs / "eval" / "again"
+    done = python(
+        *("src/eval.py", f"ckpt_path={trained / 'checkpoints/best.ckpt'}", f"hydra.run.dir={folder}", "workers=0"),
+    )
+    assert done.returncode == 0, done.stderr
+    again = json.loads((folder / "results.json").read_text())
+    assert again["views"] == "4x1"
+    for name in ("test/acc_top1", "test/acc_mean_class"):
+        assert again["metrics"][name] == pytest.approx(trained_results["metrics"][name], abs=1e-6)
+
+
+def test_a_run_goes_on_from_its_checkpoint(trained, data, logs):
+    folder = logs / "train" / "runs" / "longer"
+    done = python(
+        *("src/train.py", f"data.root={data}", f"paths.logs={logs}", f"hydra.run.dir={folder}", "test=false"),
+        *("trainer.max_epochs=3", "optim.warmup_epochs=0.5", f"ckpt_path={trained / 'checkpoints/last.ckpt'}"),
+    )
+    assert done.returncode == 0, done.stderr
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 3 * (VIDEOS["train"] // 16)
+    assert len(state["callbacks"]["Curves"]["epochs"]) == 3
+
+
+def test_every_model_trains_with_both_tokenisers(data, logs):
+    command = (
+        *("src/train.py", "-m", "model=glob(*,exclude=_*)", "tokeniser=tubelet,uniform_frames", "debug=limit"),
+        *(f"data.root={data}", f"paths.logs={logs}", "hydra.sweep.dir=" + str(logs / "train/multiruns/all")),
+        *("data.workers=0", "data=motion_verb_noun"),
+    )
+    done = python(*command)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(file.read_text()) for file in (logs / "train/multiruns/all").glob("*/results.json")]
+    assert len({(row["model"], row["tokeniser"]) for row in results}) == 10
+    assert all("=" not in row["job"] and row["sweep"] == "all" for row in results)
+    assert all(0 <= row["metrics"]["test/action_acc_top1"] <= 1 for row in results)
+    before = {file: file.stat().st_mtime_ns for file in (logs / "train/multiruns/all").glob("*/results.json")}
+    again = python(*command)
+    assert again.returncode == 0, again.stderr
+    assert before == {file: file.stat().st_mtime_ns for file in before}, "done jobs ran again"
+
+
+def test_the_report_reads_every_run(trained, logs):
+    broken = logs / "train" / "runs" / "broken"
+    broken.mkdir()
+    (broken / "status.json").write_text("{")
+    folder = logs / "report"
+    done = python("src/report.py", f"logs={logs}", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    text = (folder / "report.md").read_text()
+    top1 = 100 * json.loads((trained / "results.json").read_text())["metrics"]["test/acc_top1"]
+    assert f"{top1:.1f}" in next(line for line in text.splitlines() if "trainer.max_epochs=2" in line)
+    assert "train/runs/broken: unreadable" in text
+
+
+def test_the_model_benchmark_prints_the_papers_column(logs):
+    done = python("src/benchmark.py", "bench=model", f"hydra.run.dir={logs / 'benchmark'}")
+    assert done.returncode == 0, done.stderr
+    for row in json.loads((logs / "benchmark" / "results.json").read_text())["rows"]:
+        assert row["paper_gflops"] == pytest.approx(row["paper_printed"], rel=5e-4), row["case"]
+
+
+BAD = {
+    "model=factorised_encode": ["Could not find 'model/factorised_encode'", "factorised_encoder"],
+    "model.dept=3": ["model.dept", "Key 'dept' is not in struct"],
+    "+extra.thing=1": ["unknown key 'extra'"],
+    "+size.dpeth=3": ["dpeth", "size"],
+    "+callbacks.curve.folder=x": ["callbacks.curve has no _target_"],
+    "data.crop=[30,32]": ["height 30 cannot be cut into parts of tubelet[1]=8", "24 or 32"],
+    "data.frames=15": ["frames 15 cannot be cut into parts of tubelet[0]=2", "14 or 16"],
+    "data=folder data.root=no/such/folder": ["no/such/folder is not a folder", "data.root"],
+    "ckpt_path=no/such.ckpt": ["no/such.ckpt is not a file"],
+    "paths.logs=/dev/null/logs": ["/dev/null/logs", "cannot be written", "paths.logs"],
+    "data.crop=[40,40]": ["crop of 40x40 does not fit", "resize must be at least 40"],
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(data, logs, trained):
+    """What the command says to each bad input; two at a time."""
+    base = (f"data.root={data}", f"paths.logs={logs}", "debug=limit")
+    other = f"model=spatiotemporal ckpt_path={trained / 'checkpoints/last.ckpt'}"
+    with ThreadPoolExecutor(2) as pool:
+        tried = {bad: pool.submit(python, "src/train.py", *base, *bad.split()) for bad in [*BAD, other]}
+    return {("another architecture" if bad == other else bad): future.result() for bad, future in tried.items()}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_input_is_one_clear_error(refusals, bad):
+    said = refusals[bad]
+    assert said.returncode != 0
+    assert "Traceback" not in said.stderr
+    assert "Epoch 0" not in said.stderr
+    for words in BAD[bad]:
+        assert words in said.stderr
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(refusals):
+    said = refusals["another architecture"]
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
+    assert "the checkpoint holds FactorisedEncoder(" in said.stderr
+    assert "the configuration asks for SpatioTemporal(" in said.stderr
+
+
+@pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
+def test_notebooks_run(notebook, data, monkeypatch):
+    monkeypatch.setenv("MOTION_ROOT", str(data))
+    content = nbformat.read(notebook, as_version=4)
+    assert not any(cell.get("outputs") for cell in content.cells), "commit notebooks without outputs"
+    nbclient.NotebookClient(content, timeout=240, resources={"metadata": {"path": str(notebook.parent)}}).execute()
+    assert any(output.output_type == "display_data" for cell in content.cells for output in cell.get("outputs", ()))

@@ -1,0 +1,169 @@
+"""Every configuration composes and builds, and every misspelling is one clear error."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from hydra.errors import ConfigCompositionException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from vivit.experiment import TRAIN_KEYS, check_keys
+from vivit.jobs import explain
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIGS = REPOSITORY / "configs"
+Compose = Callable[..., DictConfig]
+
+APART = {"hydra", "paths", "bench"}
+"""Groups that are no choice of a training run."""
+MODELS = ["average_pool", "factorised_dot_product", "factorised_encoder", "factorised_self_attention", "spatiotemporal"]
+
+
+def options(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONFIGS / group).glob("*.yaml") if not file.stem.startswith("_"))
+
+
+def choices() -> list[str]:
+    groups = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
+    return [f"{group}={option}" for group in groups if group not in APART for option in options(group)]
+
+
+def jobs(sweep: str) -> Iterator[list[str]]:
+    """Overrides of as many jobs of a sweep as it takes to see every value of every key."""
+    params = yaml.safe_load((CONFIGS / "sweep" / f"{sweep}.yaml").read_text())["hydra"]["sweeper"]["params"]
+    grid = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
+    return ([values[i % len(values)] for values in grid] for i in range(max(map(len, grid))))
+
+
+@pytest.mark.parametrize("choice", choices())
+def test_every_option_composes(choice: str, composed: Compose) -> None:
+    cfg = composed(choice)
+    assert set(map(str, cfg)) <= set(TRAIN_KEYS)
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in CONFIGS.glob("*.yaml")))
+def test_every_script_has_a_configuration(name: str, composed: Compose) -> None:
+    assert composed(name=name)
+    assert (REPOSITORY / "src" / f"{name}.py").is_file()
+
+
+def test_the_models_are_the_paper_s() -> None:
+    assert options("model") == MODELS
+
+
+@pytest.mark.parametrize("tokeniser", options("tokeniser"))
+@pytest.mark.parametrize("model", options("model"))
+def test_every_network_builds_in_every_size(model: str, tokeniser: str, composed: Compose) -> None:
+    base = composed(f"model={model}", f"tokeniser={tokeniser}", "data.crop=[224,224]", "data.frames=32")
+    for size in options("size"):
+        cfg = deepcopy(base)  # instantiate resolves what it reads in place
+        cfg.size = OmegaConf.load(CONFIGS / "size" / f"{size}.yaml")
+        with torch.device("meta"):
+            network = instantiate(cfg.model, classes=7, _convert_="all")
+        assert network.head.projection.weight.shape == (7, cfg.size.dim)
+        assert network.tokeniser.projection.weight.shape[-2:] == (cfg.size.patch, cfg.size.patch)
+
+
+@pytest.mark.parametrize("tokeniser", options("tokeniser"))
+@pytest.mark.parametrize("model", options("model"))
+def test_the_default_clip_fits_every_tiny_network(model: str, tokeniser: str, composed: Compose) -> None:
+    cfg = composed(f"model={model}", f"tokeniser={tokeniser}")
+    with torch.device("meta"):
+        network = instantiate(cfg.model, classes=7, _convert_="all")
+        assert network(torch.zeros(2, 3, cfg.data.frames, *cfg.data.crop)).shape == (2, 7)
+
+
+@pytest.mark.parametrize("sweep", options("sweep"))
+def test_every_job_of_a_sweep_composes(sweep: str, composed: Compose) -> None:
+    grid = list(jobs(sweep))
+    assert len(grid) > 1
+    header = (CONFIGS / "sweep" / f"{sweep}.yaml").read_text().splitlines()[:2]
+    assert header[0] == "# @package _global_"
+    assert header[1].startswith("# ")
+    for job in grid:
+        cfg = composed(f"sweep={sweep}", *job, hydra=True)
+        assert Path(cfg.hydra.sweep.dir).name == sweep
+        assert cfg.hydra.mode.name == "MULTIRUN"
+
+
+@pytest.mark.parametrize("group", ["optim", "targets", "tokeniser", "size", "augment", "views"])
+def test_a_misspelt_key_of_a_class_is_named(group: str, composed: Compose) -> None:
+    cfg = composed(f"+{group}.misspelt=1")
+    shared = {"frames": 4, "stride": 1, "resize": 9, "crop": (8, 9)} if group in ("augment", "views") else {}
+    with pytest.raises((InstantiationException, TypeError)) as error:
+        instantiate(cfg[group], _convert_="all")(**shared)
+    assert "misspelt" in explain(error.value)
+    assert "\n" not in explain(error.value)
+
+
+def test_a_misspelt_key_of_the_model_says_where(composed: Compose) -> None:
+    cfg = composed("+model.stochastic_dept=0.1")
+    with pytest.raises(InstantiationException) as error:
+        instantiate(cfg.model, classes=7, _convert_="all")
+    assert "stochastic_dept" in explain(error.value)
+    assert explain(error.value).endswith("(in model)")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+model_size=tiny", "unknown key 'model_size'; the configuration has .*model"),
+        ("+callbacks.stopwach.refresh_rate=3", "callbacks.stopwach has no _target_"),
+        ("+logger.tensorbord.name=x", "logger.tensorbord has no _target_"),
+    ],
+)
+def test_what_nobody_reads_is_refused(override: str, message: str, composed: Compose) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_keys(composed(override), TRAIN_KEYS)
+
+
+@pytest.mark.parametrize("override", ["seeed=2", "optim.warmup=3", "data.batchsize=4", "trainer.epochs=3"])
+def test_an_override_of_nothing_is_refused_by_hydra(override: str, composed: Compose) -> None:
+    with pytest.raises(ConfigCompositionException, match="Could not override") as error:
+        composed(override)
+    assert isinstance(error.value.__cause__, ConfigKeyError | ConfigAttributeError)
+
+
+def test_an_option_that_is_not_there_is_refused_with_those_that_are(composed: Compose) -> None:
+    with pytest.raises(Exception, match="factorised_encoder"):
+        composed("model=factorised_encodr")
+
+
+def test_the_default_run_is_known_to_the_last_key(composed: Compose) -> None:
+    cfg = composed()
+    cfg.paths.run = "logs"  # Hydra names it only within a run
+    check_keys(cfg, TRAIN_KEYS)
+
+
+def project() -> dict:
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+
+
+def test_conda_s_environment_is_the_project_s() -> None:
+    """It installs this project with its pins, and says nothing else about versions that could contradict them."""
+    packages = yaml.safe_load((REPOSITORY / "environment.yaml").read_text())["dependencies"]
+    (pip,) = (entry["pip"] for entry in packages if isinstance(entry, dict))
+    assert "--editable .[dev]" in pip
+    pins = {re.split("[=<>!~]", entry)[0]: entry for entry in packages if isinstance(entry, str)}
+    python = re.fullmatch(r"python=(\d+)\.(\d+)", pins.pop("python"))
+    lowest = re.fullmatch(r">=(\d+)\.(\d+)", project()["requires-python"])
+    assert python is not None
+    assert lowest is not None
+    assert tuple(map(int, python.groups())) >= tuple(map(int, lowest.groups()))
+    extras = [entry for entry in pip if not entry.startswith("--")]
+    assert not [entry for entry in [*pins.values(), *extras] if re.search("[=<>~]", entry)]
+
+
+def test_every_dependency_is_pinned_once() -> None:
+    pinned = project()["dependencies"] + [*chain(*project()["optional-dependencies"].values())]
+    names = [entry.split("==")[0] for entry in pinned]
+    assert all(re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", entry) for entry in pinned)
+    assert len(names) == len(set(names))

@@ -1,0 +1,95 @@
+"""A run that takes a second: noise for clips, a tiny network, and all that is random in a step."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import Callback, Trainer
+
+from vivit.data.catalogue import Mirror
+from vivit.data.dataset import ClipDataset, ClipLoader, OrderedBatches, ShuffledBatches, Ticket, TrainingLoader
+from vivit.data.sampling import GridViews
+from vivit.models import FactorisedEncoder, Tubelets
+from vivit.shapes import Clip, Video
+from vivit.training import AtomicCheckpointIO, Recipe, Targets, VideoClassifier
+
+VIDEOS, BATCH, FRAMES, HEIGHT, WIDTH = 22, 4, 4, 8, 15
+STEPS = VIDEOS // BATCH
+HEADS = {"label": ("a", "b", "c")}
+
+
+class Noise(ClipDataset):
+    """Clips that are a function of (epoch, row), as decoded ones are."""
+
+    def __getitem__(self, ticket: Ticket | int) -> Clip:
+        epoch, _, row = ticket
+        rng = np.random.default_rng([epoch, row])
+        frames = rng.integers(0, 256, (1, FRAMES, HEIGHT, WIDTH, 3), np.uint8)
+        return Clip(frames, self.videos[row].labels, row)
+
+
+@pytest.fixture
+def loaders() -> Callable[[], tuple[TrainingLoader, ClipLoader]]:
+    """Make new loaders for training and validation."""
+    videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
+    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+
+    def loaders() -> tuple[TrainingLoader, ClipLoader]:
+        train, val = Noise(videos, plan, Mirror(), 0), Noise(videos[:6], plan, Mirror(), 0)
+        return (
+            TrainingLoader(train, ShuffledBatches(VIDEOS, BATCH, seed=3), 0),
+            ClipLoader(val, OrderedBatches(6, BATCH), 0),
+        )
+
+    return loaders
+
+
+def record(depth: int) -> dict[str, Any]:
+    tokeniser = {"_target_": "vivit.models.Tubelets", "dim": 12}
+    return {"model": {"_target_": "vivit.models.FactorisedEncoder", "tokeniser": tokeniser, "depth": depth}}
+
+
+@pytest.fixture
+def module() -> Callable[..., VideoClassifier]:
+    """Make a new module, always with the same weights."""
+
+    def module(*, depth: int = 2, mixup: float = 0.3, strength: float = 0.3, rate: float = 0.01) -> VideoClassifier:
+        torch.manual_seed(0)
+        network = FactorisedEncoder(
+            Tubelets(dim=12, tubelet=(2, 4, 5)), classes=3, frames=FRAMES, height=HEIGHT, width=WIDTH, depth=depth,
+            heads=3, mlp_dim=20, temporal_depth=2, temporal_heads=2, temporal_mlp_dim=16, dropout=strength,
+            attention_dropout=strength, stochastic_depth=strength,
+        )  # fmt: skip
+        return VideoClassifier(
+            network, heads=HEADS, targets=Targets(mixup=mixup, label_smoothing=0.0),
+            recipe=Recipe(partial(torch.optim.AdamW, lr=rate), 0.5), seed=5, batch_size=BATCH, record=record(depth),
+        )  # fmt: skip
+
+    return module
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Callable[..., Trainer]:
+    """Make a quiet trainer with the atomic checkpoints of the repository."""
+
+    def trainer(*callbacks: Callback, epochs: int = 3, **others: Any) -> Trainer:
+        quiet: Mapping[str, Any] = {
+            "accelerator": "cpu",
+            "devices": 1,
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "enable_checkpointing": bool(callbacks),
+            "num_sanity_val_steps": 0,
+            "use_distributed_sampler": False,
+            "gradient_clip_val": 1.0,
+            "default_root_dir": tmp_path,
+        }
+        plugins = [AtomicCheckpointIO()]
+        return Trainer(**quiet, callbacks=list(callbacks), max_epochs=epochs, plugins=plugins, **others)
+
+    return trainer

@@ -1,0 +1,121 @@
+"""Mixup, label smoothing and the loss, by hand and against the authors' numbers."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vivit.training.targets import Targets, cross_entropy, one_hot
+
+Numbers = Mapping[str, np.ndarray]
+
+
+class Fixed(np.random.Generator):
+    """A generator that draws one weight, whatever is asked."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.weight = weight
+
+    def beta(self, *args: float, **kwargs: float) -> float:
+        return self.weight
+
+
+def tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.asarray(array))
+
+
+def test_one_hot_puts_heads_behind_one_another() -> None:
+    labels = torch.tensor([[1, 0], [2, 1]])
+    assert one_hot(labels, [3, 2]).tolist() == [[0, 1, 0, 1, 0], [0, 0, 1, 0, 1]]
+
+
+def test_smoothing_uses_each_head_s_own_number_of_classes() -> None:
+    _, targets = Targets(label_smoothing=0.3)(
+        torch.zeros(1, 3, 2, 4, 5), torch.tensor([[1, 0]]), [3, 2], np.random.default_rng(0)
+    )
+    torch.testing.assert_close(targets, torch.tensor([[0.1, 0.8, 0.1, 0.85, 0.15]]))
+
+
+def test_mixup_blends_with_the_reversed_batch_and_smooths_after() -> None:
+    clips = torch.arange(3.0)[:, None, None, None, None].expand(3, 3, 2, 4, 5)
+    mixed, targets = Targets(mixup=0.3, label_smoothing=0.4)(clips, torch.tensor([[0], [1], [3]]), [4], Fixed(0.75))
+    torch.testing.assert_close(mixed[:, 0, 0, 0, 0], torch.tensor([0.5, 1.0, 1.5]))
+    expected = torch.tensor([[0.75, 0, 0, 0.25], [0, 1, 0, 0], [0.25, 0, 0, 0.75]]) * 0.6 + 0.1
+    torch.testing.assert_close(targets, expected)
+
+
+def test_without_both_clips_pass_and_targets_are_hard() -> None:
+    clips = torch.rand(2, 3, 2, 4, 5)
+    same, targets = Targets()(clips, torch.tensor([[2], [0]]), [3], Fixed(0.5))
+    assert same is clips
+    assert targets.tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+def test_the_weight_follows_the_beta_distribution() -> None:
+    rng = np.random.default_rng(0)
+    clips = torch.tensor([1.0, 0.0])[:, None, None, None, None].expand(2, 3, 1, 1, 1)
+    labels = torch.tensor([[0], [1]])
+    weights = [float(Targets(mixup=0.3)(clips, labels, [2], rng)[1][0, 0]) for _ in range(2000)]
+    assert np.mean(weights) == pytest.approx(0.5, abs=0.03)
+    assert np.var(weights) == pytest.approx(1 / (4 * (2 * 0.3 + 1)), rel=0.05)
+
+
+def test_loss_is_the_mean_over_heads_of_each_head_s_mean() -> None:
+    logits = torch.tensor([[0.0, 1.0, 2.0, 1.0, -1.0], [1.0, 0.0, 0.0, 0.0, 3.0]])
+    targets = torch.tensor([[0.5, 0.5, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0, 1.0]])
+    noun = -(targets[:, :3] * (logits[:, :3] - logits[:, :3].exp().sum(1, keepdim=True).log())).sum(1)
+    verb = -(targets[:, 3:] * (logits[:, 3:] - logits[:, 3:].exp().sum(1, keepdim=True).log())).sum(1)
+    torch.testing.assert_close(cross_entropy(logits, targets, [3, 2]), (noun.mean() + verb.mean()) / 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mixup": -0.1}, "mixup=-0.1 is the parameter"),
+        ({"label_smoothing": 1.0}, "label_smoothing=1.0 must lie in"),
+        ({"label_smoothing": -0.5}, "label_smoothing=-0.5 must lie in"),
+    ],
+)
+def test_impossible_strengths_are_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Targets(**wrong)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2, 0.3])
+def test_smoothed_loss_and_gradient_equal_the_reference(smoothing: float, reference_numbers: Numbers) -> None:
+    logits = tensor(reference_numbers["ce/logits"]).requires_grad_()
+    labels = tensor(reference_numbers["ce/labels"]).long()[:, None]
+    clips = torch.zeros(len(labels), 3, 1, 2, 2)
+    _, targets = Targets(label_smoothing=smoothing)(clips, labels, [logits.shape[1]], Fixed(1.0))
+    expected = {key: reference_numbers[f"ce/onehot/ls_{smoothing}/{key}"] for key in ("mean_loss", "dloss_dlogits")}
+    loss = cross_entropy(logits, targets, [logits.shape[1]])
+    loss.backward()
+    np.testing.assert_allclose(loss.detach(), expected["mean_loss"], rtol=1e-6)
+    np.testing.assert_allclose(logits.grad, expected["dloss_dlogits"], atol=1e-7)
+    if smoothing:
+        np.testing.assert_allclose(targets, reference_numbers[f"ce/onehot/ls_{smoothing}/smoothed_targets"], atol=1e-7)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_two_heads_equal_the_reference(smoothing: float, reference_numbers: Numbers) -> None:
+    logits = tensor(reference_numbers["joint/logits"]).requires_grad_()
+    labels = torch.stack([tensor(reference_numbers[f"joint/labels_{head}"]).long() for head in "ab"], 1)
+    _, targets = Targets(label_smoothing=smoothing)(torch.zeros(len(labels), 3, 1, 2, 2), labels, [7, 5], Fixed(1.0))
+    loss = cross_entropy(logits, targets, [7, 5])
+    loss.backward()
+    where = f"multihead_loss/ls_{smoothing}"
+    np.testing.assert_allclose(loss.detach(), reference_numbers[f"{where}/mean_loss"], rtol=1e-6)
+    np.testing.assert_allclose(logits.grad, reference_numbers[f"{where}/dloss_dlogits"], atol=1e-7)
+
+
+@pytest.mark.parametrize("source", ["numpy", "jax"])
+def test_mixup_equals_the_reference(source: str, reference_numbers: Numbers) -> None:
+    clips = tensor(reference_numbers["mixup/videos"]).movedim(-1, 1)
+    labels = tensor(reference_numbers["mixup/labels"]).argmax(1, keepdim=True)
+    weight = float(reference_numbers[f"mixup/{source}/lambda"])
+    mixed, targets = Targets(mixup=0.3)(clips, labels, [7], Fixed(weight))
+    np.testing.assert_allclose(mixed.movedim(1, -1), reference_numbers[f"mixup/{source}/out_videos"], atol=1e-6)
+    np.testing.assert_allclose(targets, reference_numbers[f"mixup/{source}/out_labels"], atol=1e-6)
