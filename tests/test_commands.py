@@ -66,7 +66,7 @@ def test_a_run_leaves_what_it_promises(trained):
     assert 0 <= results["metrics"]["test/acc_top1"] <= results["metrics"]["test/acc_top5"] <= 1
     assert results["step_seconds"] > 0
     assert results["train_seconds"] > results["step_seconds"]
-    assert results["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(results["versions"]["torch"])
     assert results["params"] == sum(
         weight.numel()
         for weight in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].values()

@@ -180,7 +180,7 @@ def test_an_interrupted_make_leaves_no_root(tmp_path, small_ensure, monkeypatch,
     ("content", "message"),
     [
         ({"holiday.mp4": "mine"}, "holds nothing that was made here, and format"),
-        ({"format.txt": "0\n"}, "holds motion videos of format 0, and format"),
+        ({"format.txt": "0\n"}, "holds motion of format 0, and format"),
     ],
 )
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, small_ensure, content, message):

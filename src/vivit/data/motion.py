@@ -2,14 +2,13 @@
 
 A textured shape (the noun) performs one of eight movements (the verb) before a textured background, beside a grey
 distractor that swings to and fro, under sensor noise. What makes it a test of *video* models:
-
 * every movement is a phase that runs round a circle, forwards or backwards, from a uniformly random start: a place on
   a torus that wraps at the picture's edge, an angle on an orbit, a size on a saw-tooth. At any moment the phase is
   uniform whichever way it runs, so no single frame, no first or last frame and no unordered set of frames tells a
   verb from its opposite. All that order-blind pooling can name is the pair;
 * speeds, lengths, textures and noise are drawn before the direction is, so none of them can depend on it;
 * backgrounds and object textures come from pools that the splits do not share;
-* a mirrored clip is the mirrored verb (``MIRROR``), and every noun is its own mirror image.
+* a mirrored clip is the mirrored verb (``MIRROR``), and every noun its own mirror image.
 """
 
 import colorsys
@@ -141,8 +140,8 @@ def _background(number: int) -> Float[np.ndarray, "h w 3"]:
     rng = np.random.default_rng([FORMAT, 1, number])
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     waves = rng.normal(size=(6, 2)) * rng.uniform(1, 5)
-    pattern = np.sin(2 * np.pi * (waves[:, 0, None, None] * y + waves[:, 1, None, None] * x)
-                     + rng.uniform(0, 2 * np.pi, (6, 1, 1))).mean(0)  # fmt: skip
+    shift = rng.uniform(0, 2 * np.pi, (6, 1, 1))
+    pattern = np.sin(2 * np.pi * (waves[:, 0, None, None] * y + waves[:, 1, None, None] * x) + shift).mean(0)
     contrast = rng.uniform(5, 30, 3)
     return (127 + contrast * pattern[..., None]).astype(np.float32)
 
@@ -160,11 +159,10 @@ def render(s: Scene) -> UInt8[np.ndarray, "f h w 3"]:
     """Draw every frame of a scene."""
     rng = np.random.default_rng([FORMAT, 3, s.seed])
     frames = np.repeat(_background(s.background)[None], s.frames, axis=0)
-    time = np.arange(s.frames)
     y, x, dy, dx, rate, start = s.swing
-    swing = np.sin(rate * time + start)
-    grey = np.full((2, 3), rng.uniform(90, 110))
-    _paint(frames, s, s.distractor, (y + dy * swing, x + dx * swing, np.full(s.frames, 4.0)), (*grey, np.zeros(3)))
+    swing = np.sin(rate * np.arange(s.frames) + start)
+    grey, still = np.full(3, rng.uniform(90, 110)), np.zeros(3)
+    _paint(frames, s, s.distractor, (y + dy * swing, x + dx * swing, np.full(s.frames, 4.0)), (grey, grey, still))
     _paint(frames, s, s.noun, trajectory(s), _texture(s.texture))
     frames += np.float32(s.noise) * rng.standard_normal(frames.shape[:3], np.float32)[..., None]
     return np.clip(frames, 0, 255).astype(np.uint8)
@@ -190,10 +188,10 @@ def _paint(
 
 
 def encode(frames: UInt8[np.ndarray, "f h w 3"], path: Path) -> None:
-    """Write frames as H.264 in MP4, 25 a second, with B-frames, one thread.
+    """Write frames as H.264 in MP4, 25 a second, with B-frames.
 
-    The quality is high because at x264's usual one the noise of the key frame stays frozen in front of an object and is
-    coded anew behind it, which tells the direction in a single frame.
+    The quality is high because at x264's usual one the key frame's noise stays frozen before an object and is coded
+    anew behind it, which tells the direction in a single frame.
     """
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("h264", rate=Fraction(25))
@@ -212,15 +210,15 @@ def ensure(root: Path) -> None:
 
     Raises where ``root`` holds something else, or videos of an older format.
     """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(root):
-        if root.exists():
-            _check(root)
-            return
-        partial = root.parent / f".{root.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        make(partial)
-        partial.rename(root)
+    if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(root):
+            if not root.exists():
+                partial = root.parent / f".{root.name}.partial"
+                shutil.rmtree(partial, ignore_errors=True)
+                make(partial)
+                partial.rename(root)
+    _check(root)
 
 
 def make(folder: Path, splits: Sequence[Split] = SPLITS, seed: int = 0) -> None:
@@ -229,13 +227,11 @@ def make(folder: Path, splits: Sequence[Split] = SPLITS, seed: int = 0) -> None:
     for split in splits:
         (folder / split.name).mkdir(parents=True)
     with ProcessPoolExecutor() as pool:
-        bar = tqdm(pool.map(_make_one, tasks, chunksize=16), "drawing motion", len(tasks), unit=" videos")
-        rows = list(bar)
+        rows = list(tqdm(pool.map(_make_one, tasks, chunksize=16), "drawing motion", len(tasks), unit=" videos"))
     for split in splits:
         with (folder / f"{split.name}.csv").open("w", newline="", encoding="utf-8") as text:
-            writer = csv.writer(text)
-            writer.writerow(COLUMNS)
-            writer.writerows(row for (_, of, _, _), row in zip(tasks, rows, strict=True) if of is split)
+            own = [row for (_, of, _, _), row in zip(tasks, rows, strict=True) if of is split]
+            csv.writer(text).writerows([COLUMNS, *own])
     (folder / "format.txt").write_text(f"{FORMAT}\n")
 
 
@@ -249,11 +245,10 @@ def _make_one(task: tuple[Path, Split, int, int]) -> tuple[str | int, ...]:
 
 def _check(root: Path) -> None:
     stamp = root / "format.txt"
-    found = stamp.read_text().strip() if stamp.is_file() else None
-    if found != str(FORMAT):
+    found = f"motion of format {stamp.read_text().strip()}" if stamp.is_file() else "nothing that was made here"
+    if found != f"motion of format {FORMAT}":
         raise ValueError(
-            f"{root} holds {'nothing that was made here' if found is None else f'motion videos of format {found}'}, "
-            f"and format {FORMAT} is wanted; move it away or set data.root to another folder"
+            f"{root} holds {found}, and format {FORMAT} is wanted; move it away or set data.root to another folder"
         )
 
 
