@@ -54,13 +54,13 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
     start = cfg.ckpt_path and str(checkpoint_file(cfg.ckpt_path))
     trainer.fit(module, data, ckpt_path=start, weights_only=True)
-    metrics = numbers(trainer.callback_metrics)
+    metrics, time = numbers(trainer.callback_metrics), timing(trainer)  # testing a checkpoint turns the stopwatch back
     if cfg.test:
         trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
         metrics |= numbers(trainer.callback_metrics)
     if trainer.is_global_zero:
         costs = {"params": one_clip.params, "gmac": one_clip.gmac, "paper_gflops": one_clip.paper_gflops}
-        results = describe(cfg, job, metrics) | costs | timing(trainer) | provenance()
+        results = describe(cfg, job, metrics) | costs | time | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics
