@@ -74,11 +74,14 @@ def test_a_run_leaves_what_it_promises(trained):
     )
 
 
-def test_a_checkpoint_is_enough_to_evaluate(trained, logs):
+@pytest.mark.parametrize("other", [False, True], ids=["its own data", "data named anew"])
+def test_a_checkpoint_is_enough_to_evaluate(trained, logs, data, other):
+    words = ["data=motion", f"data.root={data}"] if other else []
     trained_results = json.loads((trained / "results.json").read_text())
-    folder = logs / "eval" / "again"
+    folder = logs / "eval" / f"again_{len(words)}"
     done = python(
         *("src/eval.py", f"ckpt_path={trained / 'checkpoints/best.ckpt'}", f"hydra.run.dir={folder}", "workers=0"),
+        *words,
     )
     assert done.returncode == 0, done.stderr
     again = json.loads((folder / "results.json").read_text())

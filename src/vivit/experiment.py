@@ -29,7 +29,7 @@ TRAIN_KEYS = (
     *("paths", "seed", "ckpt_path", "test"),
 )
 BENCHMARKS = {"model": model_rows}
-EVAL_KEYS = ("data", "augment", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers", "seed")
+EVAL_KEYS = ("data", "augment", "optim", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers")
 
 
 @dataclass(frozen=True)
