@@ -16,6 +16,7 @@ k      classes, those of several heads behind one another (noun, then verb)
 out.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,12 +31,20 @@ class Video:
     """One labelled video, or a labelled segment of one, before anything is decoded."""
 
     path: str
+    """A video file, or a folder of numbered JPEG pictures."""
     labels: tuple[int, ...]
-    """One class number for each head."""
+    """One class number for each head; -1 where the data set does not tell it."""
     start: float | None = None
     """Where the segment begins, in seconds from the file's first frame; None: there."""
     end: float | None = None
     """Where it ends, in seconds; None: with the file."""
+    pictures: tuple[int, int] | None = None
+    """Of a folder: the numbers, as the file names have them, of the first and the last picture, both counted in."""
+    stamps: Sequence[int] | None = None
+    """Timestamps of all frames of the file in the stream's ticks, ascending, where an index knows them; a range where
+    they are regular. They are what listing the file's packets would give; None: nobody has listed them yet."""
+    name: str | None = None
+    """What the data set calls it, as submissions and predictions want it (EPIC-Kitchens: narration_id)."""
 
 
 @dataclass(frozen=True, slots=True)
