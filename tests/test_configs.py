@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from inspect import signature
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 import yaml
 from hydra.errors import ConfigCompositionException, InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -53,6 +54,13 @@ def test_every_option_composes(choice: str, composed: Compose) -> None:
 def test_every_script_has_a_configuration(name: str, composed: Compose) -> None:
     assert composed(name=name)
     assert (REPOSITORY / "src" / f"{name}.py").is_file()
+
+
+@pytest.mark.parametrize("bench", options("bench"))
+def test_every_benchmark_is_a_function_with_its_arguments(bench: str, composed: Compose) -> None:
+    cfg = composed(f"bench={bench}", name="benchmark").bench
+    arguments = set(map(str, cfg)) - {"_target_"}
+    assert arguments == set(signature(get_method(cfg._target_)).parameters)
 
 
 def test_the_models_are_the_paper_s() -> None:

@@ -13,7 +13,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from vivit.benchmarks.model import model_rows
 from vivit.cost import cost
 from vivit.data import VideoData
 from vivit.jobs import Job
@@ -28,7 +27,6 @@ TRAIN_KEYS = (
     *("model", "size", "tokeniser", "data", "augment", "views", "optim", "targets", "trainer", "callbacks", "logger"),
     *("paths", "seed", "ckpt_path", "test"),
 )
-BENCHMARKS = {"model": model_rows}
 EVAL_KEYS = ("data", "augment", "optim", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers")
 
 
@@ -208,9 +206,8 @@ def timing(trainer: Trainer) -> dict[str, float | None]:
 def benchmark(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Run one benchmark; write ``results.json`` and show its rows."""
     check_keys(cfg, ("bench", "paths"))
-    if cfg.bench not in BENCHMARKS:
-        raise ValueError(f"bench={cfg.bench} is not one of {', '.join(BENCHMARKS)}")
-    rows = BENCHMARKS[cfg.bench]()
-    write_json(job.folder / "results.json", {"bench": cfg.bench, "machine": machine(), "rows": rows} | provenance())
+    rows = instantiate(cfg.bench, _convert_="all")
+    results = {"bench": job.choices["bench"], "machine": machine(), "rows": rows} | provenance()
+    write_json(job.folder / "results.json", results)
     print_rows(rows, job.folder)
     return {}
