@@ -1,0 +1,8 @@
+"""Build what a configuration names, and run it: the only room that reads configurations. One task a file."""
+
+from vivit.experiment.benchmark import benchmark
+from vivit.experiment.build import Paths, check_keys
+from vivit.experiment.evaluate import EVAL_KEYS, evaluate
+from vivit.experiment.train import TRAIN_KEYS, train
+
+__all__ = ["EVAL_KEYS", "TRAIN_KEYS", "Paths", "benchmark", "check_keys", "evaluate", "train"]

@@ -1,0 +1,20 @@
+"""The task of `benchmark.py`."""
+
+from collections.abc import Mapping
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from vivit.experiment.build import check_keys
+from vivit.jobs import Job
+from vivit.runfolder import machine, print_rows, provenance, write_json
+
+
+def benchmark(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Run one benchmark; write ``results.json`` and show its rows."""
+    check_keys(cfg, ("bench", "paths"))
+    rows = instantiate(cfg.bench, _convert_="all")
+    results = {"bench": job.choices["bench"], "machine": machine(), "rows": rows} | provenance()
+    write_json(job.folder / "results.json", results)
+    print_rows(rows, job.folder)
+    return {}

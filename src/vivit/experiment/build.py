@@ -1,0 +1,67 @@
+"""Build what a configuration names."""
+
+from dataclasses import dataclass
+
+from hydra.utils import instantiate
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from vivit.data import VideoData
+from vivit.training import VideoClassifier
+
+NAMED = ("callbacks", "logger")
+"""Groups that hold objects by name rather than one object."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things are: the repository, data, logs, and the folder of this run."""
+
+    root: str
+    data: str
+    logs: str
+    run: str
+
+
+def check_keys(cfg: DictConfig, known: tuple[str, ...]) -> None:
+    """Refuse what nobody would read: an unknown key at the root, a named object without a class."""
+    if unknown := sorted(set(map(str, cfg)) - set(known)):
+        raise ValueError(f"unknown key {unknown[0]!r}; the configuration has {', '.join(sorted(known))}")
+    for group in NAMED:
+        for name, node in (cfg.get(group) or {}).items():
+            if node is not None and "_target_" not in node:
+                raise ValueError(f"{group}.{name} has no _target_, the class to build; is the name misspelt?")
+    for group in ("paths", "size"):
+        if group in cfg:
+            instantiate(cfg[group])  # so that a misspelt key is found
+
+
+def build_data(cfg: DictConfig) -> VideoData:
+    """Build the data set, made or checked."""
+    data: VideoData = instantiate(cfg.data, _convert_="all")
+    data.prepare_data()
+    return data
+
+
+def build_module(cfg: DictConfig, data: VideoData) -> VideoClassifier:
+    """Build a network with as many outputs as the data set has classes, and what trains it."""
+    network: nn.Module = instantiate(cfg.model, classes=sum(map(len, data.heads.values())), _convert_="all")
+    plain = {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
+    return VideoClassifier(
+        network,
+        heads=data.heads,
+        targets=instantiate(cfg.targets),
+        recipe=instantiate(cfg.optim),
+        seed=cfg.seed,
+        batch_size=cfg.data.batch_size,
+        record=plain | {"heads": {head: list(names) for head, names in data.heads.items()}},
+    )
+
+
+def build_trainer(cfg: DictConfig) -> Trainer:
+    """Build the trainer with its callbacks and loggers; an entry set to null is left out."""
+    callbacks, loggers = (
+        [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in NAMED
+    )
+    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.run)

@@ -1,0 +1,34 @@
+"""What a checkpoint of ours tells beside its weights, read without trusting it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def checkpoint_file(path: str) -> Path:
+    """Check that a checkpoint is there."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"ckpt_path={path} is not a file; checkpoints lie in <run folder>/checkpoints")
+    return Path(path)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Read what a checkpoint tells of its network and data. Only our own classes may be named in it."""
+    try:
+        record = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["vivit"]
+    except Exception as error:
+        raise ValueError(f"{file} is not a checkpoint of this repository ({type(error).__name__}: {error})") from None
+    for target in targets_of(record):
+        if not target.startswith("vivit."):
+            raise ValueError(f"{file} asks for {target}; a checkpoint may only name classes of this repository")
+    return record
+
+
+def targets_of(node: Any) -> list[str]:
+    """List every ``_target_`` in nested plain values."""
+    if isinstance(node, Mapping):
+        own = [str(node["_target_"])] if "_target_" in node else []
+        return own + [target for value in node.values() for target in targets_of(value)]
+    return [target for value in node for target in targets_of(value)] if isinstance(node, list) else []

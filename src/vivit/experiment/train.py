@@ -1,0 +1,53 @@
+"""The task of `train.py`."""
+
+import logging
+from collections.abc import Mapping
+
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import DictConfig
+
+from vivit.cost import cost
+from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
+from vivit.experiment.checkpoint import checkpoint_file
+from vivit.experiment.results import describe, numbers, timing
+from vivit.jobs import Job
+from vivit.runfolder import print_results, provenance, write_json
+from vivit.training import described
+
+log = logging.getLogger(__name__)
+
+TRAIN_KEYS = (
+    *("model", "size", "tokeniser", "data", "augment", "views", "optim", "targets", "trainer", "callbacks", "logger"),
+    *("paths", "seed", "ckpt_path", "test"),
+)
+
+
+def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Train a model, score its best checkpoint, write ``results.json``; give the metrics."""
+    check_keys(cfg, TRAIN_KEYS)
+    seed_everything(cfg.seed, verbose=False)
+    data = build_data(cfg)
+    module = build_module(cfg, data)
+    trainer = build_trainer(cfg)
+    one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
+    log.info("%s", described(module.record))
+    log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
+    start = cfg.ckpt_path and str(checkpoint_file(cfg.ckpt_path))
+    trainer.fit(module, data, ckpt_path=start, weights_only=True)
+    metrics, time = numbers(trainer.callback_metrics), timing(trainer)  # testing a checkpoint turns the stopwatch back
+    if cfg.test:
+        trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
+        metrics |= numbers(trainer.callback_metrics)
+    if trainer.is_global_zero:
+        costs = {"params": one_clip.params, "gmac": one_clip.gmac, "paper_gflops": one_clip.paper_gflops}
+        results = describe(cfg, job, metrics) | costs | time | provenance()
+        write_json(job.folder / "results.json", results)
+        print_results(results, job.folder)
+    return metrics
+
+
+def best_checkpoint(trainer: Trainer) -> str | None:
+    """Path of the checkpoint with the best validation; None, for the weights at hand, where none is kept."""
+    kept = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor is not None]
+    return kept[0].best_model_path or None if kept else None
