@@ -1,9 +1,12 @@
 """Catalogues list what is there, and name file, line and column where something is wrong."""
 
+from itertools import chain, combinations
+from pathlib import Path
+
 import pytest
 
 from vivit.data import motion
-from vivit.data.catalogue import ClassFolders, CsvFiles, Mirror, Motion
+from vivit.data.catalogue import ClassFolders, CsvFiles, CsvFolds, Mirror, Motion
 from vivit.shapes import Video
 
 SPLITS = ("train", "val", "test")
@@ -13,17 +16,19 @@ TRAIN = "path,label,start,end,group\nb.mp4,wave,,,1\na.mp4,hop,0.5,2,1\n"
 def csv_files(root, train=TRAIN, val="path,label\nc.mp4,wave\n", **settings):
     (root / "train.csv").write_text(train, encoding="utf-8")
     (root / "val.csv").write_text(val, encoding="utf-8")
+    for name in "abc":
+        (root / f"{name}.mp4").touch()
     return CsvFiles(root=root, **settings)
 
 
 def test_csv_rows_become_videos_in_order(tmp_path):
     files = csv_files(tmp_path)
     assert files.heads == {"label": ("hop", "wave")}
-    assert files.videos("train") == [
+    assert files.videos("train")[:] == [
         Video(str(tmp_path / "b.mp4"), (1,)),
         Video(str(tmp_path / "a.mp4"), (0,), 0.5, 2.0),
     ]
-    assert files.videos("val") == [Video(str(tmp_path / "c.mp4"), (1,))]
+    assert files.videos("val")[:] == [Video(str(tmp_path / "c.mp4"), (1,))]
 
 
 def test_csv_columns_become_heads_in_the_order_asked(tmp_path):
@@ -48,7 +53,14 @@ def test_given_classes_fix_names_and_order(tmp_path):
             "path,label\nc.mp4,wave\nd.mp4,fly\n",
             r"val\.csv, line 3, column label: 'fly' is not a known class",
         ),
-        ("val", "path,label,start\nc.mp4,hop,soon\n", r"val\.csv, line 2, columns start and end: .*'soon'"),
+        ("val", "path,label,start\nc.mp4,hop,soon\n", r"val\.csv, line 2, column start: 'soon' is not a number"),
+        (
+            "val",
+            "path,label,start,end\nc.mp4,hop,1,3\n\na.mp4,hop,2,2\n",
+            r"val\.csv, line 4, column end: '2' is not behind the segment's start",
+        ),
+        ("val", 'path,label\n"c\n.mp4",hop\nd.mp4,fly\n', r"val\.csv, line 4, column label: 'fly'"),
+        ("val", "path,label\nc.mp4,hop\nd.mp4,hop,7\n", r"val\.csv, line 3: 3 entries for 2 columns"),
         ("val", "file,label\nc.mp4,wave\n", r"val\.csv: line 1 lacks the columns \['path'\]"),
         ("val", "path,labels\nc.mp4,wave\n", r"val\.csv: line 1 lacks the columns \['label'\]"),
         ("val", "path,label\n", r"val\.csv lists no video"),
@@ -66,8 +78,82 @@ def test_csv_errors_name_file_line_and_column(tmp_path, split, text, message):
         files.videos(split)
 
 
+def test_lists_without_a_header_are_read_and_numbers_are_ordered_by_size(tmp_path):
+    lines = "\n".join(f"{name}.mp4 {number}" for name, number in zip("abc", (10, 9, 0), strict=True))
+    files = csv_files(tmp_path, train=lines, val="b.mp4 9", header=["path", "label"], delimiter=" ")
+    assert files.heads == {"label": ("0", "9", "10")}
+    assert [video.labels for video in files.videos("train")] == [(2,), (1,), (0,)]
+    (tmp_path / "val.csv").write_text("b.mp4 9\nc.mp4 8\n")
+    with pytest.raises(ValueError, match=r"val\.csv, line 2, column label: '8' is not a known class"):
+        files.listed("val")
+
+
+def test_what_is_missing_is_counted_named_and_left_out(tmp_path, caplog):
+    rows = "".join(f"{name}.mp4,{label}\n" for name, label in (("a", "x"), ("gone", "y"), ("b", "y"), ("c", "x")))
+    files = csv_files(
+        tmp_path, train="path,label\n" + rows, val="path,label\nc.mp4,x\n", missing={"train": 0.25, "val": 0.0}
+    )
+    videos = files.videos("train")
+    assert [(Path(video.path).name, video.labels) for video in videos] == [
+        ("a.mp4", (0,)),
+        ("b.mp4", (1,)),
+        ("c.mp4", (0,)),
+    ]
+    assert files.census["train"] == (4, 1, {"gone.mp4": "missing"})
+    assert "1 of 4 train videos cannot be used: gone.mp4 (missing)" in caplog.text
+    (tmp_path / "c.mp4").unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"1 of 1 val videos .*c\.mp4 \(missing\); data\.catalogue\.missing\.val"
+    ):
+        files.videos("val")
+
+
+def test_more_missing_than_allowed_stops(tmp_path):
+    files = csv_files(tmp_path, train="path,label\na.mp4,x\ngone.mp4,y\nb.mp4,y\nc.mp4,x\n", missing={"train": 0.24})
+    with pytest.raises(FileNotFoundError, match=r"1 of 4 train videos cannot be used: gone\.mp4"):
+        files.videos("train")
+
+
+def folds(root, rows, **settings):
+    text = "".join(f"{n}.mp4,{label},{group},{kind}\n" for n, (label, group, kind) in enumerate(rows))
+    (root / "videos.csv").write_text("path,label,group,kind\n" + text)
+    for n in range(len(rows)):
+        (root / f"{n}.mp4").touch()
+    return CsvFolds(root=root, **settings)
+
+
+ROWS = [("x" if n % 3 else "y", f"g{n // 4}", "day" if n < 36 else "night") for n in range(44)]
+
+
+def test_folds_share_no_group_and_every_row_is_tested_once(tmp_path):
+    tested = []
+    for fold in range(3):
+        data = folds(tmp_path, ROWS, folds=3, fold=fold)
+        names = {split: [int(Path(v.path).stem) for v in data.videos(split)] for split in SPLITS}
+        assert sorted(chain(*names.values())) == list(range(44))
+        groups = [{ROWS[n][1] for n in numbers} for numbers in names.values()]
+        assert all(not a & b for a, b in combinations(groups, 2))
+        assert all(12 <= len(numbers) <= 16 for numbers in names.values())
+        tested += names["test"]
+        assert data.heads == {"label": ("x", "y")}
+    assert sorted(tested) == list(range(44))
+
+
+def test_a_fold_may_be_of_chosen_rows_and_errors_tell_the_line_of_the_file(tmp_path):
+    data = folds(tmp_path, ROWS, folds=3, where={"kind": "day"})
+    assert sum(len(data.videos(split)) for split in SPLITS) == 36
+    with pytest.raises(ValueError, match=r"videos\.csv has no row with kind=dusk"):
+        folds(tmp_path, ROWS, where={"kind": "dusk"}).videos("train")
+    with pytest.raises(ValueError, match=r"videos\.csv, line 43, column label: the entry is missing"):
+        folds(tmp_path, [*ROWS[:41], ("", "g0", "night"), *ROWS[42:]], where={"kind": "night"}).videos("train")
+    with pytest.raises(ValueError, match="2 groups cannot be cut into 5 folds"):
+        folds(tmp_path, ROWS, where={"kind": "night"}).videos("train")
+
+
 def test_a_missing_csv_says_what_it_should_hold(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"test\.csv is missing; it lists the test videos with columns path"):
+    with pytest.raises(
+        FileNotFoundError, match=r"test\.csv is missing; it lists the test videos with the columns path"
+    ):
         csv_files(tmp_path).videos("test")
 
 
@@ -89,7 +175,7 @@ def test_class_folders_list_videos_and_nothing_else(tmp_path):
     (tmp_path / "train" / "hop" / "notes.txt").touch()
     (tmp_path / "train" / "README").touch()
     assert folders.heads == {"label": ("hop", "wave")}
-    assert folders.videos("train") == [
+    assert folders.videos("train")[:] == [
         Video(str(tmp_path / "train" / name), (label,))
         for name, label in (("hop/a.AVI", 0), ("hop/b.mp4", 0), ("wave/c.webm", 1))
     ]

@@ -1,12 +1,20 @@
 """What every data set tells: its classes, what mirroring does to them, and the videos of each split."""
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from vivit.shapes import Video
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vivit.data.catalogue.columns import Videos
+from vivit.data.index import with_facts
+
+log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 
@@ -50,15 +58,34 @@ class Mirror:
         return cls(swaps=tuple(swaps) if any(swaps) else ())
 
 
+class Census(NamedTuple):
+    """How many videos a split lists, how many of them were left out, and the files that were, each with its reason."""
+
+    listed: int
+    left_out: int
+    reasons: Mapping[str, str]
+
+
 @dataclass(kw_only=True)
 class Catalogue(ABC):
-    """A data set below ``root``. Class numbers are places in ``heads``."""
+    """A data set below ``root``. Class numbers are places in ``heads``.
+
+    ``missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
+    named and left out; more of them is an error. ``prepared`` is the folder that ``prepare.py`` fills, by default
+    ``root/prepared``; ``copies`` asks for its copies of that short side in place of the videos.
+    """
 
     root: Path
     mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+    missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
+    prepared: Path | None = None
+    copies: int | None = None
 
     def __post_init__(self) -> None:
         self.root = Path(self.root)
+        self.census: dict[Split, Census] = {}
+        """Of every split that was listed so far, what was found."""
+        self._videos: dict[Split, Videos] = {}
 
     def prepare(self) -> None:
         """Make sure that the data set is there; called once, on one process, before anything else."""
@@ -66,15 +93,48 @@ class Catalogue(ABC):
             raise FileNotFoundError(f"data.root={self.root} is not a folder; set data.root to where the videos are")
 
     @property
+    def prepared_folder(self) -> Path:
+        """The folder that ``prepare.py`` fills."""
+        return self.root / "prepared" if self.prepared is None else Path(self.prepared)
+
+    @property
     @abstractmethod
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """Class names of each head, in the order of the network's outputs."""
 
     @abstractmethod
-    def videos(self, split: Split) -> Sequence[Video]:
-        """List the labelled videos of a split."""
+    def listed(self, split: Split) -> pa.Table:
+        """All videos of a split, there or not, as ``columns.listing`` makes the table."""
+
+    def videos(self, split: Split) -> Videos:
+        """Give the videos of a split that can be used."""
+        if split not in self._videos:
+            table = with_facts(self.listed(split), self.root, self.prepared_folder, self.copies)
+            self._videos[split] = Videos(self.root, self._usable(split, table))
+        return self._videos[split]
+
+    def _usable(self, split: Split, table: pa.Table) -> pa.Table:
+        """Leave out what cannot be used, unless it is too much."""
+        bad = table.filter(pc.is_valid(table["problem"]))
+        reasons = dict(zip(bad["path"].to_pylist(), bad["problem"].to_pylist(), strict=True))
+        self.census[split] = Census(len(table), len(bad), reasons)
+        if len(bad):
+            message = f"{len(bad)} of {len(table)} {split} videos cannot be used: {shown(reasons)}"
+            if len(bad) == len(table) or len(bad) > self.missing[split] * len(table):
+                raise FileNotFoundError(
+                    f"{message}; data.catalogue.missing.{split} sets the share that may be left out, "
+                    f"now {self.missing[split]}; are the files where {self.root} should have them?"
+                )
+            log.warning("%s", message)
+        return table.filter(pc.is_null(table["problem"])).drop_columns("problem")
 
     @property
     def mirror(self) -> Mirror:
         """What a mirrored clip is called."""
         return Mirror.of_names(self.heads, self.mirror_names)
+
+
+def shown(reasons: Mapping[str, str], most: int = 5) -> str:
+    """Name the first few videos that were left out, and say how many there are beside them."""
+    some = ", ".join(f"{path} ({why})" for path, why in islice(reasons.items(), most))
+    return some + (f" and {len(reasons) - most} more" if len(reasons) > most else "")

@@ -4,25 +4,31 @@ Columns: ``path`` (relative to the root), one column of class names for each hea
 ``end`` in seconds. Other columns are ignored.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vivit.data.catalogue.annotations import Annotations
 from vivit.data.catalogue.catalogue import Catalogue, Split
-from vivit.shapes import Video
+from vivit.data.catalogue.class_names import in_order
+from vivit.data.catalogue.columns import listing
 
 
 @dataclass(kw_only=True)
 class CsvFiles(Catalogue):
     """Videos listed in CSV files. ``columns`` are the heads, for example ["label"] or ["noun", "verb"].
 
-    Classes are those of ``train.csv`` in alphabetical order, unless ``classes`` fixes names and order.
+    Classes are those of ``train.csv`` in alphabetical order, or by size where all are numbers, unless ``classes``
+    fixes names and order. Files without a header are read with ``header`` (["path", "label"]) and a ``delimiter``.
     """
 
     columns: Sequence[str] = ("label",)
     classes: Mapping[str, Sequence[str]] | None = None
+    header: Sequence[str] | None = None
+    delimiter: str = ","
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
@@ -30,45 +36,27 @@ class CsvFiles(Catalogue):
         if self.classes is not None:
             return {column: tuple(self.classes[column]) for column in self.columns}
         rows = self._rows("train")
-        return {column: tuple(sorted({row[column] for _, row in rows})) for column in self.columns}
+        return {column: in_order(set(pc.unique(rows.text(column)).to_pylist())) for column in self.columns}
 
-    def videos(self, split: Split) -> Sequence[Video]:
+    def listed(self, split: Split) -> pa.Table:
         """Read the file of a split."""
-        return [self._video(line, row, split) for line, row in self._rows(split)]
+        rows = self._rows(split)
+        path = rows.text("path")
+        labels = [rows.classes(column, self.heads[column]) for column in self.columns]
+        times = {c: rows.numbers(c, pa.float64()) for c in ("start", "end") if c in rows.columns}
+        if len(times) == 2:
+            rows.behind("end", times["start"], times["end"])
+        return listing(path=path, labels=labels, **times)
 
-    def _file(self, split: Split) -> Path:
-        return self.root / f"{split}.csv"
+    def _rows(self, split: Split) -> Annotations:
+        return self._read(f"{split}.csv", split)
 
-    def _rows(self, split: Split) -> list[tuple[int, dict[str, str]]]:
-        """Rows with their line numbers, after checking that the columns are there and filled."""
-        file = self._file(split)
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; it lists the {split} videos with columns path, {self.columns}")
-        with file.open(newline="", encoding="utf-8") as text:
-            reader = csv.DictReader(text)
-            if missing := {"path", *self.columns} - set(reader.fieldnames or ()):
-                raise ValueError(f"{file}: line 1 lacks the columns {sorted(missing)}; it has {reader.fieldnames}")
-            rows = [(reader.line_num, row) for row in reader]
-        for line, row in rows:
-            if empty := [column for column in ("path", *self.columns) if not row[column]]:
-                raise ValueError(f"{file}, line {line}, column {empty[0]}: the entry is missing")
-        if not rows:
-            raise ValueError(f"{file} lists no video")
+    def _read(self, file: str, split: str) -> Annotations:
+        if not (self.root / file).is_file():
+            raise FileNotFoundError(
+                f"{self.root / file} is missing; it lists the {split} videos with the columns path, "
+                f"{', '.join(self.columns)}"
+            )
+        rows = Annotations(self.root / file, header=self.header, delimiter=self.delimiter)
+        rows.require("path", *self.columns)
         return rows
-
-    def _video(self, line: int, row: dict[str, str], split: Split) -> Video:
-        where = f"{self._file(split)}, line {line}"
-        labels = []
-        for column in self.columns:
-            if row[column] not in self._numbers[column]:
-                raise ValueError(f"{where}, column {column}: {row[column]!r} is not a known class")
-            labels.append(self._numbers[column][row[column]])
-        try:
-            start, end = (float(row[key]) if row.get(key) else None for key in ("start", "end"))
-        except ValueError as error:
-            raise ValueError(f"{where}, columns start and end: {error}; seconds are wanted") from None
-        return Video(str(self.root / row["path"]), tuple(labels), start, end)
-
-    @cached_property
-    def _numbers(self) -> dict[str, dict[str, int]]:
-        return {head: {name: number for number, name in enumerate(names)} for head, names in self.heads.items()}
