@@ -10,6 +10,7 @@ One decoding thread: the loader's workers are the parallelism, and PyAV with thr
 """
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 from types import TracebackType
 
@@ -37,17 +38,20 @@ class VideoError(ValueError):
 class VideoFile:
     """An open video, or the part of it between ``start`` and ``end`` (seconds from its first frame).
 
-    Opening reads the packets' timestamps without decoding. Frame numbers count displayed frames of the part, from 0.
+    Opening reads the packets' timestamps without decoding, unless an index told them (``stamps`` of the whole file).
+    Frame numbers count displayed frames of the part, from 0.
     """
 
-    def __init__(self, path: str, start: float | None = None, end: float | None = None) -> None:
+    def __init__(
+        self, path: str, start: float | None = None, end: float | None = None, stamps: Sequence[int] | None = None
+    ) -> None:
         self.path = path
         try:
             self._container = av.open(path, metadata_errors="ignore")
         except (av.FFmpegError, OSError) as error:
             raise VideoError(path, f"cannot be opened ({error.strerror or error})") from None
         try:
-            self._list_frames(start, end)
+            self._list_frames(start, end, stamps)
         except av.FFmpegError as error:
             self.close()
             raise VideoError(path, f"is damaged ({error.strerror})") from None
@@ -55,17 +59,18 @@ class VideoFile:
             self.close()
             raise
 
-    def _list_frames(self, start: float | None, end: float | None) -> None:
+    def _list_frames(self, start: float | None, end: float | None, stamps: Sequence[int] | None) -> None:
         if not self._container.streams.video:
             raise VideoError(self.path, "has no picture, only sound or data")
         stream = self._stream = self._container.streams.video[0]
         stream.codec_context.thread_count = 1
-        stamps = [p.pts for p in self._container.demux(stream) if p.pts is not None and p.size and not p.is_discard]
+        if stamps is None:
+            packets = self._container.demux(stream)
+            stamps = sorted(p.pts for p in packets if p.pts is not None and p.size and not p.is_discard)
         if not stamps or stream.time_base is None:
             raise VideoError(self.path, "holds no frame with a timestamp")
         if stream.codec_context.pix_fmt is None:
             raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
-        stamps.sort()
         first, unit = stamps[0], float(stream.time_base)
         slack = 0.01  # of a tick: 0.28 s times 12800 is a little more than 3584, and would miss the frame at 0.28 s
         low = 0 if start is None else int(np.searchsorted(stamps, first + start / unit - slack))
@@ -75,6 +80,16 @@ class VideoFile:
                 self.path, f"has no frame between {start} and {end} s; it lasts {(stamps[-1] - first) * unit:.2f} s"
             )
         self._stamps = stamps[low:high]
+
+    @property
+    def stamps(self) -> Sequence[int]:
+        """Timestamps of the frames, ascending, in ticks of ``time_base`` seconds."""
+        return self._stamps
+
+    @property
+    def time_base(self) -> Fraction:
+        """Length of a tick in seconds."""
+        return self._stream.time_base or Fraction(1)
 
     @property
     def extent(self) -> Extent:

@@ -7,14 +7,13 @@ file that stands in several pieces the newest row counts. Nothing here opens a v
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Column = pa.Array | pa.ChunkedArray
+Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +44,13 @@ def copies_folder(prepared: Path, side: int) -> Path:
     return prepared / f"short{side}"
 
 
-def write_piece(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_piece(folder: Path, rows: pa.Table) -> None:
     """Add rows to an index: a piece of it is whole or absent."""
     (folder / "index").mkdir(parents=True, exist_ok=True)
     piece = folder / "index" / f"{time.time_ns()}-{os.getpid()}.arrow"
     partial = piece.with_suffix(".partial")
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
-        file.write_table(pa.Table.from_pylist(list(rows), SCHEMA))
+        file.write_table(rows)
     partial.replace(piece)
 
 

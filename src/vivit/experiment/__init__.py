@@ -6,4 +6,14 @@ from vivit.experiment.evaluate import EVAL_KEYS, evaluate
 from vivit.experiment.prepare import PREPARE_KEYS, prepare
 from vivit.experiment.train import TRAIN_KEYS, train
 
-__all__ = ["EVAL_KEYS", "PREPARE_KEYS", "TRAIN_KEYS", "Paths", "benchmark", "check_keys", "evaluate", "prepare", "train"]
+__all__ = [
+    "EVAL_KEYS",
+    "PREPARE_KEYS",
+    "TRAIN_KEYS",
+    "Paths",
+    "benchmark",
+    "check_keys",
+    "evaluate",
+    "prepare",
+    "train",
+]

@@ -90,7 +90,7 @@ class Videos(Sequence[Video]):
 
 def stamps_of(path: str, row: dict[str, Any]) -> Sequence[int] | None:
     """Timestamps that the index holds of a file; None where it holds none, or where the file's size has changed."""
-    if row.get("frames") is None or not _same_size(path, row["bytes"]):
+    if row.get("stamp") is None or not _same_size(path, row["bytes"]):
         return None
     if row["stamps"] is not None:
         return tuple(row["stamps"])

@@ -1,0 +1,20 @@
+"""Go through a data set once: index its files, name what cannot be used, on demand make copies that are fast to read.
+
+python src/prepare.py data=kinetics400 data.root=/kinetics copies=256
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="prepare")
+def main(cfg: DictConfig) -> None:
+    """Prepare a data set, or one shard of it."""
+    jobs.run(experiment.prepare, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

@@ -1,0 +1,83 @@
+"""What an index tells of a file: found out by opening it, and on demand by decoding all of it."""
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+
+from vivit.data.decode import VideoError, VideoFile
+from vivit.data.index import SCHEMA
+
+LOST = 0.1
+"""Share of the listed frames that need not come out of the decoder. Files with packed B-frames list a few that nobody
+is meant to see; a full decode finds them out, and the index does not name them."""
+
+
+def probe(root: Path, path: str, *, decode: bool = False) -> dict[str, Any]:
+    """Make the row of the index of one file, or of one folder of pictures, below ``root``.
+
+    The first frame is always decoded, all frames only with ``decode``. Whatever is wrong stands in ``problem``.
+    """
+    file = root / path
+    row = dict.fromkeys(SCHEMA.names) | {"path": path, "bytes": os.stat(file).st_size, "decoded": decode}  # noqa: PTH116
+    try:
+        return row | (_of_pictures(file) if file.is_dir() else _of_video(file, decode))
+    except VideoError as error:
+        return row | {"problem": error.reason}
+    except (av.FFmpegError, OSError) as error:
+        return row | {"problem": f"is damaged ({error.strerror})"}
+
+
+def _of_pictures(folder: Path) -> dict[str, Any]:
+    count = sum(1 for name in os.listdir(folder) if name.lower().endswith((".jpg", ".jpeg")))  # noqa: PTH208
+    return {"codec": "jpeg", "frames": count, "problem": None if count else "holds no JPEG pictures"}
+
+
+def _of_video(file: Path, decode: bool) -> dict[str, Any]:
+    with VideoFile(str(file)) as video:
+        stamps = video.stamps
+    with av.open(str(file), metadata_errors="ignore") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        unit = float(stream.time_base or 0)
+        first = next(container.decode(stream), None)
+        facts = {
+            "codec": stream.codec_context.name,
+            "width": stream.width,
+            "height": stream.height,
+            "rotation": 0 if first is None else first.rotation,
+        }
+        if first is None:
+            facts["problem"] = "none of its frames can be decoded"
+        elif decode:
+            shown = {first.pts} | {frame.pts for frame in container.decode(stream)}
+            listed, stamps = len(stamps), [stamp for stamp in stamps if stamp in shown]
+            if len(stamps) < (1 - LOST) * listed:
+                facts["problem"] = f"{listed - len(stamps)} of {listed} frames cannot be decoded"
+    return facts | timeline(stamps, unit, float(stream.average_rate or 0))
+
+
+def timeline(stamps: Sequence[int], unit: float, rate: float) -> dict[str, Any]:
+    """Say when the frames are shown: by first timestamp and step where that is exact, else by all timestamps.
+
+    ``unit`` is the length of a tick in seconds, ``rate`` the frames a second of a file with one frame.
+    """
+    if not stamps:
+        return {"frames": 0}
+    steps = {b - a for a, b in pairwise(stamps)}
+    step = (steps or {1}).pop() if len(steps) < 2 else None
+    if step == 0:
+        step = None
+    span = (stamps[-1] - stamps[0]) * unit
+    fps = (len(stamps) - 1) / span if span > 0 else rate
+    return {
+        "fps": fps,
+        "seconds": span + (1 / fps if fps else 0),
+        "frames": len(stamps),
+        "stamp": stamps[0],
+        "step": step,
+        "stamps": None if step else list(stamps),
+    }

@@ -1,0 +1,111 @@
+"""650,000 videos cost a worker what 650 do, however it is started."""
+
+import multiprocessing
+import os
+import pickle
+import random
+import re
+import time
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pytest
+
+from vivit.data import VideoData
+from vivit.data.catalogue import CsvFiles
+from vivit.data.index import SCHEMA, write_piece
+from vivit.data.sampling import GridViews, RandomView
+from vivit.shapes import Video
+
+MANY, FEW = 650_000, 650
+FOLDER = 1000
+"""Videos of a folder; all folders are one folder under several names."""
+
+
+def made_up(root, count, video):
+    """Make a data set of ``count`` paths, which all lead to one video, with an index."""
+    (root / "videos").mkdir()
+    for name in range(min(count, FOLDER)):
+        os.link(video, root / "videos" / f"{name:03}.mp4")
+    for name in range(-(-count // FOLDER)):
+        (root / f"{name:03}").symlink_to(root / "videos")
+    numbers = pa.array(range(count))
+    folders, names = (
+        pc.utf8_lpad(pc.cast(part, pa.string()), 3, "0")
+        for part in (pc.divide(numbers, FOLDER), pc.subtract(numbers, pc.multiply(pc.divide(numbers, FOLDER), FOLDER)))
+    )
+    paths = pc.binary_join_element_wise(folders, pc.binary_join_element_wise(names, ".mp4", ""), "/")
+    labels = pc.cast(pc.bit_wise_and(numbers, 7), pa.string())
+    pa.csv.write_csv(pa.table({"path": paths, "label": labels}), root / "train.csv")
+    known = {"path": paths, "bytes": pa.repeat(video.stat().st_size, count), "frames": pa.repeat(30, count)}
+    known |= {"stamp": pa.repeat(0, count), "step": pa.repeat(512, count)}
+    columns = [known.get(field.name, pa.nulls(count)).cast(field.type) for field in SCHEMA]
+    write_piece(root / "prepared", pa.Table.from_arrays(columns, schema=SCHEMA))
+    return partial(CsvFiles, classes={"label": [str(number) for number in range(8)]})
+
+
+@pytest.fixture(scope="module")
+def sets(small_motion, tmp_path_factory):
+    video = small_motion / "train" / "00000.mp4"
+    roots = {count: tmp_path_factory.mktemp(f"of{count}") for count in (FEW, MANY)}
+    return {count: (root, made_up(root, count, video)) for count, root in roots.items()}
+
+
+def test_the_first_batch_of_650_000_videos_comes_within_seconds(sets):
+    root, catalogue = sets[MANY]
+    begin = time.process_time()
+    data = VideoData(
+        root=str(root), catalogue=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomView,
+        views=GridViews, batch_size=8, workers=0, seed=1,
+    )  # fmt: skip
+    batch = next(iter(data.train_dataloader()))
+    assert time.process_time() - begin < 5
+    assert len(data.catalogue.videos("train")) == MANY
+    assert batch.frames.shape[0] == 8
+    assert all(label == video % 8 for label, video in zip(batch.labels[:, 0].tolist(), batch.videos, strict=True))
+
+
+def private(videos, connection):
+    """Read some videos in a worker, then say how much memory is its own, in MB."""
+    numbers = random.Random(1).sample(range(len(videos)), 600)
+    assert all(videos[number].labels == (number % 8,) for number in numbers)
+    lines = Path("/proc/self/smaps_rollup").read_text()
+    connection.send(sum(int(kb) for kb in re.findall(r"Private_Dirty: +(\d+) kB", lines)) / 1024)
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is private")
+def test_a_worker_has_no_memory_of_its_own_for_650_000_videos(sets):
+    def worker(count: int) -> float:
+        root, catalogue = sets[count]
+        ours, theirs = multiprocessing.Pipe()
+        process = multiprocessing.get_context("fork").Process(
+            target=private, args=(catalogue(root=root).videos("train"), theirs)
+        )
+        process.start()
+        megabytes = ours.recv()
+        process.join()
+        return megabytes
+
+    few, many = worker(FEW), worker(MANY)
+    assert many - few < 10
+
+
+def test_a_worker_that_is_started_afresh_is_sent_a_name_and_no_rows(sets):
+    root, catalogue = sets[MANY]
+    videos = catalogue(root=root).videos("train")
+    sent = pickle.dumps(videos)
+    assert len(sent) < 1000
+    assert pickle.loads(sent)[649_999] == videos[-1]
+    assert videos[-1] == Video(str(root / "649/999.mp4"), (7,), stamps=range(0, 15360, 512))
+
+
+def test_the_shared_file_goes_with_the_videos(sets):
+    root, catalogue = sets[FEW]
+    videos = catalogue(root=root).videos("train")
+    name = Path(videos.__getstate__()["name"])
+    assert name.is_file()
+    del videos
+    assert not name.exists()

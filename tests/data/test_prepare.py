@@ -1,0 +1,211 @@
+"""Preparing: what the index says is what the files say, no work is done twice, and copies show the same frames."""
+
+import csv
+import shutil
+from fractions import Fraction
+
+import av
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from vivit.data.catalogue import CsvFiles
+from vivit.data.decode import VideoFile
+from vivit.data.index import SCHEMA, read_index, write_piece
+from vivit.data.prepare import prepare
+from vivit.data.sampling import Window
+from vivit.data.transcode import scaled
+
+
+def write_video(path, stamps, size=(50, 34), gop=100):
+    """A brightness ramp, so that every frame tells its number; timestamps in milliseconds."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.options = {"crf": "4", "g": str(gop)}
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for number, stamp in enumerate(stamps):
+            picture = np.full((size[1], size[0], 3), 20 + 5 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = stamp, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+IRREGULAR = [0, 40, 100, 120, 300, 310, 400, 440, 520, 600]
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_video(tmp_path / "even.mp4", range(0, 1200, 40))
+    write_video(tmp_path / "uneven.mkv", IRREGULAR, size=(34, 62))
+    (tmp_path / "broken.mp4").write_bytes(b"no video" * 99)
+    (tmp_path / "train.csv").write_text("path,label\neven.mp4,a\nuneven.mkv,b\nbroken.mp4,a\ngone.mp4,b\n")
+    (tmp_path / "val.csv").write_text("path,label\neven.mp4,a\n")
+    return tmp_path
+
+
+def files(root, **settings):
+    return CsvFiles(root=root, missing={"train": 0.5, "val": 0.0}, **settings)
+
+
+def rows(folder):
+    return {row["path"]: row for row in read_index(folder).to_pylist()}
+
+
+def run(root, **settings):
+    return prepare(files(root), splits=("train", "val"), workers=1, **settings)
+
+
+def test_the_index_says_what_the_files_are(root):
+    counts = run(root)
+    assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0}
+    found = rows(root / "prepared")
+    even, uneven = found["even.mp4"], found["uneven.mkv"]
+    assert (even["codec"], even["width"], even["height"], even["frames"]) == ("h264", 50, 34, 30)
+    assert even["fps"] == pytest.approx(25)
+    assert even["seconds"] == pytest.approx(1.2)
+    assert even["stamps"] is None
+    assert uneven["stamps"] == IRREGULAR
+    assert uneven["step"] is None
+    assert (uneven["bytes"], uneven["problem"]) == ((root / "uneven.mkv").stat().st_size, None)
+    assert "cannot be opened" in found["broken.mp4"]["problem"]
+    with (root / "prepared" / "report-1of1.csv").open() as text:
+        report = dict(csv.reader(text))
+    assert report.pop("path") == "problem"
+    assert list(report) == ["broken.mp4", "gone.mp4"]
+    assert report["gone.mp4"] == "missing"
+
+
+def test_videos_with_an_index_know_their_timestamps_and_show_the_same_frames(root):
+    run(root)
+    even, uneven = files(root).videos("train")[:]
+    for video in (even, uneven):
+        with VideoFile(video.path) as listed, VideoFile(video.path, stamps=video.stamps) as known:
+            assert list(listed.stamps) == list(known.stamps)
+            window = Window(2, 3, 20, 24)
+            np.testing.assert_array_equal(*(f.read([7, 2, 9], [window], (8, 10)) for f in (listed, known)))
+    assert isinstance(even.stamps, range)
+    assert uneven.stamps == tuple(IRREGULAR)
+
+
+def test_without_an_index_videos_are_the_same_but_for_their_timestamps(root):
+    (root / "broken.mp4").unlink()
+    before = [video.path for video in files(root).videos("train")]
+    assert all(video.stamps is None for video in files(root).videos("train"))
+    run(root)
+    assert [video.path for video in files(root).videos("train")] == before
+
+
+def test_a_file_that_has_changed_since_is_listed_anew(root):
+    run(root)
+    write_video(root / "even.mp4", range(0, 800, 40))
+    assert files(root).videos("val")[0].stamps is None
+    run(root)
+    assert len(files(root).videos("val")[0].stamps) == 20
+
+
+def test_a_second_run_does_nothing_twice(root, monkeypatch):
+    run(root, copies=16)
+    before = {path: path.stat().st_mtime_ns for path in (root / "prepared").rglob("*.arrow")}
+    assert run(root, copies=16)["copies"] == 2
+    assert {path: path.stat().st_mtime_ns for path in (root / "prepared").rglob("*.arrow")} == before
+    (root / "prepared" / "short16" / "even.mp4.mp4").unlink()
+    run(root, copies=16)
+    assert (root / "prepared" / "short16" / "even.mp4.mp4").is_file()
+    assert len(list((root / "prepared" / "index").iterdir())) == 1
+
+
+def test_shards_share_the_work_and_make_one_index(root):
+    parts = [run(root, shard=shard, shards=3)["files"] for shard in range(3)]
+    assert sorted(parts) == [1, 1, 2]
+    whole = rows(root / "prepared")
+    shutil.rmtree(root / "prepared")
+    run(root)
+    assert rows(root / "prepared") == whole
+    with pytest.raises(ValueError, match="shard=3 must be from 0 to 2, because shards=3"):
+        run(root, shard=3, shards=3)
+
+
+def test_copies_show_the_same_frames_at_the_same_times_and_leave_the_sources_alone(root):
+    kept = {path: path.read_bytes() for path in root.iterdir()}
+    counts = run(root, copies=16, gop=5)
+    assert (counts["copies"], counts["without_copy"]) == (2, 0)
+    assert {path: path.read_bytes() for path in kept} == kept
+    sources, copies = (files(root, copies=side).videos("train") for side in (None, 16))
+    for source, copy in zip(sources, copies, strict=True):
+        assert copy.labels == source.labels
+        assert copy.path != source.path
+        with VideoFile(source.path) as a, VideoFile(copy.path, stamps=copy.stamps) as b:
+            assert min(b.extent.height, b.extent.width) == 16
+            assert a.extent.frames == b.extent.frames
+            for number in range(a.extent.frames):
+                assert float((b.stamps[number] - b.stamps[0]) * b.time_base) == pytest.approx(
+                    float((a.stamps[number] - a.stamps[0]) * a.time_base), abs=5e-4
+                )
+            numbers = [0, 3, a.extent.frames - 1]
+            one, other = (f.read(numbers, [Window(0, 0, *f.extent[1:])], (8, 8))[0].astype(int) for f in (a, b))
+            assert abs(one - other).max() <= 6
+        with av.open(copy.path) as container:
+            keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+        assert all(any(keys[at : at + 5]) for at in range(len(keys) - 4))
+
+
+def test_copies_that_nobody_made_are_asked_for(root):
+    run(root)
+    with pytest.raises(FileNotFoundError, match=r"copies=16: .*short16 holds no copies .*prepare\.py copies=16"):
+        files(root, copies=16).videos("val")
+
+
+def test_a_full_decode_finds_damage_that_the_timestamps_hide(root):
+    with av.open(str(root / "even.mp4")) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    content = bytearray((root / "even.mp4").read_bytes())
+    for begin, size in packets[10:]:
+        content[begin + 4 : begin + size] = bytes(size - 4)
+    (root / "even.mp4").write_bytes(content)
+    run(root)
+    assert rows(root / "prepared")["even.mp4"]["frames"] == 30
+    run(root, decode=True)
+    newest = next(row for row in read_index(root / "prepared").to_pylist() if row["path"] == "even.mp4")
+    assert newest["problem"]
+    with pytest.raises(FileNotFoundError, match=r"1 of 1 val videos cannot be used: even\.mp4 \("):
+        files(root).videos("val")
+
+
+def test_a_folder_of_pictures_is_counted(tmp_path):
+    (tmp_path / "take").mkdir()
+    for number in range(3, 7):
+        (tmp_path / "take" / f"frame_{number:010}.jpg").touch()
+    (tmp_path / "train.csv").write_text("path,label\ntake,a\n")
+    assert prepare(CsvFiles(root=tmp_path), splits=("train",), workers=1, copies=16)["unusable"] == 0
+    (row,) = read_index(tmp_path / "prepared").to_pylist()
+    assert (row["codec"], row["frames"]) == ("jpeg", 4)
+    assert CsvFiles(root=tmp_path).videos("train")[0].stamps is None
+
+
+def test_pieces_of_another_version_are_refused(root):
+    (root / "prepared" / "index").mkdir(parents=True)
+    piece = root / "prepared" / "index" / "1-1.arrow"
+    with pa.OSFile(str(piece), "wb") as sink, pa.ipc.new_file(sink, pa.schema({"path": pa.string()})):
+        pass
+    with pytest.raises(ValueError, match=r"1-1\.arrow was written by another version; delete .*index"):
+        files(root).videos("val")
+    piece.write_bytes(b"ARROW1")
+    with pytest.raises(ValueError, match="is not a piece of an index"):
+        files(root).videos("val")
+
+
+def test_the_newest_row_of_a_file_counts(root):
+    for frames in (5, 9):
+        row = dict.fromkeys(SCHEMA.names) | {"path": "even.mp4", "bytes": (root / "even.mp4").stat().st_size}
+        row |= {"frames": frames, "stamp": 7, "step": 3}
+        write_piece(root / "prepared", pa.Table.from_pylist([row], SCHEMA))
+    assert files(root).videos("val")[0].stamps == range(7, 34, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "copy"), [((341, 255), (172, 128)), ((255, 341), (128, 172)), ((50, 34), (50, 34)), ((51, 36), (52, 36))]
+)
+def test_copies_have_even_sides_and_are_never_enlarged(size, copy):
+    assert scaled(*size, 128) == copy
