@@ -57,12 +57,23 @@ class Clip:
     """Row of the video in its catalogue."""
 
 
+class BadVideo(NamedTuple):
+    """A word about a video that could not be read."""
+
+    video: int
+    """Row of the video in its catalogue."""
+    why: str
+    """The file and the reason."""
+
+
 class Batch(NamedTuple):
     """What a step is fed. Colours stay bytes until they are on the model's device."""
 
     frames: UInt8[Tensor, "b v f h w 3"]
     labels: Int[Tensor, "b heads"]
     videos: Int[Tensor, " b"]
+    bad: tuple[BadVideo, ...] = ()
+    """Videos that should have been here and could not be read."""
 
     def clips(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
         """Colours in [-1, 1] as the reference feeds them: x * 2 / 255 - 1, no mean and deviation of a data set."""

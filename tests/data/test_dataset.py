@@ -5,16 +5,10 @@ import pytest
 import torch
 
 from vivit.data.catalogue import Mirror, Motion
-from vivit.data.dataset import (
-    ClipDataset,
-    ClipLoader,
-    OrderedBatches,
-    ShuffledBatches,
-    Ticket,
-    TrainingLoader,
-    collate,
-)
+from vivit.data.dataset import ClipDataset, collate
 from vivit.data.decode import VideoError
+from vivit.data.loader import ScoringLoader, TrainingLoader, Workers
+from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews, RandomView
 from vivit.shapes import Video
 
@@ -28,13 +22,13 @@ def clips(root, plan=PLAN, mirror=None, seed=3, columns=("verb",)):
 
 
 def same(one, other):
-    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    return all(torch.equal(a, b) for a, b in zip(one[:3], other[:3], strict=True))
 
 
 def training_loader(root, workers=0, epoch=0):
     batches = ShuffledBatches(48, 10, seed=3)
     batches.set_epoch(epoch)
-    return TrainingLoader(clips(root), batches, workers)
+    return TrainingLoader(clips(root), batches, Workers(workers))
 
 
 def test_a_clip_is_the_same_every_time_and_another_in_another_epoch_seed_or_place(small_motion):
@@ -87,7 +81,7 @@ def test_every_video_is_scored_exactly_once(videos, batch_size, ranks):
 
 def test_the_loaders_of_three_ranks_score_every_video_once(small_motion):
     dataset = clips(small_motion, GridViews(**CLIP))
-    loaders = [ClipLoader(dataset, OrderedBatches(len(dataset), 5, rank, 3), workers=0) for rank in range(3)]
+    loaders = [ScoringLoader(dataset, OrderedBatches(len(dataset), 5, rank, 3), Workers(0)) for rank in range(3)]
     assert sorted(video for loader in loaders for batch in loader for video in batch.videos.tolist()) == list(range(48))
 
 
@@ -137,14 +131,14 @@ def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
     for _ in range(taken):
         next(batches)
     state = stopped.state_dict()
-    assert state == {"delivered": taken % 4}
+    assert state == {"epoch": 1 + taken // 4 if taken else 0, "delivered": taken % 4}
     resumed = training_loader(small_motion, workers, epoch=1)
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
     rest = list(resumed)
     assert len(rest) == 4 - taken % 4
     assert all(same(a, b) for a, b in zip(rest, whole[taken % 4 :], strict=True))
-    assert resumed.state_dict() == {"delivered": 0}
+    assert resumed.state_dict() == {"epoch": 2, "delivered": 0}
     resumed.batch_sampler.set_epoch(2)
     assert len(list(resumed)) == 4
 
@@ -189,4 +183,4 @@ def test_a_harmless_flip_keeps_the_label_and_a_forbidden_one_never_happens(small
 def test_a_bad_video_is_named_also_from_a_worker(tmp_path, workers):
     dataset = ClipDataset([Video(str(tmp_path / "gone.mp4"), (0,))], GridViews(**CLIP), Mirror(), 0)
     with pytest.raises(VideoError, match=r"gone\.mp4"):
-        list(ClipLoader(dataset, OrderedBatches(1, 1), workers))
+        list(ScoringLoader(dataset, OrderedBatches(1, 1), Workers(workers)))

@@ -11,7 +11,9 @@ import torch
 from lightning import Callback, Trainer
 
 from vivit.data.catalogue import Mirror
-from vivit.data.dataset import ClipDataset, ClipLoader, OrderedBatches, ShuffledBatches, Ticket, TrainingLoader
+from vivit.data.dataset import ClipDataset
+from vivit.data.loader import ClipLoader, TrainingLoader, Workers
+from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews
 from vivit.models import FactorisedEncoder, Tubelets
 from vivit.shapes import Clip, Video
@@ -25,7 +27,7 @@ HEADS = {"label": ("a", "b", "c")}
 class Noise(ClipDataset):
     """Clips that are a function of (epoch, row), as decoded ones are."""
 
-    def __getitem__(self, ticket: Ticket | int) -> Clip:
+    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
         epoch, _, row = ticket
         rng = np.random.default_rng([epoch, row])
         frames = rng.integers(0, 256, (1, FRAMES, HEIGHT, WIDTH, 3), np.uint8)
@@ -41,8 +43,8 @@ def loaders() -> Callable[[], tuple[TrainingLoader, ClipLoader]]:
     def loaders() -> tuple[TrainingLoader, ClipLoader]:
         train, val = Noise(videos, plan, Mirror(), 0), Noise(videos[:6], plan, Mirror(), 0)
         return (
-            TrainingLoader(train, ShuffledBatches(VIDEOS, BATCH, seed=3), 0),
-            ClipLoader(val, OrderedBatches(6, BATCH), 0),
+            TrainingLoader(train, ShuffledBatches(VIDEOS, BATCH, seed=3), Workers(0)),
+            ClipLoader(val, OrderedBatches(6, BATCH), Workers(0)),
         )
 
     return loaders

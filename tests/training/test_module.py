@@ -10,7 +10,7 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from vivit.data.dataset import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.models.blocks import StochasticDepth
 from vivit.shapes import Batch
 from vivit.training import AtomicCheckpointIO, LastCheckpoint, VideoClassifier, described

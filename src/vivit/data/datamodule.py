@@ -5,11 +5,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch.distributed
 from lightning import LightningDataModule
 
 from vivit.data.catalogue import Catalogue, Mirror, Split
-from vivit.data.dataset import ClipDataset, ClipLoader, OrderedBatches, ShuffledBatches, TrainingLoader
+from vivit.data.dataset import ClipDataset, TrainingClips
+from vivit.data.loader import ScoringLoader, TrainingLoader, Workers, cores
+from vivit.data.order import OrderedBatches, ShuffledBatches
 from vivit.data.sampling import GridViews, Plan, RandomView
+
+MOST_WORKERS = 8
+"""Workers that one device gets unasked: each holds several batches in memory."""
 
 
 class VideoData(LightningDataModule):
@@ -18,6 +24,11 @@ class VideoData(LightningDataModule):
     ``catalogue`` makes the data set of a root folder, ``augment`` the plan of a training view and ``views`` that of
     the test views; all three are partial, this class adds what they share. Validation looks at one view. ``batch_size``
     counts videos on one device, in training and validation; testing takes as many clips, and at least one video.
+
+    ``loader`` builds what training reads through. Every device has ``workers`` processes that decode (None: its share
+    of this machine's cores), each ``prefetch`` batches ahead; a batch that takes ``timeout`` seconds stops the run
+    (0: never). Training goes on without bad videos as long as they are no more than ``bad_share`` of an epoch;
+    evaluation stops at the first, unless ``skip_bad``, and then ``left_out`` tells them.
     """
 
     def __init__(
@@ -32,15 +43,25 @@ class VideoData(LightningDataModule):
         augment: Callable[..., RandomView],
         views: Callable[..., GridViews],
         batch_size: int,
-        workers: int,
         seed: int,
+        loader: Callable[..., TrainingLoader] = TrainingLoader,
+        workers: int | None = None,
+        prefetch: int = 2,
+        timeout: float = 0,
+        bad_share: float = 0.0,
+        skip_bad: bool = False,
     ) -> None:
         super().__init__()
-        for name, value in {"frames": frames, "stride": stride, "resize": resize, "batch_size": batch_size}.items():
+        positive = {"frames": frames, "stride": stride, "resize": resize, "batch_size": batch_size}
+        for name, value in (positive | {"prefetch": prefetch}).items():
             if value < 1:
                 raise ValueError(f"data.{name}={value} must be at least 1")
-        if workers < 0:
+        if workers is not None and workers < 0:
             raise ValueError(f"data.workers={workers} must not be negative; 0 decodes in the training process")
+        if timeout < 0:
+            raise ValueError(f"data.timeout={timeout} must not be negative; 0 waits forever")
+        if not 0 <= bad_share <= 1:
+            raise ValueError(f"data.bad_share={bad_share} must be a share of the videos, from 0 to 1")
         if len(crop) != 2:
             raise ValueError(f"data.crop={list(crop)} must be height and width, as in data.crop=[224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
@@ -49,7 +70,12 @@ class VideoData(LightningDataModule):
         self.middle_view = GridViews(**clip)
         self.test_views = views(**clip)
         self.scored: Split = "test"
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.loader = loader
+        self.batch_size, self.seed = batch_size, seed
+        self.workers, self.prefetch, self.timeout = workers, prefetch, timeout
+        self.bad_share = bad_share
+        self.skip_bad = skip_bad
+        self._left_out: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
 
     def prepare_data(self) -> None:
         """Make the data set if it makes itself, and check that it is there."""
@@ -71,21 +97,42 @@ class VideoData(LightningDataModule):
 
     def train_dataloader(self) -> TrainingLoader:
         """Shuffled batches, of this rank."""
-        clips = self.dataset("train", self.training_view)
-        rank, ranks = self._ranks
-        return TrainingLoader(clips, ShuffledBatches(len(clips), self.batch_size, self.seed, rank, ranks), self.workers)
+        clips = TrainingClips(self.catalogue.videos("train"), self.training_view, self.mirror, self.seed)
+        batches = ShuffledBatches(len(clips), self.batch_size, self.seed, *self._ranks)
+        return self.loader(clips, batches, self._ahead(self.prefetch), self.bad_share)
 
-    def val_dataloader(self) -> ClipLoader:
+    def val_dataloader(self) -> ScoringLoader:
         """One view of every validation video."""
-        return self._ordered(self.dataset("val", self.middle_view), self.batch_size)
+        return self._ordered("val", self.middle_view, self.batch_size, self.prefetch)
 
-    def test_dataloader(self) -> ClipLoader:
-        """All views of every video of the split ``scored``, which is the test split unless someone sets it."""
+    def test_dataloader(self) -> ScoringLoader:
+        """All views of every video of the split ``scored``, which is the test split unless someone sets it.
+
+        A worker has one batch ready, because that of a single video may be large: 10x3 views of 32 frames of 320 pixels
+        are 295 MB.
+        """
         views = self.test_views.temporal * self.test_views.spatial
-        return self._ordered(self.dataset(self.scored, self.test_views), max(1, self.batch_size // views))
+        return self._ordered(self.scored, self.test_views, max(1, self.batch_size // views), 1)
 
-    def _ordered(self, clips: ClipDataset, batch_size: int) -> ClipLoader:
-        return ClipLoader(clips, OrderedBatches(len(clips), batch_size, *self._ranks), self.workers)
+    def _ordered(self, split: Split, plan: GridViews, batch_size: int, prefetch: int) -> ScoringLoader:
+        clips = self.dataset(split, plan)
+        batches = OrderedBatches(len(clips), batch_size, *self._ranks)
+        return ScoringLoader(clips, batches, self._ahead(prefetch), self._left_out[split] if self.skip_bad else None)
+
+    def left_out(self) -> dict[str, dict[str, Any]]:
+        """Say, for each split, how many videos were left out of its evaluation and why; all ranks must ask at once."""
+        ranks = [self._left_out]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            ranks = [{} for _ in range(torch.distributed.get_world_size())]
+            torch.distributed.all_gather_object(ranks, self._left_out)
+        merged = {split: {row: why for rank in ranks for row, why in rank[split].items()} for split in self._left_out}
+        return {split: {"videos": len(bad), "why": sorted(set(bad.values()))} for split, bad in merged.items() if bad}
+
+    def _ahead(self, prefetch: int) -> Workers:
+        """Say who decodes: unless the number is set, a worker for each core that the devices of this machine leave."""
+        devices = self.trainer.num_devices if self.trainer else 1
+        number = max(1, min(cores() // devices, MOST_WORKERS)) if self.workers is None else self.workers
+        return Workers(number, prefetch, self.timeout)
 
     @property
     def _ranks(self) -> tuple[int, int]:

@@ -1,31 +1,29 @@
-"""Videos in, clips out; and the order in which they come.
+"""Videos in, clips out.
 
 What a sample shows is a function of (seed, epoch, index) alone: the workers, the ranks and a restart change nothing.
+Nothing is open between two samples, so a data set travels to workers however they are started.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from jaxtyping import UInt8
+from torch.utils.data import Dataset, default_collate
 
 from vivit.data.catalogue import Mirror
-from vivit.data.decode import VideoFile
-from vivit.data.sampling import Plan
-from vivit.shapes import Batch, Clip, Video
+from vivit.data.decode import VideoError
+from vivit.data.order import Ticket
+from vivit.data.reading import Reader, open_video
+from vivit.data.sampling import Plan, View
+from vivit.shapes import BadVideo, Batch, Clip, Video
 
-
-class Ticket(NamedTuple):
-    """Names one sample. Workers live through epochs, so the epoch and step travel with each index."""
-
-    epoch: int
-    step: int
-    row: int
+TRIES = 16
+"""Videos in a row that may be unreadable in training; when half of all are bad, that happens once in 65,536 clips."""
 
 
 class ClipDataset(Dataset[Clip]):
-    """Decodes the views that ``plan`` asks for."""
+    """Decodes the views that ``plan`` asks for. One sample raises what is wrong with its video; a batch reports it."""
 
     def __init__(self, videos: Sequence[Video], plan: Plan, mirror: Mirror, seed: int) -> None:
         self.videos = videos
@@ -37,115 +35,86 @@ class ClipDataset(Dataset[Clip]):
         return len(self.videos)
 
     def __getitem__(self, ticket: Ticket | int) -> Clip:
-        """Decode one video. A plain number is the ticket of epoch 0."""
-        epoch, _, index = ticket if isinstance(ticket, tuple) else (0, 0, ticket)
-        video = self.videos[index]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        with VideoFile(video.path, video.start, video.end) as file:
+        """Decode one video. A plain number is the ticket of epoch 0. Raises ``VideoError``."""
+        ticket = ticket if isinstance(ticket, Ticket) else Ticket(0, 0, ticket)
+        return self.clip(ticket, self.generator(ticket))
+
+    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | BadVideo]:
+        """Decode a batch; a video that cannot be read leaves a word in its place."""
+        return [self._read(ticket, self.generator(ticket)) for ticket in tickets]
+
+    def generator(self, ticket: Ticket, attempt: int = 0) -> np.random.Generator:
+        """Make the random numbers of one sample; those of a later attempt are for another video in its place."""
+        return np.random.default_rng([self.seed, ticket.epoch, ticket.row, attempt])
+
+    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
+        """Decode the views that the plan draws from ``rng``."""
+        video = self.videos[ticket.row]
+        with open_video(video) as file:
             views = self.plan(file.extent, rng)
-            numbers = sorted({number for view in views for number in view.numbers})
-            windows = list(dict.fromkeys(view.window for view in views))
-            decoded = file.read(numbers, windows, self.plan.crop)
-        place = {number: at for at, number in enumerate(numbers)}
-        frames = np.stack([decoded[windows.index(v.window)][[place[n] for n in v.numbers]] for v in views])
-        labels = video.labels
-        if mirrored := views[0].mirrored and self.mirror.allowed:
+            frames = self.show(file, views)
+        return self.finish(ticket, views, frames, rng)
+
+    def show(self, file: Reader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
+        """Decode every frame that some view shows once, and lay the views out."""
+        numbers = sorted({number for view in views for number in view.numbers})
+        windows = list(dict.fromkeys(view.window for view in views))
+        decoded = file.read(numbers, windows, self.plan.crop)
+        if len(views) == 1 and views[0].numbers == tuple(numbers):
+            return decoded
+        frames = np.empty((len(views), len(views[0].numbers), *self.plan.crop, 3), np.uint8)
+        for view, shown in zip(views, frames, strict=True):
+            chosen = np.searchsorted(numbers, view.numbers)
+            np.take(decoded[windows.index(view.window)], chosen, axis=0, out=shown, mode="clip")  # "raise" would buffer
+        return frames
+
+    def finish(
+        self, ticket: Ticket, views: Sequence[View], frames: UInt8[np.ndarray, "v f h w 3"], rng: np.random.Generator
+    ) -> Clip:
+        """Mirror decoded views and label them."""
+        labels = self.videos[ticket.row].labels
+        if views[0].mirrored and self.mirror.allowed:
             labels = self.mirror(labels)
-        return Clip(frames[..., ::-1, :] if mirrored else frames, labels, index)
+            frames = torch.from_numpy(frames).flip(3).numpy()  # a sixth of the time of frames[..., ::-1, :]
+        return Clip(frames, labels, ticket.row)
+
+    def _read(self, ticket: Ticket, rng: np.random.Generator) -> Clip | BadVideo:
+        try:
+            return self.clip(ticket, rng)
+        except VideoError as error:
+            return BadVideo(ticket.row, str(error))
 
 
-def collate(clips: Sequence[Clip]) -> Batch:
-    """Stack clips of one shape."""
+class TrainingClips(ClipDataset):
+    """Puts another video, with its own label, in the place of one that cannot be read, so that batches stay full.
+
+    Which one is a function of (seed, epoch, index) too.
+    """
+
+    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | BadVideo]:
+        """Decode a batch; each unreadable video leaves a word and another clip in its place."""
+        return [
+            found for ticket in tickets for found in self.instead(ticket, [self._read(ticket, self.generator(ticket))])
+        ]
+
+    def instead(self, ticket: Ticket, found: list[Clip | BadVideo]) -> list[Clip | BadVideo]:
+        """Go on behind what was ``found`` for a ticket, until it is a clip or ``TRIES`` are used up."""
+        while isinstance(found[-1], BadVideo) and len(found) < TRIES:
+            rng = self.generator(ticket, len(found))
+            other = Ticket(ticket.epoch, ticket.step, int(rng.integers(len(self))))
+            found = [*found, self._read(other, rng)]
+        return found
+
+
+def collate(found: Sequence[Clip | BadVideo]) -> Batch:
+    """Stack clips of one shape, in a worker right into the memory that it shares; keep what is said of bad videos."""
+    clips = [clip for clip in found if isinstance(clip, Clip)]
+    bad = tuple(word for word in found if isinstance(word, BadVideo))
     return Batch(
-        torch.from_numpy(np.stack([clip.frames for clip in clips])),
-        torch.tensor([clip.labels for clip in clips]),
-        torch.tensor([clip.video for clip in clips]),
+        default_collate([torch.from_numpy(clip.frames) for clip in clips])
+        if clips
+        else torch.empty(0, dtype=torch.uint8),
+        torch.tensor([clip.labels for clip in clips], dtype=torch.long),
+        torch.tensor([clip.video for clip in clips], dtype=torch.long),
+        bad,
     )
-
-
-class ShuffledBatches(Sampler[list[Ticket]]):
-    """Batches of one rank in training: every epoch a new order of all videos, cut into global batches, shared by rank.
-
-    What does not fill a global batch is left out of that epoch, as in the reference.
-    """
-
-    def __init__(self, videos: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
-        self.steps = videos // (batch_size * ranks)
-        if not self.steps:
-            raise ValueError(
-                f"{videos} training videos do not fill one batch of {batch_size} on each of {ranks} devices; "
-                "lower data.batch_size"
-            )
-        self.videos, self.batch_size, self.seed, self.rank, self.ranks = videos, batch_size, seed, rank, ranks
-        self.epoch = 0
-        self.first = 0
-        self.sampler = self  # Lightning calls set_epoch on a batch sampler's sampler
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def __iter__(self) -> Iterator[list[Ticket]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.videos)
-        for step in range(self.first, self.steps):
-            begin = (step * self.ranks + self.rank) * self.batch_size
-            chosen = order[begin : begin + self.batch_size]
-            yield [Ticket(self.epoch, self.epoch * self.steps + step, int(index)) for index in chosen]
-
-
-class OrderedBatches(Sampler[list[Ticket]]):
-    """Batches of one rank in evaluation: every video exactly once over all ranks, none repeated to fill up."""
-
-    def __init__(self, videos: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
-        self.mine = range(rank, videos, ranks)
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self.mine) // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[Ticket]]:
-        for begin in range(0, len(self.mine), self.batch_size):
-            yield [Ticket(0, 0, index) for index in self.mine[begin : begin + self.batch_size]]
-
-
-class ClipLoader(DataLoader[Clip]):
-    """A loader of clips whose workers stay alive between epochs."""
-
-    def __init__(self, dataset: ClipDataset, batches: ShuffledBatches | OrderedBatches, workers: int) -> None:
-        super().__init__(
-            dataset,
-            batch_sampler=batches,
-            num_workers=workers,
-            collate_fn=collate,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-
-class TrainingLoader(ClipLoader):
-    """A loader that counts the batches it has handed out, so that a run can go on in mid-epoch.
-
-    Lightning keeps ``state_dict`` in its checkpoints. Batches that the workers have ready but nobody took yet do not
-    count.
-    """
-
-    batch_sampler: ShuffledBatches
-    delivered = 0
-
-    def __iter__(self) -> Any:  # torch promises the class of its own iterator, this is an Iterator[Batch]
-        self.delivered = self.batch_sampler.first
-        for batch in super().__iter__():
-            self.batch_sampler.first = 0
-            self.delivered += 1
-            yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Say how many batches of this epoch are out; none when the epoch is complete."""
-        return {"delivered": self.delivered % self.batch_sampler.steps}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start the next iteration behind the batches that were out."""
-        self.batch_sampler.first = self.delivered = state["delivered"]

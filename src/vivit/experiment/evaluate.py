@@ -14,7 +14,10 @@ from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
 from vivit.training import Recipe, Targets, VideoClassifier
 
-EVAL_KEYS = ("data", "augment", "optim", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers")
+EVAL_KEYS = (
+    *("data", "augment", "optim", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers"),
+    "skip_bad",
+)
 
 
 def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -26,7 +29,7 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         clips = OmegaConf.merge(clips, {key: cfg.data[key] for key in ("root", "catalogue")})
     if cfg.get("views"):
         clips.views = cfg.views
-    clips.batch_size, clips.workers = cfg.batch_size, cfg.workers
+    clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
     data: VideoData = instantiate(clips, _convert_="all")
     data.prepare_data()
     if (theirs := {head: list(names) for head, names in data.heads.items()}) != record["heads"]:
@@ -40,8 +43,10 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
     trainer.test(module, data, ckpt_path=cfg.ckpt_path, verbose=False, weights_only=True)
     metrics = numbers(trainer.callback_metrics)
+    left_out = data.left_out()
     if trainer.is_global_zero:
-        results = {"ckpt_path": cfg.ckpt_path, "views": views_name(clips.views), "metrics": metrics} | provenance()
+        results = {"ckpt_path": cfg.ckpt_path, "views": views_name(clips.views), "metrics": metrics}
+        results |= {"left_out": left_out} | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics

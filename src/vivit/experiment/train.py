@@ -18,8 +18,8 @@ from vivit.training import described
 log = logging.getLogger(__name__)
 
 TRAIN_KEYS = (
-    *("model", "size", "tokeniser", "data", "augment", "views", "optim", "targets", "trainer", "callbacks", "logger"),
-    *("paths", "seed", "ckpt_path", "test"),
+    *("model", "size", "tokeniser", "data", "augment", "views", "loader", "optim", "targets", "trainer"),
+    *("callbacks", "logger", "paths", "seed", "ckpt_path", "test"),
 )
 
 
@@ -39,9 +39,10 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.test:
         trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
         metrics |= numbers(trainer.callback_metrics)
+    left_out = data.left_out()
     if trainer.is_global_zero:
         costs = {"params": one_clip.params, "gmac": one_clip.gmac, "paper_gflops": one_clip.paper_gflops}
-        results = describe(cfg, job, metrics) | costs | time | provenance()
+        results = describe(cfg, job, metrics) | costs | time | {"left_out": left_out} | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric
 
 from vivit.evaluation import Accuracies, score
 from vivit.shapes import Batch
@@ -43,6 +44,7 @@ class VideoClassifier(LightningModule):
         self.recipe = recipe
         self.seed, self.batch_size = seed, batch_size
         self.record = record
+        self.val_loss = MeanMetric()
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
 
@@ -72,6 +74,9 @@ class VideoClassifier(LightningModule):
             prog_bar=True,
             batch_size=len(batch.videos),
         )
+        self.log(
+            "train/bad_videos", float(len(batch.bad)), on_step=False, on_epoch=True, reduce_fx="sum", sync_dist=True
+        )
         return loss
 
     def _all_right(self, logits: Float[Tensor, "b k"], batch: Batch) -> Tensor:
@@ -80,20 +85,24 @@ class VideoClassifier(LightningModule):
         return (said == batch.labels).all(1).float().mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one view of each video."""
+        """Score one view of each video; a batch of bad videos only is empty."""
+        if not len(batch.videos):
+            return
         scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
         loss = cross_entropy(scores.logits, one_hot(batch.labels, self.sizes), self.sizes)
         self.val_accuracies.update(scores)
-        self.log("val/loss", loss, batch_size=len(batch.videos), sync_dist=True)
+        self.val_loss.update(loss, len(batch.videos))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the accuracies of the whole split."""
-        self.log_dict(self.val_accuracies.compute(), prog_bar=True)
+        """Log loss and accuracies of the whole split."""
+        self.log_dict({"val/loss": self.val_loss.compute()} | self.val_accuracies.compute(), prog_bar=True)
+        self.val_loss.reset()
         self.val_accuracies.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score all views of each video."""
-        self.test_accuracies.update(score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision))
+        """Score all views of each video; a batch of bad videos only is empty."""
+        if len(batch.videos):
+            self.test_accuracies.update(score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision))
 
     def on_test_epoch_end(self) -> None:
         """Log the accuracies of the whole split."""

@@ -1,0 +1,43 @@
+"""Which reader opens a video."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vivit.data.decode import VideoFile
+from vivit.data.sampling import Extent, Window
+from vivit.shapes import Video
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """An open video."""
+
+    @property
+    def extent(self) -> Extent:
+        """Frames, height and width."""
+        ...
+
+    def read(
+        self, numbers: Sequence[int], windows: Sequence[Window], size: tuple[int, int]
+    ) -> UInt8[np.ndarray, "windows f h w 3"]:
+        """Decode the frames ``numbers`` through every window, scaled to ``size``. Raises ``VideoError``."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+    def __enter__(self) -> "Reader": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_video(video: Video) -> Reader:
+    """Open a video, or the segment of one. Raises ``VideoError``."""
+    return VideoFile(video.path, video.start, video.end)

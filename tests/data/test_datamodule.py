@@ -1,0 +1,73 @@
+"""What the data module makes of its keys."""
+
+import shutil
+from functools import partial
+
+import pytest
+
+from vivit.data import VideoData
+from vivit.data.catalogue import CsvFiles
+from vivit.data.decode import VideoError
+from vivit.data.loader import cores
+from vivit.data.sampling import GridViews, RandomView
+
+
+@pytest.fixture(scope="module")
+def four_videos(small_motion, tmp_path_factory):
+    """Three good ones and a broken one in every split."""
+    root = tmp_path_factory.mktemp("own")
+    for row in range(3):
+        shutil.copy(small_motion / "train" / f"{row:05d}.mp4", root / f"{row}.mp4")
+    (root / "3.mp4").write_bytes(bytes(1000))
+    for split in ("train", "val", "test"):
+        (root / f"{split}.csv").write_text("path,label\n" + "".join(f"{row}.mp4,{'ab'[row % 2]}\n" for row in range(4)))
+    return root
+
+
+def video_data(root, **keys):
+    keys = {"workers": 0, "batch_size": 2} | keys
+    return VideoData(
+        root=str(root), catalogue=CsvFiles, frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
+        augment=RandomView, views=partial(GridViews, temporal=3), **keys,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"prefetch": 0}, "data.prefetch=0 must be at least 1"),
+        ({"timeout": -1.0}, "data.timeout=-1.0 must not be negative"),
+        ({"bad_share": 1.5}, "data.bad_share=1.5 must be a share"),
+        ({"workers": -1}, "data.workers=-1 must not be negative"),
+    ],
+)
+def test_a_key_out_of_range_is_named(four_videos, keys, said):
+    with pytest.raises(ValueError, match=said):
+        video_data(four_videos, **keys)
+
+
+def test_unless_it_is_told_it_decodes_on_the_cores_that_there_are(four_videos):
+    loader = video_data(four_videos, workers=None, prefetch=3, timeout=7.0).val_dataloader()
+    assert loader.num_workers == min(cores(), 8) >= 1
+    assert loader.prefetch_factor == 3
+    assert loader.timeout == 7
+
+
+def test_training_skips_as_many_as_it_may(four_videos):
+    assert all(len(batch.videos) == 2 for batch in video_data(four_videos, bad_share=0.25).train_dataloader())
+    with pytest.raises(ValueError, match=r"1 of this epoch's 4 videos are bad so far, more than data\.bad_share=0\.2 "):
+        list(video_data(four_videos, bad_share=0.2).train_dataloader())
+
+
+def test_what_evaluation_leaves_out_it_tells(four_videos):
+    with pytest.raises(VideoError, match=r"3\.mp4"):
+        list(video_data(four_videos).test_dataloader())
+    data = video_data(four_videos, skip_bad=True)
+    assert data.left_out() == {}
+    batches = list(data.test_dataloader())
+    assert [len(batch.videos) for batch in batches] == [1, 1, 1, 0], "three views fill a batch of two clips"
+    assert batches[0].frames.shape == (1, 3, 4, 24, 32, 3)
+    (left_out,) = data.left_out().items()
+    assert left_out[0] == "test"
+    assert left_out[1]["videos"] == 1
+    assert "3.mp4: " in left_out[1]["why"][0]

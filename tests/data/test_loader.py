@@ -1,0 +1,219 @@
+"""The same clips whoever decodes them; bad videos, hanging and dying workers are said in one sentence."""
+
+import hashlib
+import logging
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from vivit.data.catalogue import Mirror, Motion
+from vivit.data.dataset import ClipDataset, TrainingClips, collate
+from vivit.data.decode import VideoError
+from vivit.data.loader import ClipLoader, ScoringLoader, TrainingLoader, Workers
+from vivit.data.order import OrderedBatches, ShuffledBatches
+from vivit.data.sampling import GridViews, RandomView
+from vivit.jobs import explain
+from vivit.shapes import BadVideo, Clip, Video
+
+CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
+PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+BATCH = 5
+BAD = (7, 31)
+
+
+def training_loader(root, workers=0, rank=0, ranks=1, bad=(), share=0.1, prefetch=3):
+    data = Motion(root=root)
+    videos = list(data.videos("train"))
+    for row in bad:
+        videos[row] = Video(str(root / f"gone{row}.mp4"), videos[row].labels)
+    batches = ShuffledBatches(len(videos), BATCH, 3, rank, ranks)
+    return TrainingLoader(TrainingClips(videos, PLAN, data.mirror, 3), batches, Workers(workers, prefetch), share)
+
+
+def told(batch):
+    """Everything about a batch, short enough to compare and to send."""
+    pictures = [hashlib.sha256(frames.numpy().tobytes()).hexdigest() for frames in batch.frames]
+    return list(zip(batch.videos.tolist(), pictures, batch.labels.tolist(), strict=True)), batch.bad
+
+
+def epochs(loader, count=2):
+    out = []
+    for epoch in range(count):
+        loader.batch_sampler.set_epoch(epoch)
+        out.append([told(batch) for batch in loader])
+    return out
+
+
+def clips_of_rank(root, workers, rank, ranks):
+    (epoch,) = epochs(training_loader(root, workers, rank, ranks), 1)
+    return [clip for clips, _ in epoch for clip in clips]
+
+
+@pytest.fixture(scope="module")
+def alone(small_motion):
+    """Two epochs with two bad videos, decoded by the one process."""
+    return epochs(training_loader(small_motion, bad=BAD))
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_same_bytes(small_motion, alone, workers):
+    assert [len(epoch) for epoch in alone] == [9, 9]
+    assert epochs(training_loader(small_motion, workers, bad=BAD)) == alone
+
+
+def test_workers_may_be_spawned(small_motion, alone):
+    loader = training_loader(small_motion, 1, bad=BAD)
+    loader.multiprocessing_context = "spawn"
+    assert epochs(loader, 1) == alone[:1]
+
+
+def test_two_ranks_see_together_what_one_sees(small_motion):
+    """Each rank decodes in a process of its own."""
+    first, second = (clips_of_rank(small_motion, 1, rank, 2) for rank in range(2))
+    assert len(first) == len(second) == 20
+    whole = clips_of_rank(small_motion, 0, 0, 1)
+    assert {str(clip) for clip in first + second} == {str(clip) for clip in whole[:40]}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_restart_with_bad_videos_goes_on_with_the_same_bytes(small_motion, alone, workers):
+    stopped = training_loader(small_motion, workers, bad=BAD)
+    stopped.batch_sampler.set_epoch(1)
+    batches = iter(stopped)
+    for _ in range(4):
+        next(batches)
+    resumed = training_loader(small_motion, workers, bad=BAD)
+    resumed.load_state_dict(stopped.state_dict())
+    resumed.batch_sampler.set_epoch(1)
+    assert [told(batch) for batch in resumed] == alone[1][4:]
+    assert [told(batch) for batch in resumed] == alone[1], "only the first epoch after a restart is a part"
+
+
+def test_an_epoch_that_was_cut_short_does_not_shorten_the_next(small_motion):
+    cut = training_loader(small_motion)
+    for _, _ in zip(range(3), cut, strict=False):
+        pass
+    resumed = training_loader(small_motion)
+    resumed.load_state_dict(cut.state_dict())
+    resumed.batch_sampler.set_epoch(1)
+    assert len(list(resumed)) == 9
+
+
+def test_another_video_with_its_own_label_stands_in_for_a_bad_one(small_motion, alone):
+    videos = Motion(root=small_motion).videos("train")
+    healthy = epochs(training_loader(small_motion))
+    mirror = Motion(root=small_motion).mirror
+    for broken, whole in zip(alone, healthy, strict=True):
+        assert [bad.video for _, report in broken for bad in report if bad] != []
+        for (clips, report), (expected, none) in zip(broken, whole, strict=True):
+            assert none == ()
+            assert len(clips) == BATCH
+            assert {bad.video for bad in report} <= set(BAD)
+            for clip, other in zip(clips, expected, strict=True):
+                assert clip == other or other[0] in BAD
+                assert clip[0] not in BAD
+                assert tuple(clip[2]) in (videos[clip[0]].labels, mirror(videos[clip[0]].labels))
+    stand_ins = [
+        {clip[0] for (clips, _), (expected, _) in zip(*pair, strict=True) for clip in clips if clip not in expected}
+        for pair in zip(alone, healthy, strict=True)
+    ]
+    assert stand_ins[0] != stand_ins[1], "epochs draw their own"
+
+
+def test_a_bad_video_is_named_once_and_counted_every_time(small_motion, caplog):
+    loader = training_loader(small_motion, 2, bad=BAD)
+    with caplog.at_level(logging.WARNING):
+        reported = [{bad.video for _, report in epoch for bad in report} for epoch in epochs(loader)]
+    for epoch, bad in enumerate(reported):
+        loader.batch_sampler.set_epoch(epoch)
+        due = {ticket.row for batch in loader.batch_sampler for ticket in batch} & set(BAD)
+        assert due <= bad <= set(BAD)
+    assert set.union(*reported) == set(BAD)
+    assert [sum(f"gone{row}.mp4" in text for text in caplog.messages) for row in BAD] == [1, 1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_too_many_bad_videos_stop_the_run(small_motion, workers):
+    loader = training_loader(small_motion, workers, bad=range(8), share=0.1)
+    with pytest.raises(ValueError, match=r"5 of this epoch's 45 videos are bad so far, .*bad_share=0.1.*gone\d\.mp4"):
+        list(loader)
+
+
+def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):
+    with pytest.raises(ValueError, match=r"nothing but bad videos.*gone\d+\.mp4: cannot be opened"):
+        list(training_loader(small_motion, bad=range(48), share=1.0))
+
+
+def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
+    videos = list(Motion(root=root).videos("val"))
+    for row in broken:
+        (tmp_path / f"broken{row}.mp4").write_bytes(b"no video")
+        videos[row] = Video(str(tmp_path / f"broken{row}.mp4"), (0,))
+    clips = ClipDataset(videos, GridViews(**CLIP), Mirror(), 0)
+    return ScoringLoader(clips, OrderedBatches(len(videos), 2), Workers(workers), left_out)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_evaluation_stops_at_a_bad_video_with_one_sentence(small_motion, tmp_path, workers):
+    with pytest.raises(VideoError, match=r"^\S*broken1\.mp4: cannot be opened \([^\n]*\)$"):
+        list(scoring_loader(tmp_path, small_motion, workers, None))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, caplog):
+    left_out: dict[int, str] = {}
+    loader = scoring_loader(tmp_path, small_motion, workers, left_out)
+    with caplog.at_level(logging.WARNING):
+        batches = list(loader) + list(loader)
+    assert sorted(video for batch in batches[:8] for video in batch.videos.tolist()) == [0, *range(4, 16)]
+    assert len(batches[1].videos) == 0, "its two videos are bad"
+    assert sorted(left_out) == [1, 2, 3]
+    assert "broken2.mp4: cannot be opened" in left_out[2]
+    assert len(caplog.messages) == 3
+
+
+class Scripted(ClipDataset):
+    """Hangs at video 9, dies at video 12."""
+
+    def clip(self, ticket, rng):
+        if ticket.row == 9:
+            time.sleep(60)
+        if ticket.row == 12:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Clip(np.zeros((1, 2, 3, 4, 3), np.uint8), (0,), ticket.row)
+
+
+def scripted(rows, timeout):
+    videos = [Video(f"{row}.mp4", (0,)) for row in rows]
+    clips = Scripted(videos, GridViews(**CLIP), Mirror(), 0)
+    return ClipLoader(clips, OrderedBatches(len(videos), 3), Workers(2, 2, timeout)).batches()
+
+
+def test_a_hanging_worker_is_an_error_that_names_the_files():
+    seen = []
+    with pytest.raises(TimeoutError, match=r"data\.timeout=4 s; reading hangs at one of 9\.mp4, 10\.mp4, 11\.mp4$"):
+        seen += scripted(range(12), 4.0)
+
+
+def test_a_killed_worker_stops_the_run():
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        list(scripted(range(15), 0.0))
+
+
+def test_a_batch_of_nothing_is_a_batch():
+    bad = BadVideo(3, "x.mp4: is damaged")
+    batch = collate([bad])
+    assert batch.bad == (bad,)
+    assert [len(part) for part in batch[:3]] == [0, 0, 0]
+    assert batch.frames.dtype == torch.uint8
+
+
+def test_a_lost_worker_is_said_in_one_sentence_with_advice():
+    said = explain(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
+    assert said.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
+    assert "lower data.workers" in said

@@ -1,0 +1,98 @@
+"""pytorchvideo's data set, fed by our lists, samplers and decoder, gives the clips of the native loader."""
+
+import sys
+from fractions import Fraction
+
+import numpy as np
+import torch
+from pytorchvideo.data import LabeledVideoDataset, UniformClipSampler
+
+from vivit.data.catalogue import Motion
+from vivit.data.dataset import TrainingClips
+from vivit.data.decode import VideoFile
+from vivit.data.loader import TrainingLoader, Workers
+from vivit.data.order import ShuffledBatches
+from vivit.data.pytorchvideo import LabeledClips, LabeledVideoLoader, OpenVideos
+from vivit.data.sampling import RandomView, Window
+from vivit.shapes import Video
+
+CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
+PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+BATCH, STEPS = 9, 5
+
+
+def clips(root, bad=()):
+    data = Motion(root=root)
+    videos = list(data.videos("train"))
+    for row in bad:
+        videos[row] = Video(str(root / "gone.mp4"), videos[row].labels)
+    return TrainingClips(videos, PLAN, data.mirror, 3)
+
+
+def loader(kind, root, workers=0, epoch=1, bad=()):
+    batches = ShuffledBatches(48, BATCH, seed=3)
+    batches.set_epoch(epoch)
+    return kind(clips(root, bad), batches, Workers(workers), 0.1)
+
+
+def told(batches):
+    return sorted(
+        (video, labels.tolist(), frames.numpy().tobytes())
+        for batch in batches
+        for frames, labels, video in zip(batch.frames, batch.labels, batch.videos.tolist(), strict=True)
+    )
+
+
+def test_without_workers_both_loaders_give_the_same_batches(small_motion):
+    """The bad video included, and the clip in its place."""
+    native, theirs = (list(loader(kind, small_motion, bad=[5])) for kind in (TrainingLoader, LabeledVideoLoader))
+    assert len(native) == len(theirs) == STEPS
+    for ours, other in zip(native, theirs, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours[:3], other[:3], strict=True))
+        assert ours.bad == other.bad
+    assert sum(len(batch.bad) for batch in native) == 1
+
+
+def test_with_workers_the_clips_are_the_same_in_its_own_order(small_motion):
+    native = list(loader(TrainingLoader, small_motion))
+    other = loader(LabeledVideoLoader, small_motion, workers=2)
+    theirs = list(other)
+    assert [len(batch.videos) for batch in theirs] == [BATCH] * STEPS
+    assert told(theirs) == told(native)
+    assert any(not torch.equal(a.videos, b.videos) for a, b in zip(native, theirs, strict=True))
+    other.batch_sampler.set_epoch(2)
+    assert told(other) == told(loader(TrainingLoader, small_motion, epoch=2))
+
+
+def test_it_counts_and_goes_on_as_the_native_one(small_motion):
+    stopped = loader(LabeledVideoLoader, small_motion)
+    batches = iter(stopped)
+    next(batches), next(batches)
+    resumed = loader(LabeledVideoLoader, small_motion)
+    resumed.load_state_dict(stopped.state_dict())
+    rest = list(resumed)
+    expected = list(loader(TrainingLoader, small_motion))[2:]
+    assert all(torch.equal(a.frames, b.frames) for a, b in zip(rest, expected, strict=True))
+
+
+def test_our_decoder_serves_its_own_samplers(small_motion):
+    """Seconds of its samplers are frames at 30 a second; the pictures are whole."""
+    ours = clips(small_motion)
+    dataset = LabeledVideoDataset(
+        LabeledClips(ours.videos), UniformClipSampler(Fraction(7, 30)), torch.utils.data.SequentialSampler,
+        decode_audio=False,
+    )  # fmt: skip
+    dataset.video_path_handler = OpenVideos(ours)
+    first, second = next(dataset), next(dataset)
+    with VideoFile(ours.videos[0].path) as file:
+        _, height, width = file.extent
+        whole = file.read(range(14), [Window(0, 0, height, width)], (height, width))[0]
+    for sample, expected in ((first, whole[:7]), (second, whole[7:])):
+        np.testing.assert_array_equal(sample["video"].permute(1, 2, 3, 0).numpy(), expected)
+        assert sample["label"] == ours.videos[0].labels
+
+
+def test_its_transforms_are_never_imported():
+    """They do not import with current torchvision."""
+    assert "pytorchvideo.data" in sys.modules
+    assert not [module for module in sys.modules if module.startswith("pytorchvideo.transforms")]
