@@ -7,6 +7,7 @@ that a user sees is one sentence, whatever the number of workers.
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -63,8 +64,16 @@ class ClipLoader(DataLoader[Clip]):
             except RuntimeError as error:
                 if "timed out" not in str(error):
                     raise
+                self._end_workers()
                 raise TimeoutError(self._overdue(tickets)) from None
             yield batch
+
+    def _end_workers(self) -> None:
+        """Kill them, because one that hangs inside a library heeds no other signal and would outlive the run."""
+        for worker in getattr(self._iterator, "_workers", ()):
+            with suppress(RuntimeError):  # torch raises for a worker that dies, and here it should
+                worker.kill()
+                worker.join()
 
     def _overdue(self, tickets: Sequence[Ticket]) -> str:
         files = ", ".join(self.videos[ticket.row].path for ticket in tickets)
