@@ -48,6 +48,26 @@ def test_tubelets_are_a_dense_layer_over_boxes() -> None:
     assert tokeniser.grid(6, 20, 35) == expected.shape[1:4] == (3, 4, 5)
 
 
+def test_tubelets_from_scratch_start_in_the_shape_that_is_asked_for() -> None:
+    starts = {}
+    for start in ("random", "central_frame", "filter_inflation"):
+        torch.manual_seed(0)
+        starts[start] = Tubelets(dim=11, tubelet=(3, 5, 7), start=start).projection.weight
+    random = starts["random"]
+    empty = torch.zeros_like(random[:, :, 0])
+    assert random.any(dim=(0, 1, 3, 4)).all()
+    assert torch.equal(starts["central_frame"], torch.stack([empty, random[:, :, 1], empty], 2))
+    assert torch.equal(starts["filter_inflation"], torch.stack([random[:, :, 0]] * 3, 2))
+    assert Tubelets(dim=4, tubelet=(2, 3, 5), start="central_frame").projection.weight[:, :, 1].any()
+    assert starts["central_frame"].is_leaf and starts["central_frame"].requires_grad
+
+
+@pytest.mark.usefixtures("untyped")
+def test_an_unknown_start_is_named() -> None:
+    with pytest.raises(ValueError, match="start='centre' is none of random, central_frame, filter_inflation"):
+        Tubelets(dim=4, tubelet=(2, 3, 5), start="centre")
+
+
 def test_uniform_frames_are_a_dense_layer_over_patches_of_the_sampled_frames() -> None:
     torch.manual_seed(0)
     tokeniser = UniformFrames(dim=11, frames=4, patch=(5, 7))

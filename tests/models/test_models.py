@@ -151,6 +151,18 @@ def test_clips_of_another_length_are_refused(name: str) -> None:
 
 
 @every_model
+@pytest.mark.parametrize("gelu", ["tanh", "erf"])
+def test_every_mlp_has_the_gelu_that_is_asked_for(name: str, gelu: str) -> None:
+    x = torch.linspace(-4, 4, 97, dtype=torch.float64)
+    cubic = (2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)
+    expected = x / 2 * (1 + (torch.erf(x / 2**0.5) if gelu == "erf" else torch.tanh(cubic)))
+    found = [part for part in build(name, gelu=gelu).modules() if isinstance(part, nn.GELU)]
+    assert len(found) == DEPTH + (TEMPORAL["temporal_depth"] if name.startswith("factorised encoder") else 0)
+    for part in found:
+        torch.testing.assert_close(part(x), expected, atol=1e-12, rtol=0)
+
+
+@every_model
 @pytest.mark.parametrize("knob", ["stochastic_depth", "dropout", "attention_dropout"])
 def test_every_strength_acts_in_training_only(name: str, knob: str, fill: Any) -> None:
     plain, raised = build(name), build(name, **{knob: 0.9})
@@ -285,6 +297,7 @@ def test_only_average_pooling_is_blind_to_the_order_of_frames(name: str, fill: A
         ("spatiotemporal", {"classes": 0}, "at least one class, not classes=0"),
         ("spatiotemporal", {"stochastic_depth": 1.5}, "is a probability, not"),
         ("average pool", {"frames": 8}, "cannot be cut into parts of tubelet"),
+        ("spatiotemporal", {"gelu": "exact"}, "gelu='exact' is neither 'tanh'"),
     ],
 )
 def test_wrong_arguments_are_named(name: str, wrong: dict[str, Any], message: str) -> None:

@@ -244,3 +244,5 @@ def test_other_networks_are_not_exported() -> None:
     net.extra = nn.Linear(2, 3)
     with pytest.raises(ValueError, match="parameters"):
         export_scenic(net)
+    with pytest.raises(ValueError, match="only the tanh GELU"):
+        export_scenic(tiny("2", gelu="erf")[0])

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -45,19 +46,33 @@ def _start_(projection: nn.Conv2d | nn.Conv3d) -> None:
     nn.init.zeros_(bias)
 
 
+Start = Literal["random", "central_frame", "filter_inflation"]
+
+
 class Tubelets(Tokeniser):
     """Tubelet embedding (figure 3): one 3D convolution whose stride is its kernel, ``tubelet`` = (t, h, w).
 
-    From scratch the filter is LeCun-normal and the bias zero.
+    From scratch the filter is LeCun-normal over the whole tubelet and the bias zero. ``start`` gives it the shape that
+    an image's filter takes (section 3.4): ``central_frame`` leaves only the slice t // 2, ``filter_inflation`` repeats
+    the first slice. The reference, which means to do the former, zeroes columns of pixels instead; this does not.
     """
 
-    def __init__(self, *, dim: int, tubelet: Sequence[int]) -> None:
+    def __init__(self, *, dim: int, tubelet: Sequence[int], start: Start = "random") -> None:
         super().__init__()
+        if start not in get_args(Start):
+            raise ValueError(f"start={start!r} is none of {', '.join(get_args(Start))}")
         self.dim = dim
         t, h, w = tubelet
         self.tubelet = (t, h, w)
         self.projection = nn.Conv3d(3, dim, kernel_size=self.tubelet, stride=self.tubelet)
         _start_(self.projection)
+        with torch.no_grad():
+            slices = self.projection.weight.unbind(2)
+            for i, part in enumerate(slices):
+                if start == "filter_inflation":
+                    part.copy_(slices[0])
+                elif start == "central_frame" and i != t // 2:
+                    part.zero_()
 
     def grid(self, frames: int, height: int, width: int) -> tuple[int, int, int]:
         """Tokens over time, rows and columns."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention, attend
-from vivit.models.blocks import Block, Mlp, drop_rates
+from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
@@ -60,12 +60,15 @@ class FactorisedDotProduct(nn.Module):
         attention_dropout: float = 0.0,
         stochastic_depth: float = 0.0,
         representation: int | None = None,
+        gelu: Gelu = "tanh",
     ) -> None:
         super().__init__()
         t, rows, columns = tokeniser.grid(frames, height, width)
         dim = tokeniser.dim
         blocks = (
-            Block(DotProductAttention(dim, heads, attention_dropout, t=t), Mlp(dim, mlp_dim, dropout), dropout, rate)
+            Block(
+                DotProductAttention(dim, heads, attention_dropout, t=t), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate
+            )
             for rate in drop_rates(depth, stochastic_depth)
         )
         self.tokeniser = tokeniser

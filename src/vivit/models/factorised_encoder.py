@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
-from vivit.models.blocks import Block, Mlp, drop_rates
+from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
@@ -50,6 +50,7 @@ class FactorisedEncoder(nn.Module):
         attention_dropout: float = 0.0,
         stochastic_depth: float = 0.0,
         representation: int | None = None,
+        gelu: Gelu = "tanh",
     ) -> None:
         super().__init__()
         t, rows, columns = tokeniser.grid(frames, height, width)
@@ -57,7 +58,7 @@ class FactorisedEncoder(nn.Module):
 
         def encoder(tokens: int, depth: int, heads: int, mlp_dim: int) -> Encoder:
             blocks = (
-                Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout), dropout, rate)
+                Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate)
                 for rate in drop_rates(depth, stochastic_depth)
             )
             return Encoder(blocks, tokens=tokens, dim=dim, pool=pool, dropout=dropout)

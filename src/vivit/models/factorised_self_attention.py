@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
-from vivit.models.blocks import NORM_EPSILON, Mlp, StochasticDepth, drop_rates
+from vivit.models.blocks import NORM_EPSILON, Gelu, Mlp, StochasticDepth, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
@@ -85,6 +85,7 @@ class FactorisedSelfAttention(nn.Module):
         attention_dropout: float = 0.0,
         stochastic_depth: float = 0.0,
         representation: int | None = None,
+        gelu: Gelu = "tanh",
     ) -> None:
         super().__init__()
         t, rows, columns = tokeniser.grid(frames, height, width)
@@ -93,7 +94,7 @@ class FactorisedSelfAttention(nn.Module):
             FactorisedSelfAttentionBlock(
                 Attention(dim, heads, attention_dropout),
                 Attention(dim, heads, attention_dropout),
-                Mlp(dim, mlp_dim, dropout),
+                Mlp(dim, mlp_dim, dropout, gelu),
                 t=t,
                 order=order,
                 dropout=dropout,

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
-from vivit.models.blocks import Block, Mlp, drop_rates
+from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
@@ -34,12 +34,13 @@ class SpatioTemporal(nn.Module):
         attention_dropout: float = 0.0,
         stochastic_depth: float = 0.0,
         representation: int | None = None,
+        gelu: Gelu = "tanh",
     ) -> None:
         super().__init__()
         t, rows, columns = tokeniser.grid(frames, height, width)
         dim = tokeniser.dim
         blocks = (
-            Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout), dropout, rate)
+            Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate)
             for rate in drop_rates(depth, stochastic_depth)
         )
         self.tokeniser = tokeniser

@@ -61,7 +61,12 @@ def model_from_scenic(
 
 
 def export_scenic(net: nn.Module) -> dict[str, np.ndarray]:
-    """Copy a network's parameters out under scenic's names and in its layouts, as ``model_from_scenic`` takes them."""
+    """Copy a network's parameters out under scenic's names and in its layouts, as ``model_from_scenic`` takes them.
+
+    Raises ValueError for a network that scenic's code would compute differently.
+    """
+    if any(isinstance(part, nn.GELU) and part.approximate != "tanh" for part in net.modules()):
+        raise ValueError("scenic has only the tanh GELU; with these parameters it would not compute what gelu=erf does")
     return {name: np.array(window.cpu().numpy(), order="C") for name, window in windows(net).items()}
 
 

@@ -44,7 +44,7 @@ class Shapes:
 
     def encoder(
         self, name: str, attention: str = "MultiHeadDotProductAttention_0", mlp: str = "MlpBlock_0"
-    ) -> dict[str, int]:
+    ) -> dict[str, Any]:
         """Depth, heads and MLP width of the encoder called ``name``."""
         numbers = (re.match(rf"{name}/encoderblock_(\d+)/", key) for key in self.shapes)
         return {
@@ -76,7 +76,7 @@ class Shapes:
         return {"classes": self.of("output_projection/kernel", 2)[1], "representation": representation}
 
 
-def network(shapes: Shapes, model: Model, tokeniser: Tokeniser, size: Mapping[str, int], order: Order) -> Network:
+def network(shapes: Shapes, model: Model, tokeniser: Tokeniser, size: Mapping[str, Any], order: Order) -> Network:
     """Build the network that has such parameters; ``size`` is that of the clips: frames, height and width."""
     common = {**size, **shapes.head()}
     if model == "spatiotemporal":
