@@ -18,6 +18,14 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("VIVIT_SHARED") or REPOSITORY.parent / "shared")
 
 
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of reference material, which is no part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the reference material is not at {SHARED}: set VIVIT_SHARED to the folder that has it")
+    return SHARED
+
+
 @pytest.fixture
 def untyped() -> Iterator[None]:
     """Switch the shape and type checks of the test run off, to see what a user sees who gives a wrong value."""

@@ -24,6 +24,8 @@ class LoadReport:
     """Parameters of the network that keep their initial values."""
     ignored: Mapping[str, str] = field(default_factory=dict)
     """Names in the source that were passed over, and why. A whole branch of a tree counts as one name."""
+    notes: tuple[str, ...] = ()
+    """What else one must know, such as how the source's colours were normalised."""
 
     def __str__(self) -> str:
         """Print compactly."""
@@ -32,6 +34,7 @@ class LoadReport:
         rows += [("resized", f"{name}: {how}") for name, how in self.resized.items()]
         rows += [("fresh", line) for line in _grouped(self.fresh)]
         rows += [("ignored", f"{name}: {why}") for name, why in self.ignored.items()]
+        rows += [("note", note) for note in self.notes]
         kinds = ("loaded", "inflated", "resized", "fresh", "ignored")
         head = f"{self.source}: " + ", ".join(f"{len(getattr(self, kind))} {kind}" for kind in kinds)
         return "\n".join([head, *(f"  {kind:<9} {line}" for kind, line in rows)])

@@ -43,7 +43,7 @@ def model_from_scenic(
     Raises ValueError naming the key where one is missing, left over, of another shape than clips of this size need, or
     not float32; and naming the file where it is none of flax's.
     """
-    label, arrays, ignored = _read(source)
+    label, arrays, ignored = read_parameters(source)
     try:
         _check_numbers(arrays)
         shapes = Shapes({name: array.shape for name, array in arrays.items()})
@@ -70,7 +70,10 @@ def export_scenic(net: nn.Module) -> dict[str, np.ndarray]:
     return {name: np.array(window.cpu().numpy(), order="C") for name, window in windows(net).items()}
 
 
-def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, dict[str, np.ndarray], tuple[str, ...]]:
+def read_parameters(
+    source: str | os.PathLike[str] | Mapping[str, Any],
+) -> tuple[str, dict[str, np.ndarray], tuple[str, ...]]:
+    """Give a source's label, its parameters by '/'-joined name, and the names of the branches that are none."""
     if isinstance(source, Mapping):
         return "the given parameters", {name: np.asarray(array) for name, array in source.items()}, ()
     branches, skipped = read_branches(source, BRANCHES)
@@ -79,26 +82,26 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[str, dict
         if not tree:
             continue
         if set(tree) == {"params"} and isinstance(tree["params"], dict):
-            tree = _renumbered(tree["params"])
+            tree = renumbered(tree["params"])
         return os.fspath(source), dict(_flat(tree)), (*skipped, *branches)
     raise ValueError(f"{source} holds no parameters: there is nothing under {' or '.join(BRANCHES)}")
 
 
-def _renumbered(tree: Tree) -> Tree:
+def renumbered(tree: Tree) -> Tree:
     """Undo the numbering of flax before Linen, which ran through all submodules: LayerNorm_0, MlpBlock_3, ...
 
     Since Linen every class counts for itself. Blocks are left alone: their numbers were always given by hand, and one
     that is missing must not be covered up.
     """
     counts: Counter[str] = Counter()
-    renumbered: Tree = {}
+    tidy: Tree = {}
     for name in sorted(tree, key=_with_numbers):
         new = name
         if (match := re.fullmatch(r"(.*)_\d+", name)) and match[1] != "encoderblock":
             new = f"{match[1]}_{counts[match[1]]}"
             counts[match[1]] += 1
-        renumbered[new] = _renumbered(tree[name]) if isinstance(tree[name], dict) else tree[name]
-    return renumbered
+        tidy[new] = renumbered(tree[name]) if isinstance(tree[name], dict) else tree[name]
+    return tidy
 
 
 def _with_numbers(name: str) -> list[str | int]:
