@@ -51,7 +51,8 @@ class Backbone:
     origins: Mapping[str, tuple[str, ...]]
     """The names in the source that each tensor was made of."""
     ignored: Mapping[str, str]
-    heads: int | None = None
+    heads: Mapping[str, int] = field(default_factory=dict)
+    """Heads of ``encoder`` and ``temporal``, where the source tells."""
     grid: Grid | None = None
     """Tokens over time, rows and columns, where the source tells."""
 
@@ -77,7 +78,7 @@ def adapt(source: NamedTensors, form: Format) -> Backbone:
     tensors: dict[str, Tensor] = {}
     origins: dict[str, tuple[str, ...]] = {}
     ignored = dict(source.ignored)
-    heads = None
+    heads: dict[str, int] = {}
     for key, tensor in source.tensors.items():
         name = source.called.get(key, key)
         if (ours := _neutral(key, form.names)) is None:
@@ -86,7 +87,7 @@ def adapt(source: NamedTensors, form: Format) -> Backbone:
         if ours in tensors:
             raise ValueError(f"{source.label}: {name!r} and {origins[ours][0]!r} are both {ours}")
         if ours.endswith("attention.q.weight") and tensor.ndim == 3:
-            heads = tensor.shape[1]
+            heads[ours.split(".")[0]] = tensor.shape[1]
         try:
             tensors[ours] = form.layout(ours, tensor)
         except Exception:  # einops has an error of its own

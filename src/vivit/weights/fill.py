@@ -36,9 +36,11 @@ class Fill:
         self.inflated: dict[str, str] = {}
         self.resized: dict[str, str] = {}
         self.notes: list[str] = []
-        heads = next(part.heads for part in network.modules() if isinstance(part, Attention))
-        if backbone.heads not in (None, heads):
-            raise ValueError(f"the source has {backbone.heads} heads, the network {heads}: set size.heads")
+        for theirs, ours in (("encoder", self.encoder), ("temporal", "temporal")):
+            modules = getattr(network, ours).modules() if hasattr(network, ours) else ()
+            heads = next((part.heads for part in modules if isinstance(part, Attention)), None)
+            if heads and backbone.heads.get(theirs, heads) != heads:
+                raise ValueError(f"the source's {theirs} has {backbone.heads[theirs]} heads, the network's {heads}")
 
     def put(self, target: str, value: Tensor, *neutral: str) -> None:
         """Plan to write ``value``, made of the source's tensors ``neutral``, into one of our parameters."""

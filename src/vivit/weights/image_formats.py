@@ -1,7 +1,9 @@
-"""Image ViTs as PyTorch projects name them: timm, Hugging Face's ViT and DINOv2. One table a format.
+"""ViTs as PyTorch projects name them: timm, Hugging Face's ViT, DINOv2 and ViViT. One table a format.
 
 None of their files tells the number of heads: it must be right in the network (``size.heads``).
 """
+
+from dataclasses import replace
 
 from vivit.weights.backbone import IMAGENET_MEAN, IMAGENET_STD, Format, blocks
 
@@ -81,6 +83,14 @@ HUGGINGFACE_VIT = Format(
 )
 """Names as files have them, and as modules of transformers 5 have them. Their LayerNorm epsilon of 1e-12 becomes 1e-6,
 which Google trained the same weights with."""
+
+HUGGINGFACE_VIVIT = replace(
+    HUGGINGFACE_VIT,
+    name="a ViViT of Hugging Face",
+    sign=r"vivit\.embeddings\.cls_token",
+    names={**HUGGINGFACE_VIT.names, r"classifier\.(weight|bias)": r"head.projection.\1"},
+    gelu="tanh",
+)
 
 DINOV2 = Format(
     name="a DINOv2 of Hugging Face",

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from vivit.weights.backbone import Backbone, adapt
 from vivit.weights.flax_format import FLAX, without_prefix
-from vivit.weights.image_formats import DINOV2, DINOV2_ORIGINAL, HUGGINGFACE_VIT, TIMM
+from vivit.weights.image_formats import DINOV2, DINOV2_ORIGINAL, HUGGINGFACE_VIT, HUGGINGFACE_VIVIT, TIMM
 from vivit.weights.own_format import OWN, grid
 from vivit.weights.tensor_file import Source, read_tensors
 
-FORMATS = (OWN, FLAX, DINOV2, HUGGINGFACE_VIT, DINOV2_ORIGINAL, TIMM)
+FORMATS = (OWN, FLAX, DINOV2, HUGGINGFACE_VIVIT, HUGGINGFACE_VIT, DINOV2_ORIGINAL, TIMM)
 """Tried in this order: the names of one may be among those of a later one."""
 
 
@@ -22,8 +22,9 @@ def read_backbone(source: Source) -> Backbone:
             if form is OWN and (model := named.record.get("model")):
                 t, rows, columns = grid(model)
                 factorised = any(".spatial." in f".{name}" for name in named.tensors)
+                heads = {"encoder": model["heads"], "temporal": model.get("temporal_heads", model["heads"])}
                 own = replace(OWN, gelu=model.get("gelu", "tanh"))
-                return replace(found, format=own, grid=(1 if factorised else t, rows, columns), heads=model["heads"])
+                return replace(found, format=own, grid=(1 if factorised else t, rows, columns), heads=heads)
             return found
     known, first = "; ".join(form.name for form in FORMATS), ", ".join(list(named.tensors)[:3])
     raise ValueError(f"{named.label} is in no known format ({known}); its names start with {first or 'nothing'}")

@@ -54,7 +54,7 @@ Read = tuple[Mapping[str, Any], Mapping[str, str], Mapping[str, Any]]
 
 def _npz(path: Path) -> Read:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays), {}, {}
     except Exception as error:
         raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from None
