@@ -22,7 +22,8 @@ def read_backbone(source: Source) -> Backbone:
             if form is OWN and (model := named.record.get("model")):
                 t, rows, columns = grid(model)
                 factorised = any(".spatial." in f".{name}" for name in named.tensors)
-                heads = {"encoder": model["heads"], "temporal": model.get("temporal_heads", model["heads"])}
+                named_heads = {"encoder": model.get("heads"), "temporal": model.get("temporal_heads")}
+                heads = {encoder: count for encoder, count in named_heads.items() if count}
                 own = replace(OWN, gelu=model.get("gelu", "tanh"))
                 return replace(found, format=own, grid=(1 if factorised else t, rows, columns), heads=heads)
             return found

@@ -1,0 +1,76 @@
+"""A run starts from the weights that its configuration names, says what it did, and warns of random ones."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue
+from torch import nn
+
+from vivit.experiment.initial import start_from_weights
+
+Compose = Callable[..., DictConfig]
+
+
+def network(cfg: DictConfig) -> nn.Module:
+    return instantiate(cfg.model, classes=5, _convert_="all")
+
+
+def image_vit(dim: int, patch: int, depth: int) -> dict[str, torch.Tensor]:
+    """Weights of a small ViT under timm's names, for images of 4 x 4 patches."""
+    shapes = {"cls_token": (1, 1, dim), "pos_embed": (1, 17, dim), "norm.weight": (dim,), "norm.bias": (dim,)}
+    shapes |= {"patch_embed.proj.weight": (dim, 3, patch, patch), "patch_embed.proj.bias": (dim,)}
+    for i in range(depth):
+        layers = {"norm1": (dim,), "norm2": (dim,), "attn.qkv": (3 * dim, dim), "attn.proj": (dim, dim)}
+        layers |= {"mlp.fc1": (4 * dim, dim), "mlp.fc2": (dim, 4 * dim)}
+        for layer, shape in layers.items():
+            shapes |= {f"blocks.{i}.{layer}.weight": shape, f"blocks.{i}.{layer}.bias": shape[:1]}
+    return {name: torch.randn(shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("choice", ["image", "dinov2"])
+def test_the_weights_of_a_file_go_in_and_are_told_of(
+    choice: str, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    patch = 14 if choice == "dinov2" else 8
+    weights = image_vit(64, patch, 2)
+    torch.save(weights, tmp_path / "vit.pt")
+    cfg = composed(f"weights={choice}", f"weights.source={tmp_path}/vit.pt", f"data.crop=[{4 * patch},{4 * patch}]")
+    net = network(cfg)
+    with caplog.at_level(logging.INFO):
+        start_from_weights(cfg, net)
+    assert torch.equal(net.spatial.norm.weight, weights["norm.weight"])
+    assert torch.equal(net.tokeniser.projection.weight[:, :, 1], weights["patch_embed.proj.weight"])
+    assert net.spatial.blocks[0].mlp[1].approximate == ("none" if choice == "dinov2" else "tanh")
+    assert "vit.pt: 28 loaded, 1 inflated, 0 resized" in caplog.text
+    assert "RANDOM WEIGHTS" not in caplog.text
+
+
+def test_a_forgotten_file_is_named(composed: Compose) -> None:
+    cfg = composed("weights=image")
+    with pytest.raises(MissingMandatoryValue, match=r"weights\.source"):
+        start_from_weights(cfg, network(cfg))
+
+
+@pytest.mark.parametrize("choice", ["image", "video"])
+def test_every_key_of_the_configuration_is_one_of_the_function(choice: str, composed: Compose, tmp_path: Path) -> None:
+    cfg = composed(f"weights={choice}", f"weights.source={tmp_path}/absent.pt")
+    with pytest.raises(FileNotFoundError, match="there is no weight file"):
+        start_from_weights(cfg, network(cfg))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warned"),
+    [(["data=folder", "data.root=x"], True), ([], False)],
+    ids=["own videos", "embedded"],
+)
+def test_random_weights_are_warned_of(
+    overrides: list[str], warned: bool, composed: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg = composed(*overrides)
+    start_from_weights(cfg, nn.Linear(2, 3))
+    assert ("TRAINING FROM RANDOM WEIGHTS" in caplog.text) == warned
