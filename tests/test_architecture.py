@@ -23,10 +23,11 @@ ROOMS = {
     "explain": {"shapes"},
     "benchmarks": {"shapes", "cost", "models", "data", "training", "runfolder"},
     "weights": {"shapes", "models"},
-    "training": {"shapes", "evaluation"},
+    "training": {"shapes", "evaluation", "signals"},
     "reporting": set(),
     "runfolder": set(),
-    "jobs": {"runfolder"},
+    "signals": set(),  # held back by training and by the process that waits for a job
+    "jobs": {"runfolder", "signals"},
     "experiment": {
         *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
         *("runfolder", "jobs"),
@@ -46,6 +47,7 @@ FORBIDDEN = {
     "training": {"hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
     "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
+    "signals": {"torch", "lightning", "hydra", "omegaconf"},
     "jobs": {"torch", "lightning"},
     "experiment": set(),
 }

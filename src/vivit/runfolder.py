@@ -13,29 +13,51 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Column, Table
 
+State = Literal["running", "done", "failed", "interrupted"]
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+"""The variables by which torch, Lightning and SLURM number processes that work on one run."""
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "av", "numpy")
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Write beside the target and rename, so that nobody reads half of it."""
     partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(file)
+    try:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
-def write_status(folder: Path, state: Literal["running", "done", "failed"], error: str | None = None) -> None:
-    """Say in ``status.json`` how the run stands, since when, and what stopped it."""
+def write_status(folder: Path, state: State, error: str | None = None) -> dict[str, Any]:
+    """Say in ``status.json`` how the run stands, since when, and what stopped it; give what was said."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    write_json(folder / "status.json", {"status": state, "time": now, "error": error})
+    status = {"status": state, "time": now, "error": error}
+    write_json(folder / "status.json", status)
+    return status
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """Read how a run stands; nothing where nobody knows. A run that was killed still says that it is running."""
+    try:
+        return dict(json.loads((folder / "status.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def leads() -> bool:
+    """Whether this process is the first of those that work on a run; the others leave the folder alone."""
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """Read the results of a run that is done; None where there is none."""
     try:
-        if json.loads((folder / "status.json").read_text(encoding="utf-8"))["status"] != "done":
+        if read_status(folder).get("status") != "done":
             return None
         return json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         return None
 
 
@@ -61,7 +83,8 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         table.add_row("multiply-adds a clip", f"{results['gmac']:.3f} G")
     if "train_seconds" in results:
         table.add_row("training, validation included", f"{results['train_seconds'] / 60:.1f} min")
-        table.add_row("median step", f"{results['step_seconds']:.3f} s")
+        if results["step_seconds"] is not None:  # a run that was resumed behind its last step has made none
+            table.add_row("median step", f"{results['step_seconds']:.3f} s")
         table.add_row("peak memory", f"{results['peak_mb']:,.0f} MB")
     Console().print(table)
     print(f"Run folder: {folder}")

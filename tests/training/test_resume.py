@@ -1,6 +1,9 @@
 """A run that was interrupted ends, bit for bit, where one that was not ends."""
 
-from collections.abc import Callable
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,8 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import Curves, LastCheckpoint, Stopwatch, VideoClassifier
+from vivit.signals import leave
+from vivit.training import BestCheckpoint, Curves, Interruption, LastCheckpoint, Stopwatch, VideoClassifier
 
 STEPS, EPOCHS = 5, 3
 
@@ -95,3 +99,146 @@ def test_watches_go_on_over_a_resume(
     assert curves.epochs[0] == first[1].epochs[0]
     assert set(curves.epochs[2]) == {"epoch", "train/loss", "train/acc_top1", "val/loss", "val/acc_top1"}
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+class Blackout(Callback):
+    """The power fails when validation number ``number`` begins."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Interrupted
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_run_lost_in_a_validation_does_not_skip_it(
+    every: int,
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    """A checkpoint of an epoch's last step, written before the validation, would say that the epoch is complete."""
+    whole = module()
+    trainer(epochs=EPOCHS).fit(whole, *loaders())
+
+    def kept() -> tuple[LastCheckpoint, Curves]:
+        return LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=every), Curves(str(tmp_path))
+
+    with pytest.raises(Interrupted):
+        trainer(*kept(), Blackout(2), epochs=EPOCHS).fit(module(), *loaders())
+    resumed, (last, curves) = module(), kept()
+    file = tmp_path / "kept" / "last.ckpt"
+    trainer(last, curves, epochs=EPOCHS).fit(resumed, *loaders(), ckpt_path=file, weights_only=True)
+    assert [row["epoch"] for row in curves.epochs] == [1, 2, 3]
+    assert all("val/loss" in row for row in curves.epochs)
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
+
+
+class Marks(Callback):
+    """Gives each epoch's validation a mark that is known beforehand."""
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.log("mark", (0.9, 0.5, 0.7)[trainer.current_epoch])
+
+
+@pytest.mark.parametrize("fate", ["it stands", "it was moved", "it is gone"])
+def test_the_best_so_far_comes_along_into_another_folder(
+    fate: str,
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    def kept(folder: Path) -> tuple[BestCheckpoint, LastCheckpoint, Marks]:
+        best = BestCheckpoint(dirpath=str(folder), monitor="mark", mode="max")
+        return best, LastCheckpoint(dirpath=str(folder), every_n_train_steps=100), Marks()
+
+    old, new = tmp_path / "old", tmp_path / "new"
+    trainer(*kept(old), epochs=1).fit(module(), *loaders())
+    start = shutil.copy(old / "last.ckpt", tmp_path / "start.ckpt")
+    if fate == "it was moved":
+        old.rename(new)
+    elif fate == "it is gone":
+        shutil.rmtree(old)
+    best, *others = kept(new)
+    trainer(best, *others, epochs=EPOCHS).fit(module(), *loaders(), ckpt_path=start, weights_only=True)
+    assert best.best_model_path == str(new / "best.ckpt")
+    step = torch.load(best.best_model_path, weights_only=True)["global_step"]
+    if fate == "it is gone":
+        assert (float(best.best_model_score), step) == (pytest.approx(0.7), 3 * STEPS), "the best of what followed"
+    else:
+        assert (float(best.best_model_score), step) == (pytest.approx(0.9), STEPS)
+
+
+class Asked(Callback):
+    """Somebody sends signals to the run in step ``step``, counted from 1."""
+
+    def __init__(self, step: int, times: int = 1, number: int = signal.SIGTERM) -> None:
+        self.step, self.times, self.number = step, times, number
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.step - 1:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture
+def leaving() -> Iterator[None]:
+    """Signals end a task as they do in a run."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+    before = {number: signal.signal(number, leave) for number in numbers}
+    yield
+    assert all(signal.getsignal(number) is leave for number in numbers), "the run did not give the signals back"
+    for number, who in before.items():
+        signal.signal(number, who)
+
+
+@pytest.mark.parametrize(
+    ("step", "number", "code"), [(7, signal.SIGTERM, 143), (10, signal.SIGINT, 130), (12, signal.SIGUSR2, 140)]
+)
+@pytest.mark.usefixtures("leaving")
+def test_a_run_that_is_asked_to_end_saves_first(
+    step: int,
+    number: int,
+    code: int,
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    """Step 10 is an epoch's last: its validation comes first."""
+    whole = module()
+    trainer(epochs=EPOCHS).fit(whole, *loaders())
+
+    def kept() -> tuple[Interruption, LastCheckpoint, Curves]:
+        last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+        return Interruption(), last, Curves(str(tmp_path))
+
+    with pytest.raises(SystemExit) as left:
+        trainer(*kept(), Asked(step, number=number), epochs=EPOCHS).fit(module(), *loaders())
+    assert left.value.code == code
+    file = tmp_path / "kept" / "last.ckpt"
+    assert torch.load(file, weights_only=True)["global_step"] == step
+    resumed, watches = module(), kept()
+    trainer(*watches, epochs=EPOCHS).fit(resumed, *loaders(), ckpt_path=file, weights_only=True)
+    assert [row["epoch"] for row in watches[2].epochs] == [1, 2, 3]
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
+
+
+@pytest.mark.usefixtures("leaving")
+def test_a_run_that_is_asked_twice_ends_at_once(
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+    with pytest.raises(SystemExit):
+        trainer(Interruption(), last, Asked(7, times=2), epochs=EPOCHS).fit(module(), *loaders())
+    assert torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["global_step"] == STEPS

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from vivit.data.dataset import ClipDataset, collate
 from vivit.data.decode import VideoError
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
+from vivit.data.workers import shield
 from vivit.shapes import Batch, Clip
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ class ClipLoader(DataLoader[Clip]):
             num_workers=workers.number,
             collate_fn=collate,
             persistent_workers=workers.number > 0,
+            worker_init_fn=shield,
             prefetch_factor=workers.prefetch if workers.number else None,
             timeout=workers.timeout if workers.number else 0,
             pin_memory=torch.cuda.is_available(),

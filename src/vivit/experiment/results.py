@@ -7,12 +7,18 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.jobs import Job
-from vivit.training import Stopwatch
+from vivit.training import LastCheckpoint, Stopwatch
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Plain numbers of a mapping of scalars."""
     return {name: float(value) for name, value in metrics.items()}
+
+
+def last_metrics(trainer: Trainer) -> dict[str, float]:
+    """Metrics of the last step and validation, those that the checkpoint keeps where nothing was left to train."""
+    kept = [c.metrics for c in trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint)]
+    return numbers(trainer.callback_metrics) or dict(*kept)
 
 
 def views_name(views: DictConfig) -> str:

@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from vivit.cost import cost
 from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
-from vivit.experiment.checkpoint import checkpoint_file
 from vivit.experiment.initial import start_from_weights
-from vivit.experiment.results import describe, numbers, timing
+from vivit.experiment.results import describe, last_metrics, numbers, timing
+from vivit.experiment.start import starting_point
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
 from vivit.training import described
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 TRAIN_KEYS = (
     *("model", "size", "tokeniser", "data", "augment", "views", "loader", "optim", "targets", "trainer"),
-    *("callbacks", "logger", "weights", "paths", "seed", "ckpt_path", "test"),
+    *("callbacks", "logger", "weights", "paths", "seed", "ckpt_path", "resume", "test"),
 )
 
 
@@ -34,11 +34,11 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     log.info("%s", described(module.record))
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
-    start = cfg.ckpt_path and str(checkpoint_file(cfg.ckpt_path))
+    start = starting_point(cfg.ckpt_path, job)
     if not start:
         start_from_weights(cfg, module.network)
     trainer.fit(module, data, ckpt_path=start, weights_only=True)
-    metrics, time = numbers(trainer.callback_metrics), timing(trainer)  # testing a checkpoint turns the stopwatch back
+    metrics, time = last_metrics(trainer), timing(trainer)  # testing a checkpoint turns the stopwatch back
     if cfg.test:
         trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
         metrics |= numbers(trainer.callback_metrics)

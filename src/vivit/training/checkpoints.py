@@ -1,6 +1,8 @@
-"""Checkpoints that are whole or absent."""
+"""Checkpoints that are whole or absent, and know where they lie."""
 
+import logging
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,25 +11,41 @@ from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+
+log = logging.getLogger(__name__)
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target and renames, so that a kill in mid-write leaves the last good checkpoint."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
-        """Write ``checkpoint`` to ``path``, on one disk, in one step as others see it."""
+        """Write ``checkpoint`` to ``path``, on one disk, in one step as others see it.
+
+        Where that fails nothing is left but what was there, and an OSError says so. The run folder is not made anew
+        where somebody has removed it.
+        """
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.partial")
-        with partial.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        try:
+            target.parent.mkdir(exist_ok=True)
+            with partial.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+        except (OSError, RuntimeError) as error:  # torch says some failures to write in errors of its own
+            partial.unlink(missing_ok=True)
+            kept = "the one before it is intact" if target.is_file() else "there is none before it"
+            raise OSError(f"the checkpoint {target} cannot be written, {kept}: {error}") from error
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps ``last.ckpt``: every ``every_n_train_steps`` steps and at the end of every epoch, after its validation."""
+    """Keeps ``last.ckpt``: every ``every_n_train_steps`` steps and at the end of every epoch, after its validation.
+
+    Behind an epoch's last step nothing is saved before the validation is done: Lightning would take the epoch for
+    complete and go on with the next. ``metrics`` are those of the moment of saving; after loading, of the checkpoint.
+    """
 
     def __init__(self, *, dirpath: str, every_n_train_steps: int) -> None:
         super().__init__(
@@ -37,8 +55,63 @@ class LastCheckpoint(ModelCheckpoint):
             save_top_k=1,
             enable_version_counter=False,
         )
+        self.metrics: dict[str, float] = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save at a multiple of the interval."""
+        if not trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what the steps since the last multiple have learnt."""
+        self.save(trainer)
+
+    def save(self, trainer: Trainer) -> None:
+        """Save, unless this step is saved already."""
         if not self._should_skip_saving_checkpoint(trainer):
             self._save_none_monitor_checkpoint(trainer, self._monitor_candidates(trainer))
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        self.metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        super()._save_checkpoint(trainer, filepath)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keep the metrics too."""
+        return super().state_dict() | {"metrics": self.metrics}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the metrics; Lightning's own state is about files of which there is only one here."""
+        self.metrics = state_dict.get("metrics", {})
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps ``best.ckpt``; of a run that goes on in another folder, the best so far comes along."""
+
+    def __init__(self, *, dirpath: str, monitor: str, mode: str) -> None:
+        super().__init__(dirpath=dirpath, filename="best", monitor=monitor, mode=mode, enable_version_counter=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from the best so far, wherever it lay."""
+        theirs, here = Path(state_dict["best_model_path"]), Path(str(self.dirpath)) / "best.ckpt"
+        if not state_dict["best_model_path"]:
+            return
+        if theirs == here:
+            super().load_state_dict(state_dict)
+        elif theirs.is_file() or here.is_file():  # the second: the whole folder was moved
+            _bring(theirs, here)
+            (score,) = state_dict["best_k_models"].values()
+            files = {"dirpath": self.dirpath, "best_model_path": str(here), "kth_best_model_path": str(here)}
+            super().load_state_dict(state_dict | files | {"best_k_models": {str(here): score}})
+        else:
+            log.warning("the best checkpoint so far, %s, is gone: the best of what follows will be kept", theirs)
+
+
+@rank_zero_only
+def _bring(source: Path, target: Path) -> None:
+    if source.is_file():
+        target.parent.mkdir(exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(source, partial)
+        partial.replace(target)

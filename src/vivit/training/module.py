@@ -73,6 +73,7 @@ class VideoClassifier(LightningModule):
             {"train/loss": loss.detach(), "train/acc_top1": self._all_right(logits, batch)},
             prog_bar=True,
             batch_size=len(batch.videos),
+            sync_dist=True,
         )
         self.log(
             "train/bad_videos", float(len(batch.bad)), on_step=False, on_epoch=True, reduce_fx="sum", sync_dist=True

@@ -1,0 +1,53 @@
+"""Names that configurations ask for: the folder of a sweep's job, the folder of a run that goes on."""
+
+import hashlib
+import json
+import re
+
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.jobs.resume import RECORD
+
+INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "data.timeout")
+"""The keys that do not decide the result of a run: where it lies, what is logged, how fast it is."""
+WATCHERS = ("checkpoint", "stopwatch", "curves", "progress")
+"""The callbacks that only watch."""
+
+
+def job_name(*, _root_: DictConfig) -> str:
+    """Name the folder of a sweep's job: what varies, without '=', and a hash of all that decides its result."""
+    varied = [override for override in _root_.hydra.overrides.task if not override.startswith("sweep=")]
+    words = [re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in varied]
+    return "_".join([*words, hashlib.sha256(json.dumps(decisive(_root_), sort_keys=True).encode()).hexdigest()[:8]])
+
+
+def decisive(cfg: DictConfig) -> dict:
+    """Give all of a configuration that decides a run's result, in plain values."""
+    unresolved = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(unresolved, dict)
+    copy = OmegaConf.create({key: node for key, node in unresolved.items() if key != "hydra"})
+    copy.paths.run = "."  # only known within a run
+    plain = OmegaConf.to_container(copy, resolve=True)
+    assert isinstance(plain, dict)
+    for key in (*INDIFFERENT, *(f"callbacks.{name}" for name in WATCHERS)):
+        group, _, name = key.rpartition(".")
+        (plain.get(group) or {} if group else plain).pop(name, None)
+    return plain
+
+
+def run_folder(new: str, *, _root_: DictConfig) -> str:
+    """Name the folder of a single run: the one that is resumed, or a new one."""
+    return str(_root_.get("resume") or new)
+
+
+def record_folder(*, _root_: DictConfig) -> str:
+    """Name the folder for Hydra's record of a command, below the run folder; a resume leaves the run's own alone."""
+    return f"{RECORD}/resume" if _root_.get("resume") else RECORD
+
+
+def register_resolvers() -> None:
+    """Teach configurations ``${job_name:}``, ``${divide:a,b}`` and more; scripts call it before Hydra reads any."""
+    OmegaConf.register_new_resolver("job_name", job_name, replace=True)
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+    OmegaConf.register_new_resolver("record_folder", record_folder, replace=True)
+    OmegaConf.register_new_resolver("divide", lambda a, b: a // b, replace=True)

@@ -1,0 +1,89 @@
+"""Run a task in its folder."""
+
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vivit.jobs.apart import needs_own_process, run_apart
+from vivit.jobs.errors import explain, mendable
+from vivit.jobs.job import Job
+from vivit.jobs.resume import own
+from vivit.runfolder import State, finished, leads, write_status
+from vivit.signals import leave
+
+log = logging.getLogger(__name__)
+
+Task = Callable[[DictConfig, Job], Mapping[str, float]]
+OPTIMISED = "test/acc_top1"
+
+
+def run(task: Task, cfg: DictConfig) -> float | None:
+    """Run a task in its folder, keep its status there, and say in one line what a user can mend.
+
+    A single run that fails ends the process with exit code 1; a job of a sweep raises, and Hydra goes on with the
+    next. A job that is done is skipped: its folder's name holds a hash of all that decides its result. SIGTERM and
+    Ctrl-C end the process with exit codes 143 and 130, in training after a checkpoint is written.
+    """
+    logging.raiseExceptions = False  # a full disk is told once, not by every line of the log
+    job = Job.current()
+    if cfg.get("resume"):
+        cfg, job = own(cfg, job)
+    elif job.sweep is not None and (done := finished(job.folder)):
+        log.info("%s is done, skipped; delete its folder to run it again", job.folder.name)
+        return done["metrics"].get(OPTIMISED)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, leave)
+    if needs_own_process(cfg):
+        run_apart(job)
+        return (finished(job.folder) or {"metrics": {}})["metrics"].get(OPTIMISED)
+    return (_lead if leads() else _follow)(task, cfg, job).get(OPTIMISED)
+
+
+def _follow(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Run a task in a rank that leaves the folder and the talking to the first."""
+    logging.getLogger().setLevel(logging.WARNING)
+    try:
+        return task(cfg, job)
+    except SystemExit:
+        raise SystemExit(0) from None  # Lightning kills the first rank, which still saves, where another has failed
+    except Exception as error:
+        raise SystemExit(f"error in another rank: {explain(error)}") from None
+
+
+def _lead(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    write_status(job.folder, "running")
+    try:
+        metrics = task(cfg, job)
+    except (SystemExit, KeyboardInterrupt) as stopped:
+        code = stopped.code if isinstance(stopped, SystemExit) else 128 + signal.SIGINT
+        _note(job.folder, "interrupted", f"ended with exit code {code}")
+        log.warning("interrupted; go on with resume=%s", job.folder)
+        raise SystemExit(code) from None
+    except BaseException as error:
+        noted = _note(job.folder, "failed", explain(error), traceback.format_exc())
+        said = explain(error) if job.folder.is_dir() else f"the run folder {job.folder} is gone: {explain(error)}"
+        if not mendable(error):
+            raise
+        if job.sweep is not None:
+            log.error("%s failed: %s", job.folder.name, said)
+            raise RuntimeError(said) from error
+        where = f"\n(the traceback is in {job.folder / 'error.txt'})" if noted else ""
+        raise SystemExit(f"error: {said}{where}") from None
+    write_status(job.folder, "done")
+    return metrics
+
+
+def _note(folder: Path, status: State, error: str, trace: str | None = None) -> bool:
+    """Leave the error in the run folder, if that can still be written; say whether it could."""
+    try:
+        write_status(folder, status, error)
+        if trace is not None:
+            (folder / "error.txt").write_text(trace, encoding="utf-8")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,69 @@
+"""A run that is asked to end saves first."""
+
+import logging
+import signal
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from vivit.signals import HeldSignals
+from vivit.training.checkpoints import LastCheckpoint
+
+log = logging.getLogger(__name__)
+
+
+class Interruption(Checkpoint):
+    """Holds SIGTERM, Ctrl-C and a queueing system's signal back until ``last.ckpt`` is written, then lets them through.
+
+    That is behind the step that was under way, or behind the validation, where that was under way; a second signal
+    ends the run at once, and what was learnt since the last checkpoint is lost. One rank that is asked is enough. It is
+    a ``Checkpoint`` to Lightning, which therefore calls it behind all that watch the step.
+
+    It takes the place of Lightning's own handlers, which would let a run of several ranks hang, and put a job of SLURM
+    back into the queue a second time beside submitit.
+    """
+
+    def __init__(self) -> None:
+        self._signals = HeldSignals()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Note who handles the signals, before Lightning does."""
+        self._signals.remember()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hold the signals."""
+        self._signals.hold()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Hold them no longer."""
+        self._signals.release()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Hold them no longer."""
+        self._signals.release()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """End the run here if it was asked to; not between validation and the step before it."""
+        if not trainer.is_last_batch and not trainer.fit_loop._should_accumulate():
+            self._end_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the run here if it was asked to, behind the validation."""
+        self._end_if_asked(trainer)
+
+    def _end_if_asked(self, trainer: Trainer) -> None:
+        number = self._signals.caught or 0
+        if trainer.world_size > 1:
+            asked = torch.tensor(number, device=trainer.strategy.root_device)
+            number = int(trainer.strategy.reduce(asked, reduce_op="max"))
+        if not number:
+            return
+        for checkpoint in trainer.checkpoint_callbacks:
+            if isinstance(checkpoint, LastCheckpoint):
+                checkpoint.save(trainer)
+        log.warning("%s at step %d, which is saved", signal.Signals(number).name, trainer.global_step)
+        self._signals.obey(number)

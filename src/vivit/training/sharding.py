@@ -1,0 +1,44 @@
+"""Models that do not fit a device: weights, gradients and optimiser state in shards, gathered a block at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.plugins.precision import FSDPPrecision
+from lightning.pytorch.strategies import FSDPStrategy
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+from torch.optim import Optimizer
+
+
+class BlockShards(FSDPStrategy):
+    """FSDP (Zhao et al. 2023) with a shard for each module of the classes ``blocks``, and one for the rest.
+
+    Checkpoints are those of any other run: whole, in one file.
+    """
+
+    def __init__(self, *, blocks: Sequence[type[nn.Module]]) -> None:
+        if not torch.cuda.is_available():
+            raise ValueError("trainer=fsdp needs GPUs, and this machine has none that torch can use; try trainer=cpu")
+        super().__init__(auto_wrap_policy=ModuleWrapPolicy(blocks), state_dict_type="full")
+
+    def setup(self, trainer: Trainer) -> None:
+        """Shard, and clip gradients by the norm over all shards, which Lightning leaves to the user."""
+        super().setup(trainer)
+        if isinstance(self.model, FullyShardedDataParallel):
+            assert isinstance(self.precision_plugin, FSDPPrecision)
+            self.precision_plugin = ShardClipping(self.precision_plugin.precision, self.model)
+
+
+class ShardClipping(FSDPPrecision):
+    """Knows the root of the shards, the only one that can tell the norm of all gradients."""
+
+    def __init__(self, precision: Any, root: FullyShardedDataParallel) -> None:
+        super().__init__(precision)
+        self._root = root
+
+    def clip_grad_by_norm(self, optimizer: Optimizer, clip_val: int | float, *_: Any, **__: Any) -> None:
+        """Scale all gradients so that their norm over all devices is at most ``clip_val``."""
+        self._root.clip_grad_norm_(clip_val)

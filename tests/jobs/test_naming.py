@@ -1,0 +1,38 @@
+"""A job's folder is named after what decides its result, and nothing else."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from omegaconf import DictConfig
+
+from vivit.jobs.naming import job_name
+
+Compose = Callable[..., DictConfig]
+
+
+def hashed(cfg: DictConfig) -> str:
+    return job_name(_root_=cfg)[-8:]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["paths.logs=elsewhere", "logger=tensorboard", "data.workers=0", "callbacks.checkpoint.every_n_train_steps=3"],
+)
+def test_what_does_not_decide_the_result_changes_no_hash(override: str, composed: Compose) -> None:
+    assert hashed(composed(hydra=True)) == hashed(composed(override, hydra=True))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=2", "optim.optimiser.lr=1e-4", "model.stochastic_depth=0.1", "targets.mixup=0.3", "data.root=elsewhere",
+     "trainer=ddp_cpu", "callbacks.best.mode=min", "ckpt_path=a.ckpt", "regularise=epic"],
+)  # fmt: skip
+def test_what_decides_the_result_changes_the_hash(override: str, composed: Compose) -> None:
+    assert hashed(composed(hydra=True)) != hashed(composed(override, hydra=True))
+
+
+def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> None:
+    name = job_name(_root_=composed("model=spatiotemporal", "+data.catalogue.extra='a/b c'", "seed=3", hydra=True))
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+    assert name.startswith("model-spatiotemporal_data.catalogue.extra-a-b-c-_seed-3_")
