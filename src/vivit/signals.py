@@ -39,14 +39,17 @@ class HeldSignals:
             signal.signal(number, who)
 
     def obey(self, number: int) -> None:
-        """Let a signal do what it would have done if nobody had held it."""
+        """Let a signal do what it would have done if nobody had held it; where the process lives on, hold the next."""
         self.release()
         signal.raise_signal(number)
+        self.caught = None
+        self.hold()
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if self.caught is not None:
+        if self.caught is None:
+            self.caught = number
+        else:
             self.obey(number)
-        self.caught = number
 
 
 def leave(number: int, _: FrameType | None) -> None:

@@ -1,11 +1,13 @@
 """A job's folder is named after what decides its result, and nothing else."""
 
+import pickle
 import re
 from collections.abc import Callable
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from vivit.jobs import Preflight
 from vivit.jobs.naming import job_name
 
 Compose = Callable[..., DictConfig]
@@ -36,3 +38,10 @@ def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> No
     name = job_name(_root_=composed("model=spatiotemporal", "+data.catalogue.extra='a/b c'", "seed=3", hydra=True))
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
     assert name.startswith("model-spatiotemporal_data.catalogue.extra-a-b-c-_seed-3_")
+
+
+def test_a_job_that_arrives_elsewhere_knows_the_names() -> None:
+    """Launchers that put jobs into a queue pickle the checks along with them."""
+    OmegaConf.clear_resolver("job_name")
+    assert isinstance(pickle.loads(pickle.dumps(Preflight())), Preflight)
+    assert OmegaConf.has_resolver("job_name")

@@ -82,8 +82,10 @@ def command(job: Job) -> list[str]:
     ours = [override for override in hydra.overrides.hydra if not override.startswith(SWEEP_ONLY)]
     folders = {"hydra.run.dir": job.folder, "hydra.sweep.dir": job.folder.parent}
     where = [f"{key}={quoted(folder)}" for key, folder in folders.items()]
-    script = [sys.executable, sys.argv[0], f"--config-name={hydra.job.config_name}"]
-    return [*script, *job.overrides, *ours, "hydra.mode=RUN", *where]
+    script = Path(__file__).parents[2] / f"{hydra.job.name}.py"
+    started = str(script) if script.is_file() else sys.argv[0]  # a queue starts its own script, which has our task run
+    start = [sys.executable, started, f"--config-name={hydra.job.config_name}"]
+    return [*start, *job.overrides, *ours, "hydra.mode=RUN", *where]
 
 
 def quoted(path: Path) -> str:

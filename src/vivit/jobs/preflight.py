@@ -7,11 +7,16 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from vivit.jobs.naming import register_resolvers
 from vivit.jobs.resume import check_resume
 
 
 class Preflight(Callback):
-    """Checks that the run folder can be made and written to, and that a run to go on with is one."""
+    """Checks that the run folder can be made and written to, and that a run to go on with is one.
+
+    A launcher that has jobs run elsewhere pickles it with all that Hydra knows; where it arrives, configurations are
+    about to be read.
+    """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folder of a single run."""
@@ -24,6 +29,14 @@ class Preflight(Callback):
         if config.get("resume"):
             raise SystemExit("error: resume goes on with one run; to go on with a sweep, start it again as it was")
         check_writable(Path(config.hydra.sweep.dir))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrive, ()
+
+
+def _arrive() -> Preflight:
+    register_resolvers()
+    return Preflight()
 
 
 def check_writable(folder: Path) -> None:

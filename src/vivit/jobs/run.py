@@ -67,13 +67,14 @@ def _lead(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
     except BaseException as error:
         noted = _note(job.folder, "failed", explain(error), traceback.format_exc())
         said = explain(error) if job.folder.is_dir() else f"the run folder {job.folder} is gone: {explain(error)}"
+        if job.sweep is not None:  # Hydra tells it again when the sweep is over
+            log.error("%s failed: %s", job.folder.name, said)
         if not mendable(error):
             raise
         if job.sweep is not None:
-            log.error("%s failed: %s", job.folder.name, said)
             raise RuntimeError(said) from error
         where = f"\n(the traceback is in {job.folder / 'error.txt'})" if noted else ""
-        raise SystemExit(f"error: {said}{where}") from None
+        raise SystemExit(f"\nerror: {said}{where}") from None  # behind what a progress bar left
     write_status(job.folder, "done")
     return metrics
 

@@ -12,7 +12,7 @@ class RunRecord:
     """One run folder: how it stands, and its results where it is done."""
 
     folder: Path
-    status: Literal["running", "done", "failed", "unreadable"]
+    status: Literal["running", "done", "failed", "interrupted", "unreadable"]
     error: str | None
     results: dict[str, Any]
 

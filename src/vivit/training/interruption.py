@@ -21,8 +21,8 @@ class Interruption(Checkpoint):
     ends the run at once, and what was learnt since the last checkpoint is lost. One rank that is asked is enough. It is
     a ``Checkpoint`` to Lightning, which therefore calls it behind all that watch the step.
 
-    It takes the place of Lightning's own handlers, which would let a run of several ranks hang, and put a job of SLURM
-    back into the queue a second time beside submitit.
+    It takes the place of Lightning's own handler of SIGTERM, which talks to the other ranks wherever they are: they
+    could wait for one another for ever.
     """
 
     def __init__(self) -> None:

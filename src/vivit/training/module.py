@@ -96,7 +96,8 @@ class VideoClassifier(LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracies of the whole split."""
-        self.log_dict({"val/loss": self.val_loss.compute()} | self.val_accuracies.compute(), prog_bar=True)
+        scores = {"val/loss": self.val_loss.compute()} | self.val_accuracies.compute()
+        self.log_dict(scores, prog_bar=True, sync_dist=True)  # the same on every rank
         self.val_loss.reset()
         self.val_accuracies.reset()
 
@@ -107,7 +108,7 @@ class VideoClassifier(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the accuracies of the whole split."""
-        self.log_dict(self.test_accuracies.compute())
+        self.log_dict(self.test_accuracies.compute(), sync_dist=True)
         self.test_accuracies.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
