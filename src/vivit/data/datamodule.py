@@ -1,5 +1,6 @@
 """A data set, its three splits and how they are cut into clips, as Lightning wants them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from vivit.data.catalogue import Catalogue, Mirror, Split
 from vivit.data.dataset import ClipDataset, TrainingClips
 from vivit.data.loader import ScoringLoader, TrainingLoader, Workers, cores
 from vivit.data.order import OrderedBatches, ShuffledBatches
+from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import GridViews, Plan, RandomView
 
 MOST_WORKERS = 8
@@ -22,8 +24,9 @@ class VideoData(LightningDataModule):
     """Clips of ``frames`` frames, ``stride`` apart, of pictures with a short side of ``resize``, cut to ``crop``.
 
     ``catalogue`` makes the data set of a root folder, ``augment`` the plan of a training view and ``views`` that of
-    the test views; all three are partial, this class adds what they share. Validation looks at one view. ``batch_size``
-    counts videos on one device, in training and validation; testing takes as many clips, and at least one video.
+    the test views; all three are partial, this class adds what they share. Validation looks at one view. ``resampling``
+    scales every view. ``batch_size`` counts videos on one device, in training and validation; testing takes as many
+    clips, and at least one video.
 
     ``loader`` builds what training reads through. Every device has ``workers`` processes that decode (None: its share
     of this machine's cores), each ``prefetch`` batches ahead; a batch that takes ``timeout`` seconds stops the run
@@ -50,6 +53,7 @@ class VideoData(LightningDataModule):
         timeout: float = 0,
         bad_share: float = 0.0,
         skip_bad: bool = False,
+        resampling: Resampling | None = None,
     ) -> None:
         super().__init__()
         positive = {"frames": frames, "stride": stride, "resize": resize, "batch_size": batch_size}
@@ -69,6 +73,7 @@ class VideoData(LightningDataModule):
         self.training_view = augment(**clip)
         self.middle_view = GridViews(**clip)
         self.test_views = views(**clip)
+        self.resampling = resampling or Fused()
         self.scored: Split = "test"
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
@@ -93,12 +98,20 @@ class VideoData(LightningDataModule):
 
     def dataset(self, split: Split, plan: Plan) -> ClipDataset:
         """Clips of one split, as a plan cuts them."""
-        return ClipDataset(self.catalogue.videos(split), plan, self.mirror, self.seed)
+        return ClipDataset(self.catalogue.videos(split), plan, self.mirror, self.seed, resampling=self.resampling)
 
     def train_dataloader(self) -> TrainingLoader:
         """Shuffled batches, of this rank."""
-        clips = TrainingClips(self.catalogue.videos("train"), self.training_view, self.mirror, self.seed)
-        batches = ShuffledBatches(len(clips), self.batch_size, self.seed, *self._ranks)
+        videos = self.catalogue.videos("train")
+        batches = ShuffledBatches(len(videos), self.batch_size, self.seed, *self._ranks)
+        clips = TrainingClips(
+            videos,
+            self.training_view,
+            self.mirror,
+            self.seed,
+            resampling=self.resampling,
+            steps=self._steps(len(batches)),
+        )
         return self.loader(clips, batches, self._ahead(self.prefetch), self.bad_share)
 
     def val_dataloader(self) -> ScoringLoader:
@@ -133,6 +146,15 @@ class VideoData(LightningDataModule):
         devices = self.trainer.num_devices if self.trainer else 1
         number = max(1, min(cores() // devices, MOST_WORKERS)) if self.workers is None else self.workers
         return Workers(number, prefetch, self.timeout)
+
+    def _steps(self, of_an_epoch: int) -> float:
+        """Batches of the whole training; infinite where no end is set."""
+        if self.trainer is None:
+            return math.inf
+        updates, epochs = self.trainer.max_steps, self.trainer.max_epochs
+        by_updates = math.inf if updates < 0 else updates * self.trainer.accumulate_grad_batches
+        by_epochs = math.inf if epochs is None or epochs < 0 else epochs * of_an_epoch
+        return min(by_updates, by_epochs)
 
     @property
     def _ranks(self) -> tuple[int, int]:

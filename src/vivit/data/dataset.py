@@ -4,6 +4,7 @@ What a sample shows is a function of (seed, epoch, index) alone: the workers, th
 Nothing is open between two samples, so a data set travels to workers however they are started.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from vivit.data.catalogue import Mirror
 from vivit.data.decode import VideoError
 from vivit.data.order import Ticket
 from vivit.data.reading import Reader, open_video
+from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import Plan, View
 from vivit.shapes import BadVideo, Batch, Clip, Video
 
@@ -23,13 +25,28 @@ TRIES = 16
 
 
 class ClipDataset(Dataset[Clip]):
-    """Decodes the views that ``plan`` asks for. One sample raises what is wrong with its video; a batch reports it."""
+    """Decodes the views that ``plan`` asks for. One sample raises what is wrong with its video; a batch reports it.
 
-    def __init__(self, videos: Sequence[Video], plan: Plan, mirror: Mirror, seed: int) -> None:
+    ``resampling`` scales the pictures. Training takes ``steps`` steps, on which strengths that grow or shrink with it
+    depend; never ending by default.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        plan: Plan,
+        mirror: Mirror,
+        seed: int,
+        *,
+        resampling: Resampling | None = None,
+        steps: float = math.inf,
+    ) -> None:
         self.videos = videos
         self.plan = plan
         self.mirror = mirror
         self.seed = seed
+        self.resampling = resampling or Fused()
+        self.steps = steps
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -56,26 +73,20 @@ class ClipDataset(Dataset[Clip]):
         return self.finish(ticket, views, frames, rng)
 
     def show(self, file: Reader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
-        """Decode every frame that some view shows once, and lay the views out."""
-        numbers = sorted({number for view in views for number in view.numbers})
-        windows = list(dict.fromkeys(view.window for view in views))
-        decoded = file.read(numbers, windows, self.plan.crop)
-        if len(views) == 1 and views[0].numbers == tuple(numbers):
-            return decoded
-        frames = np.empty((len(views), len(views[0].numbers), *self.plan.crop, 3), np.uint8)
-        for view, shown in zip(views, frames, strict=True):
-            chosen = np.searchsorted(numbers, view.numbers)
-            np.take(decoded[windows.index(view.window)], chosen, axis=0, out=shown, mode="clip")  # "raise" would buffer
-        return frames
+        """Decode the views."""
+        return self.resampling(file, views, self.plan.crop)
 
     def finish(
         self, ticket: Ticket, views: Sequence[View], frames: UInt8[np.ndarray, "v f h w 3"], rng: np.random.Generator
     ) -> Clip:
-        """Mirror decoded views and label them."""
+        """Mirror decoded views, label them, and change their colours by what comes next from ``rng``."""
         labels = self.videos[ticket.row].labels
         if views[0].mirrored and self.mirror.allowed:
             labels = self.mirror(labels)
             frames = torch.from_numpy(frames).flip(3).numpy()  # a sixth of the time of frames[..., ::-1, :]
+        if recolour := views[0].colours:
+            progress = min(ticket.step / self.steps, 1.0)
+            frames = np.stack([recolour(clip, rng, progress) for clip in frames])
         return Clip(frames, labels, ticket.row)
 
     def _read(self, ticket: Ticket, rng: np.random.Generator) -> Clip | BadVideo:

@@ -3,10 +3,12 @@
 Nothing here opens a file. A plan is made from a video's ``Extent`` and, in training, a random generator.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import UInt8
 
 
 class Extent(NamedTuple):
@@ -26,12 +28,34 @@ class Window(NamedTuple):
     width: int
 
 
+class Scaling(NamedTuple):
+    """How the reference comes to the picture of a view: it scales twice, and then cuts at ``corner``."""
+
+    resized: tuple[int, int]
+    """Height and width when the shorter side has its length."""
+    jittered: tuple[int, int]
+    """Height and width after scale jitter; without it the same."""
+    corner: tuple[int, int]
+    """Top and left of the crop."""
+
+
+Colours = Callable[[UInt8[np.ndarray, "f h w 3"], np.random.Generator, float], UInt8[np.ndarray, "f h w 3"]]
+"""Changes the colours of a clip: by what it draws from the generator, and how far training is, in [0, 1]."""
+
+
 class View(NamedTuple):
-    """The frames of a view in order, their window, and whether left and right are swapped."""
+    """All that a view shows of a video."""
 
     numbers: tuple[int, ...]
+    """Frames, in order."""
     window: Window
-    mirrored: bool
+    """What of the source picture, if it is cut first and scaled once."""
+    scaling: Scaling
+    """The same as the reference gets there."""
+    mirrored: bool = False
+    """Whether left and right are swapped."""
+    colours: Colours | None = None
+    """What becomes of the colours; None: they stay."""
 
 
 @runtime_checkable
@@ -74,10 +98,11 @@ def window(video: Extent, scaled: tuple[int, int], crop: tuple[int, int], corner
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RandomView:
-    """One view for training: a random offset, scale jitter, a random crop, a flip, as the reference.
+    """One view for training: a random offset, scale jitter, a random crop, a flip, colours, as the reference.
 
     The offset is uniform over all that leave room for the clip. Height and width are scaled by independent factors
-    from ``scale_jitter``, after the short side was scaled to ``resize``.
+    from ``scale_jitter``, after the short side was scaled to ``resize``. ``colours`` is one policy: where the reference
+    is given several, it runs RandAugment alone.
     """
 
     frames: int
@@ -87,6 +112,7 @@ class RandomView:
     scale_jitter: tuple[float, float] = (1.0, 1.0)
     random_crop: bool = True
     flip: float = 0.0
+    colours: Colours | None = None
 
     def __post_init__(self) -> None:
         check_crop(self.resize, self.crop, self.scale_jitter[0])
@@ -96,8 +122,8 @@ class RandomView:
         room = max(video.frames - (self.frames - 1) * self.stride, 1)
         offset = int(rng.integers(room))
         jitter = rng.uniform(*self.scale_jitter, size=2)
-        height, width = short_side(video, self.resize)
-        scaled = int(height * jitter[0]), int(width * jitter[1])
+        resized = short_side(video, self.resize)
+        scaled = int(resized[0] * jitter[0]), int(resized[1] * jitter[1])
         spare = scaled[0] - self.crop[0], scaled[1] - self.crop[1]
         at = rng.uniform(size=2)
         corner = spare[0] // 2, spare[1] // 2
@@ -107,7 +133,9 @@ class RandomView:
             View(
                 looped(offset, self.frames, self.stride, video.frames),
                 window(video, scaled, self.crop, corner),
+                Scaling(resized, scaled, corner),
                 mirrored=bool(rng.uniform() < self.flip),
+                colours=self.colours,
             )
         ]
 
@@ -139,7 +167,9 @@ class GridViews:
         scaled = short_side(video, self.resize)
         return [
             View(
-                looped(offset, self.frames, self.stride, video.frames), window(video, scaled, self.crop, corner), False
+                looped(offset, self.frames, self.stride, video.frames),
+                window(video, scaled, self.crop, corner),
+                Scaling(scaled, scaled, corner),
             )
             for offset in self.offsets(video.frames)
             for corner in self.corners(scaled)

@@ -15,8 +15,8 @@ from vivit.runfolder import print_results, provenance, write_json
 from vivit.training import Recipe, Targets, VideoClassifier
 
 EVAL_KEYS = (
-    *("data", "augment", "optim", "views", "trainer", "paths", "ckpt_path", "split", "batch_size", "workers"),
-    "skip_bad",
+    *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "split"),
+    *("batch_size", "workers", "skip_bad"),
 )
 
 
@@ -27,8 +27,9 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
         clips = OmegaConf.merge(clips, {key: cfg.data[key] for key in ("root", "catalogue")})
-    if cfg.get("views"):
-        clips.views = cfg.views
+    for group in ("views", "resampling"):
+        if cfg.get(group):
+            clips[group] = cfg[group]
     clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
     data: VideoData = instantiate(clips, _convert_="all")
     data.prepare_data()

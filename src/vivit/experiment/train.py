@@ -19,7 +19,7 @@ from vivit.training import described
 log = logging.getLogger(__name__)
 
 TRAIN_KEYS = (
-    *("model", "size", "tokeniser", "data", "augment", "views", "loader", "optim", "targets", "trainer"),
+    *("model", "size", "tokeniser", "data", "augment", "resampling", "views", "loader", "optim", "targets", "trainer"),
     *("callbacks", "logger", "weights", "paths", "seed", "ckpt_path", "resume", "test"),
 )
 
