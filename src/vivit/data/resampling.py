@@ -26,7 +26,13 @@ class Resampling(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """Cuts, scales and converts in one pass of libswscale, over nothing but what a view shows. The default."""
+    """Cuts, scales and converts in one pass of libswscale, over nothing but what a view shows. The default.
+
+    The same as ``Reference`` where the video has the size that is asked for. Otherwise apart from it, because the
+    window is rounded to whole source pixels, results are not cut to whole levels twice, and shrinking averages: on
+    seven web videos by 0.5 to 2.0 grey levels on average without scale jitter and 1.2 to 3.8 with it, single values by
+    up to 109.
+    """
 
     def __call__(
         self, video: Reader, views: Sequence[View], crop: tuple[int, int]

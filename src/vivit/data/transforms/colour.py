@@ -1,0 +1,99 @@
+"""Colour jitter and greyscale: the reference's colours for Kinetics (Table 7), one draw a clip.
+
+torchvision's kernels compute other things: it multiplies where brightness adds here, blends with grey where saturation
+scales the S of HSV, and takes contrast around the mean of the grey picture instead of each channel's own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+GREY = np.array([0.2989, 0.587, 0.114], np.float32)
+"""What red, green and blue weigh."""
+Planes = Float[np.ndarray, "3 h w"]
+"""A frame's channels in grey levels; between the steps of the jitter they may leave [0, 255]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColourAugment:
+    """With probability ``jitter`` changes brightness, saturation, contrast and hue; with ``greyscale`` drops colour.
+
+    Brightness adds up to a share of the range, hue turns by up to a share of the circle, both to either side;
+    saturation and contrast are multiplied by a factor between two. What comes out is rounded, once, to whole levels.
+    """
+
+    jitter: float = 0.8
+    greyscale: float = 0.1
+    brightness: float = 32 / 255
+    saturation: tuple[float, float] = (0.6, 1.4)
+    contrast: tuple[float, float] = (0.6, 1.4)
+    hue: float = 0.2
+
+    def __call__(
+        self, clip: UInt8[np.ndarray, "f h w 3"], rng: np.random.Generator, progress: float = 0.0
+    ) -> UInt8[np.ndarray, "f h w 3"]:
+        """Change the colours of a clip; ``progress`` is not used."""
+        jitters, drops = rng.uniform(size=2) < (self.jitter, self.greyscale)
+        added = 255 * rng.uniform(-self.brightness, self.brightness)
+        saturation, contrast = rng.uniform(*self.saturation), rng.uniform(*self.contrast)
+        turn = rng.uniform(-self.hue, self.hue)
+        if not jitters and not drops:
+            return clip
+        result = np.empty_like(clip)
+        for frame, place in zip(clip, result, strict=True):
+            planes = np.stack([frame[..., c] for c in range(3)]).astype(np.float32)
+            if jitters:
+                planes += np.float32(added)
+                saturate(planes, saturation)
+                stretch(planes, contrast)
+                turn_hue(planes, turn)
+                np.clip(planes, 0, 255, out=planes)
+            if drops:
+                planes[:] = np.tensordot(GREY, planes, 1)
+            planes += np.float32(0.5)
+            for c in range(3):
+                place[..., c] = planes[c].astype(np.uint8)
+        return result
+
+
+def saturate(planes: Planes, factor: float) -> None:
+    """Multiply the saturation of HSV and keep it within [0, 1]; hue and value stay. In place."""
+    high = planes.max(0)
+    spread = np.maximum(high - planes.min(0), np.float32(1e-6))
+    # saturation is spread / high, so this is the factor, or what takes saturation to 1; black and darker turns grey
+    share = np.minimum(np.maximum(high, 0) / spread, np.float32(factor))
+    np.subtract(high, planes, out=planes)
+    planes *= share
+    np.subtract(high, planes, out=planes)
+
+
+def stretch(planes: Planes, factor: float) -> None:
+    """Multiply the distance of every value from its channel's mean. In place."""
+    mean = planes.mean((1, 2), keepdims=True)
+    planes -= mean
+    planes *= np.float32(factor)
+    planes += mean
+
+
+def turn_hue(planes: Planes, turn: float) -> None:
+    """Turn the hue by a share of the circle; the highest and the lowest value of each pixel stay. In place.
+
+    Six sectors without branches: the channels are sorted, and what the sorting did says in which sector the hue lies.
+    """
+    red, green, blue = planes
+    upper, lower = np.maximum(green, blue), np.minimum(green, blue)
+    blue_leads, red_follows = (green < blue).astype(np.float32), (red < upper).astype(np.float32)
+    high, middle = np.maximum(red, upper), np.minimum(red, upper)
+    low = np.minimum(middle, lower)
+    spread = high - low
+    hue = (middle - lower) / np.maximum(spread, np.float32(1e-6))
+    hue += red_follows * (12 * blue_leads - 2) - 6 * blue_leads
+    hue = np.abs(hue, out=hue)  # in [0, 6], red at 0, green at 2, blue at 4
+    hue += np.float32(6 * (turn % 1))
+    hue -= 6 * (hue >= 6).astype(np.float32)
+    shares = np.abs(hue - 3) - 1, 2 - np.abs(hue - 2), 2 - np.abs(hue - 4)
+    for plane, share in zip(planes, shares, strict=True):
+        np.clip(share, 0, 1, out=plane)
+        plane *= spread
+        plane += low
