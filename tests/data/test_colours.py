@@ -181,3 +181,8 @@ def test_magnitude_may_follow_training():
 def test_impossible_strengths_are_refused(layers, magnitude, key):
     with pytest.raises(ValueError, match=f"augment.colours.{key} must not be negative"):
         RandAugment(layers=layers, magnitude=magnitude)
+
+
+def test_a_range_has_two_ends():
+    with pytest.raises(ValueError, match=r"augment.colours.contrast=\[0.6\] must be two factors"):
+        ColourAugment(contrast=[0.6])

@@ -177,6 +177,11 @@ def test_plans_check_their_crop_when_built():
         random_view(resize=33, scale_jitter=(0.9, 1.0))
 
 
+def test_scale_jitter_has_two_bounds():
+    with pytest.raises(ValueError, match=r"augment.scale_jitter=\[1.0\] must be two factors"):
+        random_view(scale_jitter=[1.0])
+
+
 @pytest.mark.parametrize(("temporal", "spatial"), [(0, 1), (1, 2), (4, 4)])
 def test_impossible_grids_are_refused(temporal, spatial):
     with pytest.raises(ValueError, match=f"not {temporal}x{spatial}"):

@@ -3,7 +3,7 @@
 Nothing here opens a file. A plan is made from a video's ``Extent`` and, in training, a random generator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -109,12 +109,14 @@ class RandomView:
     stride: int
     resize: int
     crop: tuple[int, int]
-    scale_jitter: tuple[float, float] = (1.0, 1.0)
+    scale_jitter: Sequence[float] = (1.0, 1.0)
     random_crop: bool = True
     flip: float = 0.0
     colours: Colours | None = None
 
     def __post_init__(self) -> None:
+        if len(self.scale_jitter) != 2:
+            raise ValueError(f"augment.scale_jitter={list(self.scale_jitter)} must be two factors, as in [0.9,1.33]")
         check_crop(self.resize, self.crop, self.scale_jitter[0])
 
     def __call__(self, video: Extent, rng: np.random.Generator) -> list[View]:

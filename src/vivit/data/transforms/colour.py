@@ -4,6 +4,7 @@ torchvision's kernels compute other things: it multiplies where brightness adds 
 scales the S of HSV, and takes contrast around the mean of the grey picture instead of each channel's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,14 @@ class ColourAugment:
     jitter: float = 0.8
     greyscale: float = 0.1
     brightness: float = 32 / 255
-    saturation: tuple[float, float] = (0.6, 1.4)
-    contrast: tuple[float, float] = (0.6, 1.4)
+    saturation: Sequence[float] = (0.6, 1.4)
+    contrast: Sequence[float] = (0.6, 1.4)
     hue: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("saturation", "contrast"):
+            if len(bounds := getattr(self, name)) != 2:
+                raise ValueError(f"augment.colours.{name}={list(bounds)} must be two factors, as in [0.6,1.4]")
 
     def __call__(
         self, clip: UInt8[np.ndarray, "f h w 3"], rng: np.random.Generator, progress: float = 0.0
