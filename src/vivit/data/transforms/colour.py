@@ -65,8 +65,10 @@ class ColourAugment:
 
 def saturate(planes: Planes, factor: float) -> None:
     """Multiply the saturation of HSV and keep it within [0, 1]; hue and value stay. In place."""
-    high = planes.max(0)
-    spread = np.maximum(high - planes.min(0), np.float32(1e-6))
+    red, green, blue = planes
+    high = np.maximum(np.maximum(red, green), blue)  # a quarter of the time of max(0)
+    spread = high - np.minimum(np.minimum(red, green), blue)
+    np.maximum(spread, np.float32(1e-6), out=spread)
     # saturation is spread / high, so this is the factor, or what takes saturation to 1; black and darker turns grey
     share = np.minimum(np.maximum(high, 0) / spread, np.float32(factor))
     np.subtract(high, planes, out=planes)
@@ -93,9 +95,10 @@ def turn_hue(planes: Planes, turn: float) -> None:
     high, middle = np.maximum(red, upper), np.minimum(red, upper)
     low = np.minimum(middle, lower)
     spread = high - low
-    hue = (middle - lower) / np.maximum(spread, np.float32(1e-6))
+    hue = middle - lower
+    hue /= np.maximum(spread, np.float32(1e-6))
     hue += red_follows * (12 * blue_leads - 2) - 6 * blue_leads
-    hue = np.abs(hue, out=hue)  # in [0, 6], red at 0, green at 2, blue at 4
+    np.abs(hue, out=hue)  # in [0, 6], red at 0, green at 2, blue at 4
     hue += np.float32(6 * (turn % 1))
     hue -= 6 * (hue >= 6).astype(np.float32)
     shares = np.abs(hue - 3) - 1, 2 - np.abs(hue - 2), 2 - np.abs(hue - 4)
