@@ -54,7 +54,7 @@ def dataset(root, colours=None, **changes):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_colours_know_how_far_training_is_also_in_workers(small_motion, workers):
-    clips = dataset(small_motion, brighter, steps=16)
+    clips = dataset(small_motion, brighter, steps=16.0)
     batches = ShuffledBatches(48, 12, seed=1)
     loader = TrainingLoader(clips, batches, Workers(workers))
     for epoch in range(2):
@@ -65,7 +65,7 @@ def test_colours_know_how_far_training_is_also_in_workers(small_motion, workers)
 
 def test_without_an_end_training_is_at_its_beginning(small_motion):
     assert dataset(small_motion, brighter)[Ticket(0, 10**6, 1)].frames.max() <= 1
-    assert dataset(small_motion, brighter, steps=10)[Ticket(0, 99, 1)].frames.min() >= 100
+    assert dataset(small_motion, brighter, steps=10.0)[Ticket(0, 99, 1)].frames.min() >= 100
 
 
 def test_colours_leave_moment_and_place_alone_and_are_a_function_of_the_ticket(small_motion):

@@ -154,7 +154,7 @@ class VideoData(LightningDataModule):
         updates, epochs = self.trainer.max_steps, self.trainer.max_epochs
         by_updates = math.inf if updates < 0 else updates * self.trainer.accumulate_grad_batches
         by_epochs = math.inf if epochs is None or epochs < 0 else epochs * of_an_epoch
-        return min(by_updates, by_epochs)
+        return float(min(by_updates, by_epochs))
 
     @property
     def _ranks(self) -> tuple[int, int]:
