@@ -123,7 +123,8 @@ class RandomView:
         """Plan one view."""
         room = max(video.frames - (self.frames - 1) * self.stride, 1)
         offset = int(rng.integers(room))
-        jitter = rng.uniform(*self.scale_jitter, size=2)
+        smallest, largest = self.scale_jitter
+        jitter = rng.uniform(smallest, largest, size=2)
         resized = short_side(video, self.resize)
         scaled = int(resized[0] * jitter[0]), int(resized[1] * jitter[1])
         spare = scaled[0] - self.crop[0], scaled[1] - self.crop[1]

@@ -42,7 +42,7 @@ class ColourAugment:
         """Change the colours of a clip; ``progress`` is not used."""
         jitters, drops = rng.uniform(size=2) < (self.jitter, self.greyscale)
         added = 255 * rng.uniform(-self.brightness, self.brightness)
-        saturation, contrast = rng.uniform(*self.saturation), rng.uniform(*self.contrast)
+        saturation, contrast = (rng.uniform(low, high) for low, high in (self.saturation, self.contrast))
         turn = rng.uniform(-self.hue, self.hue)
         if not jitters and not drops:
             return clip
