@@ -35,7 +35,7 @@ COLUMNS = ("path", "verb", "noun", "background", "texture", "frames")
 SIDE = 64
 """Height and width of every video, in pixels."""
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the drawings change, so that data of an older version is not taken for this one."""
 
 
@@ -103,7 +103,7 @@ def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f
     forwards = VERBS.index(s.verb) % 2 == 0
     phase = s.phase + s.speed * np.arange(s.frames) * (1 if forwards else -1)
     row, column = (np.full(s.frames, SIDE / 2 + shift) for shift in s.shift)
-    size = np.full(s.frames, s.size)
+    radius = np.full(s.frames, 7.0 * 2.2**s.size)
     angle = 2 * np.pi * phase
     match s.verb:
         case "left" | "right":
@@ -113,8 +113,8 @@ def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f
         case "clockwise" | "anticlockwise":
             row, column = row + s.orbit * np.sin(angle), column + s.orbit * np.cos(angle)
         case _:
-            size = phase % 1
-    return row, column, 7.0 * 2.2**size
+            radius = 4.5 * 4.0 ** (phase % 1)
+    return row, column, radius
 
 
 def signed_distance(noun: str, y: Float[np.ndarray, "..."], x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

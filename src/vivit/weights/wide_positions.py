@@ -1,0 +1,22 @@
+"""Random weights for networks that have no image model to start from and little time."""
+
+from torch import nn
+
+from vivit.weights.report import LoadReport
+
+
+def draw_wide_positions(network: nn.Module, *, std: float, frames: int, height: int, width: int) -> LoadReport:
+    """Draw every table of learned positions anew, from N(0, std^2); all other weights keep their initial values.
+
+    The reference draws from N(0, 0.02^2), next to nothing beside tokens whose entries are about 1 after the first
+    LayerNorm: fine for a network that inherits an image model's positions, but one that starts from nothing first has
+    to find out that place and time exist. The clip's size is not used; every start takes it.
+
+    Raises ValueError where std is not positive.
+    """
+    if std <= 0:
+        raise ValueError(f"weights.std={std} is a standard deviation and must be positive")
+    for name, parameter in network.named_parameters():
+        if name.endswith("positions"):
+            nn.init.normal_(parameter, std=std)
+    return LoadReport("random numbers", fresh=tuple(name for name, _ in network.named_parameters()))
