@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 TRAIN_KEYS = (
     *("model", "size", "tokeniser", "data", "augment", "resampling", "views", "loader", "optim", "targets", "trainer"),
-    *("callbacks", "logger", "weights", "paths", "seed", "ckpt_path", "resume", "test"),
+    *("callbacks", "logger", "positions", "weights", "paths", "seed", "ckpt_path", "resume", "test"),
 )
 
 

@@ -8,30 +8,45 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.blocks import NORM_EPSILON
+from vivit.models.positions import Grid, Positions, learned
 
 Pool = Literal["cls", "mean"]
 
 
 class Encoder(nn.Module):
-    """Class token, learned positions, blocks, LayerNorm, pooling, over the second-last axis.
+    """Class token, positions, blocks, LayerNorm, pooling, over the second-last axis.
 
     One table of positions covers the whole sequence, class token included, and is added after the token is put in
     front. Every axis between the first and the sequence is a batch axis: given (b, t, s, d), each temporal index is
     encoded on its own with the same weights. ``blocks`` take and return that shape.
 
-    Starts as the reference does: class token zero, positions N(0, 0.02^2).
+    Starts as the reference does: class token zero, positions N(0, 0.02^2) if they are learned. ``grid`` is that of the
+    tokens over time, rows and columns.
     """
 
-    def __init__(self, blocks: Iterable[nn.Module], *, tokens: int, dim: int, pool: Pool, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        blocks: Iterable[nn.Module],
+        *,
+        grid: Grid,
+        dim: int,
+        pool: Pool,
+        dropout: float = 0.0,
+        positions: Positions = learned,
+    ) -> None:
         super().__init__()
         if pool not in ("cls", "mean"):
             raise ValueError(f"pool={pool!r} is neither 'cls' (a class token) nor 'mean' (over all tokens)")
         self.cls = nn.Parameter(torch.zeros(dim)) if pool == "cls" else None
-        self.positions = nn.Parameter(torch.empty(tokens + (pool == "cls"), dim))
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
-        nn.init.normal_(self.positions, std=0.02)
+        self.positions: Tensor
+        table = positions(grid, dim, pool == "cls")
+        if isinstance(table, nn.Parameter):
+            self.positions = table
+        else:
+            self.register_buffer("positions", table, persistent=False)
 
     def forward(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch d"]:
         """Summarise each sequence in one vector."""

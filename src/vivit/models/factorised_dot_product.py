@@ -14,6 +14,7 @@ from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
+from vivit.models.positions import Positions, learned
 
 
 class DotProductAttention(Attention):
@@ -61,18 +62,23 @@ class FactorisedDotProduct(nn.Module):
         stochastic_depth: float = 0.0,
         representation: int | None = None,
         gelu: Gelu = "tanh",
+        positions: Positions = learned,
     ) -> None:
         super().__init__()
-        t, rows, columns = tokeniser.grid(frames, height, width)
+        grid = tokeniser.grid(frames, height, width)
         dim = tokeniser.dim
         blocks = (
             Block(
-                DotProductAttention(dim, heads, attention_dropout, t=t), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate
+                DotProductAttention(dim, heads, attention_dropout, t=grid[0]),
+                Mlp(dim, mlp_dim, dropout, gelu),
+                dropout,
+                rate,
             )
             for rate in drop_rates(depth, stochastic_depth)
         )
+        self.clip = (frames, height, width)
         self.tokeniser = tokeniser
-        self.encoder = Encoder(blocks, tokens=t * rows * columns, dim=dim, pool="mean", dropout=dropout)
+        self.encoder = Encoder(blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions)
         self.head = Head(dim, classes, representation)
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:

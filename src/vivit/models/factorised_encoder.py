@@ -14,6 +14,7 @@ from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
+from vivit.models.positions import Grid, Positions, learned
 
 
 class AveragePool(nn.Module):
@@ -51,22 +52,24 @@ class FactorisedEncoder(nn.Module):
         stochastic_depth: float = 0.0,
         representation: int | None = None,
         gelu: Gelu = "tanh",
+        positions: Positions = learned,
     ) -> None:
         super().__init__()
         t, rows, columns = tokeniser.grid(frames, height, width)
         dim = tokeniser.dim
 
-        def encoder(tokens: int, depth: int, heads: int, mlp_dim: int) -> Encoder:
+        def encoder(grid: Grid, depth: int, heads: int, mlp_dim: int) -> Encoder:
             blocks = (
                 Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate)
                 for rate in drop_rates(depth, stochastic_depth)
             )
-            return Encoder(blocks, tokens=tokens, dim=dim, pool=pool, dropout=dropout)
+            return Encoder(blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions)
 
+        self.clip = (frames, height, width)
         self.tokeniser = tokeniser
-        self.spatial = encoder(rows * columns, depth, heads, mlp_dim)
+        self.spatial = encoder((1, rows, columns), depth, heads, mlp_dim)
         self.temporal = (
-            encoder(t, temporal_depth, temporal_heads, temporal_mlp_dim) if temporal_depth else AveragePool()
+            encoder((t, 1, 1), temporal_depth, temporal_heads, temporal_mlp_dim) if temporal_depth else AveragePool()
         )
         self.head = Head(dim, classes, representation)
 

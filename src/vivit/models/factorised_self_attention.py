@@ -16,6 +16,7 @@ from vivit.models.blocks import NORM_EPSILON, Gelu, Mlp, StochasticDepth, drop_r
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
+from vivit.models.positions import Positions, learned
 
 Order = Literal["space_time", "time_space"]
 
@@ -86,24 +87,26 @@ class FactorisedSelfAttention(nn.Module):
         stochastic_depth: float = 0.0,
         representation: int | None = None,
         gelu: Gelu = "tanh",
+        positions: Positions = learned,
     ) -> None:
         super().__init__()
-        t, rows, columns = tokeniser.grid(frames, height, width)
+        grid = tokeniser.grid(frames, height, width)
         dim = tokeniser.dim
         blocks = (
             FactorisedSelfAttentionBlock(
                 Attention(dim, heads, attention_dropout),
                 Attention(dim, heads, attention_dropout),
                 Mlp(dim, mlp_dim, dropout, gelu),
-                t=t,
+                t=grid[0],
                 order=order,
                 dropout=dropout,
                 drop_rate=rate,
             )
             for rate in drop_rates(depth, stochastic_depth)
         )
+        self.clip = (frames, height, width)
         self.tokeniser = tokeniser
-        self.encoder = Encoder(blocks, tokens=t * rows * columns, dim=dim, pool="mean", dropout=dropout)
+        self.encoder = Encoder(blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions)
         self.head = Head(dim, classes, representation)
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:

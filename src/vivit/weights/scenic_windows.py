@@ -39,17 +39,19 @@ def windows(net: nn.Module) -> dict[str, Tensor]:
 
 def _encoders(net: Network) -> Named:
     if not isinstance(net, FactorisedEncoder):
-        yield from _encoder("Transformer", "cls", net.encoder)
+        yield from encoder_windows("Transformer", "cls", net.encoder)
         return
-    yield from _encoder("SpatialTransformer", "cls_SpatialTransformer", net.spatial)
+    yield from encoder_windows("SpatialTransformer", "cls_SpatialTransformer", net.spatial)
     if isinstance(net.temporal, Encoder):
-        yield from _encoder("TemporalTransformer", "cls_TemporalTransformer", net.temporal)
+        yield from encoder_windows("TemporalTransformer", "cls_TemporalTransformer", net.temporal)
 
 
-def _encoder(name: str, cls: str, encoder: Encoder) -> Named:
+def encoder_windows(name: str, cls: str, encoder: Encoder) -> Named:
+    """Name the parameters of one encoder; positions that are not learned are none."""
     if encoder.cls is not None:
         yield cls, rearrange(encoder.cls.detach(), "d -> 1 1 d")
-    yield f"{name}/posembed_input/pos_embedding", rearrange(encoder.positions.detach(), "n d -> 1 n d")
+    if isinstance(encoder.positions, nn.Parameter):
+        yield f"{name}/posembed_input/pos_embedding", rearrange(encoder.positions.detach(), "n d -> 1 n d")
     for i, block in enumerate(encoder.blocks):
         if isinstance(block, FactorisedSelfAttentionBlock):
             yield from _factorised_block(f"{name}/encoderblock_{i}", block)
