@@ -1,4 +1,4 @@
-"""Read arrays out of a checkpoint file that flax wrote (``flax.serialization.to_bytes``), without flax.
+"""Checkpoint files as flax writes them (``flax.serialization.to_bytes``), read and written without flax.
 
 Such a file is one msgpack map. An array is an extension value of type 1 whose content is msgpack again: shape, name of
 the dtype, bytes in C order. A NumPy scalar is type 3 with the same content, a complex number type 2. Arrays above 2^30
@@ -20,6 +20,7 @@ CHUNKED = "__msgpack_chunked_array__"
 DEEPEST = 32
 MOST_AXES = 32
 MOST_ENTRIES = 1 << 16
+LARGEST = 1 << 30
 NUMBERS = frozenset(
     [
         "bool",
@@ -66,6 +67,22 @@ def read_branches(path: str | os.PathLike[str], branches: Iterable[str]) -> tupl
         why = "it ends too early" if isinstance(error, msgpack.OutOfData) else error
         raise ValueError(f"{path} is not a readable flax checkpoint: {why}") from error
     return trees, tuple(skipped)
+
+
+def write_branches(path: str | os.PathLike[str], branches: Tree) -> None:
+    """Write nested maps of NumPy arrays and plain values. Raises FileExistsError where there is a file already.
+
+    No array may have more than 2^30 bytes: flax would write that in pieces.
+    """
+    packed = msgpack.packb(branches, default=_packed)
+    with Path(path).open("xb") as file:
+        file.write(packed)
+
+
+def _packed(array: np.ndarray) -> msgpack.ExtType:
+    if array.nbytes > LARGEST:
+        raise ValueError(f"an array of {array.nbytes:,} bytes is too large for one piece of a flax checkpoint")
+    return msgpack.ExtType(ARRAY, msgpack.packb([array.shape, array.dtype.name, array.tobytes()]))
 
 
 def _unpacker(file: BinaryIO, size: int) -> msgpack.Unpacker:

@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,14 @@ import torch
 from torch import nn
 
 from vivit.models.factorised_self_attention import Order
-from vivit.weights.msgpack_file import Tree, read_branches
+from vivit.weights.msgpack_file import Tree, read_branches, write_branches
+from vivit.weights.names import check_names
 from vivit.weights.report import LoadReport
 from vivit.weights.scenic_network import Model, Shapes, network
 from vivit.weights.scenic_windows import Network, windows
 
 BRANCHES = ("params", "optimizer/target")
 """Where a checkpoint has its parameters: written with optax, or before that with flax.optim. The first one wins."""
-LISTED = 5
-"""A message names so many keys of a kind at most."""
 
 
 def model_from_scenic(
@@ -51,7 +51,7 @@ def model_from_scenic(
         with torch.device("meta"):
             size = {"frames": frames, "height": height, "width": width}
             net = network(shapes, model, shapes.tokeniser(sampled_frames), size, order)
-        _check_names(shapes.shapes, {name: tuple(window.shape) for name, window in windows(net).items()})
+        check_names(shapes.shapes, {name: tuple(window.shape) for name, window in windows(net).items()})
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from None
     net.to_empty(device="cpu")
@@ -68,6 +68,18 @@ def export_scenic(net: nn.Module) -> dict[str, np.ndarray]:
     if any(isinstance(part, nn.GELU) and part.approximate != "tanh" for part in net.modules()):
         raise ValueError("scenic has only the tanh GELU; with these parameters it would not compute what gelu=erf does")
     return {name: np.array(window.cpu().numpy(), order="C") for name, window in windows(net).items()}
+
+
+def save_scenic(net: nn.Module, target: str | os.PathLike[str]) -> None:
+    """Write a checkpoint file with the parameters under ``params``, as scenic's optax states have them.
+
+    Raises FileExistsError where there is such a file already.
+    """
+    tree: Tree = {}
+    for name, array in export_scenic(net).items():
+        *branches, leaf = name.split("/")
+        reduce(lambda node, branch: node.setdefault(branch, {}), branches, tree)[leaf] = array
+    write_branches(target, {"global_step": 0, "model_state": {}, "params": tree})
 
 
 def read_parameters(
@@ -120,18 +132,3 @@ def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.dtype != np.float32 or not array.size:
             raise ValueError(f"{name!r} is {array.dtype} of the shape {array.shape}; parameters are float32, not empty")
-
-
-def _check_names(given: Mapping[str, tuple[int, ...]], needed: Mapping[str, tuple[int, ...]]) -> None:
-    """Hold the keys of a source against those of the network, and say everything that is wrong at once."""
-    wrong = [
-        f"{name!r} has the shape {given[name]}, but this model with clips of this size needs {shape}"
-        for name, shape in needed.items()
-        if name in given and given[name] != shape
-    ]
-    missing = [f"{name!r} is missing" for name in needed if name not in given]
-    unexplained = [f"{name!r} is unexplained: this model has no such parameter" for name in given if name not in needed]
-    problems = [problem for kind in (wrong, missing, unexplained) for problem in kind[:LISTED]]
-    more = len(wrong) + len(missing) + len(unexplained) - len(problems)
-    if problems:
-        raise ValueError("; ".join(problems) + (f"; and {more} more" if more else ""))

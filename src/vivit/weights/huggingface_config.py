@@ -1,0 +1,107 @@
+"""What Hugging Face keeps beside the weights: ``config.json`` and the configuration of the preprocessing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vivit.models import SpatioTemporal, Tubelets
+from vivit.models.blocks import NORM_EPSILON, Block
+
+CONFIG = "config.json"
+FIXED = {
+    "model_type": ("vivit",),
+    "num_channels": (3,),
+    "hidden_act": ("gelu_fast", "gelu_new", "gelu_pytorch_tanh", "gelu_accurate"),
+    "layer_norm_eps": (NORM_EPSILON,),
+    "qkv_bias": (True,),
+}
+"""What the architecture is, with every value that says the same; all these activations are the tanh GELU."""
+SHORT_SIDE_TO_CROP = 8 / 7
+"""The recipe's 256 to 224."""
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read ``config.json``, or give nothing where there is none. Raises ValueError for one of another architecture."""
+    file = folder / CONFIG
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} is a {type(config).__name__}, not a map")
+    for key, values in FIXED.items():
+        if key in config and config[key] not in values:
+            raise ValueError(f"{file} says {key}={config[key]!r}, but these models have {values[0]!r}")
+    return config
+
+
+def told(config: Mapping[str, Any]) -> dict[str, int]:
+    """Give what a configuration tells that shapes do not: the clips' size and the number of heads."""
+    sides = config.get("image_size")
+    height, width = sides if isinstance(sides, list) and len(sides) == 2 else (sides, sides)
+    known = {"frames": config.get("num_frames"), "height": height, "width": width}
+    known |= {"heads": config.get("num_attention_heads")}
+    for name, value in known.items():
+        if value is not None and (type(value) is not int or value < 1):
+            raise ValueError(f"{CONFIG} says {value!r} of {name}, which is a whole number from 1 on")
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def class_names(config: Mapping[str, Any]) -> list[str] | None:
+    """Give the names of the classes in the order of the outputs; None where the configuration does not name them."""
+    names = config.get("id2label")
+    if not isinstance(names, dict) or set(names) != {str(i) for i in range(len(names))}:
+        return None
+    return [str(names[str(i)]) for i in range(len(names))]
+
+
+def model_config(net: SpatioTemporal, names: Sequence[str] | None) -> dict[str, Any]:
+    """Describe a network as transformers does."""
+    classes = net.head.projection.out_features
+    names = [f"LABEL_{i}" for i in range(classes)] if names is None else list(names)
+    if len(names) != classes:
+        raise ValueError(f"{len(names)} labels are given for a network of {classes} classes")
+    blocks = [block for block in net.encoder.blocks if isinstance(block, Block)]
+    frames, height, width = net.clip
+    return {
+        "architectures": ["VivitForVideoClassification"],
+        "dtype": str(net.head.projection.weight.dtype).removeprefix("torch."),
+        "image_size": height if height == width else [height, width],
+        "num_frames": frames,
+        "tubelet_size": list(net.tokeniser.tubelet) if isinstance(net.tokeniser, Tubelets) else None,
+        "hidden_size": net.tokeniser.dim,
+        "num_hidden_layers": len(blocks),
+        "num_attention_heads": blocks[0].attention.heads,
+        "intermediate_size": next(blocks[0].mlp.parameters()).shape[0],
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "initializer_range": 0.02,
+        **{key: values[0] for key, values in FIXED.items()},
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
+
+
+def preprocessing(net: SpatioTemporal, short_side: int | None) -> dict[str, Any]:
+    """Say how frames become [-1, 1], which is all that these models take.
+
+    Hugging Face's own default multiplies by 1/127.5, subtracts 1 *and then* normalises, which gives [-3, 1];
+    ``do_normalize`` must be off.
+    """
+    _, height, width = net.clip
+    return {
+        "image_processor_type": "VivitImageProcessor",
+        "video_processor_type": "VivitVideoProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": short_side or round(max(height, width) * SHORT_SIDE_TO_CROP)},
+        "resample": 2,
+        "do_center_crop": True,
+        "crop_size": {"height": height, "width": width},
+        "do_rescale": True,
+        "rescale_factor": 1 / 127.5,
+        "offset": True,
+        "do_normalize": False,
+    }
