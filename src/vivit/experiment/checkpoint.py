@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
+from torch import nn
 
 
 def checkpoint_file(path: str) -> Path:
@@ -32,3 +34,26 @@ def targets_of(node: Any) -> list[str]:
         own = [str(node["_target_"])] if "_target_" in node else []
         return own + [target for value in node.values() for target in targets_of(value)]
     return [target for value in node for target in targets_of(value)] if isinstance(node, list) else []
+
+
+def is_checkpoint(file: Path) -> bool:
+    """Whether a file, of PyTorch or not, is a checkpoint of this repository, with a record."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:
+        return False
+    return isinstance(content, Mapping) and "vivit" in content
+
+
+def read_network(file: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the network of a checkpoint, with its weights; and give the record."""
+    record = read_record(checkpoint_file(str(file)))
+    classes = sum(map(len, record["heads"].values()))
+    network: nn.Module = instantiate(record["model"], classes=classes, _convert_="all")
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    own = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
+    try:
+        network.load_state_dict(own)
+    except RuntimeError as error:
+        raise ValueError(f"{file} has other weights than its record says: {error}") from None
+    return network, record

@@ -1,0 +1,20 @@
+"""Convert weights between the authors' format, Hugging Face's and our own, and check the result on random input.
+
+python src/convert.py source=vivit-b-16x2-kinetics400 target=vivit.ckpt
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="convert")
+def main(cfg: DictConfig) -> None:
+    """Convert."""
+    jobs.run(experiment.convert, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

@@ -1,0 +1,173 @@
+"""Weights go round through all formats and come back, with what is known beside them; and nothing is written over."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vivit.experiment import convert
+from vivit.experiment.checkpoint import read_network
+from vivit.experiment.formats import format_of_source, format_of_target
+from vivit.experiment.record import model_record
+from vivit.jobs import Job
+from vivit.models import (
+    FactorisedDotProduct,
+    FactorisedEncoder,
+    FactorisedSelfAttention,
+    SpatioTemporal,
+    Tubelets,
+    UniformFrames,
+)
+from vivit.weights import export_scenic, huggingface_labels, save_huggingface, save_scenic
+
+CLIP = {"frames": 6, "height": 20, "width": 21}
+WIDTHS = {"depth": 3, "heads": 2, "mlp_dim": 10}
+TEMPORAL = {"temporal_depth": 2, "temporal_heads": 4, "temporal_mlp_dim": 14}
+NETWORKS = {
+    "spatiotemporal": (SpatioTemporal, {}),
+    "factorised_encoder": (FactorisedEncoder, TEMPORAL | {"pool": "mean"}),
+    "average_pool": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0}),
+    "factorised_self_attention": (FactorisedSelfAttention, {"order": "time_space"}),
+    "factorised_dot_product": (FactorisedDotProduct, {"representation": 9}),
+}
+LABELS = [f"class {i}" for i in range(7)]
+Converted = Callable[..., Path]
+
+
+def network(model: str = "spatiotemporal", sampled: bool = False) -> nn.Module:
+    cls, more = NETWORKS[model]
+    cut = UniformFrames(dim=8, frames=3, patch=(5, 3)) if sampled else Tubelets(dim=8, tubelet=(2, 5, 3))
+    net = cls(cut, classes=7, **CLIP, **WIDTHS, **more)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter)
+    return net
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return str(one) == str(other) and all(torch.equal(ours[name], theirs[name]) for name in {**ours, **theirs})
+
+
+@pytest.fixture
+def converted(composed, tmp_path: Path) -> Converted:
+    """Convert as the command does."""
+
+    def converted(source: Path, target: str, *words: str) -> Path:
+        cfg = composed(f"source={source}", f"target={tmp_path / target}", *words, name="convert")
+        model = next((word.removeprefix("model=") for word in words if word.startswith("model=")), None)
+        cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
+        convert(cfg, Job(folder=tmp_path, choices={"model": model} if model else {}, overrides=[], sweep=None))
+        return tmp_path / target
+
+    return converted
+
+
+@pytest.mark.parametrize("sampled", [False, True], ids=["tubelets", "uniform frames"])
+@pytest.mark.parametrize("model", NETWORKS)
+def test_the_authors_to_ours_and_back(model: str, sampled: bool, converted: Converted, tmp_path: Path) -> None:
+    net = network(model, sampled)
+    save_scenic(net, tmp_path / "checkpoint")
+    said = [f"{key}={value}" for key, value in CLIP.items()]
+    said += ["model.order=time_space"] if model == "factorised_self_attention" else []
+    said += ["sampled_frames=3"] if sampled else []
+    ours = converted(tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *said, "outputs={noun:3,verb:4}")
+    again, record = read_network(ours)
+    assert same(again, net)
+    assert record["heads"] == {"noun": ["0", "1", "2"], "verb": ["0", "1", "2", "3"]}
+    assert (record["data"]["frames"], record["data"]["crop"]) == (6, [20, 21])
+    back = converted(ours, "back.msgpack")
+    assert back.read_bytes() == (tmp_path / "checkpoint").read_bytes()
+
+
+def test_hugging_face_to_ours_to_the_authors_and_back(converted: Converted, tmp_path: Path, capsys) -> None:
+    net = network()
+    save_huggingface(net, tmp_path / "theirs", labels=LABELS, short_side=23)
+    ours = converted(tmp_path / "theirs", "ours.ckpt", "data.resize=24")
+    again, record = read_network(ours)
+    assert same(again, net)
+    assert record["heads"] == {"label": LABELS}
+    folder = converted(ours, "deep/down/folder")
+    assert huggingface_labels(folder) == LABELS
+    assert json.loads((folder / "preprocessor_config.json").read_text())["size"] == {"shortest_edge": 24}
+    for name in ("model.safetensors", "config.json"):
+        assert (folder / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
+    scenic = converted(folder, "checkpoint_0")
+    said = [f"{key}={value}" for key, value in CLIP.items()]
+    file = converted(scenic, "weights.safetensors", "model=spatiotemporal", *said)
+    assert file.read_bytes() == (folder / "model.safetensors").read_bytes()
+    assert "difference 0" in capsys.readouterr().out
+    check = json.loads((tmp_path / "results.json").read_text())["check"]
+    assert check["params"] == sum(parameter.numel() for parameter in net.parameters())
+    assert check["difference"] == 0 < check["largest_logit"]
+
+
+def test_a_checkpoint_holds_plain_values_only(converted: Converted, tmp_path: Path) -> None:
+    save_huggingface(network(), tmp_path / "theirs")
+    ours = converted(tmp_path / "theirs", "ours.ckpt")
+    content = torch.load(ours, weights_only=True)
+    assert content["vivit"]["model"] == model_record(network())
+    assert content["vivit"]["heads"] == {"label": [f"LABEL_{i}" for i in range(7)]}
+    assert content["vivit"]["data"]["root"] == "???"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "message"),
+    [
+        (["source=nowhere"], FileNotFoundError, "source=nowhere is not there"),
+        (["target=taken.ckpt"], FileExistsError, "taken.ckpt is there already"),
+        (["target=weights.h5"], ValueError, "weights.h5 names no format"),
+        (["target_format=onnx"], ValueError, "target_format=onnx is not one of scenic, huggingface, vivit"),
+        (["outputs={noun:3,verb:5}"], ValueError, "are 8 outputs, not 7"),
+        (["model=spatiotemporal", "+modl=x"], ValueError, "unknown key 'modl'"),
+        (["frames=8"], ValueError, "frames=8 is asked for, but config.json says 6"),
+    ],
+)
+def test_what_cannot_be_is_one_clear_error(words, error, message, composed, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_huggingface(network(), tmp_path / "theirs")
+    (tmp_path / "taken.ckpt").write_bytes(b"mine")
+    cfg = composed("source=theirs", "target=new.ckpt", *words, name="convert")
+    cfg.paths.run = str(tmp_path)
+    with pytest.raises(error, match=message):
+        convert(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
+    assert (tmp_path / "taken.ckpt").read_bytes() == b"mine"
+    assert not (tmp_path / "new.ckpt").exists()
+
+
+def test_the_authors_files_do_not_tell_their_model(converted: Converted, tmp_path: Path) -> None:
+    save_scenic(network(), tmp_path / "checkpoint")
+    with pytest.raises(ValueError, match="does not tell model: set model="):
+        converted(tmp_path / "checkpoint", "ours.ckpt")
+    with pytest.raises(ValueError, match="does not tell height: set height="):
+        converted(tmp_path / "checkpoint", "ours.ckpt", "model=spatiotemporal", "frames=6")
+
+
+def test_formats_are_told_from_content_not_from_names(converted: Converted, tmp_path: Path) -> None:
+    net = network()
+    save_huggingface(net, tmp_path / "folder")
+    save_huggingface(net, tmp_path / "weights.safetensors")
+    save_scenic(net, tmp_path / "odd.pt")
+    torch.save({"state_dict": net.state_dict()}, tmp_path / "theirs.ckpt")
+    converted(tmp_path / "folder", "ours.ckpt").rename(tmp_path / "ours.bin")
+    told = {"folder": "huggingface", "weights.safetensors": "huggingface", "theirs.ckpt": "huggingface"}
+    for name, expected in (told | {"odd.pt": "scenic", "ours.bin": "vivit"}).items():
+        assert format_of_source(tmp_path / name) == expected, name
+    for name, expected in {
+        "a.ckpt": "vivit",
+        "checkpoint_7": "scenic",
+        "a.msgpack": "scenic",
+        "a": "huggingface",
+    }.items():
+        assert format_of_target(Path(name)) == expected
+
+
+def test_saved_checkpoints_are_copies_that_do_not_replace(tmp_path: Path) -> None:
+    save_scenic(network(), tmp_path / "checkpoint")
+    with pytest.raises(FileExistsError):
+        save_scenic(network(), tmp_path / "checkpoint")
+    arrays = export_scenic(network())
+    assert {array.dtype for array in arrays.values()} == {np.dtype("float32")}
