@@ -21,7 +21,7 @@ ROOMS = {
     "evaluation": {"shapes"},
     "cost": {"shapes"},
     "explain": {"shapes"},
-    "benchmarks": {"shapes", "cost", "models", "data", "training", "runfolder"},
+    "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
     "weights": {"shapes", "models"},
     "training": {"shapes", "evaluation", "signals"},
     "reporting": set(),

@@ -190,3 +190,32 @@ def test_notebooks_run(notebook, data, monkeypatch):
     assert not any(cell.get("outputs") for cell in content.cells), "commit notebooks without outputs"
     nbclient.NotebookClient(content, timeout=240, resources={"metadata": {"path": str(notebook.parent)}}).execute()
     assert any(output.output_type == "display_data" for cell in content.cells for output in cell.get("outputs", ()))
+
+
+def test_the_step_benchmark_times_every_contestant(logs):
+    words = ("bench=step", "bench.size=tiny", "bench.frames=4", "bench.side=16", "bench.repeats=2")
+    few = "bench.models=[spatiotemporal,average_pool]"
+    done = python("src/benchmark.py", *words, few, "bench.precisions=[fp32,bf16]", f"hydra.run.dir={logs / 'step'}")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((logs / "step" / "results.json").read_text())["rows"]
+    assert len({(r["name"], r["model"], r["precision"], r["phase"]) for r in rows}) == len(rows) == 2 * 2 * (2 + 1)
+    assert {row["name"] for row in rows if row["model"] == "average_pool"} == {"ours"}
+    for row in rows:
+        assert 0 < row["min"] <= row["seconds"] <= row["max"]
+        assert 0 < row["matrix_share"] < 2
+        assert row["peak_mb"] > 0
+
+
+def test_a_converted_checkpoint_is_evaluated_like_the_one_it_was(trained, data, logs):
+    """Through the authors' format, which keeps the weights alone: what is lost is named again by the data set."""
+    best, there, back = trained / "checkpoints/best.ckpt", logs / "there.msgpack", logs / "back.ckpt"
+    said = ("model=factorised_encoder", "frames=16", "height=32", "width=32", "data=motion", f"data.root={data}")
+    for words in ((f"source={best}", f"target={there}"), (f"source={there}", f"target={back}", *said)):
+        done = python("src/convert.py", *words, f"paths.logs={logs}")
+        assert done.returncode == 0, done.stderr
+        assert "difference 0" in done.stdout
+    folder = logs / "eval" / "converted"
+    done = python("src/eval.py", f"ckpt_path={back}", f"hydra.run.dir={folder}", "workers=0")
+    assert done.returncode == 0, done.stderr
+    scores = [json.loads((run / "results.json").read_text())["metrics"] for run in (trained, folder)]
+    assert scores[0]["test/acc_top1"] == pytest.approx(scores[1]["test/acc_top1"], abs=1e-6)

@@ -17,6 +17,7 @@ from vivit.models import (
     Tubelets,
 )
 
+TINY = Size(dim=64, depth=2, heads=4, mlp_dim=256, temporal_depth=2, patch=8)
 BASE = Size(dim=768, depth=12, heads=12, mlp_dim=3072, temporal_depth=4, patch=16)
 LARGE = Size(dim=1024, depth=24, heads=16, mlp_dim=4096, temporal_depth=24, patch=16)
 HUGE = Size(dim=1280, depth=32, heads=16, mlp_dim=5120, temporal_depth=4, patch=14)
@@ -57,7 +58,7 @@ def model_rows() -> list[dict[str, Any]]:
 
 def _row(case: Case) -> dict[str, Any]:
     with torch.device("meta"):
-        counted = cost(_build(case), frames=case.frames, height=case.side, width=case.side)
+        counted = cost(build(case), frames=case.frames, height=case.side, width=case.side)
     return {
         "case": case.name,
         "params": counted.params,
@@ -68,7 +69,8 @@ def _row(case: Case) -> dict[str, Any]:
     }
 
 
-def _build(case: Case) -> nn.Module:
+def build(case: Case) -> nn.Module:
+    """Build the network of a case, with random weights."""
     size = case.size
     temporal: dict[str, Any] = {}
     if case.network is FactorisedEncoder:
