@@ -48,14 +48,6 @@ def fill() -> Callable[[nn.Module], None]:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """Give the folder of reference material, which a user's machine has not."""
-    if not SHARED.is_dir():
-        pytest.skip(f"no reference material at {SHARED}: set VIVIT_SHARED to where it is")
-    return SHARED
-
-
-@pytest.fixture(scope="session")
 def reference_numbers() -> Mapping[str, np.ndarray]:
     """Training-side numbers of the authors' own code, by name."""
     file = SHARED / "golden" / "train_numerics.npz"

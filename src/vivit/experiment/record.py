@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tokeniser, Tubelets, UniformFrames
-from vivit.models.blocks import Block
+from vivit.models.blocks import Block, Mlp
 from vivit.models.encoder import Encoder
 from vivit.models.factorised_self_attention import FactorisedSelfAttentionBlock
 from vivit.weights import Network
@@ -28,6 +28,7 @@ def model_record(net: Network) -> dict[str, Any]:
         "tokeniser": _tokeniser(net.tokeniser),
         **{"frames": frames, "height": height, "width": width},
         "representation": dense[0] if dense else None,
+        "gelu": next(part.gelu for part in net.modules() if isinstance(part, Mlp)),
     }
     if isinstance(net, FactorisedEncoder):
         spatial = _encoder(net.spatial)

@@ -28,6 +28,7 @@ class Mlp(nn.Sequential):
         widen, narrow = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
         activation = nn.GELU(approximate="none" if gelu == "erf" else "tanh")
         super().__init__(widen, activation, nn.Dropout(dropout), narrow, nn.Dropout(dropout))
+        self.gelu: Gelu = gelu
         for dense in (widen, narrow):
             nn.init.xavier_uniform_(dense.weight)
             nn.init.normal_(dense.bias, std=1e-6)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vivit.models import SpatioTemporal, Tubelets
-from vivit.weights.huggingface_config import CONFIG, class_names, model_config, preprocessing, read_config, told
+from vivit.weights.huggingface_config import CONFIG, GELUS, class_names, model_config, preprocessing, read_config, told
 from vivit.weights.huggingface_windows import HEAD, POOLER, file_name, windows
 from vivit.weights.names import Shapes, check_names
 from vivit.weights.parameter_file import read_parameters
@@ -152,7 +152,9 @@ def _network(
     if classes is not None and outputs not in (None, classes):
         raise ValueError(f"classes={classes} are asked for, but the classifier has {outputs}")
     tokeniser = Tubelets(dim=dim, tubelet=tubelet)
-    return SpatioTemporal(tokeniser, classes=outputs or classes or 0, depth=depth, mlp_dim=mlp_dim, **settled)
+    gelu = GELUS[config.get("hidden_act", "gelu_fast")]
+    classes = outputs or classes or 0
+    return SpatioTemporal(tokeniser, classes=classes, depth=depth, mlp_dim=mlp_dim, gelu=gelu, **settled)
 
 
 def _shape(shapes: Shapes, name: str, axes: int) -> tuple[int, ...]:

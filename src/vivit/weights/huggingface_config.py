@@ -6,17 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from vivit.models import SpatioTemporal, Tubelets
-from vivit.models.blocks import NORM_EPSILON, Block
+from vivit.models.blocks import NORM_EPSILON, Block, Gelu
 
 CONFIG = "config.json"
 FIXED = {
     "model_type": ("vivit",),
     "num_channels": (3,),
-    "hidden_act": ("gelu_fast", "gelu_new", "gelu_pytorch_tanh", "gelu_accurate"),
     "layer_norm_eps": (NORM_EPSILON,),
     "qkv_bias": (True,),
 }
-"""What the architecture is, with every value that says the same; all these activations are the tanh GELU."""
+"""What the architecture is."""
+GELUS: dict[str, Gelu] = {
+    "gelu_fast": "tanh",
+    "gelu_new": "tanh",
+    "gelu_accurate": "tanh",
+    "gelu_pytorch_tanh": "tanh",
+    "gelu": "erf",
+    "gelu_python": "erf",
+}
+"""What transformers calls the two forms; its ViViT takes the first unless a configuration says otherwise."""
 SHORT_SIDE_TO_CROP = 8 / 7
 """The recipe's 256 to 224."""
 
@@ -35,6 +43,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     for key, values in FIXED.items():
         if key in config and config[key] not in values:
             raise ValueError(f"{file} says {key}={config[key]!r}, but these models have {values[0]!r}")
+    if (name := config.get("hidden_act", "gelu_fast")) not in GELUS:
+        raise ValueError(f"{file} says hidden_act={name!r}, but these models have one of {', '.join(GELUS)}")
     return config
 
 
@@ -79,6 +89,7 @@ def model_config(net: SpatioTemporal, names: Sequence[str] | None) -> dict[str, 
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
         "initializer_range": 0.02,
+        "hidden_act": "gelu" if blocks[0].mlp.gelu == "erf" else "gelu_fast",
         **{key: values[0] for key, values in FIXED.items()},
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},

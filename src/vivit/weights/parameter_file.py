@@ -1,4 +1,4 @@
-"""Read a network's parameters by name out of a .safetensors file or a file of PyTorch, running nothing that such a file may name."""
+"""Read tensors by name out of a .safetensors file or a file of PyTorch, running nothing that such a file may name."""
 
 import os
 import re
