@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 CONVERT_KEYS = (
     *("source", "target", "source_format", "target_format", "outputs"),
     *("model", "frames", "height", "width", "sampled_frames", "attention_heads"),
-    *("data", "augment", "views", "optim", "trainer", "paths", "seed"),
+    *("data", "augment", "resampling", "views", "loader", "optim", "trainer", "paths", "seed"),
 )
 
 
