@@ -1,5 +1,6 @@
 """The pre-norm transformer block and its parts (ViViT, equations 2 and 3)."""
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -50,17 +51,24 @@ class StochasticDepth(nn.Module):
         self.rate = rate
         self.draws: Float[Tensor, " b"] | None = None
 
-    def keep(self, clips: int, device: torch.device) -> Bool[Tensor, " b"]:
+    def keep(self, clips: int) -> Bool[Tensor, " b"]:
         """Say for each clip whether the branch stays."""
-        draws = torch.rand(clips, device=device) if self.draws is None else self.draws.to(device)
-        return draws >= self.rate
+        return (torch.rand(clips) if self.draws is None else self.draws) >= self.rate
 
-    def forward(self, branch: Float[Tensor, "b *rest"]) -> Float[Tensor, "b *rest"]:
-        """Zero the branch of the clips that are dropped; in evaluation change nothing."""
+    def forward(self, x: Float[Tensor, "b *rest"], branch: Callable[[Tensor], Tensor]) -> Float[Tensor, "b *rest"]:
+        """Add ``branch(x)`` to the clips that keep it; in evaluation to all.
+
+        What is dropped is not computed. Where a whole batch is dropped, the branch sees an empty one, so that its
+        parameters get gradients of zero rather than none. A compiled network computes everything and masks: the number
+        of kept clips changes from step to step, and every new shape would be compiled anew.
+        """
         if not self.training or self.rate == 0:
-            return branch
-        keep = self.keep(len(branch), branch.device)
-        return branch * keep.view(-1, *[1] * (branch.ndim - 1)).to(branch.dtype)
+            return x + branch(x)
+        keep = self.keep(len(x))
+        if torch.compiler.is_compiling():
+            return x + branch(x) * keep.to(x).view(-1, *[1] * (x.ndim - 1))
+        kept = keep.nonzero().squeeze(1).to(x.device, non_blocking=True)
+        return x.index_add(0, kept, branch(x[kept]).to(x.dtype))
 
 
 class Block(nn.Module):
@@ -79,8 +87,8 @@ class Block(nn.Module):
 
     def forward(self, x: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch n d"]:
         """Mix the tokens, then transform each."""
-        x = x + self.drop_attention(self.dropout(self.attention(self.norm_attention(x))))
-        return x + self.drop_mlp(self.mlp(self.norm_mlp(x)))
+        x = self.drop_attention(x, lambda x: self.dropout(self.attention(self.norm_attention(x))))
+        return self.drop_mlp(x, lambda x: self.mlp(self.norm_mlp(x)))
 
 
 def drop_rates(depth: int, last: float) -> list[float]:

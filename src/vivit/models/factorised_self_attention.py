@@ -22,7 +22,7 @@ Order = Literal["space_time", "time_space"]
 
 
 class Branch(nn.Module):
-    """LayerNorm, attention along one axis of the (time, space) grid, dropout, stochastic depth; a residual branch."""
+    """LayerNorm, attention along one axis of the (time, space) grid, dropout: a residual branch, and what drops it."""
 
     def __init__(self, attention: Attention, sequences: str, dropout: float, drop_rate: float) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Branch(nn.Module):
     def forward(self, grid: Float[Tensor, "b t s d"]) -> Float[Tensor, "b t s d"]:
         """Attend within every row or column of the grid."""
         mixed = self.attention(rearrange(self.norm(grid), f"b t s d -> {self.sequences}"))
-        return self.drop(self.dropout(rearrange(mixed, f"{self.sequences} -> b t s d")))
+        return self.dropout(rearrange(mixed, f"{self.sequences} -> b t s d"))
 
 
 class FactorisedSelfAttentionBlock(nn.Module):
@@ -62,9 +62,9 @@ class FactorisedSelfAttentionBlock(nn.Module):
         """Mix along one axis, then along the other, then transform each token."""
         grid = rearrange(x, "b (t s) d -> b t s d", t=self.t)
         for branch in (self.space, self.time) if self.order == "space_time" else (self.time, self.space):
-            grid = grid + branch(grid)
+            grid = branch.drop(grid, branch)
         x = rearrange(grid, "b t s d -> b (t s) d")
-        return x + self.drop_mlp(self.mlp(self.norm_mlp(x)))
+        return self.drop_mlp(x, lambda x: self.mlp(self.norm_mlp(x)))
 
 
 class FactorisedSelfAttention(nn.Module):
