@@ -16,14 +16,15 @@ LONGEST = 260
 
 ROOMS = {
     "shapes": set(),
+    "schedules": set(),  # a leaf beside shapes: data and training both let strengths depend on progress
     "models": {"shapes"},
-    "data": {"shapes"},
+    "data": {"shapes", "schedules"},
     "evaluation": {"shapes"},
     "cost": {"shapes"},
     "explain": {"shapes"},
     "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
     "weights": {"shapes", "models"},
-    "training": {"shapes", "evaluation", "signals"},
+    "training": {"shapes", "schedules", "evaluation", "signals"},
     "reporting": set(),
     "runfolder": set(),
     "signals": set(),  # held back by training and by the process that waits for a job
@@ -37,6 +38,7 @@ ROOMS = {
 
 FORBIDDEN = {
     "shapes": {"lightning", "hydra", "omegaconf"},
+    "schedules": {"torch", "lightning", "hydra", "omegaconf"},
     "models": {"lightning", "hydra", "omegaconf", "torchvision", "av"},
     "data": {"hydra", "omegaconf", "lightning"},
     "evaluation": {"lightning", "hydra", "omegaconf"},
