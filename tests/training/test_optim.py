@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from vivit.training.optim import Recipe, warmup_cosine
+from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
+from vivit.training.optim import LayerDecay, Recipe, warmup_cosine
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,90 @@ def test_the_update_is_the_reference_s_momentum() -> None:
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
     with pytest.raises(ValueError, match=r"optim\.warmup_epochs=3.0 leaves nothing of a run of 2 epochs"):
         Recipe(partial(torch.optim.SGD, lr=0.5), 3.0)(nn.Linear(2, 3), steps=8, epochs=2)
+
+
+def reference_parameters(numbers: Mapping[str, np.ndarray], where: str) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(numbers[f"{where}/dense/{name}"].copy()) for name in ("kernel", "bias")}
+
+
+@pytest.mark.parametrize("kind", ["momentum", "nesterov"])
+def test_clipped_steps_equal_the_reference(kind: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
+    """Clipping as Lightning does it, then the optimiser, at the rates of four steps: two gradients exceed the norm."""
+    parameters = nn.ParameterDict(reference_parameters(reference_numbers, "optim/params0"))
+    momentum = float(reference_numbers["optim/momentum"])
+    sgd = partial(torch.optim.SGD, lr=1.0, momentum=momentum, nesterov=kind == "nesterov")
+    optimiser, _ = Recipe(sgd, 0.0)(parameters, steps=8, epochs=2)
+    for step, rate in enumerate(reference_numbers["optim/learning_rates"]):
+        for name, gradient in reference_parameters(reference_numbers, f"optim/step{step}/grad").items():
+            parameters[name].grad = gradient
+        norm = torch.nn.utils.clip_grad_norm_(parameters.parameters(), float(reference_numbers["optim/max_grad_norm"]))
+        np.testing.assert_allclose(norm, reference_numbers[f"optim/step{step}/grad_global_norm"], rtol=1e-6)
+        optimiser.param_groups[0]["lr"] = float(rate)
+        optimiser.step()
+        clipped = reference_parameters(reference_numbers, f"optim/step{step}/clipped_grad")
+        expected = reference_parameters(reference_numbers, f"optim/{kind}/step{step}/params")
+        for name, parameter in parameters.items():
+            torch.testing.assert_close(parameter.grad, clipped[name], rtol=2e-6, atol=1e-8)
+            torch.testing.assert_close(parameter.detach(), expected[name], rtol=0, atol=1e-6)
+            if kind == "momentum":
+                state = reference_numbers[f"optim/momentum/step{step}/state/dense/{name}/momentum"]
+                np.testing.assert_allclose(optimiser.state[parameter]["momentum_buffer"], state, rtol=0, atol=1e-6)
+
+
+def layer_rates(network: nn.Module, decay: float) -> dict[str, tuple[float, float]]:
+    """Rate and weight decay of every parameter in the first step."""
+    recipe = Recipe(partial(torch.optim.AdamW, lr=0.5, weight_decay=0.25), 0.0, LayerDecay(decay))
+    optimiser, _ = recipe(network, steps=8, epochs=2)
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    return {
+        names[parameter]: (group["lr"], group["weight_decay"])
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+    }
+
+
+SIZE = {"classes": 3, "frames": 4, "height": 8, "width": 10, "depth": 3, "heads": 2, "mlp_dim": 14}
+
+
+def test_layer_decay_lowers_the_rate_block_by_block() -> None:
+    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    rates = layer_rates(net, 0.5)
+    assert rates.keys() == dict(net.named_parameters()).keys()
+    assert rates["head.projection.weight"] == (0.5, 0.25)
+    assert rates["encoder.norm.weight"] == (0.5, 0.0)
+    assert rates["encoder.blocks.2.mlp.0.weight"] == (0.25, 0.25)
+    assert rates["encoder.blocks.1.attention.qkv.bias"] == (0.125, 0.0)
+    assert rates["encoder.blocks.0.norm_mlp.weight"] == (0.0625, 0.0)
+    assert rates["tokeniser.projection.weight"] == (0.03125, 0.25)
+    assert rates["encoder.positions"] == rates["encoder.cls"] == (0.03125, 0.0)
+
+
+def test_layer_decay_counts_through_both_encoders_and_leaves_frozen_parameters_out() -> None:
+    net = FactorisedEncoder(
+        Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE, temporal_depth=2, temporal_heads=3, temporal_mlp_dim=16
+    )
+    net.tokeniser.requires_grad_(False)
+    rates = layer_rates(net, 0.5)
+    assert "tokeniser.projection.weight" not in rates
+    assert rates["temporal.blocks.1.attention.out.weight"] == (0.25, 0.25)
+    assert rates["temporal.blocks.0.attention.out.weight"] == (0.125, 0.25)
+    assert rates["spatial.blocks.2.attention.out.weight"] == (0.0625, 0.25)
+    assert rates["spatial.norm.bias"] == rates["temporal.positions"] == (0.0625, 0.0)
+    assert rates["spatial.positions"] == (0.5 * 0.5**6, 0.0)
+
+
+def test_layer_decay_keeps_its_ratios_along_the_schedule() -> None:
+    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    recipe = Recipe(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))
+    optimiser, schedule = recipe(net, steps=8, epochs=4)
+    for step in range(8):
+        rates = {round(group["lr"] / group["scale"], 9) for group in optimiser.param_groups}
+        assert rates == {round(0.5 * warmup_cosine(step, 2, 8), 9)}
+        optimiser.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.5])
+def test_an_impossible_layer_decay_is_refused(decay: float) -> None:
+    with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
+        LayerDecay(decay)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vivit.training.targets import Targets, cross_entropy, one_hot
+from vivit.training.targets import Targets, cross_entropy, one_hot, smooth
 
 Numbers = Mapping[str, np.ndarray]
 
@@ -85,18 +85,32 @@ def test_impossible_strengths_are_refused(wrong: dict[str, float], message: str)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2, 0.3])
-def test_smoothed_loss_and_gradient_equal_the_reference(smoothing: float, reference_numbers: Numbers) -> None:
+@pytest.mark.parametrize("kind", ["onehot", "soft_targets"])
+def test_loss_and_gradient_equal_the_reference(kind: str, smoothing: float, reference_numbers: Numbers) -> None:
+    """Of hard labels and of mixed ones. The reference masks examples out; ours are not there in the first place."""
     logits = tensor(reference_numbers["ce/logits"]).requires_grad_()
-    labels = tensor(reference_numbers["ce/labels"]).long()[:, None]
-    clips = torch.zeros(len(labels), 3, 1, 2, 2)
-    _, targets = Targets(label_smoothing=smoothing)(clips, labels, [logits.shape[1]], Fixed(1.0))
-    expected = {key: reference_numbers[f"ce/onehot/ls_{smoothing}/{key}"] for key in ("mean_loss", "dloss_dlogits")}
-    loss = cross_entropy(logits, targets, [logits.shape[1]])
+    plain, classes = tensor(reference_numbers[f"ce/{kind}"]), [logits.shape[1]]
+    where = f"ce/{kind}/ls_{smoothing}"
+    targets = smooth(plain, smoothing, classes)
+    loss = cross_entropy(logits, targets, classes)
     loss.backward()
-    np.testing.assert_allclose(loss.detach(), expected["mean_loss"], rtol=1e-6)
-    np.testing.assert_allclose(logits.grad, expected["dloss_dlogits"], atol=1e-7)
+    np.testing.assert_allclose(loss.detach(), reference_numbers[f"{where}/mean_loss"], rtol=1e-6)
+    np.testing.assert_allclose(logits.grad, reference_numbers[f"{where}/dloss_dlogits"], atol=1e-7)
+    each = [cross_entropy(logits[i : i + 1], targets[i : i + 1], classes).detach() for i in range(len(logits))]
+    np.testing.assert_allclose(each, reference_numbers[f"{where}/per_example"], rtol=1e-6)
+    there = tensor(reference_numbers["ce/batch_mask"]) > 0
+    assert 0 < there.sum() < len(there)
+    masked = cross_entropy(logits[there], targets[there], classes).detach()
+    np.testing.assert_allclose(masked, reference_numbers[f"{where}/masked_mean_loss"], rtol=1e-6)
     if smoothing:
-        np.testing.assert_allclose(targets, reference_numbers[f"ce/onehot/ls_{smoothing}/smoothed_targets"], atol=1e-7)
+        np.testing.assert_allclose(targets, reference_numbers[f"{where}/smoothed_targets"], atol=1e-7)
+
+
+def test_labels_become_the_reference_s_ones(reference_numbers: Numbers) -> None:
+    labels = tensor(reference_numbers["ce/labels"]).long()[:, None]
+    np.testing.assert_array_equal(one_hot(labels, [11]), reference_numbers["ce/onehot"])
+    pairs = torch.stack([tensor(reference_numbers[f"joint/labels_{head}"]).long() for head in "ab"], 1)
+    np.testing.assert_array_equal(one_hot(pairs, [7, 5]), reference_numbers["joint/onehot"])
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -109,6 +123,9 @@ def test_two_heads_equal_the_reference(smoothing: float, reference_numbers: Numb
     where = f"multihead_loss/ls_{smoothing}"
     np.testing.assert_allclose(loss.detach(), reference_numbers[f"{where}/mean_loss"], rtol=1e-6)
     np.testing.assert_allclose(logits.grad, reference_numbers[f"{where}/dloss_dlogits"], atol=1e-7)
+    there = tensor(reference_numbers["joint/batch_mask"]) > 0
+    masked = cross_entropy(logits[there], targets[there], [7, 5]).detach()
+    np.testing.assert_allclose(masked, reference_numbers[f"{where}/masked_mean_loss"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("source", ["numpy", "jax"])

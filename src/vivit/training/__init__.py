@@ -4,7 +4,7 @@ from vivit.training.callbacks import Curves, Stopwatch
 from vivit.training.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from vivit.training.interruption import Interruption
 from vivit.training.module import VideoClassifier, described
-from vivit.training.optim import Recipe
+from vivit.training.optim import LayerDecay, Recipe
 from vivit.training.sharding import BlockShards
 from vivit.training.targets import Targets
 
@@ -15,6 +15,7 @@ __all__ = [
     "Curves",
     "Interruption",
     "LastCheckpoint",
+    "LayerDecay",
     "Recipe",
     "Stopwatch",
     "Targets",

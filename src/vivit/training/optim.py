@@ -1,30 +1,95 @@
 """Optimiser and learning rate: linear warm-up, then a cosine to zero as the released code does."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+Group = dict[str, Any]
+"""Parameters of one group of an optimiser, and what differs in it; ``scale`` multiplies the rate."""
+
+
+def alike(network: nn.Module) -> list[Group]:
+    """All parameters that learn, in one group, as the paper's runs have it."""
+    return [{"params": [p for p in network.parameters() if p.requires_grad], "scale": 1.0}]
+
+
+@dataclass(frozen=True)
+class LayerDecay:
+    """The closer to the input, the smaller the rate: a block keeps ``decay`` of the next one's (Clark et al. 2020).
+
+    For fine-tuning. The head learns at the full rate, the tokeniser at the smallest; what stands between two encoders
+    belongs to the last block of the first. Biases, norms, class tokens and positions are not decayed by the optimiser,
+    as is usual for image transformers (BEiT, MAE).
+    """
+
+    decay: float = 0.75
+
+    def __post_init__(self) -> None:
+        if not 0 < self.decay <= 1:
+            raise ValueError(
+                f"decay={self.decay} must lie in (0, 1]: it is what a block's rate keeps of the next one's"
+            )
+
+    def __call__(self, network: nn.Module) -> list[Group]:
+        """Sort the parameters that learn by layer, and by whether they are decayed."""
+        layers = layers_of(name for name, _ in network.named_parameters())
+        top = max(layers.values())
+        groups: dict[tuple[int, bool], Group] = {}
+        for name, parameter in network.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            spared = parameter.ndim < 2 or name.endswith("positions")
+            group = groups.setdefault(
+                (layers[name], spared), {"params": [], "scale": self.decay ** (top - layers[name])}
+            )
+            group["params"].append(parameter)
+            if spared:
+                group["weight_decay"] = 0.0
+        return list(groups.values())
+
+
+def layers_of(names: Iterable[str]) -> dict[str, int]:
+    """Number the layer of every parameter by its name: tokeniser 0, blocks 1 to L over all encoders, then the rest."""
+    layers: dict[str, int] = {}
+    block, before = 0, ""
+    for name in names:
+        encoder, _, inside = name.partition(".blocks.")
+        here = f"{encoder}.{inside.split('.')[0]}" if inside else ""
+        block += bool(inside) and here != before
+        before = here or before
+        layers[name] = block
+    last = [name for name, layer in layers.items() if layer == block and ".blocks." not in name]
+    return layers | dict.fromkeys(last, block + 1)
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """An optimiser, partial but for its parameters, and how long its rate warms up, in epochs."""
+    """An optimiser, partial but for its parameters; its warm-up in epochs; how the parameters are grouped."""
 
     optimiser: Callable[..., Optimizer]
     warmup_epochs: float = 2.5
+    groups: Callable[[nn.Module], list[Group]] = alike
 
     def __call__(self, network: nn.Module, *, steps: int, epochs: int) -> tuple[Optimizer, LambdaLR]:
         """Make both for a run of ``steps`` steps in ``epochs`` epochs."""
-        optimiser = self.optimiser([p for p in network.parameters() if p.requires_grad])
         warmup = int(self.warmup_epochs * steps / epochs)
         if warmup >= steps:
             raise ValueError(
                 f"optim.warmup_epochs={self.warmup_epochs} leaves nothing of a run of {epochs} epochs; make it smaller"
             )
-        return optimiser, LambdaLR(optimiser, lambda step: warmup_cosine(step, warmup, steps))
+        groups = self.groups(network)
+
+        def factor(scale: float) -> Callable[[int], float]:
+            return lambda step: scale * warmup_cosine(step, warmup, steps)
+
+        scales = [group["scale"] for group in groups]
+        optimiser = self.optimiser(groups)
+        return optimiser, LambdaLR(optimiser, [factor(scale) for scale in scales])
 
 
 def warmup_cosine(step: int, warmup: int, steps: int) -> float:

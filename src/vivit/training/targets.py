@@ -23,13 +23,18 @@ def cross_entropy(
     return torch.stack([F.cross_entropy(said, wanted) for said, wanted in heads]).mean()
 
 
+def smooth(targets: Float[Tensor, "b k"], strength: float, classes: Sequence[int]) -> Float[Tensor, "b k"]:
+    """Turn y into y (1 - s) + s / K, for each head with its own K."""
+    spread = torch.cat([torch.full((k,), strength / k) for k in classes]).to(targets)
+    return targets * (1 - strength) + spread
+
+
 @dataclass
 class Targets:
     """Mixup (Zhang et al. 2018) and label smoothing (Szegedy et al. 2016), at the strengths of the paper's Table 7.
 
     As in the reference, mixup blends each clip of a device's batch with its partner in reversed order, by one weight
-    lambda ~ Beta(mixup, mixup) a step; it is on whenever ``mixup`` is above 0. Smoothing turns y into
-    y (1 - s) + s / K, for each head with its own K, after mixup.
+    lambda ~ Beta(mixup, mixup) a step; it is on whenever ``mixup`` is above 0. Smoothing comes after it.
     """
 
     mixup: float = 0.0
@@ -54,6 +59,5 @@ class Targets:
             weight = float(rng.beta(self.mixup, self.mixup))
             clips, targets = (weight * part + (1 - weight) * part.flip(0) for part in (clips, targets))
         if self.label_smoothing:
-            spread = torch.cat([torch.full((k,), self.label_smoothing / k) for k in classes]).to(targets)
-            targets = targets * (1 - self.label_smoothing) + spread
+            targets = smooth(targets, self.label_smoothing, classes)
         return clips, targets
