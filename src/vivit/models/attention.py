@@ -34,7 +34,7 @@ class Attention(nn.Module):
         if dim % heads:
             raise ValueError(f"dim={dim} is not a multiple of heads={heads}: every head takes an equal share of it")
         self.heads = heads
-        self.dropout = dropout
+        self.attention_dropout = dropout
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
         for square in (*self.qkv.weight.chunk(3), self.out.weight):
@@ -51,4 +51,4 @@ class Attention(nn.Module):
         self, q: Float[Tensor, "*batch a n e"], k: Float[Tensor, "*batch a n e"], v: Float[Tensor, "*batch a n e"]
     ) -> Float[Tensor, "*batch a n e"]:
         """Decide who looks at whom: here everyone at everyone."""
-        return attend(q, k, v, self.dropout if self.training else 0.0)
+        return attend(q, k, v, self.attention_dropout if self.training else 0.0)

@@ -34,7 +34,7 @@ class DotProductAttention(Attention):
         self, q: Float[Tensor, "b a n e"], k: Float[Tensor, "b a n e"], v: Float[Tensor, "b a n e"]
     ) -> Float[Tensor, "b a n e"]:
         """Let each half look along its axis."""
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.attention_dropout if self.training else 0.0
         halves = [part.chunk(2, dim=1) for part in (q, k, v)]
         q, k, v = (rearrange(half, "b a (t s) e -> b s a t e", t=self.t) for half, _ in halves)
         time = rearrange(attend(q, k, v, dropout), "b s a t e -> b a (t s) e")
@@ -63,6 +63,7 @@ class FactorisedDotProduct(nn.Module):
         representation: int | None = None,
         gelu: Gelu = "tanh",
         positions: Positions = learned,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         grid = tokeniser.grid(frames, height, width)
@@ -78,7 +79,9 @@ class FactorisedDotProduct(nn.Module):
         )
         self.clip = (frames, height, width)
         self.tokeniser = tokeniser
-        self.encoder = Encoder(blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions)
+        self.encoder = Encoder(
+            blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions, checkpointing=checkpointing
+        )
         self.head = Head(dim, classes, representation)
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:

@@ -53,6 +53,7 @@ class FactorisedEncoder(nn.Module):
         representation: int | None = None,
         gelu: Gelu = "tanh",
         positions: Positions = learned,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         t, rows, columns = tokeniser.grid(frames, height, width)
@@ -63,7 +64,9 @@ class FactorisedEncoder(nn.Module):
                 Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate)
                 for rate in drop_rates(depth, stochastic_depth)
             )
-            return Encoder(blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions)
+            return Encoder(
+                blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions, checkpointing=checkpointing
+            )
 
         self.clip = (frames, height, width)
         self.tokeniser = tokeniser

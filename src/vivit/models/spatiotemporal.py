@@ -37,6 +37,7 @@ class SpatioTemporal(nn.Module):
         representation: int | None = None,
         gelu: Gelu = "tanh",
         positions: Positions = learned,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         grid = tokeniser.grid(frames, height, width)
@@ -47,7 +48,9 @@ class SpatioTemporal(nn.Module):
         )
         self.clip = (frames, height, width)
         self.tokeniser = tokeniser
-        self.encoder = Encoder(blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions)
+        self.encoder = Encoder(
+            blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions, checkpointing=checkpointing
+        )
         self.head = Head(dim, classes, representation)
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
