@@ -55,7 +55,13 @@ def trained(data, logs):
 def test_a_run_leaves_what_it_promises(trained):
     results = json.loads((trained / "results.json").read_text())
     assert json.loads((trained / "status.json").read_text())["status"] == "done"
-    for name in (".hydra/config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "csv/metrics.csv"):
+    for name in (
+        ".hydra/config.yaml",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "csv/metrics.csv",
+        "provenance.json",
+    ):
         assert (trained / name).is_file(), name
     assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert results["model"] == "factorised_encoder"
@@ -181,6 +187,19 @@ def test_a_checkpoint_of_another_architecture_is_refused(refusals):
     assert "Traceback" not in said.stderr
     assert "the checkpoint holds FactorisedEncoder(" in said.stderr
     assert "the configuration asks for SpatioTemporal(" in said.stderr
+
+
+def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
+    folder = logs / "train" / "runs" / "diverged"
+    said = python(
+        *("src/train.py", "debug=limit", "data.workers=0", "optim.optimiser.lr=1e30"),
+        *(f"data.root={data}", f"paths.logs={logs}", f"hydra.run.dir={folder}"),
+    )
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
+    assert "the loss is nan at step 1 (epoch 1)" in said.stderr
+    assert "Lower optim.optimiser.lr" in said.stderr
+    assert json.loads((folder / "status.json").read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)

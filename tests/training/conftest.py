@@ -9,18 +9,27 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, Trainer
+from torch import nn
 
 from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
 from vivit.data.loader import ClipLoader, TrainingLoader, Workers
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews
-from vivit.models import FactorisedEncoder, Tubelets
+from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
 from vivit.shapes import Clip, Video
 from vivit.training import AtomicCheckpointIO, Recipe, Targets, VideoClassifier
 
 VIDEOS, BATCH, FRAMES, HEIGHT, WIDTH = 22, 4, 4, 8, 15
 STEPS = VIDEOS // BATCH
+MODELS: Mapping[str, tuple[type[nn.Module], Mapping[str, int]]] = {
+    "spatiotemporal": (SpatioTemporal, {"heads": 3}),
+    "factorised_encoder": (
+        FactorisedEncoder, {"heads": 3, "temporal_depth": 2, "temporal_heads": 2, "temporal_mlp_dim": 16}
+    ),
+    "factorised_self_attention": (FactorisedSelfAttention, {"heads": 3}),
+    "factorised_dot_product": (FactorisedDotProduct, {"heads": 4}),
+}  # fmt: skip
 HEADS = {"label": ("a", "b", "c")}
 
 
@@ -35,15 +44,15 @@ class Noise(ClipDataset):
 
 
 @pytest.fixture
-def loaders() -> Callable[[], tuple[TrainingLoader, ClipLoader]]:
+def loaders() -> Callable[..., tuple[TrainingLoader, ClipLoader]]:
     """Make new loaders for training and validation."""
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
 
-    def loaders() -> tuple[TrainingLoader, ClipLoader]:
+    def loaders(batch: int = BATCH) -> tuple[TrainingLoader, ClipLoader]:
         train, val = Noise(videos, plan, Mirror(), 0), Noise(videos[:6], plan, Mirror(), 0)
         return (
-            TrainingLoader(train, ShuffledBatches(VIDEOS, BATCH, seed=3), Workers(0)),
+            TrainingLoader(train, ShuffledBatches(VIDEOS, batch, seed=3), Workers(0)),
             ClipLoader(val, OrderedBatches(6, BATCH), Workers(0)),
         )
 
@@ -59,12 +68,16 @@ def record(depth: int) -> dict[str, Any]:
 def module() -> Callable[..., VideoClassifier]:
     """Make a new module, always with the same weights."""
 
-    def module(*, depth: int = 2, mixup: float = 0.3, strength: float = 0.3, rate: float = 0.01) -> VideoClassifier:
+    def module(
+        *, depth: int = 2, mixup: float = 0.3, strength: float = 0.3, rate: float = 0.01,
+        model: str = "factorised_encoder", checkpointing: bool = False,
+    ) -> VideoClassifier:  # fmt: skip
         torch.manual_seed(0)
-        network = FactorisedEncoder(
+        kind, own = MODELS[model]
+        network = kind(
             Tubelets(dim=12, tubelet=(2, 4, 5)), classes=3, frames=FRAMES, height=HEIGHT, width=WIDTH, depth=depth,
-            heads=3, mlp_dim=20, temporal_depth=2, temporal_heads=2, temporal_mlp_dim=16, dropout=strength,
-            attention_dropout=strength, stochastic_depth=strength,
+            mlp_dim=20, dropout=strength, attention_dropout=strength, stochastic_depth=strength,
+            checkpointing=checkpointing, **own,
         )  # fmt: skip
         return VideoClassifier(
             network, heads=HEADS, targets=Targets(mixup=mixup, label_smoothing=0.0),

@@ -2,22 +2,32 @@
 
 from vivit.training.callbacks import Curves, Stopwatch
 from vivit.training.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
+from vivit.training.finite import FiniteLoss
 from vivit.training.interruption import Interruption
 from vivit.training.module import VideoClassifier, described
 from vivit.training.optim import LayerDecay, Recipe
+from vivit.training.options import Compile, MovingAverage, RateFinder
+from vivit.training.provenance import Provenance
 from vivit.training.sharding import BlockShards
+from vivit.training.strengths import Strengths
 from vivit.training.targets import Targets
 
 __all__ = [
     "AtomicCheckpointIO",
     "BestCheckpoint",
     "BlockShards",
+    "Compile",
     "Curves",
+    "FiniteLoss",
     "Interruption",
     "LastCheckpoint",
     "LayerDecay",
+    "MovingAverage",
+    "Provenance",
+    "RateFinder",
     "Recipe",
     "Stopwatch",
+    "Strengths",
     "Targets",
     "VideoClassifier",
     "described",

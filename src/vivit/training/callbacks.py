@@ -4,7 +4,7 @@ import resource
 import statistics
 import sys
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,25 @@ from matplotlib.figure import Figure
 
 
 class Stopwatch(Callback):
-    """Measures training time over all resumes, the median step and peak memory."""
+    """Measures training time over all resumes, the median step, peak memory, and what the last steps were spent on.
+
+    Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, which is the share of time in which a
+    step waited for its batch, both over the last 50 steps, and ``speed/peak_mb``.
+    """
 
     def __init__(self) -> None:
         self.train_seconds = 0.0
-        self._since = 0.0
+        self._since = self._ended = 0.0
         self._steps: list[float] = []
+        self._last: deque[tuple[int, float, float]] = deque(maxlen=50)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting."""
         self._since = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave out of the wait what lies between epochs."""
+        self._ended = time.perf_counter()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note when the step began."""
@@ -36,8 +45,13 @@ class Stopwatch(Callback):
         """Add the step and the time since the last one."""
         now = time.perf_counter()
         self._steps.append(now - self._step_began)
+        self._last.append((len(batch[0]) * trainer.world_size, self._step_began - self._ended, self._steps[-1]))
         self.train_seconds += now - self._since
-        self._since = now
+        self._since = self._ended = now
+        clips, waited, worked = map(sum, zip(*self._last, strict=True))
+        speed = {"clips_per_second": clips / (waited + worked), "data_wait_share": waited / (waited + worked)}
+        for name, value in (speed | {"peak_mb": self.peak_mb}).items():
+            pl_module.log(f"speed/{name}", value, on_step=True, on_epoch=False, batch_size=1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add what followed the last step: the last validation."""

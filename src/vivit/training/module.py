@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from lightning import LightningModule
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from vivit.evaluation import Accuracies, score
-from vivit.shapes import Batch
+from vivit.shapes import Batch, Scores
 from vivit.training.optim import Recipe
 from vivit.training.randomness import draw_stochastic_depth, step_generator
 from vivit.training.targets import Targets, cross_entropy, one_hot
@@ -58,15 +59,8 @@ class VideoClassifier(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of one view of each video."""
-        step = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
-        rank, ranks = self.global_rank, self.trainer.world_size
-        torch.manual_seed(int(step_generator(self.seed, step, "dropout", rank).integers(2**63)))
-        draw_stochastic_depth(
-            self.network, step_generator(self.seed, step, "stochastic depth"), len(batch.videos), rank, ranks
-        )
-        clips, targets = self.targets(
-            batch.clips(self.precision)[:, 0], batch.labels, self.sizes, step_generator(self.seed, step, "mixup")
-        )
+        mixing = self._draw(len(batch.videos), batch_idx)
+        clips, targets = self.targets(batch.clips(self.precision)[:, 0], batch.labels, self.sizes, mixing)
         logits = self.network(clips)
         loss = cross_entropy(logits, targets, self.sizes)
         self.log_dict(
@@ -80,19 +74,32 @@ class VideoClassifier(LightningModule):
         )
         return loss
 
+    def _draw(self, clips: int, batch_idx: int) -> np.random.Generator:
+        """Set what is random in the network for these clips, and give the generator of mixup.
+
+        The global batch of a step comes in parts: accumulated ones after one another, each shared among the ranks.
+        """
+        step, accumulated, ranks = self.global_step, self.trainer.accumulate_grad_batches, self.trainer.world_size
+        part = batch_idx % accumulated * ranks + self.global_rank
+        torch.manual_seed(int(step_generator(self.seed, step, "dropout", part).integers(2**63)))
+        draws = step_generator(self.seed, step, "stochastic depth")
+        draw_stochastic_depth(self.network, draws, clips, part, accumulated * ranks)
+        return step_generator(self.seed, step, "mixup")
+
     def _all_right(self, logits: Float[Tensor, "b k"], batch: Batch) -> Tensor:
         """Share of the batch's clips for which every head's first choice is the label."""
         said = torch.stack([head.argmax(1) for head in logits.detach().split(self.sizes, 1)], 1)
         return (said == batch.labels).all(1).float().mean()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one view of each video; a batch of bad videos only is empty."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Scores | None:  # type: ignore[override]
+        """Score one view of each video, also for callbacks; a batch of bad videos only is empty."""
         if not len(batch.videos):
-            return
+            return None
         scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
         loss = cross_entropy(scores.logits, one_hot(batch.labels, self.sizes), self.sizes)
         self.val_accuracies.update(scores)
         self.val_loss.update(loss, len(batch.videos))
+        return scores
 
     def on_validation_epoch_end(self) -> None:
         """Log loss and accuracies of the whole split."""
@@ -101,10 +108,13 @@ class VideoClassifier(LightningModule):
         self.val_loss.reset()
         self.val_accuracies.reset()
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score all views of each video; a batch of bad videos only is empty."""
-        if len(batch.videos):
-            self.test_accuracies.update(score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision))
+    def test_step(self, batch: Batch, batch_idx: int) -> Scores | None:  # type: ignore[override]
+        """Score all views of each video, also for callbacks; a batch of bad videos only is empty."""
+        if not len(batch.videos):
+            return None
+        scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
+        self.test_accuracies.update(scores)
+        return scores
 
     def on_test_epoch_end(self) -> None:
         """Log the accuracies of the whole split."""

@@ -10,15 +10,15 @@ USES = ("dropout", "stochastic depth", "mixup")
 
 
 def step_generator(
-    seed: int, step: int, use: Literal["dropout", "stochastic depth", "mixup"], rank: int = 0
+    seed: int, step: int, use: Literal["dropout", "stochastic depth", "mixup"], part: int = 0
 ) -> np.random.Generator:
     """Make the generator of one use in one step; uses never share numbers."""
-    return np.random.default_rng([seed, step, USES.index(use), rank])
+    return np.random.default_rng([seed, step, USES.index(use), part])
 
 
-def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: int, rank: int, ranks: int) -> None:
-    """Give every module that asks for ``draws`` those of this rank's clips, out of those of the global batch."""
-    mine = slice(rank * clips, (rank + 1) * clips)
+def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: int, part: int, parts: int) -> None:
+    """Give every module that asks for ``draws`` those of one part of the global batch, which has ``parts`` of them."""
+    mine = slice(part * clips, (part + 1) * clips)
     for module in network.modules():
         if hasattr(module, "draws"):
-            module.draws = torch.from_numpy(rng.random(clips * ranks, np.float32)[mine])
+            module.draws = torch.from_numpy(rng.random(clips * parts, np.float32)[mine])
