@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vivit.data.dataset import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.training import FiniteLoss, LastCheckpoint, VideoClassifier
 
 

@@ -13,7 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
-from vivit.data.dataset import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.models.blocks import Mlp
 from vivit.training import LastCheckpoint, MovingAverage, RateFinder, Recipe, VideoClassifier
 

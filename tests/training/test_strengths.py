@@ -9,7 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from vivit.data.dataset import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.models.blocks import StochasticDepth
 from vivit.schedules import Cosine, Linear, Steps
 from vivit.training import LastCheckpoint, Strengths, VideoClassifier
