@@ -10,7 +10,7 @@ from vivit.jobs.resume import RECORD
 
 INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "data.timeout")
 """The keys that do not decide the result of a run: where it lies, what is logged, how fast it is."""
-WATCHERS = ("checkpoint", "stopwatch", "curves", "progress")
+WATCHERS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenance", "showcase")
 """The callbacks that only watch."""
 
 
