@@ -1,6 +1,7 @@
-"""Measure: the models' parameters and multiply-adds beside the paper's.
+"""Measure: models beside the paper, the clip loader beside others.
 
 python src/benchmark.py bench=model
+python src/benchmark.py bench=loader bench.videos=FOLDER
 """
 
 import hydra

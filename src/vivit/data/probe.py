@@ -38,7 +38,7 @@ def _of_pictures(folder: Path) -> dict[str, Any]:
 
 def _of_video(file: Path, decode: bool) -> dict[str, Any]:
     with VideoFile(str(file)) as video:
-        stamps = video.stamps
+        stamps, distrusted = video.stamps, video.distrusted
     with av.open(str(file), metadata_errors="ignore") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -52,12 +52,15 @@ def _of_video(file: Path, decode: bool) -> dict[str, Any]:
         }
         if first is None:
             facts["problem"] = "none of its frames can be decoded"
-        elif decode:
+        elif decode and not distrusted:
             shown = {first.pts} | {frame.pts for frame in container.decode(stream)}
             listed, stamps = len(stamps), [stamp for stamp in stamps if stamp in shown]
             if len(stamps) < (1 - LOST) * listed:
                 facts["problem"] = f"{listed - len(stamps)} of {listed} frames cannot be decoded"
-    return facts | timeline(stamps, unit, float(stream.average_rate or 0))
+    times = timeline(stamps, unit, float(stream.average_rate or 0))
+    if distrusted:  # readers must not look for frames by these
+        times |= dict.fromkeys(("stamp", "step", "stamps"))
+    return facts | times
 
 
 def timeline(stamps: Sequence[int], unit: float, rate: float) -> dict[str, Any]:

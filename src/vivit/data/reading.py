@@ -1,6 +1,7 @@
 """Which reader opens a video."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
@@ -8,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vivit.data.decode import VideoFile
+from vivit.data.pictures import PictureFolder
 from vivit.data.sampling import Extent, Window
 from vivit.shapes import Video
 
@@ -39,5 +41,7 @@ class Reader(Protocol):
 
 
 def open_video(video: Video) -> Reader:
-    """Open a video, or the segment of one. Raises ``VideoError``."""
-    return VideoFile(video.path, video.start, video.end)
+    """Open a video, or the segment of one, or a folder of pictures. Raises ``VideoError``."""
+    if video.pictures is not None or Path(video.path).is_dir():
+        return PictureFolder(video.path, *(video.pictures or ()))
+    return VideoFile(video.path, video.start, video.end, video.stamps)

@@ -1,5 +1,6 @@
 """Copies of videos that are faster to read: a short side as training wants it, and key frames close to one another."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ def transcode(source: Path, target: Path, *, side: int, gop: int, quality: int) 
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     try:
-        _encode(source, partial, side, {"g": str(gop), "crf": str(quality)})
+        with VideoFile(str(source)) as video:
+            times = iter(video.stamps) if video.distrusted else None
+        _encode(source, partial, side, times, {"g": str(gop), "crf": str(quality)})
         if why := _difference(source, partial):
             return why
         partial.replace(target)
@@ -39,12 +42,15 @@ def scaled(width: int, height: int, side: int) -> tuple[int, int]:
     return width, height
 
 
-def _encode(source: Path, target: Path, side: int, options: dict[str, str]) -> None:
+def _encode(source: Path, target: Path, side: int, times: Iterator[int] | None, options: dict[str, str]) -> None:
+    """Encode every frame at its own time, or at ``times`` where the source's are not to be trusted."""
     with av.open(str(source), metadata_errors="ignore") as reading, av.open(str(target), "w", format="mp4") as writing:
         stream = reading.streams.video[0]
         stream.codec_context.thread_count = 1
         copy: Any = None
         for frame in reading.decode(stream):
+            if times:
+                frame.pts = next(times)
             if frame.pts is None:
                 continue
             if copy is None:

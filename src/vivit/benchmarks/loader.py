@@ -1,0 +1,138 @@
+"""How long a clip takes to come from its file: ours beside others, all delivering the same bytes of the same frames."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from vivit.benchmarks.loader_peers import PEERS, Clip, Wanted, bare_decode, ours
+from vivit.data.decode import VideoFile
+from vivit.data.sampling import RandomView
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
+Reader = Callable[[Wanted], Clip | None]
+
+
+def loader_rows(
+    *,
+    videos: str,
+    prepared: str | None,
+    plans: int,
+    frames: int,
+    stride: int,
+    resize: int,
+    crop: Sequence[int],
+    workers: int,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Time every reader on the same ``plans`` clips at random positions, taking turns, in this one thread.
+
+    ``clips_per_second`` is measured through a DataLoader with ``workers`` workers. ``prepared`` is a folder with the
+    same files, transcoded. A reader whose package is not installed is left out, and the log names it.
+    """
+    torch.set_num_threads(1)
+    view = RandomView(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
+    files = sorted(file for file in Path(videos).iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise ValueError(f"bench.videos={videos} holds no video ({', '.join(sorted(SUFFIXES))})")
+    rng = np.random.default_rng(seed)
+    wanted = [planned(files[number % len(files)], view, rng) for number in range(plans)]
+    readers = installed()
+    clips = dict.fromkeys(readers, wanted)
+    if prepared:
+        readers["ours_prepared"] = ours
+        clips["ours_prepared"] = [moved(clip, Path(prepared), view) for clip in wanted]
+    else:
+        log.warning("left out: ours_prepared, for bench.prepared names no folder of the same files transcoded")
+    spent = taking_turns(readers, clips)
+    return [
+        {
+            "name": name,
+            "ms_per_clip": 1000 * median(spent[name]),
+            "min": 1000 * min(spent[name]),
+            "max": 1000 * max(spent[name]),
+            "clips": len(spent[name]),
+            "clips_per_second": None if name == "bare_decode" else with_workers(reader, clips[name], workers),
+        }
+        for name, reader in readers.items()
+    ]
+
+
+def installed() -> dict[str, Reader]:
+    """Give the readers that can be timed here."""
+    there: dict[str, Reader] = {"ours": ours}
+    for name, reader in PEERS.items():
+        if find_spec(name):
+            there[name] = reader
+        else:
+            log.warning("left out: %s is not installed (make install EXTRAS=bench)", name)
+    return there | {"bare_decode": bare_decode}
+
+
+def planned(file: Path, view: RandomView, rng: np.random.Generator) -> Wanted:
+    """Choose a clip of a file."""
+    with av.open(str(file), metadata_errors="ignore") as container:
+        rate = float(container.streams.video[0].average_rate or 25)
+    with VideoFile(str(file)) as video:
+        extent = video.extent
+    (chosen,) = view(extent, rng)
+    short = min(extent.height, extent.width)
+    scaled = extent.height * view.resize // short, extent.width * view.resize // short
+    return Wanted(str(file), chosen.numbers, chosen.window, scaled, view.crop, rate)
+
+
+def moved(clip: Wanted, folder: Path, view: RandomView) -> Wanted:
+    """Find the same clip in the transcoded copy of its file, whose pictures may be smaller."""
+    (copy,) = folder.rglob(f"{Path(clip.path).stem}.*")
+    other = planned(copy, view, np.random.default_rng(0))
+    return replace(other, numbers=clip.numbers)
+
+
+def taking_turns(readers: Mapping[str, Reader], clips: Mapping[str, Sequence[Wanted]]) -> dict[str, list[float]]:
+    """Seconds of every reader for every clip; each reads a clip before any reads the next, none always first."""
+    names = list(readers)
+    for name in names:
+        readers[name](clips[name][0])
+    spent: dict[str, list[float]] = {name: [] for name in names}
+    for turn in tqdm(range(len(clips[names[0]])), desc="clips", unit="clip"):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            begin = perf_counter()
+            readers[name](clips[name][turn])
+            spent[name].append(perf_counter() - begin)
+    return spent
+
+
+class Reading(Dataset[torch.Tensor]):
+    """Clips of one reader."""
+
+    def __init__(self, reader: Reader, clips: Sequence[Wanted]) -> None:
+        self.reader, self.clips = reader, clips
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        """Read one."""
+        return torch.from_numpy(self.reader(self.clips[number]))
+
+
+def with_workers(reader: Reader, clips: Sequence[Wanted], workers: int) -> float:
+    """Clips a second through a DataLoader, its start not counted."""
+    loader = DataLoader(Reading(reader, clips), batch_size=4, num_workers=workers, persistent_workers=workers > 0)
+    for _ in loader:
+        pass
+    begin = perf_counter()
+    count = sum(len(batch) for batch in loader)
+    return count / (perf_counter() - begin)
