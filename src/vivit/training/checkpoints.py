@@ -34,10 +34,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(target)
-        except (OSError, RuntimeError) as error:  # torch says some failures to write in errors of its own
+        except (OSError, RuntimeError) as error:
             partial.unlink(missing_ok=True)
             kept = "the one before it is intact" if target.is_file() else "there is none before it"
-            raise OSError(f"the checkpoint {target} cannot be written, {kept}: {error}") from error
+            raise OSError(f"the checkpoint {target} cannot be written, {kept}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> BaseException:
+    """Find what a disk said: torch's writer, which cannot finish its file then, puts an error of its own before it."""
+    before = error.__context__
+    return before if not isinstance(error, OSError) and isinstance(before, OSError) else error
 
 
 class LastCheckpoint(ModelCheckpoint):
