@@ -16,9 +16,9 @@ LONGEST = 260
 
 ROOMS = {
     "shapes": set(),
-    "schedules": set(),  # a leaf beside shapes: data and training both let strengths depend on progress
+    "schedules": set(),  # a leaf beside shapes: training uses them, data is handed them by a configuration
     "models": {"shapes"},
-    "data": {"shapes", "schedules"},
+    "data": {"shapes"},
     "evaluation": {"shapes"},
     "cost": {"shapes"},
     "explain": {"shapes"},

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 
 from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.transforms import RandAugment
 from vivit.models.blocks import StochasticDepth
 from vivit.schedules import Cosine, Linear, Steps
 from vivit.training import LastCheckpoint, Strengths, VideoClassifier
@@ -95,6 +97,25 @@ def test_they_are_logged_with_the_rate(module: Module, loaders: Loaders, trainer
     assert logged["strength/stochastic_depth"] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert logged["train/learning_rate"][0] == 0
     assert max(logged["train/learning_rate"]) == pytest.approx(0.01)
+
+
+def test_the_magnitude_of_rand_augment_is_logged_as_the_workers_compute_it(
+    module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
+    logged: list[float] = []
+
+    class Data(LightningDataModule):
+        training_view = SimpleNamespace(colours=RandAugment(layers=2, magnitude=Linear(0.0, 20.0)))
+
+        def train_dataloader(self) -> TrainingLoader:
+            return loaders()[0]
+
+    class Log(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *others: Any) -> None:
+            logged.append(float(trainer.callback_metrics["strength/rand_augment"]))
+
+    trainer(Strengths(), Log(), epochs=EPOCHS).fit(module(), Data())
+    assert logged == pytest.approx([2.0 * step for step in range(STEPS * EPOCHS)])
 
 
 def test_a_resumed_run_has_the_strengths_of_one_that_was_not_cut(

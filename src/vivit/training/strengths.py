@@ -53,7 +53,8 @@ class Strengths(Callback):
     """Sets and logs regularisers as functions of training progress, before every step, and logs the learning rate.
 
     One argument a regulariser: a schedule, a number, or None to leave it as the model or the targets have it. Progress
-    is the share of all batches of the run that lie behind, so that nothing has to be kept for a resume.
+    is the share of all batches of the run that lie behind, so that nothing has to be kept for a resume. RandAugment's
+    magnitude (``augment.colours.magnitude``) is only logged: the workers compute it, from the step in their ticket.
     """
 
     def __init__(
@@ -86,9 +87,17 @@ class Strengths(Callback):
         strengths = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for name, strength in strengths.items():
             SETTERS[name](pl_module, strength)
+        if callable(magnitude := magnitude_of(trainer)):
+            strengths["rand_augment"] = magnitude(progress)
         rates = {"train/learning_rate": max(group["lr"] for group in trainer.optimizers[0].param_groups)}
         curves = rates | {f"strength/{name}": strength for name, strength in strengths.items()}
         pl_module.log_dict(curves, on_step=True, on_epoch=False, batch_size=1)
+
+
+def magnitude_of(trainer: Trainer) -> Schedule | float | None:
+    """Find RandAugment's magnitude in the data, if there is one."""
+    view = getattr(getattr(trainer, "datamodule", None), "training_view", None)
+    return getattr(getattr(view, "colours", None), "magnitude", None)
 
 
 def progress_of(trainer: Trainer, batch_idx: int) -> float:
