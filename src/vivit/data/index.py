@@ -77,7 +77,8 @@ def with_facts(listed: pa.Table, root: Path, prepared: Path, copies: int | None)
     facts = _facts(listed["path"], prepared)
     unknown = pc.is_null(facts["bytes"])
     if pc.any(unknown).as_py():
-        absent = pc.and_(unknown, pc.invert(there(root, listed["path"])))
+        asked = pc.unique(listed["path"].filter(unknown))
+        absent = pc.is_in(listed["path"], asked.filter(pc.invert(there(root, asked))))
         facts = facts.set_column(TAKEN.index("problem"), "problem", pc.if_else(absent, "missing", facts["problem"]))
     path = listed["path"]
     if copies is not None:
