@@ -68,6 +68,19 @@ def test_the_first_batch_of_650_000_videos_comes_within_seconds(sets):
     assert all(label == video % 8 for label, video in zip(batch.labels[:, 0].tolist(), batch.videos, strict=True))
 
 
+def test_what_is_missing_is_told_with_what_could_not_be_read(sets):
+    root, catalogue = sets[FEW]
+    (root / "val.csv").write_text("path,label\n000/001.mp4,3\ngone.mp4,5\n")
+    allowed = partial(catalogue, missing={"val": 0.5})
+    data = VideoData(
+        root=str(root), catalogue=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomView,
+        views=GridViews, batch_size=8, workers=0, seed=1,
+    )  # fmt: skip
+    assert data.left_out() == {}
+    assert [batch.labels.tolist() for batch in data.val_dataloader()] == [[[3]]]
+    assert data.left_out() == {"val": {"videos": 1, "why": ["gone.mp4: missing"]}}
+
+
 def private(videos, connection):
     """Read some videos in a worker, then say how much memory is its own, in MB."""
     numbers = random.Random(1).sample(range(len(videos)), 600)

@@ -133,13 +133,22 @@ class VideoData(LightningDataModule):
         return ScoringLoader(clips, batches, self._ahead(prefetch), self._left_out[split] if self.skip_bad else None)
 
     def left_out(self) -> dict[str, dict[str, Any]]:
-        """Say, for each split, how many videos were left out of its evaluation and why; all ranks must ask at once."""
+        """Say, for each split, how many videos were left out and why; all ranks must ask at once.
+
+        Those are what the catalogue found missing, and in evaluation what could not be read.
+        """
         ranks = [self._left_out]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             ranks = [{} for _ in range(torch.distributed.get_world_size())]
             torch.distributed.all_gather_object(ranks, self._left_out)
         merged = {split: {row: why for rank in ranks for row, why in rank[split].items()} for split in self._left_out}
-        return {split: {"videos": len(bad), "why": sorted(set(bad.values()))} for split, bad in merged.items() if bad}
+        found: dict[str, dict[str, Any]] = {}
+        for split, bad in merged.items():
+            census = self.catalogue.census.get(split)
+            why = {f"{path}: {reason}" for path, reason in census.reasons.items()} if census else set()
+            if count := len(bad) + (census.left_out if census else 0):
+                found[split] = {"videos": count, "why": sorted(why | set(bad.values()))}
+        return found
 
     def _ahead(self, prefetch: int) -> Workers:
         """Say who decodes: unless the number is set, a worker for each core that the devices of this machine leave."""

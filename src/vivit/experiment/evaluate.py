@@ -26,7 +26,7 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     record = read_record(checkpoint_file(cfg.ckpt_path))
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
-        clips = OmegaConf.merge(clips, {key: cfg.data[key] for key in ("root", "catalogue")})
+        clips.root, clips.catalogue = cfg.data.root, OmegaConf.to_container(cfg.data.catalogue, resolve=True)
     for group in ("views", "resampling"):
         if cfg.get(group):
             clips[group] = cfg[group]
