@@ -53,10 +53,10 @@ def _safetensors(file: Path) -> Mapping[Any, Any]:
 def _pytorch(file: Path) -> Mapping[Any, Any]:
     if file.suffix not in PYTORCH:
         raise ValueError(f"{file} is of no kind that holds tensors: .safetensors, or PyTorch's {', '.join(PYTORCH)}")
+    with file.open("rb"):
+        pass  # a file that is absent or closed to us says so itself; whatever comes below is about what it holds
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
-    except OSError:
-        raise
     except Exception as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         why = (
