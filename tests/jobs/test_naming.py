@@ -40,6 +40,13 @@ def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> No
     assert name.startswith("model-spatiotemporal_data.catalogue.extra-a-b-c-_seed-3_")
 
 
+def test_a_name_is_short_enough_for_a_folder(composed: Compose) -> None:
+    name = job_name(_root_=composed(f"data.root=/{'long/' * 60}", "paths.logs=/elsewhere", "seed=3", hydra=True))
+    assert len(name) < 200
+    assert re.search(r"[a-z].*_seed-3_[0-9a-f]{8}$", name)
+    assert "elsewhere" not in name, "where the logs lie is no part of a job"
+
+
 def test_a_job_that_arrives_elsewhere_knows_the_names() -> None:
     """Launchers that put jobs into a queue pickle the checks along with them."""
     OmegaConf.clear_resolver("job_name")

@@ -10,15 +10,19 @@ from vivit.jobs.resume import RECORD
 
 INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "data.timeout")
 """The keys that do not decide the result of a run: where it lies, what is logged, how fast it is."""
+LONGEST = 180
+"""Characters of a name before its hash; most disks allow 255 in all."""
 WATCHERS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenance", "showcase")
 """The callbacks that only watch."""
 
 
 def job_name(*, _root_: DictConfig) -> str:
     """Name the folder of a sweep's job: what varies, without '=', and a hash of all that decides its result."""
-    varied = [override for override in _root_.hydra.overrides.task if not override.startswith("sweep=")]
-    words = [re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in varied]
-    return "_".join([*words, hashlib.sha256(json.dumps(decisive(_root_), sort_keys=True).encode()).hexdigest()[:8]])
+    said = [override for override in _root_.hydra.overrides.task if not override.startswith(("sweep=", *INDIFFERENT))]
+    words = "_".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in said)
+    short = words[-LONGEST:].lstrip("-_.")
+    hashed = hashlib.sha256(json.dumps(decisive(_root_), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{short}_{hashed}" if short else hashed
 
 
 def decisive(cfg: DictConfig) -> dict:
