@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import jaxtyping
@@ -13,6 +14,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from vivit import jobs
+from vivit.data import motion
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("VIVIT_SHARED") or REPOSITORY.parent / "shared")
@@ -32,6 +34,15 @@ def untyped() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def small_motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the embedded data set with few videos; two ranks do not divide those of the test."""
+    videos = {"train": 48, "val": 16, "test": 17}
+    root = tmp_path_factory.mktemp("data") / "motion"
+    motion.make(root, [replace(split, videos=videos[split.name]) for split in motion.SPLITS])
+    return root
 
 
 @pytest.fixture

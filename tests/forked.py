@@ -1,0 +1,79 @@
+"""Commands as a user types them, in processes of their own that have the libraries loaded already.
+
+A command's imports cost more than what the tests have it do. A server process pays for them once and forks.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import runpy
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).parents[1]
+LIBRARIES = ["hydra._internal.hydra", "lightning.pytorch.loggers", "vivit.experiment", "vivit.jobs"]
+PATIENCE = 300
+"""Seconds that a command may take."""
+
+
+@dataclass
+class Command:
+    """A command under way, and what it has said so far."""
+
+    process: ForkServerProcess
+    output: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def wait(self) -> int:
+        """Wait for the end; give the exit code, below zero for a signal."""
+        self.process.join(PATIENCE)
+        assert self.process.exitcode is not None, f"still at work after {PATIENCE} s:\n{self.said[-3000:]}"
+        return self.process.exitcode
+
+    def wait_for(self, what: Callable[[], Any]) -> Any:
+        """Wait until ``what`` gives something true, and give that."""
+        end = time.monotonic() + PATIENCE
+        while not (found := what()):
+            assert self.process.is_alive(), f"the command ended before {what}:\n{self.said[-3000:]}"
+            assert time.monotonic() < end, f"not within {PATIENCE} s:\n{self.said[-3000:]}"
+            time.sleep(0.02)
+        return found
+
+
+def forking() -> ForkServerContext:
+    """Give what starts processes that have the libraries loaded."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    return context
+
+
+def start(output: Path, *words: str, environment: Mapping[str, str] | None = None) -> Command:
+    """Start ``python words...`` in the repository, in a session of its own; all that it says goes into a file."""
+    process = forking().Process(target=_run, args=(output, words, dict(environment or {})))
+    process.start()
+    return Command(process, output)
+
+
+def _run(output: Path, words: tuple[str, ...], environment: dict[str, str]) -> None:
+    os.chdir(REPOSITORY)
+    os.setsid()
+    os.environ.update({"OMP_NUM_THREADS": "1"} | environment)
+    sys.path.insert(0, str(REPOSITORY / "src"))
+    with output.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.argv = list(words)
+    with contextlib.suppress(BrokenPipeError):
+        runpy.run_path(words[0], run_name="__main__")
