@@ -46,6 +46,8 @@ class VideoFile:
         try:
             if _has_display_matrix(self._container):
                 self._orientation = Orientation.of(next(self._in_order()))
+                self.close()
+                self._open()  # or the packets that this took would be missing from the list
             self._count_frames(stamps)
             self._choose_part(start, end)
         except av.FFmpegError as error:
