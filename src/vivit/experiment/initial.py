@@ -17,7 +17,8 @@ def start_from_weights(cfg: DictConfig, network: nn.Module) -> None:
     """
     if cfg.get("weights"):
         size = {key: cfg.model[key] for key in ("frames", "height", "width")}
-        log.info("%s", instantiate(cfg.weights, _convert_="all")(network, **size))
+        load = instantiate(cfg.weights, source=cfg.weights.source, _convert_="all")  # names a source that is not given
+        log.info("%s", load(network, **size))
     elif not cfg.data.catalogue._target_.endswith(".Motion"):
         log.warning(
             "TRAINING FROM RANDOM WEIGHTS. The paper starts every network from an image ViT, and real videos are "
