@@ -45,7 +45,7 @@ def test_rows_say_who_took_how_long(folder, caplog, monkeypatch):
     monkeypatch.setattr(loader, "PEERS", {"no_such_package": loader.ours})
     with caplog.at_level(logging.WARNING):
         rows = loader_rows(
-            videos=str(folder), prepared=str(folder), plans=4, frames=6, stride=2, resize=64, crop=[48, 56], workers=0,
+            videos=str(folder), gop=6, quality=18, plans=4, frames=6, stride=2, resize=64, crop=[48, 56], workers=0,
             seed=1,
         )  # fmt: skip
     assert [row["name"] for row in rows] == ["ours", "bare_decode", "ours_prepared"]
@@ -59,5 +59,14 @@ def test_rows_say_who_took_how_long(folder, caplog, monkeypatch):
 def test_a_folder_without_videos_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no video"):
         loader_rows(
-            videos=str(tmp_path), prepared=None, plans=4, frames=6, stride=2, resize=64, crop=[9, 9], workers=0, seed=1
+            videos=str(tmp_path),
+            gop=6,
+            quality=18,
+            plans=4,
+            frames=6,
+            stride=2,
+            resize=64,
+            crop=[9, 9],
+            workers=0,
+            seed=1,
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from vivit.benchmarks.loader_peers import PEERS, Clip, Wanted, bare_decode, ours
 from vivit.data.decode import VideoFile
 from vivit.data.sampling import RandomView
+from vivit.data.transcode import transcode
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ Reader = Callable[[Wanted], Clip | None]
 def loader_rows(
     *,
     videos: str,
-    prepared: str | None,
+    gop: int,
+    quality: int,
     plans: int,
     frames: int,
     stride: int,
@@ -39,8 +42,9 @@ def loader_rows(
 ) -> list[dict[str, Any]]:
     """Time every reader on the same ``plans`` clips at random positions, taking turns, in this one thread.
 
-    ``clips_per_second`` is measured through a DataLoader with ``workers`` workers. ``prepared`` is a folder with the
-    same files, transcoded. A reader whose package is not installed is left out, and the log names it.
+    ``ours_prepared`` reads copies that are made here as ``prepare`` makes them, by ``resize``, ``gop`` and ``quality``.
+    ``clips_per_second`` is measured through a DataLoader with ``workers`` workers. A reader whose package is not
+    installed is left out, and the log names it.
     """
     torch.set_num_threads(1)
     view = RandomView(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
@@ -50,24 +54,23 @@ def loader_rows(
     rng = np.random.default_rng(seed)
     wanted = [planned(files[number % len(files)], view, rng) for number in range(plans)]
     readers = installed()
-    clips = dict.fromkeys(readers, wanted)
-    if prepared:
+    with TemporaryDirectory() as folder:
+        copies = {str(file): copied(file, Path(folder), resize, gop, quality) for file in tqdm(files, desc="copies")}
+        clips = dict.fromkeys(readers, wanted)
         readers["ours_prepared"] = ours
-        clips["ours_prepared"] = [moved(clip, Path(prepared), view) for clip in wanted]
-    else:
-        log.warning("left out: ours_prepared, for bench.prepared names no folder of the same files transcoded")
-    spent = taking_turns(readers, clips)
-    return [
-        {
-            "name": name,
-            "ms_per_clip": 1000 * median(spent[name]),
-            "min": 1000 * min(spent[name]),
-            "max": 1000 * max(spent[name]),
-            "clips": len(spent[name]),
-            "clips_per_second": None if name == "bare_decode" else with_workers(reader, clips[name], workers),
-        }
-        for name, reader in readers.items()
-    ]
+        clips["ours_prepared"] = [moved(clip, copies[clip.path], view) for clip in wanted]
+        spent = taking_turns(readers, clips)
+        return [
+            {
+                "name": name,
+                "ms_per_clip": 1000 * median(spent[name]),
+                "min": 1000 * min(spent[name]),
+                "max": 1000 * max(spent[name]),
+                "clips": len(spent[name]),
+                "clips_per_second": None if name == "bare_decode" else with_workers(reader, clips[name], workers),
+            }
+            for name, reader in readers.items()
+        ]
 
 
 def installed() -> dict[str, Reader]:
@@ -93,11 +96,19 @@ def planned(file: Path, view: RandomView, rng: np.random.Generator) -> Wanted:
     return Wanted(str(file), chosen.numbers, chosen.window, scaled, view.crop, rate)
 
 
-def moved(clip: Wanted, folder: Path, view: RandomView) -> Wanted:
-    """Find the same clip in the transcoded copy of its file, whose pictures may be smaller."""
-    (copy,) = folder.rglob(f"{Path(clip.path).stem}.*")
-    other = planned(copy, view, np.random.default_rng(0))
-    return replace(other, numbers=clip.numbers)
+def copied(file: Path, folder: Path, side: int, gop: int, quality: int) -> Path:
+    """Make a copy that is faster to read."""
+    copy = folder / f"{file.name}.mp4"
+    if why := transcode(file, copy, side=side, gop=gop, quality=quality):
+        raise ValueError(f"{file}: {why}")
+    return copy
+
+
+def moved(clip: Wanted, copy: Path, view: RandomView) -> Wanted:
+    """Find the same clip in the copy of its file, whose pictures may be smaller, and which an index knows."""
+    with VideoFile(str(copy)) as video:
+        stamps = video.stamps
+    return replace(planned(copy, view, np.random.default_rng(0)), numbers=clip.numbers, stamps=stamps)
 
 
 def taking_turns(readers: Mapping[str, Reader], clips: Mapping[str, Sequence[Wanted]]) -> dict[str, list[float]]:

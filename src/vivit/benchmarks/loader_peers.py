@@ -3,7 +3,7 @@
 All show the middle of the picture, its short side scaled to ``resize``, as bytes [f, h, w, 3]. One thread each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import av
@@ -27,6 +27,8 @@ class Wanted:
     crop: tuple[int, int]
     rate: float
     """Frames a second."""
+    stamps: Sequence[int] | None = None
+    """Timestamps of all frames, where an index tells them."""
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -40,8 +42,8 @@ class Wanted:
 
 
 def ours(wanted: Wanted) -> Clip:
-    """Read with our decoder; the file is opened and listed each time."""
-    with VideoFile(wanted.path) as file:
+    """Read with our decoder; the file is opened each time, and listed if no index has done it."""
+    with VideoFile(wanted.path, stamps=wanted.stamps) as file:
         return file.read(wanted.numbers, [wanted.window], wanted.crop)[0]
 
 

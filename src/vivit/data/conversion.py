@@ -1,6 +1,7 @@
 """From a decoded frame to the bytes of a view: cut, scaled, turned upright and converted in one pass of libswscale."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -71,8 +72,9 @@ class Converter:
     def _graph(self, frame: av.VideoFrame, window: Window) -> av.filter.Graph:
         graph = av.filter.Graph()
         graph.threads = 1  # the default of one per core made a clip of 64x64 pixels ten times slower
+        tick = frame.time_base or Fraction(1, 1000)  # frames that a decoder held back to the end come without
         chain = [
-            graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base),
+            graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick),
             graph.add("crop", f"{window.width}:{window.height}:{window.left}:{window.top}:exact=1"),
             graph.add("scale", f"{self._size[1]}:{self._size[0]}:flags=bilinear"),
             graph.add("format", "rgb24"),

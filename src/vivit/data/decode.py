@@ -45,7 +45,10 @@ class VideoFile:
         self._open()
         try:
             if _has_display_matrix(self._container):
-                self._orientation = Orientation.of(next(self._in_order()))
+                first = next(self._in_order(), None)
+                if first is None:
+                    raise VideoError(path, "holds no picture that can be decoded; the file is damaged")
+                self._orientation = Orientation.of(first)
                 self.close()
                 self._open()  # or the packets that this took would be missing from the list
             self._count_frames(stamps)
