@@ -45,7 +45,7 @@ class Seen(Callback):
             "attention_dropout": {p.attention_dropout for p in parts if hasattr(p, "attention_dropout")}.pop(),
             "mixup": pl_module.targets.mixup,
             "label_smoothing": pl_module.targets.label_smoothing,
-            "loss": float(loss),
+            "loss": float(loss.detach()),
         }
 
 
@@ -109,6 +109,9 @@ def test_the_magnitude_of_rand_augment_is_logged_as_the_workers_compute_it(
 
         def train_dataloader(self) -> TrainingLoader:
             return loaders()[0]
+
+        def val_dataloader(self) -> ClipLoader:
+            return loaders()[1]
 
     class Log(Callback):
         def on_train_batch_end(self, trainer: Trainer, *others: Any) -> None:

@@ -12,7 +12,7 @@ from lightning import Trainer
 from PIL import Image
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import Provenance, Strengths, VideoClassifier
+from vivit.training import LastCheckpoint, Provenance, Strengths, VideoClassifier
 from vivit.training.showcase import LONGEST, WIDEST, Showcase, gif, matrix, said_of
 from vivit.training.tracking import WandbRun, kept_id, sweep_of
 
@@ -52,7 +52,13 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
     folders = [tmp_path / "multiruns" / "seeds" / name for name in ("one", "two")]
     for folder in folders:
         run = WandbRun(str(folder), offline=True)
-        watches = (Showcase(clips=2, times=1), Strengths(mixup=0.1), Provenance(str(folder), {"commit": "abc"}))
+        folder.mkdir(parents=True)
+        watches = (
+            Showcase(clips=2, times=1),
+            Strengths(mixup=0.1),
+            Provenance(str(folder), {"commit": "abc"}),
+            LastCheckpoint(dirpath=str(folder), every_n_train_steps=5),
+        )
         net = module()
         net.record = {**net.record, "heads": {"label": ["a", "b", "c"]}}
         fit = trainer(*watches, epochs=2, log_every_n_steps=1)
