@@ -159,7 +159,9 @@ def test_conda_s_environment_is_the_project_s() -> None:
     """It installs this project with its pins, and says nothing else about versions that could contradict them."""
     packages = yaml.safe_load((REPOSITORY / "environment.yaml").read_text())["dependencies"]
     (pip,) = (entry["pip"] for entry in packages if isinstance(entry, dict))
-    assert "--editable .[dev]" in pip
+    made = re.search(r"--editable '\.\[([\w,]+),\$\(EXTRAS\)\]'", (REPOSITORY / "Makefile").read_text())
+    assert made is not None
+    assert f"--editable .[{made[1]}]" in pip  # the same extras as `make install` takes
     pins = {re.split("[=<>!~]", entry)[0]: entry for entry in packages if isinstance(entry, str)}
     python = re.fullmatch(r"python=(\d+)\.(\d+)", pins.pop("python"))
     lowest = re.fullmatch(r">=(\d+)\.(\d+)", project()["requires-python"])
