@@ -67,6 +67,8 @@ class StochasticDepth(nn.Module):
         keep = self.keep(len(x))
         if torch.compiler.is_compiling():
             return x + branch(x) * keep.to(x).view(-1, *[1] * (x.ndim - 1))
+        if keep.all():
+            return x + branch(x)
         kept = keep.nonzero().squeeze(1).to(x.device, non_blocking=True)
         return x.index_add(0, kept, branch(x[kept]).to(x.dtype))
 
