@@ -174,7 +174,7 @@ def tree_of(readme: str) -> set[str]:
     folder, and what is indented deeper below it lies in it. Drawn branches (``├── ``) are taken for indentation.
     """
     block = re.search(r"^## The tree\n.*?^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    assert block, 'README.md has no fenced block below "## The tree"'
+    assert block, 'there is no fenced block below "## The tree"'
     found: set[str] = set()
     above: list[tuple[int, str]] = []
     for line in re.sub("[│├└─]", " ", block[1]).splitlines():
@@ -206,9 +206,14 @@ def test_the_tree_parser_reads_both_styles() -> None:
     assert tree_of(flat) == tree_of(nested) == {"train.py", "vivit/models/encoder.py"}
 
 
-def test_the_readme_s_tree_is_the_tree() -> None:
-    readme = REPOSITORY / "README.md"
-    if not readme.is_file():
-        pytest.skip("README.md is absent, so nothing holds its tree")
-    listed = {path for path in tree_of(readme.read_text(encoding="utf-8")) if not path.endswith("__init__.py")}
+def test_the_tree_in_the_documents_is_the_tree() -> None:
+    tree = (REPOSITORY / "docs" / "tree.md").read_text(encoding="utf-8")
+    listed = {path for path in tree_of(tree) if not path.endswith("__init__.py")}
     assert listed == {name(file) for file in FILES if file.name != "__init__.py"}
+
+
+def test_the_readme_stays_short_and_names_every_room() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) < 250
+    rooms = {path.name for path in (SOURCE / "vivit").iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert not {room for room in rooms if f"{room}/" not in readme}
