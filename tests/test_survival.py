@@ -149,7 +149,7 @@ def killed_worker(command: Command, folder: Path) -> None:
     [
         (full_disk, "last.ckpt cannot be written, the one before it is intact: "),
         (removed_folder, "the run folder .* is gone: "),
-        (killed_worker, "DataLoader worker .* is killed by signal: Killed. .*lower data.workers"),
+        (killed_worker, "DataLoader worker .*(is killed by signal: Killed|exited unexpectedly).*lower data.workers"),
     ],
 )
 def test_trouble_is_one_clear_message_and_the_last_checkpoint(

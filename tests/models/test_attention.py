@@ -55,7 +55,7 @@ def test_dropout_takes_whole_weights_and_rescales_the_rest() -> None:
 def test_dropout_is_off_in_evaluation() -> None:
     attention, x = filled(), torch.randn(2, 7, DIM)
     expected = attention(x)
-    attention.dropout = 0.5
+    attention.attention_dropout = 0.5
     assert not torch.allclose(attention(x), expected)
     assert torch.equal(attention.eval()(x), expected)
 
