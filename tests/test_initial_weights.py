@@ -74,3 +74,12 @@ def test_random_weights_are_warned_of(
     cfg = composed(*overrides)
     start_from_weights(cfg, nn.Linear(2, 3))
     assert ("TRAINING FROM RANDOM WEIGHTS" in caplog.text) == warned
+
+
+def test_wide_positions_need_no_file(composed: Compose, caplog: pytest.LogCaptureFixture) -> None:
+    cfg = composed("weights=wide_positions")
+    net = network(cfg)
+    with caplog.at_level(logging.INFO):
+        start_from_weights(cfg, net)
+    assert net.temporal.positions.std() > 0.3
+    assert "random numbers: 0 loaded" in caplog.text

@@ -3,7 +3,7 @@
 import logging
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 log = logging.getLogger(__name__)
@@ -17,8 +17,8 @@ def start_from_weights(cfg: DictConfig, network: nn.Module) -> None:
     """
     if cfg.get("weights"):
         size = {key: cfg.model[key] for key in ("frames", "height", "width")}
-        load = instantiate(cfg.weights, source=cfg.weights.source, _convert_="all")  # names a source that is not given
-        log.info("%s", load(network, **size))
+        OmegaConf.to_container(cfg.weights, resolve=True, throw_on_missing=True)  # names a source that is not given
+        log.info("%s", instantiate(cfg.weights, _convert_="all")(network, **size))
     elif not cfg.data.catalogue._target_.endswith(".Motion"):
         log.warning(
             "TRAINING FROM RANDOM WEIGHTS. The paper starts every network from an image ViT, and real videos are "
