@@ -104,7 +104,8 @@ def trained(name: str, rank: int, ranks: int) -> dict[str, list]:
 
 def as_rank(rank: int, port: int, names: Sequence[str], folder: Path) -> None:
     """Train every network as one of two ranks that somebody else has started."""
-    variables = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+    torch.set_num_threads(1)  # threads of two ranks on two cores wait for each other most of the time
+    variables = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in variables.items()} | {"MASTER_ADDR": "127.0.0.1"})
     torch.save({name: trained(name, rank, 2) for name in names}, folder / f"{rank}.pt")
 
