@@ -4,6 +4,7 @@ Progress alone decides, so that a resumed run and a worker that lives through ep
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Ramp:
+class Ramp(ABC):
     """What leads from ``start`` to ``end`` between two moments, ``begin`` and ``until``, and stays level outside."""
 
     start: float
@@ -42,9 +43,9 @@ class Ramp:
         way = min(max((progress - self.begin) / (self.until - self.begin), 0.0), 1.0)
         return self.start + (self.end - self.start) * self.bend(way)
 
+    @abstractmethod
     def bend(self, way: float) -> float:
         """Say which share of the climb lies behind after a share ``way`` of the time."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def test_positions_without_the_class_token_s() -> None:
 
 def transformers_model(name: str) -> torch.nn.Module:
     """Random model of Hugging Face's, none of whose parameters is at its start."""
-    transformers = pytest.importorskip("transformers", reason="transformers is in the extra `bench`, not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is in the extra `dev`, not installed")
     shared = {
         "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": HEADS, "hidden_act": "gelu",
         "patch_size": PATCH, "image_size": PATCH * SIDE, "layer_norm_eps": 1e-6,
@@ -103,7 +103,7 @@ def test_hugging_face(name: str, stored: bool, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pixels", [112, 224, 518])
 def test_the_real_dinov2(pixels: int, shared: Path) -> None:
     """Features of the published DINOv2-S, at sizes for which its positions are resized as there."""
-    transformers = pytest.importorskip("transformers", reason="transformers is in the extra `bench`, not installed")
+    transformers = pytest.importorskip("transformers", reason="transformers is in the extra `dev`, not installed")
     file = shared / "weights" / "dinov2_small_fp16.npz"
     config = transformers.Dinov2Config(hidden_size=384, num_attention_heads=6, patch_size=14, image_size=518)
     theirs = transformers.Dinov2Model(config).eval()
