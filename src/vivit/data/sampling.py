@@ -3,6 +3,7 @@
 Nothing here opens a file. A plan is made from a video's ``Extent`` and, in training, a random generator.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -144,26 +145,20 @@ class RandomView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GridViews:
-    """All views for testing: ``temporal`` offsets spread over the video times ``spatial`` crops along its longer side.
+class EvenViews(ABC):
+    """Views for evaluation: some temporal ``offsets`` times ``spatial`` crops along the longer side of the picture.
 
-    One temporal view is the middle of the video, one spatial crop the middle of the picture.
+    One spatial crop is the middle of the picture.
     """
 
     frames: int
     stride: int
     resize: int
     crop: tuple[int, int]
-    temporal: int = 1
     spatial: int = 1
 
     def __post_init__(self) -> None:
         check_crop(self.resize, self.crop, 1.0)
-        if self.temporal < 1 or self.spatial not in (1, 3):
-            raise ValueError(
-                f"views are temporal >= 1 times spatial 1 or 3, not {self.temporal}x{self.spatial}: "
-                "the crops lie at both ends and in the middle of the longer side"
-            )
 
     def __call__(self, video: Extent, rng: np.random.Generator | None = None) -> list[View]:
         """Plan the views, temporal position outermost; ``rng`` is not used."""
@@ -178,12 +173,9 @@ class GridViews:
             for corner in self.corners(scaled)
         ]
 
+    @abstractmethod
     def offsets(self, length: int) -> list[int]:
         """First frame of each temporal view."""
-        room = max(0, length - self.frames * self.stride)
-        if self.temporal == 1:
-            return [room // 2]
-        return [int(offset) for offset in np.linspace(0, room, self.temporal)]
 
     def corners(self, scaled: tuple[int, int]) -> list[tuple[int, int]]:
         """Top left corner of each crop, in pixels of the scaled picture."""
@@ -194,6 +186,40 @@ class GridViews:
         if scaled[0] > scaled[1]:
             return [(top, middle[1]) for top in (0, middle[0], spare[0])]
         return [(middle[0], left) for left in (0, middle[1], spare[1])]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridViews(EvenViews):
+    """All views for testing: ``temporal`` offsets spread over the video; a single one lies in its middle."""
+
+    temporal: int = 1
+
+    def __post_init__(self) -> None:
+        check_crop(self.resize, self.crop, 1.0)
+        if self.temporal < 1 or self.spatial not in (1, 3):
+            raise ValueError(
+                f"views are temporal >= 1 times spatial 1 or 3, not {self.temporal}x{self.spatial}: "
+                "the crops lie at both ends and in the middle of the longer side"
+            )
+
+    def offsets(self, length: int) -> list[int]:
+        """First frame of each temporal view."""
+        room = max(0, length - self.frames * self.stride)
+        if self.temporal == 1:
+            return [room // 2]
+        return [int(offset) for offset in np.linspace(0, room, self.temporal)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlidingViews(EvenViews):
+    """Views along a whole video: one every ``step`` frames, and one that ends with it."""
+
+    step: int
+
+    def offsets(self, length: int) -> list[int]:
+        """First frame of each temporal view."""
+        room = max(0, length - self.frames * self.stride)
+        return [*range(0, room, self.step), room]
 
 
 def check_crop(resize: int, crop: tuple[int, int], smallest: float) -> None:

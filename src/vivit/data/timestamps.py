@@ -7,6 +7,17 @@ import av
 import av.container
 
 
+class Told(NamedTuple):
+    """What is kept of a packet: not its bytes, which are all of the file."""
+
+    pts: int | None
+    size: int
+    is_keyframe: bool
+    is_discard: bool
+    first: int
+    """Its first byte."""
+
+
 class Listing(NamedTuple):
     """Timestamps of all frames shown, ascending, in ticks of the stream; or why the packets do not tell them."""
 
@@ -19,10 +30,14 @@ def list_frames(container: av.container.InputContainer, stream: av.VideoStream) 
 
     Frames that an edit list hides, and VP8's invisible ones, are not counted.
     """
-    packets = [packet for packet in container.demux(stream) if packet.size]
+    packets = [
+        Told(packet.pts, packet.size, packet.is_keyframe, packet.is_discard, memoryview(packet)[0])
+        for packet in container.demux(stream)
+        if packet.size
+    ]
     shown = [packet for packet in packets if not packet.is_discard]
     if stream.codec_context.name == "vp8":
-        shown = [packet for packet in shown if bytes(packet)[0] & 0x10]  # RFC 6386, section 9.1: show_frame
+        shown = [packet for packet in shown if packet.first & 0x10]  # RFC 6386, section 9.1: show_frame
     stamps = [packet.pts for packet in shown if packet.pts is not None]
     return Listing(sorted(stamps), _distrusted(container, stream, packets, shown) if shown else None)
 
@@ -30,8 +45,8 @@ def list_frames(container: av.container.InputContainer, stream: av.VideoStream) 
 def _distrusted(
     container: av.container.InputContainer,
     stream: av.VideoStream,
-    packets: Sequence[av.Packet],
-    shown: Sequence[av.Packet],
+    packets: Sequence[Told],
+    shown: Sequence[Told],
 ) -> str | None:
     stamps = {packet.pts for packet in shown if packet.pts is not None}
     if any(packet.pts is None for packet in shown):

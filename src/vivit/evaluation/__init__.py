@@ -1,6 +1,7 @@
 """From logits of views to scores of videos, and from those to metrics."""
 
 from vivit.evaluation.metrics import Accuracies
+from vivit.evaluation.ranking import Ranked, ranked
 from vivit.evaluation.views import score
 
-__all__ = ["Accuracies", "score"]
+__all__ = ["Accuracies", "Ranked", "ranked", "score"]

@@ -1,0 +1,21 @@
+"""Name what happens in videos, by a checkpoint alone; show when.
+
+python src/predict.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt video=clip.mp4
+python src/predict.py ckpt_path=... video=long.mp4 every=0.5
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
+def main(cfg: DictConfig) -> None:
+    """Predict."""
+    jobs.run(experiment.predict, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

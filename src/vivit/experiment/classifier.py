@@ -1,0 +1,105 @@
+"""A trained network that answers about files."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from vivit.data.loader import ScoringLoader
+from vivit.data.windows import slide
+from vivit.evaluation import Ranked, ranked, score
+from vivit.experiment.checkpoint import read_network
+from vivit.experiment.clips import Cutting
+from vivit.shapes import Scores, Video
+
+
+class Timeline(NamedTuple):
+    """What is said of every clip along one video."""
+
+    spans: list[tuple[float, float]]
+    """Its first and last moment, in seconds from the first frame."""
+    logits: Float[Tensor, "clips k"]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network, ready on its device, with what its checkpoint tells."""
+
+    network: nn.Module
+    heads: Mapping[str, Sequence[str]]
+    cutting: Cutting
+    batch_size: int
+    """Clips through the network at a time."""
+    device: torch.device
+
+    @classmethod
+    def of(cls, cfg: DictConfig) -> "Classifier":
+        """Read the checkpoint that a configuration names."""
+        if cfg.batch_size < 1:
+            raise ValueError(f"batch_size={cfg.batch_size} must be at least 1")
+        network, record = read_network(Path(cfg.ckpt_path))
+        views = cfg.get("views")  # a group that is null is not there
+        cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.workers)
+        if cfg.every is not None:
+            cutting = cutting.sliding(chosen=views is not None)
+        device = device_called(cfg.device)
+        return cls(network.to(device).eval(), record["heads"], cutting, cfg.batch_size, device)
+
+    def whole(self, files: Sequence[str], left_out: dict[int, str] | None = None) -> Iterator[tuple[str, Tensor]]:
+        """Give every file's logits, averaged over its views. Raises ``VideoError``, unless ``left_out`` is there."""
+        views = self.cutting.views
+        at_once = max(1, self.batch_size // (views.temporal * views.spatial))
+        videos = [Video(file, ()) for file in files]
+        for scores in self._scores(self.cutting.read(videos, views, at_once, left_out)):
+            yield from zip((files[row] for row in scores.videos.tolist()), scores.logits, strict=True)
+
+    def along(self, file: str, every: float) -> Timeline:
+        """Give the logits of a clip every so many seconds. What is held at a time does not grow with the video."""
+        stretches = slide(file, self.cutting.views, every, self.batch_size)
+        loader = self.cutting.read(stretches.videos, stretches.plan, 1)
+        logits = [scores.logits for scores in self._scores(loader, stretches.plan.spatial)]
+        return Timeline(stretches.spans, torch.cat(logits))
+
+    def _scores(self, loader: ScoringLoader, crops: int | None = None) -> Iterator[Scores]:
+        """Score batches; with ``crops``, each holds one video, and every so many views are a result of their own."""
+        for batch in tqdm(loader, unit="batch", disable=None if len(loader) > 1 else True, leave=False):
+            if not len(batch.videos):
+                continue  # nothing but videos that were left out
+            frames = batch.frames.to(self.device)
+            if crops:
+                frames = frames.unflatten(1, (-1, crops))[0]
+                batch = batch._replace(
+                    labels=batch.labels.expand(len(frames), -1), videos=batch.videos.expand(len(frames))
+                )
+            with torch.inference_mode():
+                found = score(self.network, batch._replace(frames=frames), clips_at_once=self.batch_size)
+            yield found._replace(logits=found.logits.cpu())
+
+    def said(self, logits: Float[Tensor, " k"], top: int | None) -> Ranked:
+        """Name the classes."""
+        return ranked(logits, self.heads, top)
+
+
+def device_called(name: str | None) -> torch.device:
+    """Find a device; None: the accelerator of this machine, if it has one. Raises ``ValueError``."""
+    if name is None:
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device={name} cannot be used here: {str(error).splitlines()[0]}") from None
+
+
+def timeline_rows(timeline: Timeline, classifier: Classifier, top: int | None) -> list[dict[str, Any]]:
+    """Say of every clip when it is, and its classes."""
+    return [
+        {"start": round(start, 3), "end": round(end, 3), **classifier.said(logits, top)}
+        for (start, end), logits in zip(timeline.spans, timeline.logits, strict=True)
+    ]

@@ -1,0 +1,76 @@
+"""How the clips of a checkpoint are cut, and files read as clips like these."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from vivit.data.catalogue import Mirror
+from vivit.data.dataset import ClipDataset
+from vivit.data.loader import ScoringLoader, Workers, cores
+from vivit.data.order import OrderedBatches
+from vivit.data.resampling import Fused, Resampling
+from vivit.data.sampling import EvenViews, GridViews
+from vivit.shapes import Video
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How a network's clips are cut from videos, and who decodes them."""
+
+    views: GridViews
+    resampling: Resampling = field(default_factory=Fused)
+    workers: int | None = None
+    """Processes that decode; None: one for each core."""
+
+    @classmethod
+    def of_record(
+        cls, record: Mapping[str, Any], *, views: Any = None, resampling: Any = None, workers: int | None = None
+    ) -> "Cutting":
+        """Build what a checkpoint tells; ``views`` and ``resampling`` are configurations that go before its own."""
+        try:
+            told = OmegaConf.create(dict(record["data"]))
+            clip = {key: told[key] for key in ("frames", "stride", "resize")} | {"crop": tuple(told.crop)}
+        except (KeyError, AttributeError) as error:
+            raise ValueError(f"the checkpoint does not tell how its clips are cut: {error} is missing") from None
+        model = record["model"]
+        built_for, cut = (
+            (m["frames"], *size) for m, size in ((model, (model["height"], model["width"])), (clip, clip["crop"]))
+        )
+        if built_for != cut:
+            raise ValueError(
+                f"the network takes clips of {_said(built_for)}, and the checkpoint has clips cut to {_said(cut)}"
+            )
+        chosen = views or told.get("views") or {"_target_": "vivit.data.sampling.GridViews", "_partial_": True}
+        scaling = resampling or told.get("resampling")
+        return cls(
+            instantiate(chosen, _convert_="all")(**clip),
+            instantiate(scaling, _convert_="all") if scaling else Fused(),
+            workers,
+        )
+
+    def sliding(self, *, chosen: bool) -> "Cutting":
+        """See one moment at a time: the crops that somebody chose, or the middle of the picture."""
+        if not chosen:
+            return replace(self, views=replace(self.views, temporal=1, spatial=1))
+        if self.views.temporal != 1:
+            raise ValueError("every= slides one clip at a time; with it set views=1x1, or views.temporal=1")
+        return self
+
+    def read(
+        self, videos: Sequence[Video], plan: EvenViews, batch_size: int, left_out: dict[int, str] | None = None
+    ) -> ScoringLoader:
+        """Read the views that ``plan`` makes of every video, ``batch_size`` videos at a time, in order.
+
+        Raises ``VideoError`` for a video that cannot be read, unless ``left_out`` is there to note it in.
+        """
+        clips = ClipDataset(videos, plan, Mirror(allowed=False), 0, resampling=self.resampling)
+        batches = OrderedBatches(len(videos), batch_size)
+        number = min(cores() if self.workers is None else self.workers, len(batches))
+        return ScoringLoader(clips, batches, Workers(number, prefetch=1), left_out)
+
+
+def _said(size: Sequence[int]) -> str:
+    return "{} frames of {}x{}".format(*size)

@@ -1,0 +1,101 @@
+"""The task of `predict.py`."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from vivit.data.finding import find_videos
+from vivit.data.video_error import VideoError
+from vivit.evaluation import Ranked
+from vivit.experiment.build import check_keys
+from vivit.experiment.classifier import Classifier, timeline_rows
+from vivit.explain import draw_timeline
+from vivit.jobs import Job
+from vivit.runfolder import provenance, write_json
+
+log = logging.getLogger(__name__)
+
+PREDICT_KEYS = (
+    *("ckpt_path", "video", "top", "every", "skip_bad", "batch_size", "workers", "device"),
+    *("views", "resampling", "paths"),
+)
+
+
+def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Say what is in videos: on the terminal, in ``predictions.json``, and in pictures if they are asked for."""
+    check_keys(cfg, PREDICT_KEYS)
+    if cfg.top is not None and cfg.top < 1:
+        raise ValueError(f"top={cfg.top} must be at least 1; top=null names all classes")
+    classifier = Classifier.of(cfg)
+    given = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
+    files = find_videos(given)  # type: ignore[arg-type]
+    bad: dict[str, str] = {}
+    found = (
+        _along(cfg, classifier, files, job.folder, bad)
+        if cfg.every is not None
+        else _whole(cfg, classifier, files, bad)
+    )
+    predictions = []
+    for prediction in found:
+        predictions.append(prediction)
+        show(prediction)
+    views = f"{classifier.cutting.views.temporal}x{classifier.cutting.views.spatial}"
+    result = {"ckpt_path": str(cfg.ckpt_path), "views": views, "every": cfg.every, "left_out": bad}
+    write_json(job.folder / "predictions.json", result | {"predictions": predictions} | provenance())
+    print(f"Run folder: {job.folder}")
+    return {}
+
+
+def _whole(cfg: DictConfig, classifier: Classifier, files: list[str], bad: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """One answer a video, from all its views."""
+    left_out: dict[int, str] | None = {} if cfg.skip_bad else None
+    for file, logits in classifier.whole(files, left_out):
+        yield {"video": file, "classes": classifier.said(logits, cfg.top)}
+    bad.update({files[row]: why for row, why in (left_out or {}).items()})
+
+
+def _along(
+    cfg: DictConfig, classifier: Classifier, files: list[str], folder: Path, bad: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """One answer for every clip along a video, and their mean for the whole of it."""
+    for number, file in enumerate(files):
+        try:
+            timeline = classifier.along(file, float(cfg.every))
+        except VideoError as error:
+            if not cfg.skip_bad:
+                raise
+            log.warning("left out: %s", error)
+            bad[file] = str(error)
+            continue
+        draw_timeline(
+            timeline.logits, classifier.heads, timeline.spans, picture_folder(folder, files, number) / "timeline.png"
+        )
+        rows = timeline_rows(timeline, classifier, cfg.top)
+        yield {"video": file, "classes": classifier.said(timeline.logits.mean(0), cfg.top), "timeline": rows}
+
+
+def picture_folder(folder: Path, files: list[str], number: int) -> Path:
+    """Where the pictures of one of several videos go: the run folder itself where it is the only one."""
+    if len(files) == 1:
+        return folder
+    own = folder / f"{number:0{len(str(len(files) - 1))}d}_{Path(files[number]).stem}"
+    own.mkdir(exist_ok=True)
+    return own
+
+
+def show(prediction: Mapping[str, Any]) -> None:
+    """Show the classes of one video as a table on the terminal."""
+    classes: Ranked = prediction["classes"]
+    table = Table("", "class", Column("probability", justify="right"), title=escape(prediction["video"]))
+    for head, rows in classes.items():
+        for place, row in enumerate(rows):
+            name = ", ".join(str(part) for key, part in row.items() if key != "probability")
+            table.add_row(head if not place else "", escape(name), f"{100 * row['probability']:.1f} %")
+        table.add_section()
+    Console().print(table)
