@@ -46,7 +46,7 @@ def test_rows_say_who_took_how_long(folder, caplog, monkeypatch):
     with caplog.at_level(logging.WARNING):
         rows = loader_rows(
             videos=str(folder), gop=6, quality=18, plans=4, frames=6, stride=2, resize=64, crop=[48, 56], workers=0,
-            seed=1,
+            rounds=1, seed=1,
         )  # fmt: skip
     assert [row["name"] for row in rows] == ["ours", "bare_decode", "ours_prepared"]
     assert "no_such_package is not installed" in caplog.text
@@ -68,5 +68,6 @@ def test_a_folder_without_videos_is_refused(tmp_path):
             resize=64,
             crop=[9, 9],
             workers=0,
+            rounds=1,
             seed=1,
         )

@@ -166,6 +166,16 @@ def test_a_file_that_is_cut_off_says_so(tmp_path):
         VideoFile(str(path))
 
 
+def test_a_damaged_decoder_header_is_an_error_that_names_the_file(tmp_path):
+    path = Path(write(tmp_path / "clip.mp4", "libx265", x265_params="log-level=none"))
+    data = bytearray(path.read_bytes())
+    header = data.index(b"hvcC") + 20
+    data[header : header + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=r"clip\.mp4: cannot be decoded \(.*\); its header is damaged"):
+        VideoFile(str(path))
+
+
 @pytest.fixture
 def folder(tmp_path):
     for number in range(1, 13):

@@ -40,6 +40,14 @@ def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> No
     assert name.startswith("model-spatiotemporal_data.catalogue.extra-a-b-c-_seed-3_")
 
 
+@pytest.mark.parametrize("task", ["prepare", "eval"])
+def test_jobs_of_other_scripts_have_names_too(task: str, composed: Compose) -> None:
+    """A data set refers to a loader and a seed, which only training has."""
+    overrides = ["data=csv", "data.root=/videos"] + (["shard=1", "shards=2"] if task == "prepare" else ["ckpt_path=a"])
+    name = job_name(_root_=composed(*overrides, name=task, hydra=True))
+    assert re.search(r"_[0-9a-f]{8}$", name)
+
+
 def test_a_name_is_short_enough_for_a_folder(composed: Compose) -> None:
     name = job_name(_root_=composed(f"data.root=/{'long/' * 60}", "paths.logs=/elsewhere", "seed=3", hydra=True))
     assert len(name) < 200

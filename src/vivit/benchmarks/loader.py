@@ -38,13 +38,14 @@ def loader_rows(
     resize: int,
     crop: Sequence[int],
     workers: int,
+    rounds: int,
     seed: int,
 ) -> list[dict[str, Any]]:
     """Time every reader on the same ``plans`` clips at random positions, taking turns, in this one thread.
 
     ``ours_prepared`` reads copies that are made here as ``prepare`` makes them, by ``resize``, ``gop`` and ``quality``.
-    ``clips_per_second`` is measured through a DataLoader with ``workers`` workers. A reader whose package is not
-    installed is left out, and the log names it.
+    ``clips_per_second`` is the median of ``rounds`` passes through a DataLoader with ``workers`` workers, in which the
+    readers take turns again. A reader whose package is not installed is left out, and the log names it.
     """
     torch.set_num_threads(1)
     view = RandomView(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
@@ -60,6 +61,7 @@ def loader_rows(
         readers["ours_prepared"] = ours
         clips["ours_prepared"] = [moved(clip, copies[clip.path], view) for clip in wanted]
         spent = taking_turns(readers, clips)
+        rates = with_workers({name: readers[name] for name in readers if name != "bare_decode"}, clips, workers, rounds)
         return [
             {
                 "name": name,
@@ -67,9 +69,9 @@ def loader_rows(
                 "min": 1000 * min(spent[name]),
                 "max": 1000 * max(spent[name]),
                 "clips": len(spent[name]),
-                "clips_per_second": None if name == "bare_decode" else with_workers(reader, clips[name], workers),
+                "clips_per_second": median(rates[name]) if name in rates else None,
             }
-            for name, reader in readers.items()
+            for name in readers
         ]
 
 
@@ -139,11 +141,20 @@ class Reading(Dataset[torch.Tensor]):
         return torch.from_numpy(self.reader(self.clips[number]))
 
 
-def with_workers(reader: Reader, clips: Sequence[Wanted], workers: int) -> float:
-    """Clips a second through a DataLoader, its start not counted."""
-    loader = DataLoader(Reading(reader, clips), batch_size=4, num_workers=workers, persistent_workers=workers > 0)
-    for _ in loader:
-        pass
-    begin = perf_counter()
-    count = sum(len(batch) for batch in loader)
-    return count / (perf_counter() - begin)
+def with_workers(
+    readers: Mapping[str, Reader], clips: Mapping[str, Sequence[Wanted]], workers: int, rounds: int
+) -> dict[str, list[float]]:
+    """Clips a second of every reader through a DataLoader in each round; a round before them is not counted."""
+    alive = workers > 0
+    loaders = {
+        name: DataLoader(Reading(reader, clips[name]), batch_size=2, num_workers=workers, persistent_workers=alive)
+        for name, reader in readers.items()
+    }
+    rates: dict[str, list[float]] = {name: [] for name in readers}
+    for turn in tqdm(range(rounds + 1), desc=f"{workers} workers", unit="round"):
+        for name, loader in loaders.items():
+            begin = perf_counter()
+            count = sum(map(len, loader))
+            if turn:
+                rates[name].append(count / (perf_counter() - begin))
+    return rates

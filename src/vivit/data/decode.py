@@ -75,7 +75,11 @@ class VideoFile:
         for stream in self._container.streams:
             stream.discard = av.stream.Discard.default if stream is self._stream else av.stream.Discard.all
         self._stream.codec_context.thread_count = 1
-        self._stream.codec_context.open()  # before anything is skipped: dav1d would skip the same to its end
+        try:
+            self._stream.codec_context.open()  # before anything is skipped: dav1d would skip the same to its end
+        except av.FFmpegError as error:
+            self.close()
+            raise VideoError(self.path, f"cannot be decoded ({error.strerror}); its header is damaged") from None
 
     def _count_frames(self, stamps: Sequence[int] | None) -> None:
         """Find the time of every frame of the file, in ticks."""

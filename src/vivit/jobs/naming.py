@@ -12,6 +12,8 @@ INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "da
 """The keys that do not decide the result of a run: where it lies, what is logged, how fast it is."""
 LONGEST = 180
 """Characters of a name before its hash; most disks allow 255 in all."""
+ELSEWHERE = dict.fromkeys(("loader", "resampling", "seed", "views"))
+"""What a data set refers to and not every script has."""
 WATCHERS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenance", "showcase")
 """The callbacks that only watch."""
 
@@ -29,7 +31,7 @@ def decisive(cfg: DictConfig) -> dict:
     """Give all of a configuration that decides a run's result, in plain values."""
     unresolved = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(unresolved, dict)
-    copy = OmegaConf.create({key: node for key, node in unresolved.items() if key != "hydra"})
+    copy = OmegaConf.create(ELSEWHERE | {key: node for key, node in unresolved.items() if key != "hydra"})
     copy.paths.run = "."  # only known within a run
     plain = OmegaConf.to_container(copy, resolve=True)
     assert isinstance(plain, dict)
