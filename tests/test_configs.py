@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from inspect import signature
 from itertools import chain
@@ -23,8 +23,8 @@ REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
 Compose = Callable[..., DictConfig]
 
-APART = {"hydra", "paths", "bench"}
-"""Groups that are no choice of a training run."""
+APART = {"hydra", "paths", "bench", "sweep_scale"}
+"""Groups that are no choice of a training run; `sweep` and `scale` choose `sweep_scale`."""
 MODELS = ["average_pool", "factorised_dot_product", "factorised_encoder", "factorised_self_attention", "spatiotemporal"]
 
 
@@ -35,13 +35,6 @@ def options(group: str) -> list[str]:
 def choices() -> list[str]:
     groups = sorted(folder.name for folder in CONFIGS.iterdir() if folder.is_dir())
     return [f"{group}={option}" for group in groups if group not in APART for option in options(group)]
-
-
-def jobs(sweep: str) -> Iterator[list[str]]:
-    """Overrides of as many jobs of a sweep as it takes to see every value of every key."""
-    params = yaml.safe_load((CONFIGS / "sweep" / f"{sweep}.yaml").read_text())["hydra"]["sweeper"]["params"]
-    grid = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
-    return ([values[i % len(values)] for values in grid] for i in range(max(map(len, grid))))
 
 
 @pytest.mark.parametrize("choice", choices())
@@ -87,19 +80,6 @@ def test_the_default_clip_fits_every_tiny_network(model: str, tokeniser: str, co
     with torch.device("meta"):
         network = instantiate(cfg.model, classes=7, _convert_="all")
         assert network(torch.zeros(2, 3, cfg.data.frames, *cfg.data.crop)).shape == (2, 7)
-
-
-@pytest.mark.parametrize("sweep", options("sweep"))
-def test_every_job_of_a_sweep_composes(sweep: str, composed: Compose) -> None:
-    grid = list(jobs(sweep))
-    assert len(grid) > 1
-    header = (CONFIGS / "sweep" / f"{sweep}.yaml").read_text().splitlines()[:2]
-    assert header[0] == "# @package _global_"
-    assert header[1].startswith("# ")
-    for job in grid:
-        cfg = composed(f"sweep={sweep}", *job, hydra=True)
-        assert Path(cfg.hydra.sweep.dir).name == sweep
-        assert cfg.hydra.mode.name == "MULTIRUN"
 
 
 @pytest.mark.parametrize("group", ["optim", "targets", "tokeniser", "size", "augment", "views"])

@@ -19,7 +19,14 @@ def hashed(cfg: DictConfig) -> str:
 
 @pytest.mark.parametrize(
     "override",
-    ["paths.logs=elsewhere", "logger=tensorboard", "data.workers=0", "callbacks.checkpoint.every_n_train_steps=3"],
+    [
+        "paths.logs=elsewhere",
+        "paths.data=elsewhere",
+        "records=docs/results",
+        "logger=tensorboard",
+        "data.workers=0",
+        "callbacks.checkpoint.every_n_train_steps=3",
+    ],
 )
 def test_what_does_not_decide_the_result_changes_no_hash(override: str, composed: Compose) -> None:
     assert hashed(composed(hydra=True)) == hashed(composed(override, hydra=True))

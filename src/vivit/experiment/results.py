@@ -9,6 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.jobs import Job
 from vivit.training import LastCheckpoint, Stopwatch
 
+CHOSEN = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
+"""The groups whose choices ``results.json`` names."""
+
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Plain numbers of a mapping of scalars."""
@@ -28,16 +31,22 @@ def views_name(views: DictConfig) -> str:
 
 def describe(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[str, Any]:
     """Say what was run and what came out."""
-    chosen = {group: job.choices.get(group) for group in ("model", "size", "tokeniser", "data")}
-    return chosen | {
+    return {group: job.choices.get(group) for group in CHOSEN} | {
         "sweep": job.sweep,
         "job": job.folder.name,
         "seed": cfg.seed,
         "views": views_name(cfg.views),
+        "recipe": recipe(cfg),
         "metrics": dict(metrics),
         "config": OmegaConf.to_container(cfg, resolve=True),
         "overrides": job.overrides,
     }
+
+
+def recipe(cfg: DictConfig) -> dict[str, Any]:
+    """Say in a few words what a run was, for tables."""
+    clip = {"frames": cfg.data.frames, "stride": cfg.data.stride, "crop": list(cfg.data.crop)}
+    return clip | {"batch_size": cfg.data.batch_size, "epochs": cfg.trainer.max_epochs}
 
 
 def timing(trainer: Trainer) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 TRAIN_KEYS = (
     *("model", "size", "tokeniser", "data", "augment", "resampling", "views", "loader", "optim", "targets", "trainer"),
     *("callbacks", "logger", "positions", "weights", "paths", "seed", "ckpt_path", "resume", "test"),
+    *("image_vit", "vivit", "records", "skip_recorded"),
 )
 
 

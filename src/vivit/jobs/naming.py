@@ -8,8 +8,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.jobs.resume import RECORD
 
-INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "data.timeout")
+SOURCES = ("image_vit", "vivit")
+"""Weights that a sweep may start from; where it does, another key says so too."""
+RECORDING = ("records", "skip_recorded")
+INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "data.timeout", *RECORDING)
 """The keys that do not decide the result of a run: where it lies, what is logged, how fast it is."""
+PLACES = {"root": ".", "data": "./data", "logs": "./logs", "run": "."}
+"""Put in place of ``paths``, so that what lies below them is called the same wherever they are."""
 LONGEST = 180
 """Characters of a name before its hash; most disks allow 255 in all."""
 ELSEWHERE = dict.fromkeys(("loader", "resampling", "seed", "views"))
@@ -32,10 +37,10 @@ def decisive(cfg: DictConfig) -> dict:
     unresolved = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(unresolved, dict)
     copy = OmegaConf.create(ELSEWHERE | {key: node for key, node in unresolved.items() if key != "hydra"})
-    copy.paths.run = "."  # only known within a run
+    copy.paths.update(PLACES)
     plain = OmegaConf.to_container(copy, resolve=True)
     assert isinstance(plain, dict)
-    for key in (*INDIFFERENT, *(f"callbacks.{name}" for name in WATCHERS)):
+    for key in (*INDIFFERENT, *SOURCES, *(f"callbacks.{name}" for name in WATCHERS)):
         group, _, name = key.rpartition(".")
         (plain.get(group) or {} if group else plain).pop(name, None)
     return plain
@@ -57,3 +62,4 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
     OmegaConf.register_new_resolver("record_folder", record_folder, replace=True)
     OmegaConf.register_new_resolver("divide", lambda a, b: a // b, replace=True)
+    OmegaConf.register_new_resolver("add", lambda a, b: a + b, replace=True)

@@ -1,0 +1,98 @@
+"""Every sweep, at every scale that it has, is a grid of jobs that compose and build."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.experiment import TRAIN_KEYS, check_keys
+from vivit.jobs.naming import job_name
+from vivit.jobs.preflight import check_scale
+
+REPOSITORY = Path(__file__).parents[1]
+CONFIGS = REPOSITORY / "configs"
+SWEEPS = sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml"))
+PAPER = [file.stem.removesuffix("_paper") for file in sorted((CONFIGS / "sweep_scale").glob("*_paper.yaml"))]
+SCALES = [(sweep, "laptop") for sweep in SWEEPS] + [(sweep, "paper") for sweep in PAPER]
+GIVEN = {"laptop": [], "paper": ["data.root=/videos", "image_vit=vit.npz", "vivit=vivit.ckpt"]}
+"""What a user says beside sweep and scale."""
+Compose = Callable[..., DictConfig]
+
+
+def grid(cfg: DictConfig, *typed: str) -> list[list[str]]:
+    """Overrides of every job of a sweep, as Hydra's sweeper makes them."""
+    said = [f"{key}={values}" for key, values in cfg.hydra.sweeper.params.items()]
+    (jobs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides([*said, *typed]), None)
+    return jobs
+
+
+@pytest.mark.parametrize(("sweep", "scale"), SCALES)
+def test_every_job_composes_and_builds(sweep: str, scale: str, composed: Compose) -> None:
+    typed = [f"sweep={sweep}", f"scale={scale}", *GIVEN[scale]]
+    cfg = composed(*typed, hydra=True)
+    assert cfg.hydra.mode.name == "MULTIRUN"
+    assert Path(cfg.hydra.sweep.dir).name == sweep
+    names = set()
+    rows = [job for job in grid(cfg) if not any(o.startswith("seed=") and o != "seed=1" for o in job)]
+    for job in rows:
+        cfg = composed(*typed, *job, hydra=True)
+        names.add(job_name(_root_=cfg))
+        cfg.paths.run = "logs"
+        check_keys(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), TRAIN_KEYS)
+        with torch.device("meta"):
+            instantiate(cfg.model, classes=7, _convert_="all")
+        clip = {"frames": cfg.data.frames, "stride": cfg.data.stride}
+        instantiate(cfg.augment, _convert_="all")(**clip, resize=cfg.data.resize, crop=tuple(cfg.data.crop))
+    assert len(names) == len(rows)
+    assert len(grid(cfg)) > 1
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_a_sweep_says_what_it_answers(sweep: str) -> None:
+    header = (CONFIGS / "sweep" / f"{sweep}.yaml").read_text().splitlines()[:2]
+    assert header[0] == "# @package _global_"
+    assert header[1].startswith("# ")
+    if sweep not in ("seeds", "time_order"):
+        assert header[1].startswith(("# Table ", "# Figure ", "# Section "))
+
+
+def test_a_sweep_is_narrowed_on_the_command_line(composed: Compose) -> None:
+    cfg = composed("sweep=model_variants", hydra=True)
+    assert len(grid(cfg)) == 15
+    assert grid(cfg, "model=average_pool", "seed=2") == [["model=average_pool", "seed=2"]]
+
+
+def test_a_row_of_table_4_has_all_that_stands_above_it(composed: Compose) -> None:
+    def row(name: str) -> tuple:
+        cfg = composed("sweep=regularisation", f"row=regularisation/{name}", "data=motion_verb_noun")
+        colours = cfg.augment.colours._target_.rpartition(".")[2]
+        start = cfg.weights._target_.rpartition(".")[2]
+        return start, cfg.model.stochastic_depth, colours, cfg.targets.label_smoothing, cfg.targets.mixup
+
+    assert row("crop_flip_jitter") == ("load_image_weights", 0, "ColourAugment", 0, 0)
+    assert row("initialised") == ("load_video_weights", 0, "ColourAugment", 0, 0)
+    assert row("stochastic_depth") == ("load_video_weights", 0.2, "ColourAugment", 0, 0)
+    assert row("randaugment") == ("load_video_weights", 0.2, "RandAugment", 0, 0)
+    assert row("label_smoothing") == ("load_video_weights", 0.2, "RandAugment", 0.2, 0)
+    assert row("mixup") == ("load_video_weights", 0.2, "RandAugment", 0.2, 0.1)
+
+
+def told(choices: dict[str, str | None]) -> DictConfig:
+    source = SimpleNamespace(path=str(CONFIGS), provider="main")
+    runtime = {"choices": choices, "config_sources": [vars(source)]}
+    return OmegaConf.create({"hydra": {"runtime": runtime}})
+
+
+def test_a_scale_that_a_sweep_has_not_is_refused() -> None:
+    check_scale(told({"sweep": None, "scale": "laptop"}))
+    check_scale(told({"sweep": "seeds", "scale": "laptop"}))
+    with pytest.raises(SystemExit, match="sweep=seeds has no scale=paper"):
+        check_scale(told({"sweep": "seeds", "scale": "paper"}))
+    with pytest.raises(SystemExit, match="an experiment: experiment="):
+        check_scale(told({"sweep": None, "scale": "paper"}))
