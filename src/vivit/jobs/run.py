@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from vivit.jobs.apart import needs_own_process, run_apart
 from vivit.jobs.errors import explain, mendable
 from vivit.jobs.job import Job
+from vivit.jobs.records import keep_record, recorded
 from vivit.jobs.resume import own
 from vivit.runfolder import State, finished, leads, write_status
 from vivit.signals import leave
@@ -25,8 +26,9 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     """Run a task in its folder, keep its status there, and say in one line what a user can mend.
 
     A single run that fails ends the process with exit code 1; a job of a sweep raises, and Hydra goes on with the
-    next. A job that is done is skipped: its folder's name holds a hash of all that decides its result. SIGTERM and
-    Ctrl-C end the process with exit codes 143 and 130, in training after a checkpoint is written.
+    next. A job that is done, or has a record where those count, is skipped: its folder's name holds a hash of all that
+    decides its result. SIGTERM and Ctrl-C end the process with exit codes 143 and 130, in training after a checkpoint
+    is written.
     """
     logging.raiseExceptions = False  # a full disk is told once, not by every line of the log
     job = Job.current()
@@ -34,7 +36,11 @@ def run(task: Task, cfg: DictConfig) -> float | None:
         cfg, job = own(cfg, job)
     elif job.sweep is not None and (done := finished(job.folder)):
         log.info("%s is done, skipped; delete its folder to run it again", job.folder.name)
+        keep_record(cfg, job)
         return done["metrics"].get(OPTIMISED)
+    elif kept := recorded(cfg, job):
+        log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
+        return kept["metrics"].get(OPTIMISED)
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, leave)
@@ -76,6 +82,7 @@ def _lead(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
         where = f"\n(the traceback is in {job.folder / 'error.txt'})" if noted else ""
         raise SystemExit(f"\nerror: {said}{where}") from None  # behind what a progress bar left
     write_status(job.folder, "done")
+    keep_record(cfg, job)
     return metrics
 
 
