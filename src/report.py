@@ -1,4 +1,4 @@
-"""Gather every training run of the log folder in one table: mean and spread over seeds.
+"""Put every run of the log folder, and every record of one, beside the paper: tables, figures, and one page.
 
 python src/report.py
 """
@@ -9,16 +9,15 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vivit.reporting.page import write_report
-from vivit.reporting.runs import read_runs
+from vivit.reporting import make_report
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="report")
 def main(cfg: DictConfig) -> None:
-    """Read, tabulate, print and write ``report.md``."""
+    """Read, tabulate, draw, write, and print the Markdown."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    print(write_report(read_runs(Path(cfg.logs)), Path(cfg.logs), folder))
-    print(f"Written to {folder / 'report.md'}")
+    print(make_report(cfg.logs, cfg.records, folder))
+    print(f"Written to {folder / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,5 @@
-"""From run folders to tables. Needs no torch, so it runs anywhere."""
+"""From run folders to tables, figures and one page. Needs no torch, so it runs anywhere."""
+
+from vivit.reporting.report import make_report
+
+__all__ = ["make_report"]

@@ -1,55 +1,60 @@
-"""From runs to tables: one row a setting, mean and spread over its seeds."""
+"""What a table is, before it is written in any format; and numbers over seeds."""
 
 import statistics
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from vivit.reporting.runs import RunRecord
-
-COLUMNS = ("model", "tokeniser", "size", "data", "seeds", "test top-1", "parameters", "GMAC", "training")
-
-
-def settings_table(runs: Sequence[RunRecord]) -> list[Mapping[str, str]]:
-    """Group done runs by what was run; accuracies in per cent, mean and sample standard deviation over seeds.
-
-    Of two runs with the same setting and seed the later counts.
-    """
-    groups: dict[tuple[str, ...], dict[int, RunRecord]] = defaultdict(dict)
-    for run in runs:
-        if run.status == "done" and "test/acc_top1" in run.results["metrics"]:
-            groups[_setting(run)][run.results["seed"]] = run
-    return [_row(key, list(seeds.values())) for key, seeds in sorted(groups.items())]
+Value = str | float | int | None
+NOTHING = "-"
 
 
-def _setting(run: RunRecord) -> tuple[str, ...]:
-    """What makes runs repetitions of each other: the choices, the views, and all overrides but the seed."""
-    chosen = [str(run.results.get(key)) for key in ("data", "model", "tokeniser", "size", "views")]
-    groups = ("seed=", "model=", "tokeniser=", "size=", "data=", "sweep=")
-    other = sorted(override for override in run.results["overrides"] if not override.startswith(groups))
-    return (*chosen, *other)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: the key of its values, its head, the digits behind the point, and the key of a spread beside it."""
+
+    key: str
+    title: str
+    digits: int = 0
+    spread: str | None = None
+    by_paper: bool = False
+    """Whether its numbers are the paper's."""
+
+    def shown(self, line: Mapping[str, Value]) -> str:
+        """Write the value of a line, with its spread; a dash where there is none."""
+        value = line.get(self.key)
+        if value is None or isinstance(value, str):
+            return value or NOTHING
+        spread = line.get(self.spread) if self.spread else None
+        return f"{value:,.{self.digits}f}" + ("" if spread is None else f" ± {spread:,.{self.digits}f}")
 
 
-def _row(key: tuple[str, ...], runs: Sequence[RunRecord]) -> dict[str, str]:
-    data, model, tokeniser, size, views, *other = key
-    top1 = [100 * run.results["metrics"]["test/acc_top1"] for run in runs]
-    minutes = [run.results["train_seconds"] / 60 for run in runs]
-    return {
-        "data": data,
-        "model": model,
-        "tokeniser": tokeniser,
-        "size": size,
-        "other": " ".join(other),
-        "seeds": str(len(runs)),
-        "views": views,
-        "top-1": f"{statistics.mean(top1):.1f}" + (f" ± {statistics.stdev(top1):.1f}" if len(top1) > 1 else ""),
-        "parameters": f"{runs[-1].results['params'] / 1e6:.2f} M",
-        "GMAC": f"{runs[-1].results['gmac']:.3f}",
-        "minutes": f"{statistics.mean(minutes):.1f}",
-    }
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lines of values by the columns' keys, what the table shows, and what has to be said below it."""
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    lines: tuple[Mapping[str, Value], ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def filled(self) -> tuple[Column, ...]:
+        """The columns in which any line has a value."""
+        return tuple(column for column in self.columns if any(line.get(column.key) is not None for line in self.lines))
 
 
-def markdown(rows: Sequence[Mapping[str, str]]) -> str:
-    """Write rows as a Markdown table; columns that are empty in every row are left out."""
-    columns = [column for column in rows[0] if any(row[column] for row in rows)]
-    lines = [columns, ["---"] * len(columns), *([row[column] for column in columns] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def mean(values: Sequence[float | int | None]) -> float | int | None:
+    """Mean of the numbers that there are."""
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def spread(values: Sequence[float | int]) -> float | None:
+    """Sample standard deviation; None of a single number."""
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def scaled(value: float | int | None, factor: float | int) -> float | None:
+    """Bring a number into the unit of a table."""
+    return None if value is None else value * factor

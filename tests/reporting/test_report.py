@@ -1,0 +1,131 @@
+"""The report is whole in each of its formats, and says so where there is nothing to report."""
+
+import csv
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from made_up import run_folder, scored
+
+from vivit.reporting import make_report
+from vivit.reporting.formats import latex, markdown, tex
+from vivit.reporting.paper import SWEEPS
+from vivit.reporting.tables import Column, Table
+
+VOID = {"meta", "source", "img"}
+
+
+class Page(HTMLParser):
+    """Collects what a page links to and holds, and that every element is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append(tag)
+        self.anchors |= {found["id"] or ""} if "id" in found else set()
+        self.links += [found["href"] or ""] if "href" in found else []
+        self.sources += [found[key] or "" for key in ("src", "srcset") if key in found]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a report of every sweep's first seed, of a broken run and of one with odd letters."""
+    logs, folder = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("report")
+    for sweep in SWEEPS:
+        for i, row in enumerate(sweep.rows):
+            said = [f"{key}={value}" for key, value in row.choice_at("laptop").items()]
+            found = (
+                {"by_views": {f"{n}x1": {"acc_top1": n / 10} for n in (1, 2, 4)}}
+                if sweep.name == "frames_views"
+                else {}
+            )
+            run_folder(
+                logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.own[:1], metrics=scored(0.5 + i / 100), **found
+            )
+    (run_folder(logs, None, "broken") / "status.json").write_text("{")
+    run_folder(logs, None, "odd", "data.root=/my_videos/50%&<b>", metrics=scored(0.25))
+    make_report(str(logs), None, folder)
+    return folder
+
+
+def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    page = Page(text)
+    assert not page.open
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert len(page.sources) == 8, "four figures, in light and in dark"
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert not re.findall(r"url\(|@import|https?://", text)
+    assert page.links
+    assert {link.removeprefix("#") for link in page.links} <= page.anchors
+    assert "prefers-color-scheme: dark" in text
+    assert "&lt;b&gt;" in text
+    assert "<b>" not in text
+    for said in ("0123456789ab", "torch 2.14.1", "python src/train.py sweep=input_encoding", "broken", "unreadable"):
+        assert said in text
+
+
+def test_every_table_is_in_every_format(report: Path) -> None:
+    text, source = (report / "report.md").read_text(), (report / "report.tex").read_text()
+    for sweep in SWEEPS:
+        assert f"## {sweep.title}\n" in text
+        assert tex(sweep.title) in source
+        with (report / "tables" / f"{sweep.name}_laptop.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [row["label"] for row in rows] == [row.label_at("laptop") for row in sweep.rows]
+        assert [float(row["top1"]) for row in rows] == pytest.approx([50 + i for i in range(len(rows))])
+    for name in ("backbone", "tokens", "frames_views", "accuracy_flops"):
+        assert (report / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert "<svg" in (report / "figures" / f"{name}.svg").read_text()
+
+
+def test_the_latex_has_as_many_cells_as_its_head_says(report: Path) -> None:
+    source = (report / "report.tex").read_text()
+    assert source.count(r"\begin{table}") == source.count(r"\end{table}") > len(SWEEPS)
+    for layout, body in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", source, re.DOTALL):
+        rows = [line for line in body.splitlines() if line.endswith(r"\\")]
+        assert len(rows) > 1
+        assert {len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows} == {len(layout)}
+    without = re.sub(r"\\[&%$#_{}]", "", source)
+    assert without.count("{") == without.count("}")
+    assert not re.findall(r"(?<!\\)[#_](?![\w-]*\})", without.replace("tab:", ""))
+
+
+def test_figure_9_has_a_column_for_every_number_of_views(report: Path) -> None:
+    with (report / "tables" / "frames_views_laptop.csv").open() as file:
+        (row, *_) = csv.DictReader(file)
+    assert [float(row[f"top1 of {n} views"]) for n in (1, 2, 4)] == pytest.approx([10, 20, 40])
+
+
+def test_nothing_to_report_is_said(tmp_path: Path) -> None:
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    assert f"Runs in {tmp_path}/logs: none." in text
+    assert "No run with results yet: `make train`" in text
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<code>make train</code>" in page
+    assert "not run yet: python src/train.py sweep=model_variants" in page
+    assert not (tmp_path / "report" / "figures").exists()
+
+
+def test_cells_are_written_so_that_no_format_breaks() -> None:
+    columns = (Column("a", "what_%"), Column("x", "mean", 2, spread="s"))
+    table = Table("t", "A & B", "", columns, ({"a": "p|q_1", "x": 1234.5, "s": 0.25}, {"a": None, "x": None}))
+    assert r"| p\|q_1 | 1,234.50 ± 0.25 |" in markdown(table)
+    assert "| - | - |" in markdown(table)
+    assert r"what\_\% & mean \\" in latex(table)
+    assert r"p|q\_1 & 1,234.50 $\pm$ 0.25 \\" in latex(table)

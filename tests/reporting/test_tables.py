@@ -1,0 +1,156 @@
+"""Runs come into the paper's rows, with numbers that a hand can check, and what is missing is said by name."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_up import TIME, results, run_folder, scored
+
+from vivit.reporting.best import best_tables
+from vivit.reporting.paper import SWEEPS
+from vivit.reporting.runs import read_runs
+from vivit.reporting.sweeps import Answer, answers
+
+BY_NAME = {sweep.name: sweep for sweep in SWEEPS}
+MODEL_1, MODEL_2 = ("Model 1, spatio-temporal", "Model 2, factorised encoder")
+
+
+def answered(logs: Path, sweep: str, records: Path | None = None) -> list[Answer]:
+    return answers(BY_NAME[sweep], read_runs(logs, records))
+
+
+def lines(answer: Answer) -> dict[str, dict]:
+    return {str(line["label"]): dict(line) for line in answer.table().lines}
+
+
+def variant(logs: Path, job: str, model: str, seed: int, *more: str, **found: object) -> Path:
+    overrides = (f"model={model}", f"seed={seed}", "sweep=model_variants", *more)
+    return run_folder(logs, "model_variants", job, *overrides, **found)
+
+
+def test_numbers_are_means_and_sample_deviations_over_seeds(tmp_path: Path) -> None:
+    for seed, top1, step, peak in ((1, 0.70, 0.1, 500.0), (2, 0.80, 0.2, 900.0), (3, 0.84, 0.6, 700.0)):
+        variant(tmp_path, f"a{seed}", "spatiotemporal", seed, metrics=scored(top1), step_seconds=step, peak_mb=peak)
+    (answer,) = answered(tmp_path, "model_variants")
+    line = lines(answer)[MODEL_1]
+    assert line["top1"] == pytest.approx((70 + 80 + 84) / 3)
+    assert line["top1_spread"] == pytest.approx(((8**2 + 2**2 + 6**2) / 2) ** 0.5)
+    assert (line["runs"], line["params"], line["gmac"], line["paper_gflops"]) == (3, 1.234567, 0.5, 0.505)
+    assert (line["step_ms"], line["peak_mb"]) == (pytest.approx(300), 900)
+    assert (line["k400"], line["epic"], line["gflops"], line["paper_params"], line["ms"]) == (
+        80,
+        43.1,
+        455.2,
+        88.9,
+        58.9,
+    )
+    assert [row["label"] for row in answer.table().lines][:2] == [MODEL_1, MODEL_2]
+
+
+def test_what_is_missing_failed_running_or_corrupt_is_said_by_name(tmp_path: Path) -> None:
+    variant(tmp_path, "a", "spatiotemporal", 1, metrics=scored(0.5))
+    variant(tmp_path, "b", "spatiotemporal", 2, status="failed", error="the loss is nan")
+    variant(tmp_path, "c", "factorised_encoder", 1, status="running")
+    corrupt = variant(tmp_path, "d", "factorised_encoder", 2, metrics=scored(0.5))
+    (corrupt / "results.json").write_text('{"metrics"')
+    silent = variant(tmp_path, "e", "factorised_encoder", 3, metrics={"test/acc_top1": "high"})
+    assert silent.is_dir()
+    (answer,) = answered(tmp_path, "model_variants")
+    notes = answer.table().notes
+    assert f"{MODEL_1}, seed 2: failed, the loss is nan" in notes
+    assert f"{MODEL_1}: seed 3 not run" in notes
+    assert f"{MODEL_2}, seed 1: running since {TIME}" in notes
+    assert any(note.startswith(f"{MODEL_2}, seed 2: unreadable, JSONDecodeError") for note in notes)
+    assert f"{MODEL_2}, seed 3: unreadable, ValueError: the metrics are not numbers" in notes
+    assert "Model 2, average pooling: seeds 1, 2, 3 not run" in notes
+    assert lines(answer)[MODEL_2]["runs"] == 0
+    assert lines(answer)[MODEL_1]["top1_spread"] is None, "of a single run"
+
+
+def test_a_job_that_lost_everything_is_named_too(tmp_path: Path) -> None:
+    folder = tmp_path / "train" / "multiruns" / "model_variants" / "lost"
+    (folder / ".hydra").mkdir(parents=True)
+    (answer,) = answered(tmp_path, "model_variants")
+    assert any(note.startswith("lost: unreadable, FileNotFoundError") for note in answer.table().notes)
+
+
+def test_another_setting_is_another_table(tmp_path: Path) -> None:
+    variant(tmp_path, "a", "spatiotemporal", 1, "data.workers=3", "paths.logs=x", metrics=scored(0.5))
+    variant(tmp_path, "b", "spatiotemporal", 1, "trainer.max_epochs=1", metrics=scored(0.3))
+    own, other = answered(tmp_path, "model_variants")
+    assert (own.extra, other.extra) == ((), ("trainer.max_epochs=1",))
+    assert lines(own)[MODEL_1]["top1"] == 50
+    assert lines(other)[MODEL_1]["top1"] == 30
+    assert "trainer.max_epochs=1" in other.table().title
+    assert list(lines(other)) == [MODEL_1]
+    assert other.command == "python src/train.py sweep=model_variants trainer.max_epochs=1"
+
+
+def test_a_value_between_the_paper_s_is_a_row_of_its_own(tmp_path: Path) -> None:
+    run_folder(tmp_path, "temporal_depth", "a", "model.temporal_depth=2", "seed=1", metrics=scored(0.5))
+    (answer,) = answered(tmp_path, "temporal_depth")
+    assert lines(answer)["model.temporal_depth=2"]["top1"] == 50
+    assert [line["label"] for line in answer.table().lines][:5] == ["0", "1", "4", "8", "12"]
+
+
+def test_of_two_runs_of_a_seed_the_folder_counts_before_the_record_and_then_the_later(tmp_path: Path) -> None:
+    records = tmp_path / "records" / "model_variants"
+    records.mkdir(parents=True)
+
+    def record(job: str, model: str, top1: float) -> None:
+        found = results("model_variants", job, (f"model={model}", "seed=1"), {"metrics": scored(top1)})
+        (records / f"{job}.json").write_text(json.dumps(found | {"finished": "2027"}))
+
+    variant(tmp_path, "old", "spatiotemporal", 1, metrics=scored(0.1))
+    newer = variant(tmp_path, "new", "spatiotemporal", 1, metrics=scored(0.2))
+    (newer / "status.json").write_text(json.dumps({"status": "done", "time": "2026-02", "error": None}))
+    record("other", "spatiotemporal", 0.3)
+    record("elsewhere", "factorised_encoder", 0.4)
+    (records / "broken.json").write_text("{}")
+    (answer,) = answered(tmp_path, "model_variants", tmp_path / "records")
+    assert lines(answer)[MODEL_1]["top1"] == 20
+    assert lines(answer)[MODEL_2]["top1"] == 40
+    assert any(
+        note.startswith("broken.json: unreadable, ValueError: the results have no") for note in answer.table().notes
+    )
+
+
+def test_the_paper_s_numbers_are_the_paper_s() -> None:
+    def column(sweep: str, key: str) -> list[float | None]:
+        return [row.paper.get(key) for row in BY_NAME[sweep].rows]
+
+    assert column("input_encoding", "k400") == [78.5, 73.2, 77.6, 79.2]
+    assert column("model_variants", "k400") == [80.0, 78.8, 77.4, 76.3, 75.8]
+    assert column("model_variants", "epic") == [43.1, 43.7, 39.1, 39.5, 38.8]
+    assert column("model_variants", "gflops") == [455.2, 284.4, 372.3, 277.1, 283.9]
+    assert column("model_variants", "params") == [88.9, 115.1, 117.3, 88.9, 86.7]
+    assert column("model_variants", "ms") == [58.9, 17.4, 31.7, 22.9, 17.3]
+    assert column("temporal_depth", "k400") == [75.8, 78.6, 78.8, 78.8, 78.9]
+    assert column("regularisation", "epic") == [38.4, 39.6, 40.2, 41.1, 43.1, 43.7]
+    assert column("resolution", "k400") == [80.3, 80.7, 81.0]
+    assert column("resolution", "gflops") == [1446, 2919, 3992]
+    assert column("resolution", "ms") == [58.9, 147.6, 238.8]
+    for plotted in ("backbone", "tokens", "attention_order", "pooling", "temporal_init"):
+        assert not any(row.paper for row in BY_NAME[plotted].rows), "the paper prints no numbers"
+
+
+def test_table_6_has_the_paper_s_rows_and_then_ours(tmp_path: Path) -> None:
+    name = "k400_base_factorised_encoder"
+    found = {"experiment": name, "data": "kinetics400", "views": "4x3", "paper_gflops": 284.4}
+    run_folder(
+        tmp_path, None, "x", f"experiment={name}", metrics={"test/acc_top1": 0.789, "test/acc_top5": 0.93}, **found
+    )
+    first, *rest = best_tables(read_runs(tmp_path))
+    ours = first.lines[-1]
+    assert (ours["method"], ours["by"], ours["views"]) == (name, "ours", "4x3")
+    assert (ours["test/acc_top1"], ours["test/acc_top5"]) == (pytest.approx(78.9), pytest.approx(93))
+    assert ours["tflops"] == pytest.approx(284.4 * 12 / 1000)
+    assert [len(table.lines) for table in rest] == [8, 6, 6, 8]
+    assert all("no experiment on data=" in table.notes[0] for table in rest)
+    theirs = {
+        (line["method"], line["test/acc_top1"], line["tflops"]) for line in first.lines if line["by"] == "the paper"
+    }
+    assert ("ViViT-H/14x2 (JFT)", 84.9, 47.77) in theirs
+    assert ("ViViT-L/16x2 FE", 81.7, 11.94) in theirs
+    epic = rest[2].lines[-1]
+    assert [epic[f"test/{what}_acc_top1"] for what in ("action", "verb", "noun")] == [44.0, 66.4, 56.8]
