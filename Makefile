@@ -37,10 +37,19 @@ format: install  ## mend what can be mended
 smoke: install  ## three batches of everything
 	$(BIN)/python src/train.py debug=limit
 
-sweep: install  ## the main job with three seeds; goes on where it stopped
-	$(BIN)/python src/train.py sweep=seeds
+SWEEPS := seeds time_order input_encoding model_variants temporal_depth regularisation resolution \
+	backbone tokens frames_views frames_constant_tokens attention_order pooling temporal_init
+RUNS := logs/train/runs
 
-report: install  ## tables of everything in logs/
+sweep: install  ## all tables and figures on the embedded data set, hours; goes on where it stopped (SWEEPS="pooling": some)
+	test -f $(RUNS)/pretrain_image_vit/results.json || $(BIN)/python src/train.py pretrain=image_vit
+	test -f $(RUNS)/pretrain_vivit/results.json || $(BIN)/python src/train.py pretrain=vivit
+	@failed=; for sweep in $(SWEEPS); do \
+	    $(BIN)/python src/train.py sweep=$$sweep records=docs/results; code=$$?; \
+	    test $$code -lt 128 || exit $$code; test $$code -eq 0 || failed="$$failed $$sweep"; \
+	done; test -z "$$failed" || { echo "with jobs that failed:$$failed"; exit 1; }
+
+report: install  ## tables, figures and a page of everything in logs/ and docs/results/
 	$(BIN)/python src/report.py
 
 benchmark: install  ## parameters and multiply-adds of every model beside the paper's
