@@ -1,5 +1,6 @@
 """Every sweep, at every scale that it has, is a grid of jobs that compose and build."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,17 +12,24 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.cost import cost
 from vivit.experiment import TRAIN_KEYS, check_keys
 from vivit.jobs.naming import job_name
 from vivit.jobs.preflight import check_scale
+from vivit.reporting.paper import SWEEPS as ANSWERED
+from vivit.reporting.paper import Row
+from vivit.reporting.runs import RunRecord
+from vivit.reporting.sweeps import answers
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
 SWEEPS = sorted(file.stem for file in (CONFIGS / "sweep").glob("*.yaml"))
 PAPER = [file.stem.removesuffix("_paper") for file in sorted((CONFIGS / "sweep_scale").glob("*_paper.yaml"))]
 SCALES = [(sweep, "laptop") for sweep in SWEEPS] + [(sweep, "paper") for sweep in PAPER]
-GIVEN = {"laptop": [], "paper": ["data.root=/videos", "image_vit=vit.npz", "vivit=vivit.ckpt"]}
+GIVEN = {"laptop": [], "paper": ["data.root=/videos"]}
 """What a user says beside sweep and scale."""
+TABLES = {sweep.name: sweep for sweep in ANSWERED}
+PRINTED = [(sweep.name, row) for sweep in ANSWERED for row in sweep.rows if "gflops" in row.paper]
 Compose = Callable[..., DictConfig]
 
 
@@ -50,7 +58,37 @@ def test_every_job_composes_and_builds(sweep: str, scale: str, composed: Compose
         clip = {"frames": cfg.data.frames, "stride": cfg.data.stride}
         instantiate(cfg.augment, _convert_="all")(**clip, resize=cfg.data.resize, crop=tuple(cfg.data.crop))
     assert len(names) == len(rows)
-    assert len(grid(cfg)) > 1
+
+
+@pytest.mark.parametrize(("sweep", "scale"), SCALES)
+def test_every_job_has_its_row_in_the_report(sweep: str, scale: str, composed: Compose) -> None:
+    typed = [f"sweep={sweep}", f"scale={scale}", *GIVEN[scale]]
+    jobs = grid(composed(*typed, hydra=True), *typed)
+    runs = [RunRecord(Path(f"job {i}"), "running", None, {}, sweep, tuple(job)) for i, job in enumerate(jobs)]
+    (answer,) = [found for found in answers(TABLES[sweep], runs) if any(cell.rest for cell in found.cells)]
+    assert (answer.scale, answer.extra, answer.unplaced) == (scale, (), ())
+    assert len(answer.cells) == len(TABLES[sweep].rows), "no row but the paper's"
+    seeds = TABLES[sweep].seeds if scale == "laptop" else 1
+    assert [len(cell.rest) for cell in answer.cells] == [seeds] * len(answer.cells)
+
+
+@pytest.mark.parametrize("row", PRINTED, ids=lambda row: f"{row[0]} {row[1].label}")
+def test_costs_at_the_paper_s_scale_are_what_it_prints(row: tuple[str, Row], composed: Compose) -> None:
+    """FLOPs within 0.05 %; parameters to the printed digit, which the paper rounds in one row and cuts in another."""
+    sweep, printed = row
+    if sweep not in PAPER:
+        pytest.skip("the sweep has no such scale")
+    typed = [f"sweep={sweep}", "scale=paper", *GIVEN["paper"]]
+    jobs = grid(composed(*typed, hydra=True))
+    wanted = {f"{key}={value}" for key, value in printed.choice.items()}
+    cfg = composed(*typed, *next(job for job in jobs if wanted <= set(job)))
+    with torch.device("meta"):
+        network = instantiate(cfg.model, classes=400, _convert_="all")
+    found = cost(network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
+    assert found.paper_gflops == pytest.approx(printed.paper["gflops"], rel=5e-4)
+    if "params" in printed.paper:
+        millions = found.params / 1e6
+        assert printed.paper["params"] in (round(millions, 1), math.floor(10 * millions) / 10)
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
