@@ -5,6 +5,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict, deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class Stopwatch(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting."""
+        forget_peak()
         self._since = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,7 +66,7 @@ class Stopwatch(Callback):
 
     @property
     def peak_mb(self) -> float:
-        """Peak memory of this process in MB: of the GPU where one was used, of the process otherwise."""
+        """Peak memory since the start in MB: of the GPU where one was used, of the process otherwise."""
         if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
             return torch.cuda.max_memory_allocated() / 1e6
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1e-6 if sys.platform == "darwin" else 1.024e-3)
@@ -76,6 +78,14 @@ class Stopwatch(Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Go on counting."""
         self.train_seconds = state_dict["train_seconds"]
+
+
+def forget_peak() -> None:
+    """Begin the record of peak memory anew, where the system allows it: jobs of a sweep may share a process."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # "man 5 proc": resets the peak of the resident set
 
 
 class Curves(Callback):
