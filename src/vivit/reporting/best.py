@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from vivit.reporting.paper_best import BEST, OURS, Best, Method
 from vivit.reporting.runs import RunRecord
+from vivit.reporting.sweeps import indifferent, key_of
 from vivit.reporting.tables import Column, Table, Value, mean, spread
 
 
@@ -35,7 +36,7 @@ def _ours(best: Best, runs: Sequence[RunRecord]) -> list[dict[str, Value]]:
     for run in runs:
         experiment = run.results.get("experiment")
         if run.status == "done" and experiment and run.results.get("data") in best.data:
-            other = [o for o in run.overrides if not o.startswith(("experiment=", "seed=", "data.root=", "paths."))]
+            other = [o for o in run.overrides if not indifferent(o) and key_of(o) != "experiment"]
             groups[experiment, str(run.results.get("views")), " ".join(sorted(other))].append(run)
     return [_our_line(best, *key, group) for key, group in sorted(groups.items())]
 

@@ -169,14 +169,19 @@ def setting(sweep: Sweep, run: RunRecord) -> tuple[str, tuple[str, ...]]:
     """Scale and overrides of a run that are neither of a row of its sweep, nor the sweep's own, nor indifferent."""
     scale = run.settings.get("scale", "laptop")
     axes = {key for row in sweep.rows for key in row.choice_at(scale)}
-    extra = (
-        override
-        for override in run.overrides
-        if (key := override.lstrip("+~").partition("=")[0]) not in axes
-        and not any(key == name or key.startswith(f"{name}.") for name in INDIFFERENT)
-        and override not in sweep.own
-    )
+    extra = (o for o in run.overrides if not indifferent(o) and key_of(o) not in axes and o not in sweep.own)
     return scale, tuple(sorted(extra))
+
+
+def key_of(override: str) -> str:
+    """Give the key of an override, without the marks of an addition or a removal."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def indifferent(override: str) -> bool:
+    """Whether an override makes no other setting."""
+    key = key_of(override)
+    return any(key == name or key.startswith(f"{name}.") for name in INDIFFERENT)
 
 
 def _answer(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[RunRecord]) -> Answer:
