@@ -1,7 +1,7 @@
-"""Name what happens in videos, by a checkpoint alone; show when.
+"""Name what happens in videos, by a checkpoint alone; show when, and where the network looked.
 
 python src/predict.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt video=clip.mp4
-python src/predict.py ckpt_path=... video=long.mp4 every=0.5
+python src/predict.py ckpt_path=... video=long.mp4 every=0.5 explain=true
 """
 
 import hydra

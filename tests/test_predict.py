@@ -266,6 +266,28 @@ def test_the_stretches_of_a_long_video_share_its_timestamps(tmp_path: Path) -> N
     assert isinstance(found.videos[0].stamps, range)
 
 
+@pytest.mark.parametrize("heads", ["mean", "max"])
+def test_attention_is_drawn_for_the_clip_in_the_middle(heads: str, said, tmp_path: Path) -> None:
+    film(tmp_path / "long.mp4", noise(29))
+    film(tmp_path / "other.mp4", noise(12))
+    both = said([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"heads={heads}")
+    moments = both["predictions"][0]["attention"]["moments"]
+    assert [row["second"] for row in moments] == [0.4, 0.56]  # 29 frames, 8 of a clip: it begins with the 11th
+    assert sum(row["share"] for row in moments) == pytest.approx(1)
+    for folder in ("0_long", "1_other"):
+        with av.open(str(tmp_path / "run" / folder / "attention.mp4")) as video:
+            stream = video.streams.video[0]
+            assert (stream.codec_context.name, stream.height, stream.average_rate) == ("h264", 224, Fraction(25, 2))
+            assert len(list(video.decode(video=0))) == 4
+        for name in ("attention.png", "moments.png"):
+            assert (tmp_path / "run" / folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_heads_are_merged_by_name(said, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="heads=median is not one of mean, max"):
+        said(film(tmp_path / "long.mp4", noise(9)), "explain=true", "heads=median")
+
+
 @contextmanager
 def memory() -> Iterator[dict[str, float]]:
     """Measure by how many MB this process grows at most."""

@@ -18,7 +18,7 @@ out.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -78,6 +78,20 @@ class Batch(NamedTuple):
     def clips(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
         """Colours in [-1, 1] as the reference feeds them: x * 2 / 255 - 1, no mean and deviation of a data set."""
         return self.frames.movedim(-1, 2).to(dtype).mul_(2 / 255).sub_(1)
+
+
+class AttentionMap(NamedTuple):
+    """Who looks at whom in one residual branch of a network, for every head: rows look at columns, and sum to one.
+
+    ``axis`` says what a sequence holds. "sequence": what the encoder is given, in Model 1 all tokens of a clip (q = 1),
+    in Model 2 those of one temporal index (q = t). "space": the tokens of one temporal index (q = t). "time": those of
+    one place (q = s). "frames": Model 2's summaries of all temporal indices (q = 1).
+    """
+
+    weights: Float[Tensor, "b q a n n"]
+    axis: Literal["sequence", "space", "time", "frames"] = "sequence"
+    cls: bool = False
+    """Whether a class token stands first in every sequence."""
 
 
 class Scores(NamedTuple):

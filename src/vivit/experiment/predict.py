@@ -15,14 +15,15 @@ from vivit.data.video_error import VideoError
 from vivit.evaluation import Ranked
 from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, timeline_rows
-from vivit.explain import draw_timeline
+from vivit.experiment.explain import explained
+from vivit.explain import FUSES, draw_timeline
 from vivit.jobs import Job
 from vivit.runfolder import provenance, write_json
 
 log = logging.getLogger(__name__)
 
 PREDICT_KEYS = (
-    *("ckpt_path", "video", "top", "every", "skip_bad", "batch_size", "workers", "device"),
+    *("ckpt_path", "video", "top", "every", "explain", "heads", "skip_bad", "batch_size", "workers", "device"),
     *("views", "resampling", "paths"),
 )
 
@@ -32,6 +33,8 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_keys(cfg, PREDICT_KEYS)
     if cfg.top is not None and cfg.top < 1:
         raise ValueError(f"top={cfg.top} must be at least 1; top=null names all classes")
+    if cfg.heads not in FUSES:
+        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
     classifier = Classifier.of(cfg)
     given = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     files = find_videos(given)  # type: ignore[arg-type]
@@ -43,6 +46,9 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     )
     predictions = []
     for prediction in found:
+        if cfg.explain:
+            folder = picture_folder(job.folder, files, files.index(prediction["video"]))
+            prediction["attention"] = explained(classifier, prediction["video"], cfg.heads, folder)
         predictions.append(prediction)
         show(prediction)
     views = f"{classifier.cutting.views.temporal}x{classifier.cutting.views.spatial}"

@@ -1,9 +1,12 @@
 """Multi-head self-attention, once for all models (ViViT, section 3.1, after Vaswani et al. 2017)."""
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from vivit.shapes import AttentionMap
 
 
 def attend(
@@ -20,6 +23,11 @@ def attend(
     query, key, value = (part.flatten(0, -4) if batch else part[None] for part in (query, key, value))
     out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
     return out.unflatten(0, batch) if batch else out[0]
+
+
+def looks(query: Float[Tensor, "*batch a n e"], key: Float[Tensor, "*batch a m e"]) -> Float[Tensor, "*batch a n m"]:
+    """The attention weights that ``attend`` never writes down: softmax(QK^T / sqrt(e))."""
+    return torch.softmax(query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1), dim=-1)
 
 
 class Attention(nn.Module):
@@ -44,8 +52,18 @@ class Attention(nn.Module):
 
     def forward(self, x: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch n d"]:
         """Let every token gather from all tokens of its sequence."""
-        q, k, v = rearrange(self.qkv(x), "... n (qkv a e) -> qkv ... a n e", qkv=3, a=self.heads)
+        q, k, v = self.project(x)
         return self.out(rearrange(self.mix(q, k, v), "... a n e -> ... n (a e)"))
+
+    def project(self, x: Float[Tensor, "*batch n d"]) -> Float[Tensor, "3 *batch a n e"]:
+        """Queries, keys and values of every head."""
+        return rearrange(self.qkv(x), "... n (qkv a e) -> qkv ... a n e", qkv=3, a=self.heads)
+
+    def maps(self, x: Float[Tensor, "b *batch n d"]) -> tuple[AttentionMap, ...]:
+        """Write out who looks at whom in ``forward(x)``: maps of groups of heads that act side by side."""
+        q, k, _ = self.project(x)
+        weights = looks(q, k)
+        return (AttentionMap(weights.flatten(1, -4) if weights.ndim > 4 else weights[:, None]),)
 
     def mix(
         self, q: Float[Tensor, "*batch a n e"], k: Float[Tensor, "*batch a n e"], v: Float[Tensor, "*batch a n e"]

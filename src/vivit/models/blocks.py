@@ -1,6 +1,6 @@
 """The pre-norm transformer block and its parts (ViViT, equations 2 and 3)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, get_args
 
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
+from vivit.shapes import AttentionMap
 
 NORM_EPSILON = 1e-6
 """The reference's LayerNorm epsilon; PyTorch's default of 1e-5 moves ViT-B logits by 2e-4."""
@@ -91,6 +92,10 @@ class Block(nn.Module):
         """Mix the tokens, then transform each."""
         x = self.drop_attention(x, lambda x: self.dropout(self.attention(self.norm_attention(x))))
         return self.drop_mlp(x, lambda x: self.mlp(self.norm_mlp(x)))
+
+    def attention_maps(self, x: Float[Tensor, "b *batch n d"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Write out who looks at whom in ``forward(x)``, one residual branch after the other."""
+        yield self.attention.maps(self.norm_attention(x))
 
 
 def drop_rates(depth: int, last: float) -> list[float]:

@@ -22,6 +22,10 @@ class Tokeniser(nn.Module, ABC):
         """Tokens over time, rows and columns. Raises where the clip cannot be cut without a remainder."""
 
     @abstractmethod
+    def frames_of(self, frames: int) -> list[list[int]]:
+        """Numbers of the frames of a clip that each temporal index is made of."""
+
+    @abstractmethod
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
         """Cut and project."""
 
@@ -83,6 +87,10 @@ class Tubelets(Tokeniser):
             _divide("a clip of width", width, w, "tubelet[2]"),
         )
 
+    def frames_of(self, frames: int) -> list[list[int]]:
+        """Numbers of the frames of a clip that each temporal index is made of."""
+        return [list(range(first, first + self.tubelet[0])) for first in range(0, frames, self.tubelet[0])]
+
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
         """Project every tubelet."""
         self.grid(*clip.shape[2:])
@@ -127,9 +135,13 @@ class UniformFrames(Tokeniser):
             _divide("a clip of width", width, self.patch[1], "patch[1]"),
         )
 
+    def frames_of(self, frames: int) -> list[list[int]]:
+        """Numbers of the frames of a clip that each temporal index is made of."""
+        return [[number] for number in uniform_frames(frames, self.frames)]
+
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
         """Project every patch of the sampled frames."""
         self.grid(*clip.shape[2:])
         sampled = clip[:, :, torch.tensor(uniform_frames(clip.shape[2], self.frames), device=clip.device)]
         patches = self.projection(rearrange(sampled, "b c t h w -> (b t) c h w"))
-        return rearrange(patches, "(b t) d rows columns -> b t rows columns d", b=len(clip))
+        return rearrange(patches, "(b t) d rows columns -> b t rows columns d", b=clip.shape[0])

@@ -1,6 +1,6 @@
 """The transformer encoder that all architectures share (ViViT, section 3.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Literal
 
 import torch
@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vivit.models.blocks import NORM_EPSILON, StochasticDepth, drop_rates
 from vivit.models.positions import Grid, Positions, learned
+from vivit.shapes import AttentionMap
 
 Pool = Literal["cls", "mean"]
 
@@ -55,17 +56,39 @@ class Encoder(nn.Module):
 
     def forward(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch d"]:
         """Summarise each sequence in one vector."""
+        x = self.dropout(self.placed(tokens))
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=False) if self.checkpointing and self.training else block(x)
+        return self.pooled(x)
+
+    def placed(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
+        """Add the class token and the positions."""
         x = self.with_cls(tokens)
         if x.shape[-2] != len(self.positions):
             raise ValueError(
                 f"the clip gives sequences of {x.shape[-2]}, the network was built for {len(self.positions)}: "
                 "its frames, height and width must be those of the clips"
             )
-        x = self.dropout(x + self.positions)
-        for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if self.checkpointing and self.training else block(x)
+        return x + self.positions
+
+    def pooled(self, x: Float[Tensor, "b *batch m d"]) -> Float[Tensor, "b *batch d"]:
+        """Normalise, and take what stands for the whole sequence."""
         x = self.norm(x)
         return x.mean(-2) if self.cls is None else x[..., 0, :]
+
+    def attention_maps(
+        self, tokens: Float[Tensor, "b *batch n d"]
+    ) -> Generator[tuple[AttentionMap, ...], None, Float[Tensor, "b *batch d"]]:
+        """Hand out who looks at whom, block by block, so that no more maps are held than one's; return ``forward``.
+
+        As in evaluation: without the dropout and stochastic depth of training.
+        """
+        x = self.placed(tokens)
+        for block in self.blocks:
+            for maps in block.attention_maps(x):  # type: ignore[operator]  # a block is any module to torch
+                yield tuple(found._replace(cls=self.cls is not None) for found in maps)
+            x = block(x)
+        return self.pooled(x)
 
     def set_stochastic_depth(self, last: float) -> None:
         """Let the last block drop at rate ``last`` and those below it along the ramp."""

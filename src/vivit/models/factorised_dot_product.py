@@ -4,17 +4,20 @@ Half of the heads attend over time, half over space; parameters are those of Mod
 n * (n_h * n_w + n_t) / 2. At B/16x2, 32 frames of 224 px: 88.95 M parameters, 277.1 GFLOPs as the paper counts.
 """
 
+from collections.abc import Iterator
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vivit.models.attention import Attention, attend
+from vivit.models.attention import Attention, attend, looks
 from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
 from vivit.models.positions import Positions, learned
+from vivit.shapes import AttentionMap
 
 
 class DotProductAttention(Attention):
@@ -41,6 +44,15 @@ class DotProductAttention(Attention):
         q, k, v = (rearrange(half, "b a (t s) e -> b t a s e", t=self.t) for _, half in halves)
         space = rearrange(attend(q, k, v, dropout), "b t a s e -> b a (t s) e")
         return torch.cat([time, space], dim=1)
+
+    def maps(self, x: Float[Tensor, "b n d"]) -> tuple[AttentionMap, ...]:
+        """Write out both halves: over time, over space."""
+        q, k, _ = self.project(x)
+        (q_time, q_space), (k_time, k_space) = (part.chunk(2, dim=1) for part in (q, k))
+        q, k = (rearrange(part, "b a (t s) e -> b s a t e", t=self.t) for part in (q_time, k_time))
+        time = AttentionMap(looks(q, k), "time")
+        q, k = (rearrange(part, "b a (t s) e -> b t a s e", t=self.t) for part in (q_space, k_space))
+        return time, AttentionMap(looks(q, k), "space")
 
 
 class FactorisedDotProduct(nn.Module):
@@ -89,3 +101,8 @@ class FactorisedDotProduct(nn.Module):
         tokens = self.tokeniser(clip)
         video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
         return self.head(video)
+
+    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Hand out who looks at whom, one residual branch at a time; maps in a tuple act side by side."""
+        tokens = self.tokeniser(clip)
+        yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

@@ -5,6 +5,8 @@ costs n_t * (n_h * n_w)^2 + n_t^2. At B/16x2, 32 frames of 224 px and 4 temporal
 284.4 GFLOPs as the paper counts.
 """
 
+from collections.abc import Iterator
+
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
 from vivit.models.positions import Grid, Positions, learned
+from vivit.shapes import AttentionMap
 
 
 class AveragePool(nn.Module):
@@ -82,3 +85,11 @@ class FactorisedEncoder(nn.Module):
         frames = self.spatial(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
         video = self.temporal(frames)
         return self.head(video)
+
+    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Hand out who looks at whom, layer by layer: those of the spatial encoder, then those over frames, if any."""
+        tokens = self.tokeniser(clip)
+        frames = yield from self.spatial.attention_maps(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
+        if isinstance(self.temporal, Encoder):
+            for maps in self.temporal.attention_maps(frames):
+                yield tuple(found._replace(axis="frames") for found in maps)

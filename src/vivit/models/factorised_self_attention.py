@@ -5,6 +5,7 @@ MLP. Attention costs n * (n_h * n_w + n_t). At B/16x2, 32 frames of 224 px: 117.
 paper counts.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 from einops import rearrange
@@ -17,6 +18,7 @@ from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
 from vivit.models.positions import Positions, learned
+from vivit.shapes import AttentionMap
 
 Order = Literal["space_time", "time_space"]
 
@@ -61,10 +63,22 @@ class FactorisedSelfAttentionBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Mix along one axis, then along the other, then transform each token."""
         grid = rearrange(x, "b (t s) d -> b t s d", t=self.t)
-        for branch in (self.space, self.time) if self.order == "space_time" else (self.time, self.space):
+        for branch in self.branches():
             grid = branch.drop(grid, branch)
         x = rearrange(grid, "b t s d -> b (t s) d")
         return self.drop_mlp(x, lambda x: self.mlp(self.norm_mlp(x)))
+
+    def branches(self) -> tuple[Branch, Branch]:
+        """Space and time, in their order."""
+        return (self.space, self.time) if self.order == "space_time" else (self.time, self.space)
+
+    def attention_maps(self, x: Float[Tensor, "b n d"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Write out who looks at whom in ``forward(x)``, one residual branch after the other."""
+        grid = rearrange(x, "b (t s) d -> b t s d", t=self.t)
+        for branch in self.branches():
+            (found,) = branch.attention.maps(rearrange(branch.norm(grid), f"b t s d -> {branch.sequences}"))
+            yield (found._replace(axis="space" if branch is self.space else "time"),)
+            grid = branch.drop(grid, branch)
 
 
 class FactorisedSelfAttention(nn.Module):
@@ -117,3 +131,8 @@ class FactorisedSelfAttention(nn.Module):
         tokens = self.tokeniser(clip)
         video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
         return self.head(video)
+
+    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Hand out who looks at whom, one residual branch at a time; maps in a tuple act side by side."""
+        tokens = self.tokeniser(clip)
+        yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

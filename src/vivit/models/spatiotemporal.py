@@ -4,6 +4,8 @@ Every token attends to every other: attention costs (n_t * n_h * n_w)^2. At B/16
 88.95 M parameters, 455.2 GFLOPs as the paper counts.
 """
 
+from collections.abc import Iterator
+
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
 from vivit.models.positions import Positions, learned
+from vivit.shapes import AttentionMap
 
 
 class SpatioTemporal(nn.Module):
@@ -58,3 +61,8 @@ class SpatioTemporal(nn.Module):
         tokens = self.tokeniser(clip)
         video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
         return self.head(video)
+
+    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Hand out who looks at whom, one residual branch at a time; maps in a tuple act side by side."""
+        tokens = self.tokeniser(clip)
+        yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

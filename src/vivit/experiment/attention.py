@@ -1,0 +1,40 @@
+"""Checkpoints for the benchmark of attention."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+
+from vivit.benchmarks.attention import attention_row
+from vivit.experiment.checkpoint import read_network
+from vivit.experiment.clips import Cutting
+from vivit.experiment.explain import heat_of
+from vivit.experiment.record import model_name
+from vivit.weights import Network
+
+
+def attention_rows(*, checkpoints: Sequence[str], root: str, clips: int, heads: str, seed: int) -> list[dict[str, Any]]:
+    """Measure each checkpoint beside the same network with random weights, on the embedded data set at ``root``."""
+    return [_row(Path(file), Path(root), clips, heads, seed) for file in checkpoints]
+
+
+def _row(file: Path, root: Path, clips: int, heads: str, seed: int) -> dict[str, Any]:
+    network, record = read_network(file)
+    torch.manual_seed(seed)
+    fresh = instantiate(record["model"], classes=sum(map(len, record["heads"].values())), _convert_="all")
+    cutting = Cutting.of_record(record)
+    assert isinstance(network, Network)
+    row = attention_row(
+        {name: partial(heat_of, net.eval(), fuse=heads) for name, net in (("", network), ("random_", fresh))},
+        root=root,
+        clips=clips,
+        views=replace(cutting.views, temporal=1, spatial=1),
+        resampling=cutting.resampling,
+        frames_of=network.tokeniser.frames_of(network.clip[0]),
+        grid=network.tokeniser.grid(*network.clip),
+    )
+    return {"case": model_name(network), "heads": heads} | row

@@ -1,0 +1,95 @@
+"""Attention of one clip of a video, as pictures."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from vivit.data.decode import VideoFile
+from vivit.data.reading import Reader, open_video
+from vivit.experiment.classifier import Classifier
+from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
+from vivit.shapes import Batch, Video
+from vivit.weights import Network
+
+RATE = 25
+"""Pictures a second of what does not tell it."""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where a network looked in a clip: the share of every token, and when its temporal indices are."""
+
+    frames: UInt8[np.ndarray, "f h w 3"]
+    heat: Float[Tensor, "t rows columns"]
+    frames_of: list[list[int]]
+    """Frames of the clip that each temporal index is made of."""
+    seconds: list[float]
+    """When each frame of the clip is shown, from the first frame of the video."""
+
+    def moments(self) -> list[dict[str, float]]:
+        """Share of each temporal index, with its first moment."""
+        shares = self.heat.sum((1, 2)).tolist()
+        return [
+            {"second": round(self.seconds[own[0]], 3), "share": share}
+            for own, share in zip(self.frames_of, shares, strict=True)
+        ]
+
+    def draw(self, folder: Path) -> None:
+        """Write ``attention.mp4``, ``attention.png`` and ``moments.png``."""
+        frames = enlarged(self.frames)
+        over = spread(self.heat, self.frames_of, len(frames), (frames.shape[1], frames.shape[2]))
+        pictures = heated(frames, over)
+        gap = float(np.median(np.diff(self.seconds))) if len(self.seconds) > 1 else 0.0
+        write_film(pictures, Fraction(1 / gap if gap > 0 else RATE).limit_denominator(1000), folder / "attention.mp4")
+        write_sheet(pictures, folder / "attention.png")
+        rows = self.moments()
+        shares = torch.tensor([row["share"] for row in rows])
+        draw_moments(shares, [row["second"] for row in rows], folder / "moments.png")
+
+
+def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
+    """Roll out the attention of the clip in the middle of a video. Raises ``VideoError``."""
+    cutting = classifier.cutting
+    middle = replace(cutting.views, temporal=1, spatial=1)
+    with open_video(Video(file, ())) as video:
+        (view,) = middle(video.extent)
+        (frames,) = cutting.resampling(video, [view], middle.crop)
+        seconds = _seconds(video, view.numbers)
+    network = _known(classifier.network)
+    heat = heat_of(network, torch.from_numpy(frames)[None].to(classifier.device), fuse)[0].cpu()
+    return Attention(frames, heat, network.tokeniser.frames_of(middle.frames), seconds)
+
+
+def heat_of(network: nn.Module, frames: UInt8[Tensor, "b f h w 3"], fuse: str) -> Float[Tensor, "b t rows columns"]:
+    """Roll out the attention of clips as they come from a loader."""
+    known = _known(network)
+    nothing = torch.empty(len(frames), 0, dtype=torch.long)
+    dtype = next(network.parameters()).dtype
+    with torch.inference_mode():
+        clips = Batch(frames[:, None], nothing, nothing[:, :0].sum(1)).clips(dtype)[:, 0]
+        return rollout(known.attention_maps(clips), known.tokeniser.grid(*known.clip), FUSES[fuse])
+
+
+def _known(network: nn.Module) -> Network:
+    if not isinstance(network, Network):
+        raise ValueError(f"a network of type {type(network).__name__} does not hand out attention maps")
+    return network
+
+
+def _seconds(video: Reader, numbers: tuple[int, ...]) -> list[float]:
+    if not isinstance(video, VideoFile):
+        return [number / RATE for number in numbers]
+    return [float((video.stamps[number] - video.stamps[0]) * video.time_base) for number in numbers]
+
+
+def explained(classifier: Classifier, file: str, fuse: str, folder: Path) -> dict[str, Any]:
+    """Draw into ``folder`` what a network looked at; give what a prediction says of it."""
+    found = attention_of(classifier, file, fuse)
+    found.draw(folder)
+    return {"moments": found.moments()}
