@@ -4,6 +4,7 @@ from vivit.experiment.benchmark import benchmark
 from vivit.experiment.build import Paths, check_keys
 from vivit.experiment.convert import CONVERT_KEYS, convert
 from vivit.experiment.evaluate import EVAL_KEYS, evaluate
+from vivit.experiment.export import EXPORT_KEYS, export
 from vivit.experiment.predict import PREDICT_KEYS, predict
 from vivit.experiment.prepare import PREPARE_KEYS, prepare
 from vivit.experiment.train import TRAIN_KEYS, train
@@ -11,6 +12,7 @@ from vivit.experiment.train import TRAIN_KEYS, train
 __all__ = [
     "CONVERT_KEYS",
     "EVAL_KEYS",
+    "EXPORT_KEYS",
     "PREDICT_KEYS",
     "PREPARE_KEYS",
     "TRAIN_KEYS",
@@ -19,6 +21,7 @@ __all__ = [
     "check_keys",
     "convert",
     "evaluate",
+    "export",
     "predict",
     "prepare",
     "train",

@@ -1,0 +1,20 @@
+"""Write a checkpoint as a model file that runs without this repository, checked against it on random clips.
+
+python src/export.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt target=clip.onnx
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="export")
+def main(cfg: DictConfig) -> None:
+    """Export."""
+    jobs.run(experiment.export, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()
