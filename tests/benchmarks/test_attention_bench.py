@@ -9,6 +9,7 @@ import torch
 
 from vivit.benchmarks.attention import attention_row, covered
 from vivit.data import motion
+from vivit.data.motion_place import around_object
 from vivit.data.resampling import Fused
 from vivit.data.sampling import Extent, GridViews
 
@@ -21,7 +22,7 @@ def test_the_square_holds_the_whole_object_and_little_else(index: int) -> None:
     """Objects are brighter than anything else in a drawing."""
     scene = replace(motion.scene(motion.SPLITS[-1], index), noise=0.0)
     bright = motion.render(scene).min(-1) > 172
-    square = motion.around_object(scene)
+    square = around_object(scene)
     assert bright.any((1, 2)).all()
     assert not (bright & ~square).any()
     assert (bright & square).sum() > 0.15 * square.sum()
@@ -29,7 +30,7 @@ def test_the_square_holds_the_whole_object_and_little_else(index: int) -> None:
 
 def test_a_square_that_leaves_at_one_edge_comes_in_at_the_other() -> None:
     scene = replace(motion.scene(motion.SPLITS[-1], 0), verb="left", phase=0.0, speed=0.0, size=0.0, shift=(0.0, 0.0))
-    (square,) = {frame.tobytes() for frame in motion.around_object(scene)}
+    (square,) = {frame.tobytes() for frame in around_object(scene)}
     marked = np.frombuffer(square, bool).reshape(64, 64)
     reach = int(7 * 1.15 + 0.5)
     assert np.flatnonzero(marked.any(0)).tolist() == [*range(reach + 1), *range(64 - reach, 64)]

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from vivit.data import motion
+from vivit.data.motion_place import around_object
 from vivit.data.reading import open_video
 from vivit.data.resampling import Resampling
 from vivit.data.sampling import GridViews, View
@@ -48,7 +49,7 @@ def attention_row(
         with open_video(Video(str(root / split.name / f"{index:05d}.mp4"), ())) as file:
             (view,) = views(file.extent)
             frames = torch.from_numpy(resampling(file, [view], views.crop))
-        cover = covered(motion.around_object(motion.scene(split, index)), view, frames_of, grid)
+        cover = covered(around_object(motion.scene(split, index)), view, frames_of, grid)
         area.append(cover.mean().item())
         for name, heat in heats.items():
             inside[name].append((heat(frames)[0].cpu() * cover).sum().item())

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from tqdm import tqdm
 
 VERBS = ("left", "right", "up", "down", "clockwise", "anticlockwise", "grow", "shrink")
@@ -115,20 +115,6 @@ def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f
         case _:
             radius = 4.5 * 4.0 ** (phase % 1)
     return row, column, radius
-
-
-def around_object(s: Scene) -> Bool[np.ndarray, "f h w"]:
-    """Mark the square around the object at every frame, on the torus as the object is; it holds every shape's outline.
-
-    No outline is farther from the centre than 1.15 radii, however the shape is tilted.
-    """
-    row, column, radius = trajectory(s)
-
-    def near(centre: np.ndarray) -> np.ndarray:
-        ahead = (np.arange(SIDE) - centre[:, None]) % SIDE
-        return np.minimum(ahead, SIDE - ahead) <= 1.15 * radius[:, None] + 0.5
-
-    return near(row)[:, :, None] & near(column)[:, None, :]
 
 
 def signed_distance(noun: str, y: Float[np.ndarray, "..."], x: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
