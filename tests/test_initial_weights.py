@@ -8,10 +8,9 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from omegaconf.errors import MissingMandatoryValue
 from torch import nn
 
-from vivit.experiment.initial import start_from_weights
+from vivit.experiment.initial import check_source, start_from_weights
 
 Compose = Callable[..., DictConfig]
 
@@ -51,9 +50,10 @@ def test_the_weights_of_a_file_go_in_and_are_told_of(
 
 
 def test_a_forgotten_file_is_named(composed: Compose) -> None:
-    cfg = composed("weights=image")
-    with pytest.raises(MissingMandatoryValue, match=r"weights\.source"):
-        start_from_weights(cfg, network(cfg))
+    with pytest.raises(ValueError, match=r"weights\.source is not set: .*weights=imagenet21k_base"):
+        check_source(composed("weights=image"))
+    check_source(composed("weights=wide_positions"))
+    check_source(composed())
 
 
 @pytest.mark.parametrize("choice", ["image", "video"])

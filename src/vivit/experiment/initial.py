@@ -6,7 +6,20 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from vivit.weights import check_weight_file
+
 log = logging.getLogger(__name__)
+
+
+def check_source(cfg: DictConfig) -> None:
+    """Raise where a file is to be started from that is not named or not there, before anything else takes time."""
+    if cfg.get("weights") and "source" in cfg.weights:
+        if OmegaConf.is_missing(cfg.weights, "source"):
+            raise ValueError(
+                "weights.source is not set: it names the file to start from. README.md says where public ones are to "
+                "be had; weights=imagenet21k_base, imagenet21k_large or imagenet21k_huge names the paper's"
+            )
+        check_weight_file(cfg.weights.source)
 
 
 def start_from_weights(cfg: DictConfig, network: nn.Module) -> None:
@@ -17,7 +30,6 @@ def start_from_weights(cfg: DictConfig, network: nn.Module) -> None:
     """
     if cfg.get("weights"):
         size = {key: cfg.model[key] for key in ("frames", "height", "width")}
-        OmegaConf.to_container(cfg.weights, resolve=True, throw_on_missing=True)  # names a source that is not given
         log.info("%s", instantiate(cfg.weights, _convert_="all")(network, **size))
     elif not cfg.data.catalogue._target_.endswith(".Motion"):
         log.warning(

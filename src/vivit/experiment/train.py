@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from vivit.cost import cost
 from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
-from vivit.experiment.initial import start_from_weights
+from vivit.experiment.initial import check_source, start_from_weights
 from vivit.experiment.results import describe, last_metrics, numbers, timing
 from vivit.experiment.start import starting_point
 from vivit.jobs import Job
@@ -29,13 +29,15 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Train a model, score its best checkpoint, write ``results.json``; give the metrics."""
     check_keys(cfg, TRAIN_KEYS)
     seed_everything(cfg.seed, verbose=False)
+    start = starting_point(cfg.ckpt_path, job)
+    if not start:
+        check_source(cfg)
     data = build_data(cfg)
     module = build_module(cfg, data)
     trainer = build_trainer(cfg)
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     log.info("%s", described(module.record))
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
-    start = starting_point(cfg.ckpt_path, job)
     if not start:
         start_from_weights(cfg, module.network)
     trainer.fit(module, data, ckpt_path=start, weights_only=True)

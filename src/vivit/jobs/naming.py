@@ -7,6 +7,7 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.jobs.resume import RECORD
+from vivit.jobs.sharing import clips_a_device
 
 SOURCES = ("image_vit", "vivit")
 """Weights that a sweep may start from; where it does, another key says so too."""
@@ -61,5 +62,6 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
     OmegaConf.register_new_resolver("record_folder", record_folder, replace=True)
+    OmegaConf.register_new_resolver("clips_a_device", clips_a_device, replace=True)
     OmegaConf.register_new_resolver("divide", lambda a, b: a // b, replace=True)
     OmegaConf.register_new_resolver("add", lambda a, b: a + b, replace=True)

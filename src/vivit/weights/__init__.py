@@ -5,6 +5,7 @@ Names that other projects give to parameters are known here and nowhere else.
 
 from vivit.weights.huggingface import huggingface_labels, model_from_huggingface, save_huggingface
 from vivit.weights.image import load_image_weights
+from vivit.weights.published import check_weight_file
 from vivit.weights.report import LoadReport
 from vivit.weights.scenic import export_scenic, model_from_scenic, save_scenic
 from vivit.weights.scenic_windows import Network
@@ -14,6 +15,7 @@ from vivit.weights.wide_positions import draw_wide_positions
 __all__ = [
     "LoadReport",
     "Network",
+    "check_weight_file",
     "draw_wide_positions",
     "export_scenic",
     "huggingface_labels",

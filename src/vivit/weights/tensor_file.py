@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vivit.weights.published import check_weight_file
 from vivit.weights.scenic import read_parameters
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
@@ -40,9 +41,7 @@ def read_tensors(source: Source) -> NamedTensors:
     """
     if isinstance(source, Mapping):
         return NamedTensors("the given tensors", _tensors(source, "the given tensors"))
-    path = Path(source)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no weight file {path}; README.md says where public ones are to be had")
+    path = check_weight_file(source)
     if path.suffix not in READERS:
         raise ValueError(f"{path} ends in none of {', '.join(filter(None, READERS))}, nor is it without a suffix")
     tensors, ignored, record = READERS[path.suffix](path)
