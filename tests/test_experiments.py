@@ -1,6 +1,7 @@
 """Every published configuration is what the paper's tables say, costs what its header says, and trains when shrunk."""
 
 import json
+import logging
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -280,3 +281,31 @@ def test_every_experiment_trains_when_shrunk(
     assert 0 <= results["metrics"][accuracy] <= 1
     assert results["config"]["trainer"]["limit_train_batches"] == 3
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
+
+
+def test_epic_kitchens_goes_on_with_a_network_of_kinetics(
+    roots: Path, kinetics_run: Path, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Longer and larger clips, one temporal layer of three, two heads instead of one."""
+    source = kinetics_run / "checkpoints" / "best.ckpt"
+    name, clip = "epic_large_factorised_encoder", ["data.frames=8", "data.crop=[40,48]", "data.resize=54"]
+    words = [f"weights.source={source}", "size.temporal_depth=1", *clip]
+    with pytest.raises(ValueError, match="of temporal layer 1, more than .* first_temporal_layers=true"):
+        shrunk(name, roots, tmp_path / "refused", composed, *words, "weights.first_temporal_layers=false")
+    with caplog.at_level(logging.INFO):
+        results = shrunk(name, roots, tmp_path / "run", composed, *words, "optim.optimiser.lr=0")
+    (report,) = (text for text in caplog.messages if text.startswith(f"{source}: "))
+    assert "spatial.positions: 1 x 4 x 4 -> 1 x 5 x 6, bilinear" in report
+    assert "temporal.positions: 2 x 1 x 1 -> 4 x 1 x 1, bilinear" in report
+    for layer in (1, 2):
+        assert f"temporal layer {layer}, beyond those of the network" in report
+    assert set(results["metrics"]) >= {f"test/{head}_acc_top1" for head in ("noun", "verb", "action")}
+    theirs, ours = (
+        torch.load(file, weights_only=True)["state_dict"]
+        for file in (source, tmp_path / "run" / "checkpoints" / "last.ckpt")
+    )
+    assert ours["network.head.projection.weight"].shape == (397, 64)
+    kept = [name for name in ours if "positions" not in name and "head" not in name]
+    assert any(name.startswith("network.temporal.blocks.0.") for name in kept)
+    assert not any(name.startswith("network.temporal.blocks.1.") for name in kept)
+    assert all(torch.equal(ours[name], theirs[name]) for name in kept)

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import msgpack
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 
-from vivit.weights import export_scenic, model_from_scenic
+from vivit.models import FactorisedEncoder, Tubelets
+from vivit.weights import export_scenic, load_video_weights, model_from_scenic
 
 CLIP = {"frames": 32, "height": 224, "width": 224}
 
@@ -134,3 +137,34 @@ def test_epic_kitchens_has_nouns_first() -> None:
     noun, verb = net.head.projection.bias.split([300, 97])
     assert noun[7].item() == bias[7]
     assert verb[11].item() == bias[311]
+
+
+@pytest.mark.parametrize("side", [224, 256])
+def test_kinetics_starts_a_network_of_fewer_temporal_layers(side: int, tmp_path: Path) -> None:
+    """As the paper's runs on EPIC-KITCHENS and, with larger clips, Something-Something: 4 of 24 layers, a new head."""
+    file, path = FILES["kinetics_400/vivit_large_16x2_fe"], tmp_path / "checkpoint"
+    parameters = tree(file)
+    path.write_bytes(msgpack.packb(LAYOUTS["flax.optim"](parameters), default=packed))
+    d, m, heads = 2 * file.heads, 3 * file.heads, file.heads
+    clip = {"frames": 32, "height": side, "width": side}
+    temporal = {"temporal_depth": 4, "temporal_heads": heads, "temporal_mlp_dim": m}
+    net = FactorisedEncoder(
+        Tubelets(dim=d, tubelet=(2, 16, 16)), classes=397, depth=24, heads=heads, mlp_dim=m, **clip, **temporal
+    )
+    with pytest.raises(ValueError, match="of temporal layer 4, more than the network has: set first_temporal_layers"):
+        load_video_weights(net, path, **clip)
+    report = load_video_weights(net, path, **clip, first_temporal_layers=True)
+    arrays, ours = flat(parameters), export_scenic(net)
+    left = {name.split("/")[1] for name in report.ignored if name.startswith("TemporalTransformer/")}
+    assert left == {f"encoderblock_{layer}" for layer in range(4, 24)}
+    assert str(report).count("beyond those of the network") == 20, "a line a layer"
+    tables = [name for name in ours if name.startswith("SpatialTransformer/posembed")]
+    fresh = [name for name in ours if name.startswith("output_projection")]
+    assert len(report.fresh) == len(fresh) == 2
+    for name in set(ours) - {*tables, *fresh}:
+        assert ours[name].tobytes() == arrays[name].tobytes(), name
+    (table,) = tables
+    grid = torch.from_numpy(arrays[table][0, 1:]).reshape(14, 14, d).permute(2, 0, 1)[None]
+    grid = F.interpolate(grid, (side // 16, side // 16), mode="bilinear", align_corners=True)
+    np.testing.assert_allclose(ours[table][0, 1:], grid[0].flatten(1).T, atol=1e-5)
+    assert ours[table][0, 0].tobytes() == arrays[table][0, 0].tobytes()

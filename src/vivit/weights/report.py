@@ -5,12 +5,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+FEW = 3
+"""So many names that share a reason are printed each."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
     """Where each tensor of a source went, and where each parameter of the network came from.
 
-    ``str()`` gives a table: names that went in unchanged are counted by their first part, exceptions stand one a line.
+    ``str()`` gives a table: names that went in unchanged are counted by their first part, exceptions stand one a line,
+    or, where one reason explains more than ``FEW``, a reason a line.
     """
 
     source: str
@@ -33,7 +37,9 @@ class LoadReport:
         rows += [("inflated", f"{name}: {how}") for name, how in self.inflated.items()]
         rows += [("resized", f"{name}: {how}") for name, how in self.resized.items()]
         rows += [("fresh", line) for line in _grouped(self.fresh)]
-        rows += [("ignored", f"{name}: {why}") for name, why in self.ignored.items()]
+        for why in dict.fromkeys(self.ignored.values()):
+            names = [name for name, reason in self.ignored.items() if reason == why]
+            rows += [("ignored", f"{line}: {why}") for line in (names if len(names) <= FEW else _grouped(names))]
         rows += [("note", note) for note in self.notes]
         kinds = ("loaded", "inflated", "resized", "fresh", "ignored")
         head = f"{self.source}: " + ", ".join(f"{len(getattr(self, kind))} {kind}" for kind in kinds)

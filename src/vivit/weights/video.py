@@ -84,6 +84,6 @@ def _temporal_encoder(fill: Fill, first_layers: bool) -> None:
                     f"{name!r} is of temporal layer {layer}, more than the network has: set "
                     "first_temporal_layers=true to keep the first ones, or size.temporal_depth"
                 )
-            fill.pass_over(f"temporal.blocks.{layer}.", "beyond the network's temporal layers")
+            fill.pass_over(f"temporal.blocks.{layer}.", f"temporal layer {layer}, beyond those of the network")
     fill.copy("temporal", "temporal")
     return None
