@@ -131,14 +131,14 @@ def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
     for _ in range(taken):
         next(batches)
     state = stopped.state_dict()
-    assert state == {"epoch": 1 + taken // 4 if taken else 0, "delivered": taken % 4}
+    assert state == {"epoch": 1 + taken // 4 if taken else 0, "delivered": taken % 4, "bad": []}
     resumed = training_loader(small_motion, workers, epoch=1)
     resumed.load_state_dict(state)
     assert resumed.state_dict() == state
     rest = list(resumed)
     assert len(rest) == 4 - taken % 4
     assert all(same(a, b) for a, b in zip(rest, whole[taken % 4 :], strict=True))
-    assert resumed.state_dict() == {"epoch": 2, "delivered": 0}
+    assert resumed.state_dict() == {"epoch": 2, "delivered": 0, "bad": []}
     resumed.batch_sampler.set_epoch(2)
     assert len(list(resumed)) == 4
 

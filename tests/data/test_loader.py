@@ -145,6 +145,23 @@ def test_too_many_bad_videos_stop_the_run(small_motion, workers):
         list(loader)
 
 
+def test_bad_videos_from_before_a_restart_count(small_motion):
+    """In the epoch that goes on, and in no other."""
+    stopped = training_loader(small_motion, bad=range(8), share=1.0)
+    batches = iter(stopped)
+    while len(stopped.state_dict()["bad"]) < 4:
+        next(batches)
+    for epoch, counted in ((0, True), (1, False)):
+        resumed = training_loader(small_motion, bad=range(8), share=4 / 45)
+        resumed.load_state_dict(stopped.state_dict())
+        resumed.batch_sampler.set_epoch(epoch)
+        seen = set()
+        with pytest.raises(ValueError, match="5 of this epoch's 45 videos are bad so far"):
+            for batch in resumed:
+                seen |= {bad.video for bad in batch.bad}
+        assert (len(seen) < 4) == counted
+
+
 def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):
     with pytest.raises(ValueError, match=r"nothing but bad videos.*gone\d+\.mp4: cannot be opened"):
         list(training_loader(small_motion, bad=range(48), share=1.0))

@@ -113,7 +113,8 @@ class TrainingLoader(ClipLoader):
     """A loader that knows how far it is, so that a run can go on in mid-epoch, and how many videos were bad.
 
     Lightning keeps ``state_dict`` in its checkpoints. Batches that the workers have ready but nobody took yet do not
-    count. Raises ``ValueError`` where more than ``bad_share`` of the videos of an epoch (of this rank) are bad.
+    count. Raises ``ValueError`` where more than ``bad_share`` of the videos of an epoch (of this rank) are bad. After a
+    resume in mid-epoch every rank counts on from what the first one had found.
     """
 
     order: ShuffledBatches
@@ -126,39 +127,42 @@ class TrainingLoader(ClipLoader):
         self.named: set[str] = set()
         self._position = (0, 0)
         self._resumed = (0, 0)
+        self._bad: set[int] = set()
 
     def __iter__(self) -> Any:  # as above
-        order, bad = self.order, set[int]()
+        order = self.order
         epoch, delivered = self._resumed
         order.first = delivered if epoch == order.epoch else 0
+        self._bad = self._bad if order.first else set()
         self._resumed = (0, 0)
         self._position = (order.epoch, order.first)
         for at, batch in enumerate(self.batches(), order.first + 1):
             self._position = (order.epoch, at) if at < order.steps else (order.epoch + 1, 0)
-            self._watch(batch, bad)
+            self._watch(batch)
             yield batch
 
-    def _watch(self, batch: Batch, bad: set[int]) -> None:
+    def _watch(self, batch: Batch) -> None:
         """Name each bad video once, and stop where there are too many."""
         for word in batch.bad:
-            bad.add(word.video)
+            self._bad.add(word.video)
             if word.why not in self.named:
                 log.warning("skipped in training, another video in its place: %s", word.why)
                 self.named.add(word.why)
         if len(batch.videos) < self.order.batch_size:
             raise ValueError(f"nothing but bad videos, whatever is tried in their place; the last: {batch.bad[-1].why}")
         videos = len(self.order) * self.order.batch_size
-        if len(bad) > self.bad_share * videos:
+        if (bad := len(self._bad)) > self.bad_share * videos:
             raise ValueError(
-                f"{len(bad)} of this epoch's {videos} videos are bad so far, more than data.bad_share={self.bad_share} "
+                f"{bad} of this epoch's {videos} videos are bad so far, more than data.bad_share={self.bad_share} "
                 f"allows; the last: {batch.bad[-1].why}"
             )
 
-    def state_dict(self) -> dict[str, int]:
-        """Say which epoch is to go on, and how many of its batches are out."""
+    def state_dict(self) -> dict[str, Any]:
+        """Say which epoch is to go on, how many of its batches are out, and which videos were bad in them."""
         epoch, delivered = self._position
-        return {"epoch": epoch, "delivered": delivered}
+        return {"epoch": epoch, "delivered": delivered, "bad": sorted(self._bad)}
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Start that epoch, when it comes, behind the batches that were out; any other at its beginning."""
         self._resumed = self._position = state["epoch"], state["delivered"]
+        self._bad = set(state.get("bad", ()))  # checkpoints of before have none

@@ -211,7 +211,7 @@ class LabeledVideoLoader(TrainingLoader):
         dataset.video_path_handler = OpenVideos(self.clips)
         return dataset
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the batches stopped, as far as that can be done."""
         super().load_state_dict(state)
         if state["delivered"] and self.workers.number:
