@@ -153,7 +153,11 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
         ([], [], "video names nothing"),
         ("sound.mp4", [], "sound.mp4: has no moving picture"),
         ("text.mp4", [], "text.mp4: cannot be opened"),
-        ("good.mp4", ["ckpt_path=good.mp4"], "good.mp4 is not a checkpoint of this repository"),
+        (
+            "good.mp4",
+            ["ckpt_path=good.mp4"],
+            "good.mp4 is not a checkpoint of this repository: it is no file that torch.save writes",
+        ),
         ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path=gone.ckpt is not a file"),
         ("good.mp4", ["ckpt_path=other.ckpt"], "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
         ("good.mp4", ["top=0"], "top=0 must be at least 1"),
@@ -334,4 +338,4 @@ def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Pat
             timeline = classifier.along(file, 1.0)
         assert len(timeline.logits) == seconds - 3
         grown[seconds] = found["mb"]
-    assert grown[200] < grown[20] + 10, grown
+    assert grown[200] < grown[20] + 5, grown

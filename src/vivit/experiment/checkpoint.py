@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from hydra.utils import instantiate
@@ -18,6 +19,8 @@ def checkpoint_file(path: str) -> Path:
 
 def read_record(file: Path) -> dict[str, Any]:
     """Read what a checkpoint tells of its network and data. Only our own classes may be named in it."""
+    if not is_zipfile(file):
+        raise ValueError(f"{file} is not a checkpoint of this repository: it is no file that torch.save writes")
     try:
         record = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["vivit"]
     except Exception as error:

@@ -1,5 +1,6 @@
 """The task of `export.py`."""
 
+import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +35,8 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ValueError(f"target={target} names no format: .onnx is ONNX, .pt2 a program of torch.export")
     if target.suffix == ".onnx" and not (find_spec("onnxruntime") and find_spec("onnxscript")):
         raise ValueError("ONNX needs onnx, onnxscript and onnxruntime, which `make install` installs")
+    for library in ("onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # they tell of every constant that they merge
     network, record = read_network(Path(cfg.ckpt_path))
     views = Cutting.of_record(record).views
     heads = record["heads"]

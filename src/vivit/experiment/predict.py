@@ -1,7 +1,7 @@
 """The task of `predict.py`."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ PREDICT_KEYS = (
     *("views", "resampling", "paths"),
 )
 
+SHOWN = 50
+"""Videos in the table on the terminal, at most; all are in predictions.json."""
+
 
 def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Say what is in videos: on the terminal, in ``predictions.json``, and in pictures if they are asked for."""
@@ -50,7 +53,7 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             folder = picture_folder(job.folder, files, files.index(prediction["video"]))
             prediction["attention"] = explained(classifier, prediction["video"], cfg.heads, folder)
         predictions.append(prediction)
-        show(prediction)
+    show(predictions)
     views = f"{classifier.cutting.views.temporal}x{classifier.cutting.views.spatial}"
     result = {"ckpt_path": str(cfg.ckpt_path), "views": views, "every": cfg.every, "left_out": bad}
     write_json(job.folder / "predictions.json", result | {"predictions": predictions} | provenance())
@@ -95,13 +98,17 @@ def picture_folder(folder: Path, files: list[str], number: int) -> Path:
     return own
 
 
-def show(prediction: Mapping[str, Any]) -> None:
-    """Show the classes of one video as a table on the terminal."""
-    classes: Ranked = prediction["classes"]
-    table = Table("", "class", Column("probability", justify="right"), title=escape(prediction["video"]))
-    for head, rows in classes.items():
-        for place, row in enumerate(rows):
-            name = ", ".join(str(part) for key, part in row.items() if key != "probability")
-            table.add_row(head if not place else "", escape(name), f"{100 * row['probability']:.1f} %")
+def show(predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Show the classes of videos as a table on the terminal, of many the first."""
+    table = Table("video", "", "class", Column("probability", justify="right"))
+    for prediction in predictions[:SHOWN]:
+        classes: Ranked = prediction["classes"]
+        for head, rows in classes.items():
+            for place, row in enumerate(rows):
+                name = ", ".join(str(part) for key, part in row.items() if key != "probability")
+                video = "" if place or head != next(iter(classes)) else escape(Path(prediction["video"]).name)
+                table.add_row(video, "" if place else head, escape(name), f"{100 * row['probability']:.1f} %")
         table.add_section()
     Console().print(table)
+    if (rest := len(predictions) - SHOWN) > 0:
+        print(f"and {rest} more in predictions.json")
