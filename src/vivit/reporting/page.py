@@ -34,7 +34,8 @@ nav ol { margin: .3rem 0; padding-left: 1.4rem; columns: 18rem; }
 .soft, .notes, figcaption, .done { color: var(--soft); }
 .done { font-size: .85rem; white-space: nowrap; }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: .875rem;
+  font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .5rem; text-align: left; vertical-align: bottom; }
 th { font-weight: 600; background: var(--tint); min-width: 3.8rem; }
 td { border-top: 1px solid var(--line); vertical-align: top; }

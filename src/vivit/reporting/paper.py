@@ -171,7 +171,7 @@ SWEEPS = (
             for n, few, paper in ((32, 4, {"gflops": 995.3}), (64, 8, {}), (128, 16, {"gflops": 3980.4}))
         ),
         seeds=1,
-        own=("experiment=k400_large_factorised_encoder",),
+        own=("experiment=k400_large_factorised_encoder", VIEWS),
     ),
     Sweep(
         "frames_constant_tokens",
