@@ -102,7 +102,7 @@ class Answer:
     def name(self) -> str:
         """Name of its files."""
         words = [self.sweep.name, self.scale, *self.extra]
-        return "_".join("".join(c if c.isalnum() or c in ".-" else "-" for c in word) for word in words)
+        return "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in word) for word in words)
 
     @property
     def title(self) -> str:
