@@ -55,6 +55,8 @@ class Clip:
     labels: tuple[int, ...]
     video: int
     """Row of the video in its catalogue."""
+    firsts: tuple[int, ...] = ()
+    """Number of the first frame of each view."""
 
 
 class BadVideo(NamedTuple):
@@ -74,6 +76,8 @@ class Batch(NamedTuple):
     videos: Int[Tensor, " b"]
     bad: tuple[BadVideo, ...] = ()
     """Videos that should have been here and could not be read."""
+    firsts: Int[Tensor, "b v"] | None = None
+    """Number of the first frame of each view, where a plan has told it."""
 
     def clips(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
         """Colours in [-1, 1] as the reference feeds them: x * 2 / 255 - 1, no mean and deviation of a data set."""
@@ -95,8 +99,13 @@ class AttentionMap(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What a model says of whole videos: logits averaged over views."""
+    """What a model says of whole videos."""
 
     logits: Float[Tensor, "b k"]
+    """Of a video: those of its views, averaged."""
     labels: Int[Tensor, "b heads"]
     videos: Int[Tensor, " b"]
+    views: Float[Tensor, "b v k"] | None = None
+    """Logits of every view."""
+    firsts: Int[Tensor, "b v"] | None = None
+    """Number of the first frame of each view."""

@@ -186,3 +186,30 @@ def test_scale_jitter_has_two_bounds():
 def test_impossible_grids_are_refused(temporal, spatial):
     with pytest.raises(ValueError, match=f"not {temporal}x{spatial}"):
         grid(temporal, spatial)
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 4, 8), (3, 5, 9), (1, 3, 7, 10), (11, 3, 31), (4,)])
+def test_one_grid_holds_the_offsets_of_every_count(counts):
+    """Of every length, rounding included: 3 parts of 6 are not always the frame that 1 part of 2 is."""
+    whole = GridViews(frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, counts=counts)
+    chosen = whole.chosen()
+    assert list(chosen) == [f"{count}x3" for count in sorted(counts)]
+    assert len(whole) == 3 * len(set(whole.places))
+    for length in [*range(1, 400), *range(9_000, 9_100)]:
+        offsets, room = whole.offsets(length), max(0, length - 8)
+        for count in counts:
+            expected = [room // 2] if count == 1 else [int(at) for at in np.linspace(0, room, count)]
+            views = chosen[f"{count}x3"]
+            assert [offsets[view // 3] for view in views[::3]] == expected
+            assert [view % 3 for view in views] == [0, 1, 2] * count
+
+
+def test_counts_share_their_views():
+    views = GridViews(frames=4, stride=2, resize=36, crop=(32, 32), temporal=5, counts=[1, 2, 3, 5, 9])
+    assert len(views) == 9
+    assert len(views(Extent(100, 40, 60))) == 9
+
+
+def test_counts_are_numbers_of_views():
+    with pytest.raises(ValueError, match=r"views\.counts=\[1, 0\] are numbers of temporal views, each 1 or more"):
+        GridViews(frames=4, stride=2, resize=36, crop=(32, 32), counts=[1, 0])

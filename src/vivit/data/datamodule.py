@@ -124,8 +124,7 @@ class VideoData(LightningDataModule):
         A worker has one batch ready, because that of a single video may be large: 10x3 views of 32 frames of 320 pixels
         are 295 MB.
         """
-        views = self.test_views.temporal * self.test_views.spatial
-        return self._ordered(self.scored, self.test_views, max(1, self.batch_size // views), 1)
+        return self._ordered(self.scored, self.test_views, max(1, self.batch_size // len(self.test_views)), 1)
 
     def _ordered(self, split: Split, plan: GridViews, batch_size: int, prefetch: int) -> ScoringLoader:
         clips = self.dataset(split, plan)

@@ -87,7 +87,7 @@ class ClipDataset(Dataset[Clip]):
         if recolour := views[0].colours:
             progress = min(ticket.step / self.steps, 1.0)
             frames = np.stack([recolour(clip, rng, progress) for clip in frames])
-        return Clip(frames, labels, ticket.row)
+        return Clip(frames, labels, ticket.row, tuple(view.numbers[0] for view in views))
 
     def _read(self, ticket: Ticket, rng: np.random.Generator) -> Clip | BadVideo:
         try:
@@ -128,4 +128,5 @@ def collate(found: Sequence[Clip | BadVideo]) -> Batch:
         torch.tensor([clip.labels for clip in clips], dtype=torch.long),
         torch.tensor([clip.video for clip in clips], dtype=torch.long),
         bad,
+        torch.tensor([clip.firsts for clip in clips], dtype=torch.long),
     )

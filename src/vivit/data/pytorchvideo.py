@@ -196,8 +196,9 @@ class LabeledVideoLoader(TrainingLoader):
             )
         )
         while clips := list(islice(single, self.order.batch_size)):
-            frames, labels, videos, bad = zip(*clips, strict=True)
-            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), tuple(chain.from_iterable(bad)))
+            frames, labels, videos, bad, firsts = zip(*clips, strict=True)
+            words = tuple(chain.from_iterable(bad))
+            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), words, torch.cat(firsts))
 
     def epoch_of(self, tickets: list[Ticket]) -> LabeledVideoDataset:
         """Make the data set that gives the clips of these tickets."""

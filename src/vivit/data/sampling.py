@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.places import spread
+
 
 class Extent(NamedTuple):
     """What a plan needs to know of a video: frames, and height and width in pixels."""
@@ -190,9 +192,15 @@ class EvenViews(ABC):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GridViews(EvenViews):
-    """All views for testing: ``temporal`` offsets spread over the video; a single one lies in its middle."""
+    """All views for testing: ``temporal`` offsets spread over the video; a single one lies in its middle.
+
+    ``counts`` are further numbers of temporal views whose offsets are looked at too, so that accuracy against their
+    number (ViViT, figure 9) comes out of one pass. ``average`` names the rule that makes one score of a video's views.
+    """
 
     temporal: int = 1
+    counts: Sequence[int] = ()
+    average: str = "logits"
 
     def __post_init__(self) -> None:
         check_crop(self.resize, self.crop, 1.0)
@@ -201,13 +209,30 @@ class GridViews(EvenViews):
                 f"views are temporal >= 1 times spatial 1 or 3, not {self.temporal}x{self.spatial}: "
                 "the crops lie at both ends and in the middle of the longer side"
             )
+        if not all(count >= 1 for count in self.counts):
+            raise ValueError(f"views.counts={list(self.counts)} are numbers of temporal views, each 1 or more")
+
+    def __len__(self) -> int:
+        return len(self.places) * self.spatial
 
     def offsets(self, length: int) -> list[int]:
-        """First frame of each temporal view."""
+        """First frame of each temporal view: the reference's truncated linspace, for all counts at once."""
         room = max(0, length - self.frames * self.stride)
-        if self.temporal == 1:
-            return [room // 2]
-        return [int(offset) for offset in np.linspace(0, room, self.temporal)]
+        return [int(part * (room / whole)) for part, whole in self.places]
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Places of the temporal views of all counts, in order of time."""
+        places = {place for count in (self.temporal, *self.counts) for place in spread(count)}
+        return sorted(places, key=lambda place: (place[0] / place[1], place))
+
+    def chosen(self) -> dict[str, list[int]]:
+        """Numbers of the views that belong to each count of temporal views, under its name, such as 4x3."""
+        number = {place: at * self.spatial for at, place in enumerate(self.places)}
+        return {
+            f"{count}x{self.spatial}": [number[place] + crop for place in spread(count) for crop in range(self.spatial)]
+            for count in sorted({self.temporal, *self.counts})
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
