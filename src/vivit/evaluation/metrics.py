@@ -33,7 +33,9 @@ class Accuracies(MetricCollection):
         self.sizes = [len(classes) for classes in heads.values()]
 
     def update(self, scores: Scores) -> None:  # type: ignore[override]
-        """Count a batch of videos."""
+        """Count a batch of videos. Raises ``ValueError`` where nobody tells the label of one."""
+        if unknown := int((scores.labels < 0).any(1).sum()):
+            raise ValueError(no_labels(unknown, f"{len(scores.labels)} videos of a batch"))
         logits = list(scores.logits.split(self.sizes, dim=1))
         for metric in self.values(copy_state=False):
             assert isinstance(metric, Of)
@@ -67,6 +69,14 @@ class Of(MulticlassAccuracy):
 def _of_head(head: int | None, prefix: str, classes: int) -> dict[str, Metric]:
     tops = {1: "acc_top1"} | ({5: "acc_top5"} if classes > 5 else {})
     return {prefix + name: Of(head, classes, top_k) for top_k, name in tops.items()}
+
+
+def no_labels(unknown: int, of: str) -> str:
+    """Say that so many of some videos can be neither right nor wrong."""
+    return (
+        f"{unknown} of {of} have no label, so no accuracy can be computed; eval.py with metrics=false leaves it at "
+        "their scores, and with submission=epic_kitchens writes those for the challenge"
+    )
 
 
 def joint(logits: Sequence[Tensor]) -> Tensor:

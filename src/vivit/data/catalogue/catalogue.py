@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -105,6 +105,10 @@ class Catalogue(ABC):
     @abstractmethod
     def listed(self, split: Split) -> pa.Table:
         """All videos of a split, there or not, as ``columns.listing`` makes the table."""
+
+    def official(self, split: Split) -> Mapping[str, Any] | None:
+        """Tell what the official scores of a data set need beside labels, in plain values; None: it has none."""
+        return None
 
     def videos(self, split: Split) -> Videos:
         """Give the videos of a split that can be used."""

@@ -7,10 +7,12 @@ import os
 import tempfile
 import weakref
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, overload
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from vivit.data.catalogue.annotations import Annotations, Column
 from vivit.shapes import Video
@@ -67,6 +69,15 @@ class Videos(Sequence[Video]):
 
     def __len__(self) -> int:
         return self._length
+
+    def column(self, name: str) -> Column | None:
+        """Give a column as it was listed, such as ``path``, relative to the root; None where there is none."""
+        return self._columns.get(name)
+
+    def unlabelled(self) -> int:
+        """Count the videos of which the data set does not tell a label."""
+        unknown = [pc.less(labels, 0) for labels in self._labels]
+        return pc.sum(reduce(pc.or_, unknown)).as_py() or 0
 
     @overload
     def __getitem__(self, index: int) -> Video: ...

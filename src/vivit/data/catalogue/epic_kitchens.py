@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pyarrow as pa
 
@@ -13,6 +14,10 @@ from vivit.data.catalogue.class_names import class_names
 from vivit.data.catalogue.columns import listing, unlabelled
 from vivit.data.catalogue.patterns import filled
 
+TAILS = {"noun": "annotations/EPIC_100_tail_nouns.csv", "verb": "annotations/EPIC_100_tail_verbs.csv"}
+UNSEEN = dict.fromkeys(("val", "test"), "annotations/EPIC_100_unseen_participant_ids_validation.csv")
+"""Those of the validation list, which is also what is tested on unless the lists say otherwise."""
+
 
 @dataclass(kw_only=True)
 class EpicKitchens(Catalogue):
@@ -21,7 +26,8 @@ class EpicKitchens(Catalogue):
     A segment's noun is its main noun (``noun_class``), and its name the ``narration_id`` that submissions ask for.
     ``lists`` are CSV files below the root; the list of the challenge's test split has no labels, and is refused unless
     ``unlabelled``, when both are -1. ``files`` may use ``participant_id`` and ``video_id``. No class names left or
-    right, so mirroring is harmless.
+    right, so mirroring is harmless. ``tails`` are lists of rare classes and ``unseen`` of participants who are in no
+    training video, for the official scores; None leaves these scores out.
     """
 
     lists: Mapping[str, str]
@@ -29,6 +35,8 @@ class EpicKitchens(Catalogue):
     nouns: str = "annotations/EPIC_100_noun_classes.csv"
     verbs: str = "annotations/EPIC_100_verb_classes.csv"
     unlabelled: bool = False
+    tails: Mapping[str, str] | None = field(default_factory=lambda: dict(TAILS))
+    unseen: Mapping[str, str | None] | None = field(default_factory=lambda: dict(UNSEEN))
     mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
 
     @cached_property
@@ -47,6 +55,31 @@ class EpicKitchens(Catalogue):
             labels = [unlabelled(rows, allowed=self.unlabelled)] * 2
         path, name = filled(self.files, **names), rows.text("narration_id")
         return listing(path=path, labels=labels, name=name, **self._extent(rows))
+
+    def official(self, split: Split) -> Mapping[str, Any]:
+        """Tell the numbers of each head's tail classes, and the participants whom nobody has trained with."""
+        tail = (
+            None
+            if self.tails is None
+            else {
+                head: self._list(self.tails[head], head).below(head, len(classes)).to_pylist()
+                for head, classes in self.heads.items()
+            }
+        )
+        file = None if self.unseen is None else self.unseen.get(split)
+        unseen = None if file is None else self._list(file, "participant_id").text("participant_id").to_pylist()
+        return {"tail": tail, "unseen": unseen}
+
+    def _list(self, file: str, column: str) -> Annotations:
+        if not (self.root / file).is_file():
+            raise FileNotFoundError(
+                f"{self.root / file} is missing; the official scores need it. It lies beside the annotations in "
+                "epic-kitchens/epic-kitchens-100-annotations; data.catalogue.tails=null data.catalogue.unseen=null "
+                "does without"
+            )
+        rows = Annotations(self.root / file)
+        rows.require(column)
+        return rows
 
     @abstractmethod
     def _extent(self, rows: Annotations) -> dict[str, Column]:

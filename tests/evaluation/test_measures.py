@@ -1,0 +1,135 @@
+"""All that follows from a file of scores: by hand, by torchmetrics, by the authors' numbers; files that are none."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from vivit.evaluation import Accuracies
+from vivit.evaluation.measures import RESAMPLES, measure
+from vivit.evaluation.scores_reader import ScoresFile
+from vivit.evaluation.standings import standing
+from vivit.evaluation.video_scores import write_video_scores
+from vivit.shapes import Scores
+
+Kept = Callable[..., ScoresFile]
+
+
+def test_one_head_by_hand(kept: Kept) -> None:
+    """Labels 0, 0, 0, 1 with ranks 1st, 2nd, 6th and 1st: top-1 2/4, top-5 3/4, mean over classes (1/3 + 1) / 2."""
+    means = np.array([[9, 1, 2, 3, 4, 5], [8, 9, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], [0, 9, 2, 3, 4, 5]], np.float32)
+    views = np.stack([means + 7, means - 7], 1)  # which averages to the means
+    found = measure(kept(views, np.array([[0], [0], [0], [1]]), {"label": 6}))
+    assert found.metrics == pytest.approx({"acc_top1": 0.5, "acc_top5": 0.75, "acc_mean_class": 2 / 3})
+    assert found.standings["label"].tolist() == [0, 1, 5, 0]
+    assert found.said.tolist() == [[0], [1], [5], [1]]
+
+
+@pytest.mark.parametrize("sizes", [{"label": 12}, {"label": 5}, {"noun": 9, "verb": 7}], ids=str)
+def test_metrics_are_those_of_torchmetrics(sizes: dict[str, int], kept: Kept) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(700, 3, sum(sizes.values()))).astype(np.float32)
+    labels = np.stack([rng.integers(size, size=700) for size in sizes.values()], 1)
+    logits[np.arange(700), :, labels[:, 0]] += 1
+    accuracies = Accuracies({head: [str(n) for n in range(size)] for head, size in sizes.items()}, "")
+    accuracies.update(Scores(torch.from_numpy(logits).mean(1), torch.from_numpy(labels), torch.arange(700)))
+    expected = {name: float(value) for name, value in accuracies.compute().items()}
+    assert measure(kept(logits, labels, sizes)).metrics == pytest.approx(expected, abs=1e-6)
+
+
+def test_actions_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray], kept: Kept) -> None:
+    labels = np.stack([reference_numbers[f"joint/labels_{head}"] for head in "ab"], 1)
+    found = measure(kept(reference_numbers["joint/logits"][:, None], labels, {"noun": 7, "verb": 5}))
+    assert found.metrics["action_acc_top1"] == pytest.approx(float(reference_numbers["joint/accuracy"]))
+    assert found.metrics["action_acc_top5"] == pytest.approx(float(reference_numbers["joint/accuracy_top5"]))
+    np.testing.assert_array_equal(found.standings["action"] < 1, reference_numbers["joint/correct_top1"] > 0)
+    np.testing.assert_array_equal(found.standings["action"] < 5, reference_numbers["joint/correct_top5"] > 0)
+
+
+def test_of_equal_scores_the_lower_class_is_first() -> None:
+    scores = torch.tensor([[1.0, 3.0, 3.0, 3.0]] * 4)
+    assert standing(scores, torch.arange(4)).tolist() == [3, 0, 1, 2]
+
+
+def test_the_interval_is_that_of_the_binomial_distribution(kept: Kept) -> None:
+    """Drawing videos with replacement draws a binomial number of right ones, whose quantiles are known otherwise."""
+    labels = np.zeros((400, 1), np.int64)
+    logits = np.zeros((400, 1, 3), np.float32)
+    logits[100:, 0, 1] = 1  # a quarter is right
+    file = kept(logits, labels, {"label": 3})
+    low, high = measure(file).interval["acc_top1"]
+    expected = np.quantile(np.random.default_rng(1).binomial(400, 0.25, 100_000) / 400, [0.025, 0.975])
+    assert [low, high] == pytest.approx(expected, abs=0.008), f"{RESAMPLES} draws of it"
+    assert measure(file).interval == measure(file).interval
+
+
+def test_every_choice_of_views_and_the_rule_can_be_asked_for(kept: Kept) -> None:
+    logits = np.array([[[9.0, 0], [0, 2], [0, 2]]], np.float32)
+    chosen = {"1x1": [1], "2x1": [0, 2], "3x1": [0, 1, 2]}
+    file = kept(logits, np.array([[0]]), {"label": 2}, chosen=chosen)
+    assert {name: rate["acc_top1"] for name, rate in measure(file).by_views.items()} == {"1x1": 0, "2x1": 1, "3x1": 1}
+    assert measure(file).metrics["acc_top1"] == 1
+    assert measure(file, views="1x1").metrics["acc_top1"] == 0
+    assert measure(file, average="probabilities").metrics["acc_top1"] == 0
+    with pytest.raises(ValueError, match=r"holds the views 1x1, 2x1, 3x1, not 4x3"):
+        measure(file, views="4x3")
+
+
+def test_videos_have_a_file_of_their_own(kept: Kept, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(300, 4, 11)).astype(np.float32)
+    labels = np.stack([rng.integers(6, size=300), rng.integers(5, size=300)], 1)
+    file = kept(logits, labels, {"noun": 6, "verb": 5}, names=[f"P01_{row}" for row in range(300)])
+    write_video_scores(file, tmp_path / "videos.parquet", views="4x1", average="logits")
+    rows = pq.read_table(tmp_path / "videos.parquet")
+    means = logits.astype(np.float64).mean(1)
+    np.testing.assert_allclose(np.array(rows["scores"].to_pylist()), means, atol=1e-6)
+    assert rows["said_noun"].to_pylist() == means[:, :6].argmax(1).tolist()
+    assert rows["said_verb"].to_pylist() == means[:, 6:].argmax(1).tolist()
+    assert rows["label_verb"].to_pylist() == labels[:, 1].tolist()
+    assert rows["name"].to_pylist()[299] == "P01_299"
+
+
+def test_unknown_labels_are_refused(kept: Kept) -> None:
+    logits, labels = np.zeros((3, 1, 6), np.float32), np.array([[0], [-1], [-1]])
+    with pytest.raises(ValueError, match="2 of the videos in .* have no label, so no accuracy can be computed"):
+        measure(kept(logits, labels, {"label": 6}))
+    accuracies = Accuracies({"label": [str(n) for n in range(6)]}, "")
+    with pytest.raises(ValueError, match="2 of 3 videos of a batch have no label"):
+        accuracies.update(Scores(torch.zeros(3, 6), torch.from_numpy(labels), torch.arange(3)))
+
+
+def test_a_file_that_is_none_is_one_clear_error(kept: Kept, tmp_path: Path) -> None:
+    file = kept(np.zeros((3, 2, 6), np.float32), np.zeros((3, 1), np.int64), {"label": 6}).file
+    table, other = pq.read_table(file), tmp_path / "other.parquet"
+    with pytest.raises(FileNotFoundError, match=r"scores=.*gone is not a file; train\.py and eval\.py write"):
+        ScoresFile(tmp_path / "gone")
+    (tmp_path / "text").write_text("nothing of that kind")
+    with pytest.raises(ValueError, match="text is no file of scores"):
+        ScoresFile(tmp_path / "text")
+    pq.write_table(pa.table({"a": [1]}), other)
+    with pytest.raises(ValueError, match="other.parquet is no file of scores.*it says nothing of its scores"):
+        ScoresFile(other)
+    pq.write_table(table.drop_columns("logits"), other)
+    with pytest.raises(ValueError, match=r"lacks the columns \['logits'\]"):
+        ScoresFile(other)
+    pq.write_table(table.slice(1), other)
+    with pytest.raises(ValueError, match="does not hold every view of every video"):
+        measure(ScoresFile(other))
+    about = json.loads(table.schema.metadata[b"vivit.scores"]) | {"heads": {"label": ["a", "b"]}}
+    pq.write_table(table.replace_schema_metadata({b"vivit.scores": json.dumps(about)}), other)
+    with pytest.raises(ValueError, match="does not hold 2 logits a view"):
+        measure(ScoresFile(other))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_never_right(value: float, kept: Kept) -> None:
+    logits = np.zeros((3, 2, 6), np.float32)
+    logits[1, 1, 4] = value
+    with pytest.raises(ValueError, match=r"scores=.*: logits of 1\.mp4 are not numbers"):
+        measure(kept(logits, np.zeros((3, 1), np.int64), {"label": 6}))
