@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
 Compose = Callable[..., DictConfig]
 
-APART = {"hydra", "paths", "bench", "sweep_scale"}
+APART = {"hydra", "paths", "bench", "sweep_scale", "submission"}
 """Groups that are no choice of a training run; `sweep` and `scale` choose `sweep_scale`."""
 MODELS = ["average_pool", "factorised_dot_product", "factorised_encoder", "factorised_self_attention", "spatiotemporal"]
 

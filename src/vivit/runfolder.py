@@ -75,9 +75,16 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     """Show the end of a run as a table on the terminal."""
     what = [results[key] for key in ("model", "size", "tokeniser", "data") if results.get(key)]
     table = Table("measure", Column("value", justify="right"), title=" / ".join(what) or results.get("ckpt_path"))
+    intervals = results.get("confidence_95", {})
     for name, value in sorted(results["metrics"].items()):
         if name.startswith("test/"):
-            table.add_row(f"{name}, {results['views']} views", f"{100 * value:.1f} %")
+            low, high = (f"{100 * edge:.1f}" for edge in intervals.get(name, (value, value)))
+            spread = f" [{low}, {high}]" if name in intervals else ""
+            table.add_row(f"{name}, {results['views']} views", f"{100 * value:.1f} %{spread}")
+    for views, metrics in results.get("by_views", {}).items():
+        table.add_row(f"test/acc_top1, {views} views alone", f"{100 * metrics['test/acc_top1']:.1f} %")
+    for name, value in results.get("epic_kitchens", {}).items():
+        table.add_row(f"EPIC {name}", f"{value:.1f} %")
     if "params" in results:
         table.add_row("parameters", f"{results['params'] / 1e6:.2f} M")
         table.add_row("multiply-adds a clip", f"{results['gmac']:.3f} G")

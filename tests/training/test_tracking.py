@@ -13,7 +13,7 @@ from PIL import Image
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.training import LastCheckpoint, Provenance, Strengths, VideoClassifier
-from vivit.training.showcase import LONGEST, WIDEST, Showcase, gif, matrix, said_of
+from vivit.training.showcase import LONGEST, WIDEST, Showcase, gif, said_of
 from vivit.training.tracking import WandbRun, kept_id, sweep_of
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
@@ -110,12 +110,6 @@ def test_a_clip_is_thinned_out() -> None:
 
 def test_a_caption_says_what_was_said_and_what_is_right() -> None:
     assert said_of(torch.tensor([0.0, np.log(3.0), -torch.inf]), 0, ["up", "down", "left"]) == "down (75 %), is up"
-
-
-def test_the_matrix_shows_shares_of_rows() -> None:
-    axes = matrix(torch.tensor([[3, 1], [0, 0]]), ["up", "down"]).axes[0]
-    assert axes.images[0].get_array().tolist() == [[0.75, 0.25], [0.0, 0.0]]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["up", "down"]
 
 
 def test_provenance_is_written_when_the_run_starts(

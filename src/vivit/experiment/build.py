@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vivit.data import VideoData
+from vivit.evaluation import Averaging, average_named
 from vivit.training import VideoClassifier
 
 NAMED = ("callbacks", "logger")
@@ -55,8 +56,15 @@ def build_module(cfg: DictConfig, data: VideoData) -> VideoClassifier:
         recipe=instantiate(cfg.optim),
         seed=cfg.seed,
         batch_size=cfg.data.batch_size,
+        averaging=averaging_of(data),
         record=plain | {"heads": {head: list(names) for head, names in data.heads.items()}},
     )
+
+
+def averaging_of(data: VideoData) -> Averaging:
+    """Say how a data set's test views become one score; of several numbers of views the main one counts."""
+    views, sizes = data.test_views, [len(names) for names in data.heads.values()]
+    return Averaging(average_named(views.average), sizes, views.chosen()[f"{views.temporal}x{views.spatial}"])
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from vivit.data.loader import ScoringLoader
 from vivit.data.windows import slide
-from vivit.evaluation import Ranked, ranked, score
+from vivit.evaluation import Averaging, Ranked, average_named, ranked, score
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting
 from vivit.shapes import Scores, Video
@@ -78,8 +78,18 @@ class Classifier:
                     labels=batch.labels.expand(len(frames), -1), videos=batch.videos.expand(len(frames))
                 )
             with torch.inference_mode():
-                found = score(self.network, batch._replace(frames=frames), clips_at_once=self.batch_size)
+                found = score(
+                    self.network,
+                    batch._replace(frames=frames),
+                    clips_at_once=self.batch_size,
+                    averaging=self.averaging,
+                )
             yield found._replace(logits=found.logits.cpu())
+
+    @property
+    def averaging(self) -> Averaging:
+        """How views become one score, as the checkpoint or a configuration says."""
+        return Averaging(average_named(self.cutting.views.average), [len(names) for names in self.heads.values()])
 
     def said(self, logits: Float[Tensor, " k"], top: int | None) -> Ranked:
         """Name the classes."""

@@ -1,29 +1,60 @@
-"""The task of `eval.py`."""
+"""The task of `eval.py`: a checkpoint, or scores that were kept."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
 
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.data import VideoData
-from vivit.experiment.build import check_keys
+from vivit.data.catalogue import Split
+from vivit.evaluation.scores_reader import ScoresFile
+from vivit.experiment.build import averaging_of, check_keys
 from vivit.experiment.checkpoint import checkpoint_file, read_record
-from vivit.experiment.results import numbers, views_name
+from vivit.experiment.results import views_name
+from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
 from vivit.training import Recipe, Targets, VideoClassifier
 
 EVAL_KEYS = (
-    *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "split"),
-    *("batch_size", "workers", "skip_bad"),
+    *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "scores", "split"),
+    *("batch_size", "workers", "skip_bad", "metrics", "submission"),
 )
+OF_A_PASS = ("ckpt_path", "split", "resampling", "trainer", "batch_size", "workers", "skip_bad")
+"""Keys that say how videos are scored, and nothing about scores that were kept."""
 
 
 def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Score a checkpoint, with the network and the preprocessing that it describes; give the metrics."""
+    """Score a checkpoint, or take the scores that were kept; give the metrics."""
     check_keys(cfg, EVAL_KEYS)
+    if (cfg.ckpt_path is None) == (cfg.scores is None):
+        raise ValueError("one of two is wanted: ckpt_path=..., a checkpoint to score, or scores=.../scores.parquet")
+    return again(cfg, job) if cfg.scores else afresh(cfg, job)
+
+
+def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Score a checkpoint, with the network and the preprocessing that it describes."""
+    if cfg.split not in get_args(Split):
+        raise ValueError(f"split={cfg.split} is no split; there are {', '.join(get_args(Split))}")
     record = read_record(checkpoint_file(cfg.ckpt_path))
+    data = data_of(record, cfg)
+    about = announced(data, measured=cfg.metrics and not cfg.get("submission"))
+    with_metrics = cfg.metrics and not data.catalogue.videos(cfg.split).unlabelled()
+    network = instantiate(record["model"], classes=sum(map(len, data.heads.values())), _convert_="all")
+    module = VideoClassifier(
+        network, heads=data.heads, targets=Targets(), recipe=Recipe(torch.optim.SGD), seed=0,
+        batch_size=cfg.batch_size, record=record, averaging=averaging_of(data), measured=with_metrics,
+    )  # fmt: skip
+    trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
+    scores, _ = scores_of(trainer, module, data, about, job.folder, cfg.ckpt_path)
+    return {} if scores is None else concluded(cfg, job, scores, with_metrics)
+
+
+def data_of(record: Mapping[str, Any], cfg: DictConfig) -> VideoData:
+    """Build the data set of a checkpoint, or the one that is asked for, which must have its classes."""
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
         clips.root, clips.catalogue = cfg.data.root, OmegaConf.to_container(cfg.data.catalogue, resolve=True)
@@ -33,21 +64,37 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
     data: VideoData = instantiate(clips, _convert_="all")
     data.prepare_data()
-    if (theirs := {head: list(names) for head, names in data.heads.items()}) != record["heads"]:
-        raise ValueError(f"the checkpoint names the classes {record['heads']}, the data set {theirs}")
-    network = instantiate(record["model"], classes=sum(map(len, theirs.values())), _convert_="all")
-    module = VideoClassifier(
-        network, heads=data.heads, targets=Targets(), recipe=Recipe(torch.optim.SGD), seed=0,
-        batch_size=cfg.batch_size, record=record,
-    )  # fmt: skip
+    check_classes(record["heads"], data.heads, "the checkpoint")
     data.scored = cfg.split
-    trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
-    trainer.test(module, data, ckpt_path=cfg.ckpt_path, verbose=False, weights_only=True)
-    metrics = numbers(trainer.callback_metrics)
-    left_out = data.left_out()
-    if trainer.is_global_zero:
-        results = {"ckpt_path": cfg.ckpt_path, "views": views_name(clips.views), "metrics": metrics}
-        results |= {"left_out": left_out} | provenance()
-        write_json(job.folder / "results.json", results)
-        print_results(results, job.folder)
-    return metrics
+    return data
+
+
+def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Compute metrics from scores that were kept, by the views and the average that are asked for if any are.
+
+    With ``data`` the classes must be those of that data set.
+    """
+    if meaningless := [said for said in job.overrides if said.lstrip("+").startswith(OF_A_PASS)]:
+        raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
+    file = ScoresFile(Path(cfg.scores))
+    if cfg.get("data"):
+        catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
+        check_classes(file.about.heads, catalogue.heads, cfg.scores)
+    return concluded(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.unlabelled()))
+
+
+def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
+    """Write what follows from scores: results and tables and, where it is asked for, a submission."""
+    asked = any(said.lstrip("+").startswith("views") for said in job.overrides)  # a data set may bring views of its own
+    views = (views_name(cfg.views), cfg.views.average) if cfg.scores and asked else (None, None)
+    about = scores.about
+    source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
+    results = source | (measured if with_metrics else unmeasured)(scores, job.folder, *views)
+    if cfg.get("submission"):
+        instantiate(cfg.get("submission"))(
+            scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
+        )
+    results |= {"left_out": about.left_out} | provenance()
+    write_json(job.folder / "results.json", results)
+    print_results(results, job.folder)
+    return results["metrics"]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -11,6 +12,7 @@ from vivit.cost import cost
 from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
 from vivit.experiment.initial import check_source, start_from_weights
 from vivit.experiment.results import describe, last_metrics, numbers, timing
+from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
@@ -38,17 +40,23 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     log.info("%s", described(module.record))
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
+    about = announced(data) if cfg.test else None
     if not start:
         start_from_weights(cfg, module.network)
     trainer.fit(module, data, ckpt_path=start, weights_only=True)
     metrics, time = last_metrics(trainer), timing(trainer)  # testing a checkpoint turns the stopwatch back
-    if cfg.test:
-        trainer.test(module, data, ckpt_path=best_checkpoint(trainer), verbose=False, weights_only=True)
+    found: dict[str, Any] = {"metrics": {}}
+    if about is not None:
+        scores, left_out = scores_of(trainer, module, data, about, job.folder, best_checkpoint(trainer))
         metrics |= numbers(trainer.callback_metrics)
-    left_out = data.left_out()
+        if scores is not None:
+            found = measured(scores, job.folder)
+    else:
+        left_out = data.left_out()
     if trainer.is_global_zero:
+        metrics |= found.pop("metrics")
         costs = {"params": one_clip.params, "gmac": one_clip.gmac, "paper_gflops": one_clip.paper_gflops}
-        results = describe(cfg, job, metrics) | costs | time | {"left_out": left_out} | provenance()
+        results = describe(cfg, job, metrics) | found | costs | time | {"left_out": left_out} | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics

@@ -8,6 +8,7 @@ from vivit.training.module import VideoClassifier, described
 from vivit.training.optim import LayerDecay, Recipe
 from vivit.training.options import Compile, MovingAverage, RateFinder
 from vivit.training.provenance import Provenance
+from vivit.training.scores import KeepScores
 from vivit.training.sharding import BlockShards
 from vivit.training.strengths import Strengths
 from vivit.training.targets import Targets
@@ -20,6 +21,7 @@ __all__ = [
     "Curves",
     "FiniteLoss",
     "Interruption",
+    "KeepScores",
     "LastCheckpoint",
     "LayerDecay",
     "MovingAverage",

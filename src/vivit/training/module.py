@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from vivit.evaluation import Accuracies, score
+from vivit.evaluation import Accuracies, Averaging, score
 from vivit.shapes import Batch, Scores
 from vivit.training.optim import Recipe
 from vivit.training.randomness import draw_stochastic_depth, step_generator
@@ -21,7 +21,8 @@ from vivit.training.targets import Targets, cross_entropy, one_hot
 class VideoClassifier(LightningModule):
     """Trains ``network`` to name the class of every head.
 
-    ``batch_size`` is also the number of clips that evaluation puts through the network at once. ``record`` is what a
+    ``batch_size`` is also the number of clips that evaluation puts through the network at once; ``averaging`` makes one
+    score of a video's test views, and testing counts accuracies unless it is not ``measured``. ``record`` is what a
     checkpoint tells beside the weights, in plain values: with it, and nothing else, network and preprocessing are
     built again. Whatever is random in a step depends on the seed, the step and the clip's place in the global
     batch, so that a run can be resumed and spread over devices.
@@ -37,6 +38,8 @@ class VideoClassifier(LightningModule):
         seed: int,
         batch_size: int,
         record: Mapping[str, Any],
+        averaging: Averaging | None = None,
+        measured: bool = True,
     ) -> None:
         super().__init__()
         self.network = network
@@ -45,6 +48,7 @@ class VideoClassifier(LightningModule):
         self.recipe = recipe
         self.seed, self.batch_size = seed, batch_size
         self.record = record
+        self.averaging, self.measured = averaging or Averaging(), measured
         self.val_loss = MeanMetric()
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
@@ -112,14 +116,18 @@ class VideoClassifier(LightningModule):
         """Score all views of each video, also for callbacks; a batch of bad videos only is empty."""
         if not len(batch.videos):
             return None
-        scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
-        self.test_accuracies.update(scores)
+        scores = score(
+            self.network, batch, clips_at_once=self.batch_size, dtype=self.precision, averaging=self.averaging
+        )
+        if self.measured:
+            self.test_accuracies.update(scores)
         return scores
 
     def on_test_epoch_end(self) -> None:
         """Log the accuracies of the whole split."""
-        self.log_dict(self.test_accuracies.compute(), sync_dist=True)
-        self.test_accuracies.reset()
+        if self.measured:
+            self.log_dict(self.test_accuracies.compute(), sync_dist=True)
+            self.test_accuracies.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser and, stepped after every step, its schedule."""

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 import wandb
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 from lightning import Callback, Trainer
-from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from vivit.evaluation.confusion import draw
 from vivit.shapes import Batch, Scores
 from vivit.training.tracking import WandbRun
 
@@ -58,7 +58,7 @@ class Showcase(Callback):
             return
         heads = module.record["heads"].items()
         pictures = {
-            f"{split}/confusion/{head}": wandb.Image(matrix(table.cpu(), names))
+            f"{split}/confusion/{head}": wandb.Image(draw(table.cpu().numpy(), names))
             for table, (head, names) in zip(counts, heads, strict=True)
         }
         found = {f"{split}/clips": self._shown, "trainer/global_step": trainer.global_step} | pictures
@@ -116,16 +116,3 @@ def gif(frames: UInt8[np.ndarray, "f h w 3"]) -> io.BytesIO:
     pictures[0].save(file, format="GIF", save_all=True, append_images=pictures[1:], duration=100, loop=0)
     file.seek(0)
     return file
-
-
-def matrix(counts: Int[Tensor, "k k"], names: Sequence[str]) -> Figure:
-    """Draw the share of each class's videos (a row) that is taken for every class."""
-    shares = (counts / counts.sum(1, keepdim=True).clamp(min=1)).numpy()
-    figure = Figure(figsize=(6, 5.4), layout="constrained")
-    axes = figure.subplots()
-    figure.colorbar(axes.imshow(shares, vmin=0, vmax=1, cmap="Blues"))
-    axes.set(xlabel="said", ylabel="is")
-    if len(names) <= 40:
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-    return figure

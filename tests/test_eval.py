@@ -1,0 +1,209 @@
+"""`eval.py`: from a checkpoint, again from its scores, for EPIC-Kitchens and its challenge; and what it refuses."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from vivit.data import motion
+from vivit.experiment import evaluate
+from vivit.experiment.formats import Weights, write_ours
+from vivit.jobs import Job
+from vivit.models import FactorisedEncoder, Tubelets
+
+MOTION = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}
+EPIC = {"noun": [f"n{number}" for number in range(300)], "verb": [f"v{number}" for number in range(97)]}
+SEGMENT = (
+    "narration_id,participant_id,video_id,narration_timestamp,start_timestamp,stop_timestamp,start_frame,stop_frame"
+)
+LABELS = "narration,verb,verb_class,noun,noun_class"
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Write a network of random weights that has these classes, and was tested with 2x1 views."""
+
+    def checkpoint(heads: dict[str, list[str]]) -> Path:
+        torch.manual_seed(3)
+        net = FactorisedEncoder(
+            Tubelets(dim=8, tubelet=(2, 16, 16)), classes=sum(map(len, heads.values())), frames=4, height=32, width=32,
+            depth=1, heads=2, mlp_dim=12, temporal_depth=1, temporal_heads=2, temporal_mlp_dim=12,
+        )  # fmt: skip
+        nn.init.normal_(net.head.projection.weight, std=3)
+        clips = (
+            f"data.root={small_motion}",
+            "data=motion_verb_noun",
+            "views.temporal=2",
+            "data.frames=4",
+            "data.timeout=600.0",
+        )
+        data: Any = OmegaConf.to_container(composed(*clips).data, resolve=True)
+        write_ours(Weights(net, "", heads, data), tmp_path / "net.ckpt")
+        return tmp_path / "net.ckpt"
+
+    return checkpoint
+
+
+@pytest.fixture
+def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
+    """Evaluate as the command does, in a folder of that name; give what it wrote."""
+
+    def run(name: str, *words: str) -> dict[str, Any]:
+        folder = tmp_path / name
+        folder.mkdir()
+        passes = () if any(word.startswith("scores=") for word in words) else ("trainer=cpu", "workers=0")
+        cfg = composed(*words, *passes, *(("+trainer.enable_progress_bar=false",) if passes else ()), name="eval")
+        cfg.paths.run = str(folder)  # Hydra names it only within a run
+        evaluate(cfg, Job(folder=folder, choices={}, overrides=list(words), sweep=None))
+        return json.loads((folder / "results.json").read_text())
+
+    return run
+
+
+SAME = ("views", "average", "split", "metrics", "by_views", "confidence_95", "videos", "left_out")
+
+
+def test_scores_that_were_kept_give_the_same_numbers(checkpoint: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+    """Without model and data, which are gone."""
+    file = checkpoint(MOTION)
+    first = run("first", f"ckpt_path={file}", "views=4x1", "views.counts=[1,2]")
+    file.unlink()
+    again = run("again", f"scores={tmp_path}/first/scores.parquet")
+    assert {key: first[key] for key in SAME} == {key: again[key] for key in SAME}
+    assert first["views"] == "4x1"
+    assert list(first["by_views"]) == ["1x1", "2x1", "4x1"]
+    assert first["by_views"]["4x1"] == first["metrics"]
+    assert set(first["metrics"]) == set(first["confidence_95"]) >= {"test/acc_top1", "test/action_acc_top5"}
+    for name, (low, high) in first["confidence_95"].items():
+        assert 0 <= low <= first["metrics"][name] <= high <= 1
+    tables = [f"{what}_{head}.{kind}" for head in MOTION for what, kind in (("classes", "csv"), ("confusion", "csv"))]
+    for table in (*tables, "video_scores.parquet", "confusion_noun.png"):
+        assert (tmp_path / "first" / table).read_bytes() == (tmp_path / "again" / table).read_bytes(), table
+
+
+def test_other_views_and_another_rule_are_as_if_scored_so(
+    checkpoint: Callable[..., Path], run: Run, tmp_path: Path
+) -> None:
+    file = checkpoint(MOTION)
+    run("first", f"ckpt_path={file}", "views=4x1", "views.counts=[2]")
+    other = ("views=1x1", "views.temporal=2", "views.average=probabilities")
+    alone = run("alone", f"ckpt_path={file}", *other)
+    assert alone["average"] == "probabilities"
+    again = run("again", f"scores={tmp_path}/first/scores.parquet", *other)
+    assert (again["metrics"], again["views"], again["average"]) == (alone["metrics"], "2x1", "probabilities")
+
+
+@pytest.fixture
+def kitchen(small_motion: Path, tmp_path: Path) -> Path:
+    """Four segments that are labelled and two that are not, in the files of EPIC-KITCHENS-100."""
+    root = tmp_path / "kitchen"
+    (root / "annotations").mkdir(parents=True)
+    for name, names in EPIC.items():
+        lines = [f"{number},{word}\n" for number, word in enumerate(names)]
+        (root / "annotations" / f"EPIC_100_{name}_classes.csv").write_text("id,key\n" + "".join(lines))
+    times = "00:00:00.00,00:00:00.00,00:00:00.50,1,15"
+    rows = [f"P{p:02d}_1_{n},P{p:02d},P{p:02d}_1,{times}" for p, n in ((1, 0), (1, 1), (18, 0), (18, 1))]
+    classes = ((0, 0), (1, 9), (2, 1), (3, 2))
+    labelled = [f"{row},words,v,{verb},n,{noun}\n" for row, (verb, noun) in zip(rows, classes, strict=True)]
+    lists = {
+        **dict.fromkeys(
+            ("train", "validation"), f"{SEGMENT},narration,verb,verb_class,noun,noun_class\n" + "".join(labelled)
+        ),
+        "test_timestamps": f"{SEGMENT}\n{rows[2]}\n{rows[0]}\n",
+        "tail_nouns": "noun\n9\n",
+        "tail_verbs": "verb\n2\n",
+        "unseen_participant_ids_validation": "participant_id\nP18\n",
+        "unseen_participant_ids_test": "participant_id\nP18\n",
+    }
+    for name, text in lists.items():
+        (root / "annotations" / f"EPIC_100_{name}.csv").write_text(text)
+    for person in ("P01", "P18"):
+        (root / person / "videos").mkdir(parents=True)
+        shutil.copy(small_motion / "test" / "00000.mp4", root / person / "videos" / f"{person}_1.MP4")
+    return root
+
+
+def test_epic_kitchens_from_a_checkpoint_to_a_submission(
+    checkpoint: Callable[..., Path], run: Run, kitchen: Path, tmp_path: Path
+) -> None:
+    file = checkpoint(EPIC)
+    found = run("scored", f"ckpt_path={file}", "data=epic_kitchens", f"data.root={kitchen}")
+    assert set(found["epic_kitchens"]) == {
+        *(f"all_{task}_accuracy_at_{top}" for task in ("verb", "noun", "action") for top in (1, 5)),
+        *(f"{group}_{task}_accuracy_at_1" for group in ("tail", "unseen") for task in ("verb", "noun", "action")),
+    }
+    for task in ("verb", "noun", "action"):
+        assert found["epic_kitchens"][f"all_{task}_accuracy_at_1"] == 100 * found["metrics"][f"test/{task}_acc_top1"]
+    challenge = ("data=epic_kitchens_challenge", f"data.root={kitchen}")
+    with pytest.raises(ValueError, match="2 of 2 test videos have no label, so no accuracy .* metrics=false"):
+        run("refused", f"ckpt_path={file}", *challenge)
+    assert run("only_scores", f"ckpt_path={file}", *challenge, "metrics=false")["metrics"] == {}
+    sent = run("sent", f"ckpt_path={file}", *challenge, "submission=epic_kitchens", "submission.sls_td=4")
+    assert sent["metrics"] == {}
+    run(
+        "sent_again", f"scores={tmp_path}/only_scores/scores.parquet", "submission=epic_kitchens", "submission.sls_td=4"
+    )
+    contents = []
+    for folder in ("sent", "sent_again"):
+        with ZipFile(tmp_path / folder / "submission.zip") as archive:
+            contents.append(json.loads(archive.read("test.json")))
+    assert contents[0] == contents[1]
+    assert list(contents[0]["results"]) == ["P18_1_0", "P01_1_0"]
+    assert contents[0]["sls_td"] == 4
+    with pytest.raises(ValueError, match="2 of the videos in .* have no label"):
+        run("no_labels", kept)
+
+
+def test_official_lists_that_are_not_there_are_named_before_the_test(
+    checkpoint: Callable[..., Path], run: Run, kitchen: Path
+) -> None:
+    file, words = checkpoint(EPIC), ("data=epic_kitchens", f"data.root={kitchen}")
+    (kitchen / "annotations" / "EPIC_100_tail_nouns.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"EPIC_100_tail_nouns\.csv is missing; .*data\.catalogue\.tails=null"):
+        run("missing", f"ckpt_path={file}", *words)
+    found = run("without", f"ckpt_path={file}", *words, "data.catalogue.tails=null", "data.catalogue.unseen=null")
+    assert all(name.startswith("all_") for name in found["epic_kitchens"])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "one of two is wanted: ckpt_path="),
+        (("ckpt_path={ckpt}", "scores={ckpt}"), "one of two is wanted: ckpt_path="),
+        (("scores={ckpt}",), r"scores=.*net\.ckpt is no file of scores"),
+        (("scores={ckpt}", "batch_size=3"), "batch_size=3 says how videos are scored"),
+        (("ckpt_path={ckpt}", "split=tset"), "split=tset is no split; there are train, val, test"),
+        (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), r"views\.average=median is no rule"),
+        (
+            ("ckpt_path={ckpt}", "data=motion", "data.root={motion}"),
+            r"the checkpoint has the heads \['noun', 'verb'\], the data set \['verb'\]",
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_clear_error(
+    words: tuple[str, ...], message: str, checkpoint: Callable[..., Path], run: Run, small_motion: Path
+) -> None:
+    file = checkpoint(MOTION)
+    with pytest.raises(ValueError, match=message):
+        run("refused", *(word.format(ckpt=file, motion=small_motion) for word in words))
+
+
+def test_scores_of_other_classes_are_refused(
+    checkpoint: Callable[..., Path], run: Run, small_motion: Path, kitchen: Path, tmp_path: Path
+) -> None:
+    run("first", f"ckpt_path={checkpoint(MOTION)}")
+    scores = f"scores={tmp_path}/first/scores.parquet"
+    run("same", scores, "data=motion_verb_noun", f"data.root={small_motion}")
+    with pytest.raises(ValueError, match=r"scores\.parquet has 6 classes of 'noun', the data set 300"):
+        run("other", scores, "data=epic_kitchens", f"data.root={kitchen}")
+    renamed = {"noun": [*MOTION["noun"][:-1], "cube"], "verb": MOTION["verb"]}
+    with pytest.raises(ValueError, match="the checkpoint calls class 5 of 'noun' 'cube', the data set "):
+        run("renamed", f"ckpt_path={checkpoint(renamed)}")
