@@ -59,6 +59,7 @@ def rollout(
             over_frames, cls[1] = folded(over_frames, maps, fuse), maps[0].cls
         else:
             space, cls[0] = folded(space, maps, fuse), maps[0].cls
+        del maps  # before the next are made
     if space is None:
         raise ValueError("a network without attention has nothing to roll out")
     shares = read(space, cls[0])

@@ -85,8 +85,10 @@ class Encoder(nn.Module):
         """
         x = self.placed(tokens)
         for block in self.blocks:
-            for maps in block.attention_maps(x):  # type: ignore[operator]  # a block is any module to torch
-                yield tuple(found._replace(cls=self.cls is not None) for found in maps)
+            yield from (
+                tuple(found._replace(cls=self.cls is not None) for found in maps)
+                for maps in block.attention_maps(x)  # type: ignore[operator]  # a block is any module to torch
+            )
             x = block(x)
         return self.pooled(x)
 
