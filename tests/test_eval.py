@@ -148,9 +148,8 @@ def test_epic_kitchens_from_a_checkpoint_to_a_submission(
     assert run("only_scores", f"ckpt_path={file}", *challenge, "metrics=false")["metrics"] == {}
     sent = run("sent", f"ckpt_path={file}", *challenge, "submission=epic_kitchens", "submission.sls_td=4")
     assert sent["metrics"] == {}
-    run(
-        "sent_again", f"scores={tmp_path}/only_scores/scores.parquet", "submission=epic_kitchens", "submission.sls_td=4"
-    )
+    kept = f"scores={tmp_path}/only_scores/scores.parquet"
+    run("sent_again", kept, "submission=epic_kitchens", "submission.sls_td=4")
     contents = []
     for folder in ("sent", "sent_again"):
         with ZipFile(tmp_path / folder / "submission.zip") as archive:
