@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vivit.models.blocks import Gelu
 from vivit.weights.inflate import Grid, Interpolation
-from vivit.weights.tensor_file import NamedTensors
+from vivit.weights.tensor_file import NamedTensors, check_parameter
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -86,10 +86,14 @@ def adapt(source: NamedTensors, form: Format) -> Backbone:
             continue
         if ours in tensors:
             raise ValueError(f"{source.label}: {name!r} and {origins[ours][0]!r} are both {ours}")
+        try:
+            check_parameter(name, tensor)
+        except ValueError as error:
+            raise ValueError(f"{source.label}: {error}") from None
         if ours.endswith("attention.q.weight") and tensor.ndim == 3:
             heads[ours.split(".")[0]] = tensor.shape[1]
         try:
-            tensors[ours] = form.layout(ours, tensor)
+            tensors[ours] = form.layout(ours, tensor.float())
         except Exception:  # einops has an error of its own
             raise ValueError(
                 f"{source.label}: {name!r} has the shape {tuple(tensor.shape)}, which does not fit"

@@ -14,8 +14,8 @@ from vivit.models import SpatioTemporal, Tubelets
 from vivit.weights.huggingface_config import CONFIG, GELUS, class_names, model_config, preprocessing, read_config, told
 from vivit.weights.huggingface_windows import HEAD, POOLER, file_name, windows
 from vivit.weights.names import Shapes, check_names
-from vivit.weights.parameter_file import read_parameters
 from vivit.weights.report import LoadReport
+from vivit.weights.tensor_file import check_parameter, read_tensors
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What a folder has its weights in; the first one wins."""
@@ -46,6 +46,8 @@ def model_from_huggingface(
     asked = {"frames": frames, "height": height, "width": width, "heads": heads}
     try:
         sources = _by_file_name(tensors)
+        for name, tensor in tensors.items():
+            check_parameter(name, tensor)
         shapes = {name: tuple(tensors[key].shape) for name, key in sources.items()}
         # Without memory behind it, so that a file cannot make this allocate more than it holds.
         with torch.device("meta"):
@@ -107,10 +109,10 @@ def _read(source: str | os.PathLike[str] | Mapping[str, Tensor]) -> tuple[str, M
         return "the given parameters", source, {}
     path = Path(source)
     if not path.is_dir():
-        return str(path), read_parameters(path), read_config(path.parent)
+        return str(path), read_tensors(path).tensors, read_config(path.parent)
     for name in FILES:
         if (path / name).is_file():
-            return str(path / name), read_parameters(path / name), read_config(path)
+            return str(path / name), read_tensors(path / name).tensors, read_config(path)
     if parts := sorted(file.name for file in path.glob("*.index.json")):
         raise ValueError(f"{path} has its weights in several files ({parts[0]}); save them in one")
     raise FileNotFoundError(f"{path} has neither {' nor '.join(FILES)}")

@@ -21,6 +21,8 @@ PUBLISHED = {f"ViT-{name}.npz": f"{_VITS}/ViT-{name}.npz" for name in ("B_16", "
 def check_weight_file(path: str | os.PathLike[str]) -> Path:
     """Give the path of a weight file. Raises FileNotFoundError, which says where to get one of that name."""
     file = Path(path)
+    if file.is_dir():
+        raise ValueError(f"{file} is a folder; say which file in it holds the weights")
     if not file.is_file():
         address = next((address for end, address in PUBLISHED.items() if file.match(end)), None)
         where = f"get it from {address}" if address else "README.md says where public ones are to be had"
