@@ -42,11 +42,11 @@ class Command:
         assert self.process.exitcode is not None, f"still at work after {PATIENCE} s:\n{self.said[-3000:]}"
         return self.process.exitcode
 
-    def wait_for(self, what: Callable[[], Any]) -> Any:
-        """Wait until ``what`` gives something true, and give that."""
+    def wait_for(self, what: Callable[[], Any], *, ended: bool = False) -> Any:
+        """Wait until ``what`` gives something true, and give that; the command may have ``ended`` by then, or not."""
         end = time.monotonic() + PATIENCE
         while not (found := what()):
-            assert self.process.is_alive(), f"the command ended before {what}:\n{self.said[-3000:]}"
+            assert ended or self.process.is_alive(), f"the command ended before {what}:\n{self.said[-3000:]}"
             assert time.monotonic() < end, f"not within {PATIENCE} s:\n{self.said[-3000:]}"
             time.sleep(0.02)
         return found

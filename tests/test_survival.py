@@ -174,3 +174,27 @@ def test_trouble_is_one_clear_message_and_the_last_checkpoint(
     again = run(folder, "trainer.max_epochs=2", "test=false")
     again.wait_for(lambda: f"resumed at step {good}," in again.said)
     os.killpg(again.pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in Linux's /proc")
+def test_a_run_that_loses_a_rank_says_so_and_goes_on_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    words = ("trainer=ddp_cpu", "data.batch_size=2", "trainer.max_epochs=40", "test=false")
+    command = run(folder, *words)
+    command.wait_for(lambda: step(folder))
+    tasks = Path(f"/proc/{command.pid}/task")
+    children = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+    (rank,) = [child for child in children if b"train.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    os.kill(rank, signal.SIGKILL)
+    assert command.wait() != 0
+    command.wait_for(lambda: status(folder) != "running", ended=True)
+    told = json.loads((folder / "status.json").read_text())
+    assert told["status"] == "failed"
+    assert re.search("another rank has ended|a process of this run was killed", told["error"])
+    assert command.said.count("error: ") == 1
+    good = step(folder)
+    assert good
+    again = run(folder, *words)
+    again.wait_for(lambda: f"resumed at step {good}," in again.said)
+    again.wait_for(lambda: step(folder) > good)
+    os.killpg(again.pid, signal.SIGKILL)

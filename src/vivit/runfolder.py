@@ -39,7 +39,7 @@ def write_status(folder: Path, state: State, error: str | None = None) -> dict[s
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Read how a run stands; nothing where nobody knows. A run that was killed still says that it is running."""
+    """Read how a run stands; nothing where nobody knows. A killed run of one process still says that it is running."""
     try:
         return dict(json.loads((folder / "status.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -6,7 +6,7 @@ ranks are 1e-4 from those of one after fifty steps, after less than 1e-5 in the 
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from vivit.data.loader import ScoringLoader, TrainingLoader, Workers
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews
 from vivit.shapes import Clip, Video
-from vivit.training import Recipe, Targets, VideoClassifier
+from vivit.training import AtomicCheckpointIO, FiniteLoss, LastCheckpoint, Recipe, Targets, VideoClassifier
+from vivit.training.tracking import WandbRun
 
 VIDEOS, SCORED, BATCH, STEPS, EPOCHS = 84, 7, 8, 10, 5
 """A step takes ``BATCH`` of the videos, on all ranks together; ranks do not divide those that are scored."""
@@ -75,6 +76,13 @@ class Losses(Callback):
 
 def trained(name: str, rank: int, ranks: int) -> dict[str, list]:
     """Train one network for ``EPOCHS`` epochs on one of ``ranks`` ranks, stochastic depth on."""
+    losses = Losses()
+    fit(name, rank, ranks, losses)
+    return {"train": losses.train, "val": losses.val, "counted": losses.counted}
+
+
+def fit(name: str, rank: int, ranks: int, *callbacks: Callback, start: Path | None = None, **others: Any) -> None:
+    """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
     heads = {"heads": 4} if name == "factorised_dot_product" else {}
     network: nn.Module = NETWORKS[name](
@@ -88,42 +96,51 @@ def trained(name: str, rank: int, ranks: int) -> dict[str, list]:
     plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
     train = ShuffledBatches(VIDEOS, BATCH // ranks, 3, rank, ranks)
     val = OrderedBatches(SCORED, BATCH // ranks, rank, ranks)
-    losses = Losses()
+    options: dict[str, Any] = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False} | others
     trainer = Trainer(
-        accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", max_epochs=EPOCHS,
-        callbacks=[losses], logger=False, enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=False, num_sanity_val_steps=0, use_distributed_sampler=False, gradient_clip_val=1.0,
+        accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", callbacks=list(callbacks),
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
+        gradient_clip_val=1.0, **options,
     )  # fmt: skip
     trainer.fit(
         module,
         TrainingLoader(Noise(videos, plan, Mirror(), 0), train, Workers(0)),
         ScoringLoader(Noise(videos[:SCORED], plan, Mirror(), 0), val, Workers(0)),
+        ckpt_path=start,
+        weights_only=True,
     )
-    return {"train": losses.train, "val": losses.val, "counted": losses.counted}
 
 
-def as_rank(rank: int, port: int, names: Sequence[str], folder: Path) -> None:
-    """Train every network as one of two ranks that somebody else has started."""
+def as_rank(rank: int, port: int, task: Callable[..., Any], folder: Path, *words: Any) -> None:
+    """Do something as one of two ranks that somebody else has started, and keep what it gives."""
     torch.set_num_threads(1)  # threads of two ranks on two cores wait for each other most of the time
     variables = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": 2, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in variables.items()} | {"MASTER_ADDR": "127.0.0.1"})
-    torch.save({name: trained(name, rank, 2) for name in names}, folder / f"{rank}.pt")
+    torch.save(task(rank, folder, *words), folder / f"{rank}.pt")
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, list]]]:
-    """What each of two ranks noted, for every network."""
-    folder = tmp_path_factory.mktemp("ranks")
+def in_two_ranks(task: Callable[..., Any], folder: Path, *words: Any) -> list[Any]:
+    """Do ``task(rank, folder, *words)`` in two ranks; give what each of them gave."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    ranks = [forking().Process(target=as_rank, args=(rank, port, list(NETWORKS), folder)) for rank in range(2)]
+    ranks = [forking().Process(target=as_rank, args=(rank, port, task, folder, *words)) for rank in range(2)]
     for process in ranks:
         process.start()
     for process in ranks:
         process.join(900)
         assert process.exitcode == 0
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def all_trained(rank: int, folder: Path) -> dict[str, dict[str, list]]:
+    return {name: trained(name, rank, 2) for name in NETWORKS}
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, list]]]:
+    """What each of two ranks noted, for every network."""
+    return in_two_ranks(all_trained, tmp_path_factory.mktemp("ranks"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -135,3 +152,54 @@ def test_two_ranks_learn_as_one_with_the_doubled_batch(name: str, together: list
     assert first["train"] == second["train"]
     np.testing.assert_allclose(first["val"], alone["val"], rtol=0, atol=1e-5)
     assert sorted(first["counted"] + second["counted"]) == sorted(alone["counted"]) == sorted([*range(SCORED)] * EPOCHS)
+
+
+class Poison(Callback):
+    """Spoils the clips of step 3 on one rank; the weights, which all ranks share, are well."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == 3 and trainer.global_rank == 1:
+            network: Any = pl_module.network
+            network.tokeniser.register_forward_hook(lambda *_: _[-1] * torch.nan)
+
+
+def poisoned(rank: int, folder: Path) -> str:
+    """Say why a run ends whose second rank alone meets a loss that is not a number."""
+    last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
+    plugins = [AtomicCheckpointIO()]
+    try:
+        fit("factorised_encoder", rank, 2, Poison(), FiniteLoss(), last, enable_checkpointing=True, plugins=plugins)
+    except ValueError as error:
+        assert getattr(error, "on_every_rank", False)
+        return str(error)
+    return "it went on"
+
+
+def test_a_loss_that_is_no_number_on_one_rank_stops_both_with_the_same_words(tmp_path: Path) -> None:
+    first, second = in_two_ranks(poisoned, tmp_path)
+    assert first == second
+    assert first.startswith("the loss is nan on rank 1 at step 3 (epoch 1); ")
+    assert "Lower optim.optimiser.lr" in first
+    checkpoint = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 3
+    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+
+
+def tracked(rank: int, folder: Path, start: Path | None) -> str | None:
+    """Train an epoch more with W&B, offline; give the id of the run where this rank has one."""
+    os.environ |= {f"WANDB_{name}_DIR": str(folder / name) for name in ("CONFIG", "CACHE", "DATA")}
+    os.environ["WANDB_SILENT"] = "true"
+    run = WandbRun(str(folder / "run"), offline=True)
+    last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=100)
+    options = {"logger": run, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "log_every_n_steps": 1}
+    fit("average_pool", rank, 2, last, start=start, max_epochs=1 if start is None else 2, **options)
+    return getattr(run.experiment, "id", None) if rank == 0 else None
+
+
+def test_two_ranks_are_one_run_of_wandb_also_after_a_resume(tmp_path: Path) -> None:
+    before, _ = in_two_ranks(tracked, tmp_path, None)
+    after, _ = in_two_ranks(tracked, tmp_path, tmp_path / "kept" / "last.ckpt")
+    assert before == after == (tmp_path / "run" / "wandb_id.txt").read_text()
+    kept = [folder.name for folder in (tmp_path / "run" / "wandb").glob("offline-run-*")]
+    assert len(kept) == 2, "one of the first rank for each time"
+    assert all(name.endswith(f"-{before}") for name in kept)

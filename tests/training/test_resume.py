@@ -231,6 +231,42 @@ def test_a_run_that_is_asked_to_end_saves_first(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
+@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.usefixtures("leaving")
+def test_a_step_of_several_parts_is_ended_whole(
+    part: int,
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    """An epoch has steps of two, two and one parts; the wish to end comes in the second epoch's second step."""
+    whole = module()
+    trainer(epochs=EPOCHS, accumulate_grad_batches=2).fit(whole, *loaders())
+
+    class InPart(Asked):
+        def on_train_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 2 + part:
+                super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
+
+    def kept() -> tuple[Interruption, LastCheckpoint]:
+        return Interruption(), LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+
+    with pytest.raises(SystemExit):
+        trainer(*kept(), InPart(5), epochs=EPOCHS, accumulate_grad_batches=2).fit(module(), *loaders())
+    file = tmp_path / "kept" / "last.ckpt"
+    state = torch.load(file, weights_only=True)
+    loader = state["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+    assert state["global_step"] == 5
+    assert [each["delivered"] for each in loader] == [4], "both parts of the step"
+    resumed = module()
+    trainer(*kept(), epochs=EPOCHS, accumulate_grad_batches=2).fit(
+        resumed, *loaders(), ckpt_path=file, weights_only=True
+    )
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
+
+
 @pytest.mark.usefixtures("leaving")
 def test_a_run_that_is_asked_twice_ends_at_once(
     tmp_path: Path,

@@ -29,10 +29,15 @@ def needs_own_process(cfg: DictConfig) -> bool:
     It does so by repeating the command line of the process that it is in, and that of a sweep would run all of the
     sweep again in every rank. Where a cluster has started the ranks, nothing is repeated.
     """
-    trainer = cfg.get("trainer")
-    if HydraConfig.get().mode != RunMode.MULTIRUN or trainer is None or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+    if HydraConfig.get().mode != RunMode.MULTIRUN or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
         return False
-    return str(trainer.get("devices", "auto")) != "1" or trainer.get("num_nodes", 1) != 1
+    return several_ranks(cfg)
+
+
+def several_ranks(cfg: DictConfig) -> bool:
+    """Whether a configuration asks for more than one rank, or leaves it to Lightning how many."""
+    trainer = cfg.get("trainer")
+    return trainer is not None and (str(trainer.get("devices", "auto")) != "1" or trainer.get("num_nodes", 1) != 1)
 
 
 def run_apart(job: Job) -> None:

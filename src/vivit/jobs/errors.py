@@ -7,12 +7,18 @@ from omegaconf.errors import OmegaConfBaseException
 def mendable(error: BaseException) -> bool:
     """Whether an error is about what the user asked for, or about the machine, rather than about this code."""
     known = isinstance(error, ValueError | OSError | InstantiationException | OmegaConfBaseException)
-    return known or _lost_worker(error)
+    return known or _lost_worker(error) or _lost_rank(error)
 
 
 def _lost_worker(error: BaseException) -> bool:
     """Whether a process that decodes died or hangs. torch says so from a signal handler, wherever this process was."""
     return isinstance(error, RuntimeError) and str(error).startswith(("DataLoader worker", "DataLoader timed out"))
+
+
+def _lost_rank(error: BaseException) -> bool:
+    """Whether another rank is gone, as gloo and NCCL say it."""
+    signs = ("gloo/transport", "Connection closed by peer", "ncclRemoteError")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def explain(error: BaseException) -> str:
@@ -23,4 +29,6 @@ def explain(error: BaseException) -> str:
     said = " ".join(str(error).split()) or type(error).__name__
     if _lost_worker(error):
         said += " (if memory ran out: lower data.workers, data.prefetch or data.batch_size)"
+    if _lost_rank(error):
+        said = "another rank has ended: it was killed, often because memory ran out, or its own error stands above"
     return said

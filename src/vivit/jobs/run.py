@@ -4,12 +4,14 @@ import logging
 import signal
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vivit.jobs.apart import needs_own_process, run_apart
+from vivit.jobs.apart import needs_own_process, run_apart, several_ranks
 from vivit.jobs.errors import explain, mendable
+from vivit.jobs.guard import guarded
 from vivit.jobs.job import Job
 from vivit.jobs.records import keep_record, recorded
 from vivit.jobs.resume import own
@@ -47,7 +49,10 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if needs_own_process(cfg):
         run_apart(job)
         return (finished(job.folder) or {"metrics": {}})["metrics"].get(OPTIMISED)
-    return (_lead if leads() else _follow)(task, cfg, job).get(OPTIMISED)
+    if not leads():
+        return _follow(task, cfg, job).get(OPTIMISED)
+    with guarded(job.folder) if several_ranks(cfg) else nullcontext():
+        return _lead(task, cfg, job).get(OPTIMISED)
 
 
 def _follow(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -58,6 +63,8 @@ def _follow(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
     except SystemExit:
         raise SystemExit(0) from None  # Lightning kills the first rank, which still saves, where another has failed
     except Exception as error:
+        if getattr(error, "on_every_rank", False):
+            raise SystemExit(0) from None  # the first rank tells it
         raise SystemExit(f"error in another rank: {explain(error)}") from None
 
 
