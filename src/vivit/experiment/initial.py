@@ -13,13 +13,16 @@ log = logging.getLogger(__name__)
 
 def check_source(cfg: DictConfig) -> None:
     """Raise where a file is to be started from that is not named or not there, before anything else takes time."""
-    if cfg.get("weights") and "source" in cfg.weights:
-        if OmegaConf.is_missing(cfg.weights, "source"):
-            raise ValueError(
-                "weights.source is not set: it names the file to start from. README.md says where public ones are to "
-                "be had; weights=imagenet21k_base, imagenet21k_large or imagenet21k_huge names the paper's"
-            )
-        check_weight_file(cfg.weights.source)
+    weights = cfg.get("weights")
+    if not weights:
+        return
+    if OmegaConf.is_missing(weights, "source"):
+        raise ValueError(
+            "weights.source is not set: it names the file to start from. README.md says where public ones are to be "
+            "had; weights=imagenet21k_base, imagenet21k_large or imagenet21k_huge names the paper's"
+        )
+    if source := weights.get("source"):
+        check_weight_file(source)
 
 
 def start_from_weights(cfg: DictConfig, network: nn.Module) -> None:
