@@ -151,15 +151,17 @@ def test_bad_videos_from_before_a_restart_count(small_motion):
     batches = iter(stopped)
     while len(stopped.state_dict()["bad"]) < 4:
         next(batches)
-    for epoch, counted in ((0, True), (1, False)):
-        resumed = training_loader(small_motion, bad=range(8), share=4 / 45)
+    before = set(stopped.state_dict()["bad"])
+    for epoch, counted in ((0, before), (1, set())):
+        resumed = training_loader(small_motion, bad=range(8), share=1.0)
         resumed.load_state_dict(stopped.state_dict())
         resumed.batch_sampler.set_epoch(epoch)
-        seen = set()
-        with pytest.raises(ValueError, match="5 of this epoch's 45 videos are bad so far"):
-            for batch in resumed:
-                seen |= {bad.video for bad in batch.bad}
-        assert (len(seen) < 4) == counted
+        first = next(iter(resumed))
+        assert set(resumed.state_dict()["bad"]) == counted | {bad.video for bad in first.bad}
+    strict = training_loader(small_motion, bad=range(8), share=(len(before) - 1) / 45)
+    strict.load_state_dict(stopped.state_dict())
+    with pytest.raises(ValueError, match="of this epoch's 45 videos are bad so far"):
+        list(strict)
 
 
 def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):

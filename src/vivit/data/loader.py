@@ -151,7 +151,7 @@ class TrainingLoader(ClipLoader):
         if len(batch.videos) < self.order.batch_size:
             raise ValueError(f"nothing but bad videos, whatever is tried in their place; the last: {batch.bad[-1].why}")
         videos = len(self.order) * self.order.batch_size
-        if (bad := len(self._bad)) > self.bad_share * videos:
+        if batch.bad and (bad := len(self._bad)) > self.bad_share * videos:
             raise ValueError(
                 f"{bad} of this epoch's {videos} videos are bad so far, more than data.bad_share={self.bad_share} "
                 f"allows; the last: {batch.bad[-1].why}"
