@@ -63,17 +63,19 @@ def something(root: Path, videos: Sequence[Path]) -> None:
 
 
 def epic_kitchens(root: Path, videos: Sequence[Path]) -> None:
-    """All 300 nouns and 97 verbs; every segment is the first half second of a video of its own."""
+    """All nouns and verbs; a segment is the first half second of a video of its own; nobody trains with P02."""
     annotations = root / "annotations"
     for what, count in (("noun", 300), ("verb", 97)):
         keys = [(number, f"{what}{number}") for number in range(count)]
         write_csv(annotations / f"EPIC_100_{what}_classes.csv", [("id", "key"), *keys])
-    for split, name in {"train": "train", "val": "validation"}.items():
+        write_csv(annotations / f"EPIC_100_tail_{what}s.csv", [(what,), (count - 60,), (count - 25,)])
+    write_csv(annotations / "EPIC_100_unseen_participant_ids_validation.csv", [("participant_id",), ("P02",)])
+    for (split, name), who in zip({"train": "train", "val": "validation"}.items(), ("P01", "P02"), strict=True):
         times = ("00:00:00.00", "00:00:00.50")
-        segments = [("P01", f"P01_{row:02}", f"P01_{row:02}_0", *times, 30 * row, 9 * row) for row in SPLITS[split]]
+        segments = [(who, f"{who}_{row:02}", f"{who}_{row:02}_0", *times, 30 * row, 9 * row) for row in SPLITS[split]]
         write_csv(annotations / f"EPIC_100_{name}.csv", [EPIC, *segments])
         for row in SPLITS[split]:
-            place(videos[row], root / "P01" / "videos" / f"P01_{row:02}.MP4")
+            place(videos[row], root / who / "videos" / f"{who}_{row:02}.MP4")
 
 
 DATA_SETS = {"kinetics": kinetics, "moments": moments, "ssv2": something, "epic": epic_kitchens}
