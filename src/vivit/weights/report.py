@@ -1,7 +1,6 @@
 """What every load of foreign weights says it did."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -47,5 +46,7 @@ class LoadReport:
 
 
 def _grouped(names: Iterable[str]) -> list[str]:
-    tops = Counter(re.split(r"[/.]", name)[0] for name in names)
-    return [top if count == 1 else f"{top} ({count} tensors)" for top, count in tops.items()]
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(re.split(r"[/.]", name)[0], []).append(name)
+    return [group[0] if len(group) == 1 else f"{top} ({len(group)} tensors)" for top, group in groups.items()]
