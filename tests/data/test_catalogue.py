@@ -1,5 +1,6 @@
 """Catalogues list what is there, and name file, line and column where something is wrong."""
 
+from collections import Counter
 from itertools import chain, combinations
 from pathlib import Path
 
@@ -242,6 +243,25 @@ def test_motion_is_a_catalogue(small_motion, columns):
     assert data.mirror.allowed
     for video in data.videos("train"):
         assert data.mirror(data.mirror(video.labels)) == video.labels
+
+
+@pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"]])
+def test_a_share_of_the_training_videos_is_the_same_share_of_every_class(small_motion, columns):
+    whole, tenth = (Motion(root=small_motion, columns=columns, train_share=share) for share in (1.0, 0.1))
+    for split in ("val", "test"):
+        assert tenth.videos(split)[:] == whole.videos(split)[:]
+    before, after = (Counter(video.labels for video in data.videos("train")) for data in (whole, tenth))
+    assert after == {labels: max(1, round(0.1 * number)) for labels, number in before.items()}
+    kept = Motion(root=small_motion, columns=columns, train_share=0.1).videos("train")[:]
+    assert kept == tenth.videos("train")[:]
+    order = [video.path for video in whole.videos("train")]
+    assert [order.index(video.path) for video in kept] == sorted(order.index(video.path) for video in kept)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
+def test_a_share_that_is_none_is_refused(small_motion, share):
+    with pytest.raises(ValueError, match=rf"data\.train_share={share} must be above 0 and at most 1"):
+        Motion(root=small_motion, train_share=share)
 
 
 def test_motion_refuses_heads_it_does_not_have(small_motion):

@@ -26,7 +26,7 @@ class VideoData(LightningDataModule):
     ``catalogue`` makes the data set of a root folder, ``augment`` the plan of a training view and ``views`` that of
     the test views; all three are partial, this class adds what they share. Validation looks at one view. ``resampling``
     scales every view. ``batch_size`` counts videos on one device, in training and validation; testing takes as many
-    clips, and at least one video.
+    clips, and at least one video. ``train_share`` keeps that share of every class of the training videos.
 
     ``loader`` builds what training reads through. Every device has ``workers`` processes that decode (None: its share
     of this machine's cores), each ``prefetch`` batches ahead; a batch that takes ``timeout`` seconds stops the run
@@ -53,6 +53,7 @@ class VideoData(LightningDataModule):
         timeout: float = 0,
         bad_share: float = 0.0,
         skip_bad: bool = False,
+        train_share: float = 1.0,
         resampling: Resampling | None = None,
     ) -> None:
         super().__init__()
@@ -69,7 +70,7 @@ class VideoData(LightningDataModule):
         if len(crop) != 2:
             raise ValueError(f"data.crop={list(crop)} must be height and width, as in data.crop=[224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
-        self.catalogue = catalogue(root=Path(root))
+        self.catalogue = catalogue(root=Path(root), train_share=train_share)
         self.training_view = augment(**clip)
         self.middle_view = GridViews(**clip)
         self.test_views = views(**clip)

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -72,7 +73,8 @@ class Catalogue(ABC):
 
     ``missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
     named and left out; more of them is an error. ``prepared`` is the folder that ``prepare.py`` fills, by default
-    ``root/prepared``; ``copies`` asks for its copies of that short side in place of the videos.
+    ``root/prepared``; ``copies`` asks for its copies of that short side in place of the videos. ``train_share`` keeps that
+    share of every class of the training videos, always the same ones and at least one, to learn what little data does.
     """
 
     root: Path
@@ -80,8 +82,11 @@ class Catalogue(ABC):
     missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
     prepared: Path | None = None
     copies: int | None = None
+    train_share: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 < self.train_share <= 1:
+            raise ValueError(f"data.train_share={self.train_share} must be above 0 and at most 1")
         self.root = Path(self.root)
         self.census: dict[Split, Census] = {}
         """Of every split that was listed so far, what was found."""
@@ -114,7 +119,8 @@ class Catalogue(ABC):
         """Give the videos of a split that can be used."""
         if split not in self._videos:
             table = with_facts(self.listed(split), self.root, self.prepared_folder, self.copies)
-            self._videos[split] = Videos(self.root, self._usable(split, table))
+            usable = self._usable(split, table)
+            self._videos[split] = Videos(self.root, fewer(usable, self.train_share) if split == "train" else usable)
         return self._videos[split]
 
     def _usable(self, split: Split, table: pa.Table) -> pa.Table:
@@ -136,6 +142,18 @@ class Catalogue(ABC):
     def mirror(self) -> Mirror:
         """What a mirrored clip is called."""
         return Mirror.of_names(self.heads, self.mirror_names)
+
+
+def fewer(table: pa.Table, share: float) -> pa.Table:
+    """Keep a share of the rows of every class, or of every pair of classes where there are two heads."""
+    if share == 1:
+        return table
+    order = np.random.default_rng(0).permutation(len(table))
+    labels = np.stack([table[name].to_numpy()[order] for name in table.column_names if name.startswith("label_")])
+    classes = np.unique(labels, axis=1, return_inverse=True)[1]
+    of_classes = np.split(np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes))[:-1])
+    kept = [order[rows[: max(1, round(share * len(rows)))]] for rows in of_classes]
+    return table.take(np.sort(np.concatenate(kept)))
 
 
 def shown(reasons: Mapping[str, str], most: int = 5) -> str:
