@@ -31,7 +31,7 @@ Run = Callable[..., dict[str, Any]]
 def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path) -> Callable[..., Path]:
     """Write a network of random weights that has these classes, and was tested with 2x1 views."""
 
-    def checkpoint(heads: dict[str, list[str]]) -> Path:
+    def checkpoint(heads: dict[str, list[str]], *words: str) -> Path:
         torch.manual_seed(3)
         net = FactorisedEncoder(
             Tubelets(dim=8, tubelet=(2, 16, 16)), classes=sum(map(len, heads.values())), frames=4, height=32, width=32,
@@ -45,7 +45,7 @@ def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path)
             "data.frames=4",
             "data.timeout=600.0",
         )
-        data: Any = OmegaConf.to_container(composed(*clips).data, resolve=True)
+        data: Any = OmegaConf.to_container(composed(*clips, *words).data, resolve=True)
         write_ours(Weights(net, "", heads, data), tmp_path / "net.ckpt")
         return tmp_path / "net.ckpt"
 
@@ -99,6 +99,16 @@ def test_other_views_and_another_rule_are_as_if_scored_so(
     assert alone["average"] == "probabilities"
     again = run("again", f"scores={tmp_path}/first/scores.parquet", *other)
     assert (again["metrics"], again["views"], again["average"]) == (alone["metrics"], "2x1", "probabilities")
+
+
+def test_views_are_those_of_the_checkpoint_unless_they_are_typed(
+    checkpoint: Callable[..., Path], run: Run, small_motion: Path
+) -> None:
+    """Naming a data set, which brings the views that suit its own training, does not type them."""
+    words = (f"ckpt_path={checkpoint(MOTION, 'views.average=probabilities')}", "data=motion_verb_noun")
+    words += (f"data.root={small_motion}",)
+    told = [(found["views"], found["average"]) for found in (run("plain", *words), run("typed", *words, "views=1x1"))]
+    assert told == [("2x1", "probabilities"), ("1x1", "probabilities")]
 
 
 @pytest.fixture
@@ -178,7 +188,7 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
         ((), "one of two is wanted: ckpt_path="),
         (("ckpt_path={ckpt}", "scores={ckpt}"), "one of two is wanted: ckpt_path="),
         (("scores={ckpt}",), r"scores=.*net\.ckpt is no file of scores"),
-        (("scores={ckpt}", "batch_size=3"), "batch_size=3 says how videos are scored"),
+        (("scores={ckpt}", "batch_size=3"), "batch_size= says how videos are scored"),
         (("ckpt_path={ckpt}", "split=tset"), "split=tset is no split; there are train, val, test"),
         (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), r"views\.average=median is no rule"),
         (

@@ -24,6 +24,7 @@ from vivit.data.datamodule import VideoData
 from vivit.data.decode import VideoFile
 from vivit.data.finding import find_videos
 from vivit.data.sampling import GridViews, RandomView, SlidingViews, Window
+from vivit.data.video_error import VideoError
 from vivit.data.windows import slide
 from vivit.evaluation import ranked, score
 from vivit.experiment import predict
@@ -66,7 +67,7 @@ def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, 
         cfg = composed(f"ckpt_path={checkpoint}", "workers=0", "device=cpu", *words, name="predict")
         cfg.video = video
         cfg.paths.run = str(folder)  # Hydra names it only within a run
-        predict(cfg, Job(folder=folder, choices={}, overrides=[], sweep=None))
+        predict(cfg, Job(folder=folder, choices={}, overrides=list(words), sweep=None))
         return json.loads((folder / "predictions.json").read_text())
 
     return said
@@ -203,6 +204,36 @@ def test_bad_videos_may_be_left_out_and_are_named(said, tmp_path: Path) -> None:
         assert bad.endswith("text.mp4") and "cannot be opened" in why
 
 
+def test_a_clip_that_only_attention_cannot_read_may_be_left_out_too(said, tmp_path: Path, monkeypatch) -> None:
+    film(tmp_path / "good.mp4", noise(12))
+    bad = film(tmp_path / "halfway.mp4", noise(12))
+
+    def damaged(classifier: Any, file: str, fuse: str, folder: Path) -> dict[str, Any]:
+        if file == bad:
+            raise VideoError(file, "frame 6 cannot be decoded")
+        return {"moments": []}
+
+    monkeypatch.setattr(sys.modules["vivit.experiment.predict"], "explained", damaged)
+    found = said(str(tmp_path / "*.mp4"), "skip_bad=true", "explain=true")
+    assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
+    assert found["left_out"] == {bad: f"{bad}: frame 6 cannot be decoded"}
+    with pytest.raises(VideoError, match="frame 6"):
+        said(bad, "explain=true")
+
+
+def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path) -> None:
+    file = film(tmp_path / "long.mp4", noise(60))
+    words = ("every=0.2", "top=null", "views=1x1")
+    (row,) = said(file, *words, "views.average=probabilities")["predictions"]
+    (logits,) = said(file, *words)["predictions"]
+    for head in HEADS:
+        clips = [{one["class"]: one["probability"] for one in clip[head]} for clip in row["timeline"]]
+        for one in row["classes"][head]:
+            assert one["probability"] == pytest.approx(np.mean([clip[one["class"]] for clip in clips]), abs=1e-5)
+    sure = [one["probability"] for one in row["classes"]["verb"]]
+    assert sure != pytest.approx([one["probability"] for one in logits["classes"]["verb"]], abs=1e-3)
+
+
 def plan(step: int, **changes: Any) -> SlidingViews:
     return SlidingViews(**{**CLIP, "crop": (32, 32)} | changes, step=step)
 
@@ -325,7 +356,7 @@ def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Pat
     cfg = composed(
         *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "workers=0", "device=cpu", "every=1"), name="predict"
     )
-    classifier = Classifier.of(cfg)
+    classifier = Classifier.of(cfg, Job(tmp_path, {}, ["every=1"], None))
     files = {
         seconds: film(tmp_path / f"{seconds}.mp4", np.tile(noise(50, 96), (seconds // 10, 1, 1, 1)), rate=5, crf=18)
         for seconds in (20, 200)

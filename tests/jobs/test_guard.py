@@ -5,37 +5,53 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forked import forking
 from omegaconf import DictConfig
 
 from vivit.jobs import Job
-from vivit.jobs.guard import guarded
+from vivit.jobs.guard import PERIOD, SAID, guarded, leave_word
 from vivit.jobs.run import _follow
 from vivit.runfolder import read_status, write_status
 
 
-def guarded_run(folder: Path, killed: bool) -> None:
+def guarded_run(folder: Path, killed: bool, word: str) -> None:
     write_status(folder, "running")
     with guarded(folder):
+        if word:
+            leave_word(folder, word)
         if killed:
             os.kill(os.getpid(), signal.SIGKILL)
-    write_status(folder, "done")
 
 
-@pytest.mark.parametrize("killed", [True, False])
-def test_the_end_is_noted_where_it_came_without_a_word(killed: bool, tmp_path: Path) -> None:
-    process = forking().Process(target=guarded_run, args=(tmp_path, killed))
+def ended(folder: Path, killed: bool, word: str = "") -> dict[str, Any]:
+    """Give the status of a run once its guard has had the time to look ten times."""
+    (folder / SAID).write_text("of an earlier time")
+    process = forking().Process(target=guarded_run, args=(folder, killed, word))
     process.start()
     process.join()
     assert process.exitcode == (-signal.SIGKILL if killed else 0)
-    end = time.monotonic() + 60
-    while read_status(tmp_path)["status"] == "running" and time.monotonic() < end:
+    end = time.monotonic() + (60 if killed else 10 * PERIOD)
+    while read_status(folder)["status"] == "running" and time.monotonic() < end:
         time.sleep(0.05)
-    status = read_status(tmp_path)
-    assert status["status"] == ("failed" if killed else "done")
-    assert not killed or f"go on as it was with resume={tmp_path}" in status["error"]
+    return read_status(folder)
+
+
+def test_the_end_is_noted_where_it_came_without_a_word(tmp_path: Path) -> None:
+    status = ended(tmp_path, killed=True)
+    assert status["status"] == "failed"
+    assert f"go on as it was with resume={tmp_path}" in status["error"]
+
+
+def test_a_guard_is_gone_with_what_it_guards(tmp_path: Path) -> None:
+    assert ended(tmp_path, killed=False)["status"] == "running"
+
+
+def test_the_word_of_another_rank_goes_before_a_guess(tmp_path: Path) -> None:
+    status = ended(tmp_path, killed=True, word="a.mp4: no picture")
+    assert (status["status"], status["error"]) == ("failed", "in another rank: a.mp4: no picture")
 
 
 def test_what_every_rank_meets_is_told_by_the_first_alone(tmp_path: Path) -> None:
@@ -56,3 +72,4 @@ def test_what_every_rank_meets_is_told_by_the_first_alone(tmp_path: Path) -> Non
     assert silent.value.code == 0
     with pytest.raises(SystemExit, match="error in another rank: a bad video"):
         _follow(raising(ValueError("a bad video")), *given)
+    assert (tmp_path / SAID).read_text() == "a bad video"

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -15,7 +15,8 @@ from vivit.data.loader import ScoringLoader
 from vivit.data.windows import slide
 from vivit.evaluation import Averaging, Ranked, average_named, ranked, score
 from vivit.experiment.checkpoint import read_network
-from vivit.experiment.clips import Cutting
+from vivit.experiment.clips import Cutting, views_of
+from vivit.jobs import Job
 from vivit.shapes import Scores, Video
 
 
@@ -39,15 +40,15 @@ class Classifier:
     device: torch.device
 
     @classmethod
-    def of(cls, cfg: DictConfig) -> "Classifier":
-        """Read the checkpoint that a configuration names."""
+    def of(cls, cfg: DictConfig, job: Job) -> "Classifier":
+        """Read the checkpoint that a configuration names; its clips are cut as it tells, but for what was typed."""
         if cfg.batch_size < 1:
             raise ValueError(f"batch_size={cfg.batch_size} must be at least 1")
         network, record = read_network(Path(cfg.ckpt_path))
-        views = cfg.get("views")  # a group that is null is not there
+        views = views_of(OmegaConf.create(record["data"]).get("views"), cfg, job)
         cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.workers)
         if cfg.every is not None:
-            cutting = cutting.sliding(chosen=views is not None)
+            cutting = cutting.sliding(chosen=job.typed("views"))
         device = device_called(cfg.device)
         return cls(network.to(device).eval(), record["heads"], cutting, cfg.batch_size, device)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
@@ -13,6 +13,7 @@ from vivit.data.loader import ScoringLoader, Workers, cores
 from vivit.data.order import OrderedBatches
 from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import EvenViews, GridViews
+from vivit.jobs import Job
 from vivit.shapes import Video
 
 
@@ -70,6 +71,18 @@ class Cutting:
         batches = OrderedBatches(len(videos), batch_size)
         number = min(cores() if self.workers is None else self.workers, len(batches))
         return ScoringLoader(clips, batches, Workers(number, prefetch=1), left_out)
+
+
+def views_of(told: Any, cfg: DictConfig, job: Job) -> Any:
+    """Configure views as the command line does, averaged as the checkpoint was unless that was typed too.
+
+    ``told`` is what the checkpoint tells, which holds where nothing was typed.
+    """
+    if not job.typed("views"):
+        return told
+    if job.typed("views.average") or not told:
+        return cfg.views
+    return OmegaConf.merge(cfg.views, {"average": told.average})
 
 
 def _said(size: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from vivit.data.catalogue import Split
 from vivit.evaluation.scores_reader import ScoresFile
 from vivit.experiment.build import averaging_of, check_keys
 from vivit.experiment.checkpoint import checkpoint_file, read_record
+from vivit.experiment.clips import views_of
 from vivit.experiment.results import views_name
 from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
 from vivit.jobs import Job
@@ -40,7 +41,7 @@ def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.split not in get_args(Split):
         raise ValueError(f"split={cfg.split} is no split; there are {', '.join(get_args(Split))}")
     record = read_record(checkpoint_file(cfg.ckpt_path))
-    data = data_of(record, cfg)
+    data = data_of(record, cfg, job)
     about = announced(data, measured=cfg.metrics and not cfg.get("submission"))
     with_metrics = cfg.metrics and not data.catalogue.videos(cfg.split).unlabelled()
     network = instantiate(record["model"], classes=sum(map(len, data.heads.values())), _convert_="all")
@@ -53,14 +54,17 @@ def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     return {} if scores is None else concluded(cfg, job, scores, with_metrics)
 
 
-def data_of(record: Mapping[str, Any], cfg: DictConfig) -> VideoData:
-    """Build the data set of a checkpoint, or the one that is asked for, which must have its classes."""
+def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoData:
+    """Build the data set of a checkpoint, or the one that is asked for, which must have its classes.
+
+    Its clips stay those of the checkpoint, but for what was typed: a data set brings views that suit its own training.
+    """
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
         clips.root, clips.catalogue = cfg.data.root, OmegaConf.to_container(cfg.data.catalogue, resolve=True)
-    for group in ("views", "resampling"):
-        if cfg.get(group):
-            clips[group] = cfg[group]
+    clips.views = views_of(clips.get("views"), cfg, job)
+    if cfg.get("resampling"):
+        clips.resampling = cfg.resampling
     clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
     data: VideoData = instantiate(clips, _convert_="all")
     data.prepare_data()
@@ -74,8 +78,8 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
     With ``data`` the classes must be those of that data set.
     """
-    if meaningless := [said for said in job.overrides if said.lstrip("+").startswith(OF_A_PASS)]:
-        raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
+    if meaningless := next(filter(job.typed, OF_A_PASS), None):
+        raise ValueError(f"{meaningless}= says how videos are scored, but scores={cfg.scores} holds them scored")
     file = ScoresFile(Path(cfg.scores))
     if cfg.get("data"):
         catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
@@ -85,11 +89,11 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
     """Write what follows from scores: results and tables and, where it is asked for, a submission."""
-    asked = any(said.lstrip("+").startswith("views") for said in job.overrides)  # a data set may bring views of its own
-    views = (views_name(cfg.views), cfg.views.average) if cfg.scores and asked else (None, None)
+    views = views_name(cfg.views) if cfg.scores and job.typed("views") else None
+    average = cfg.views.average if cfg.scores and job.typed("views.average") else None
     about = scores.about
     source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
-    results = source | (measured if with_metrics else unmeasured)(scores, job.folder, *views)
+    results = source | (measured if with_metrics else unmeasured)(scores, job.folder, views, average)
     if cfg.get("submission"):
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]

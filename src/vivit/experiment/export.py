@@ -22,7 +22,7 @@ from vivit.weights.portable import PORTABLE, Logits
 
 EXPORT_KEYS = ("ckpt_path", "target", "paths")
 SAME = 1e-4
-"""Largest difference of logits that counts as the same, relative to the largest logit where that is above 1."""
+"""Largest difference of logits that counts as the same, relative to the largest logit."""
 
 
 def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -33,6 +33,8 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise FileExistsError(f"target={target} is there already, and is not written over")
     if target.suffix not in PORTABLE:
         raise ValueError(f"target={target} names no format: .onnx is ONNX, .pt2 a program of torch.export")
+    if (beside := Path(f"{target}.data")).exists():
+        raise FileExistsError(f"{beside} is there already, where a large network's weights go; it is not written over")
     if target.suffix == ".onnx" and not (find_spec("onnxruntime") and find_spec("onnxscript")):
         raise ValueError("ONNX needs onnx, onnxscript and onnxruntime, which `make install` installs")
     for library in ("onnx_ir", "onnxscript", "torch.onnx"):
@@ -69,6 +71,6 @@ def compared(network: Any, heads: Mapping[str, list[str]], clip: tuple[int, int,
             raise ValueError(f"the file gives {list(theirs)} instead of the heads {list(heads)}; nothing was written")
         largest = max(largest, float(np.abs(ours).max()))
         difference = max(difference, float(np.abs(np.concatenate([*theirs.values()], 1) - ours).max()))
-    if not difference <= SAME * max(1.0, largest):
+    if not difference <= SAME * largest:
         raise ValueError(f"the file's logits differ from the network's by {difference:.3g}; nothing was written")
     return {"largest_logit": largest, "difference": difference}

@@ -38,7 +38,7 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ValueError(f"top={cfg.top} must be at least 1; top=null names all classes")
     if cfg.heads not in FUSES:
         raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
-    classifier = Classifier.of(cfg)
+    classifier = Classifier.of(cfg, job)
     given = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     files = find_videos(given)  # type: ignore[arg-type]
     bad: dict[str, str] = {}
@@ -49,9 +49,14 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     )
     predictions = []
     for prediction in found:
+        file = prediction["video"]
         if cfg.explain:
-            folder = picture_folder(job.folder, files, files.index(prediction["video"]))
-            prediction["attention"] = explained(classifier, prediction["video"], cfg.heads, folder)
+            try:
+                folder = picture_folder(job.folder, files, files.index(file))
+                prediction["attention"] = explained(classifier, file, cfg.heads, folder)
+            except VideoError as error:  # a frame that only its picture needs
+                leave_out(cfg, bad, file, error)
+                continue
         predictions.append(prediction)
     show(predictions)
     views = f"{classifier.cutting.views.temporal}x{classifier.cutting.views.spatial}"
@@ -77,16 +82,22 @@ def _along(
         try:
             timeline = classifier.along(file, float(cfg.every))
         except VideoError as error:
-            if not cfg.skip_bad:
-                raise
-            log.warning("left out: %s", error)
-            bad[file] = str(error)
+            leave_out(cfg, bad, file, error)
             continue
         draw_timeline(
             timeline.logits, classifier.heads, timeline.spans, picture_folder(folder, files, number) / "timeline.png"
         )
         rows = timeline_rows(timeline, classifier, cfg.top)
-        yield {"video": file, "classes": classifier.said(timeline.logits.mean(0), cfg.top), "timeline": rows}
+        whole = classifier.averaging(timeline.logits[None])[0]
+        yield {"video": file, "classes": classifier.said(whole, cfg.top), "timeline": rows}
+
+
+def leave_out(cfg: DictConfig, bad: dict[str, str], file: str, error: VideoError) -> None:
+    """Note a video that cannot be read, or stop at it."""
+    if not cfg.skip_bad:
+        raise error
+    log.warning("left out: %s", error)
+    bad[file] = str(error)
 
 
 def picture_folder(folder: Path, files: list[str], number: int) -> Path:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vivit.runfolder import read_status, write_status
@@ -18,12 +18,23 @@ KILLED = (
 )
 
 
+SAID = "error_of_another_rank.txt"
+"""What a rank leaves that fails alone, for by then the first may be past saying it."""
+
+
+def leave_word(folder: Path, error: str) -> None:
+    """Say, in a rank that is not the first, why it ends; nothing where the folder is on another machine."""
+    with suppress(OSError):
+        (folder / SAID).write_text(error, encoding="utf-8")
+
+
 @contextmanager
 def guarded(folder: Path) -> Iterator[None]:
     """Have the end of this process noted in ``status.json`` where it comes without a word.
 
     Lightning kills the first rank, which keeps the status, within seconds of the death of another.
     """
+    (folder / SAID).unlink(missing_ok=True)  # of an earlier time
     said = f"from vivit.jobs.guard import watch; watch({str(folder)!r}, {os.getpid()})"
     guard = subprocess.Popen(
         [sys.executable, "-c", said], cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, start_new_session=True
@@ -40,6 +51,7 @@ def watch(folder: str, pid: int) -> None:
     while os.getppid() == pid:
         time.sleep(PERIOD)
     if read_status(Path(folder)).get("status") == "running":
-        said = KILLED.format(folder=folder)
+        word = Path(folder, SAID)
+        said = f"in another rank: {word.read_text('utf-8')}" if word.is_file() else KILLED.format(folder=folder)
         sys.stderr.write(f"\nerror: {said}\n")
         write_status(Path(folder), "failed", said)

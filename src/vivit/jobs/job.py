@@ -22,6 +22,11 @@ class Job:
     sweep: str | None
     goes_on: bool = False
 
+    def typed(self, key: str) -> bool:
+        """Whether a key, or one below it, was set on the command line; data sets and experiments set some as well."""
+        names = [override.lstrip("+~").partition("=")[0] for override in self.overrides]
+        return any(name == key or name.startswith(f"{key}.") for name in names)
+
     @classmethod
     def current(cls) -> "Job":
         """Ask Hydra. A job of a sweep that was started once more goes on where it was."""

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from vivit.jobs.apart import needs_own_process, run_apart, several_ranks
 from vivit.jobs.errors import explain, mendable
-from vivit.jobs.guard import guarded
+from vivit.jobs.guard import guarded, leave_word
 from vivit.jobs.job import Job
 from vivit.jobs.records import keep_record, recorded
 from vivit.jobs.resume import own
@@ -65,6 +65,7 @@ def _follow(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
     except Exception as error:
         if getattr(error, "on_every_rank", False):
             raise SystemExit(0) from None  # the first rank tells it
+        leave_word(job.folder, explain(error))
         raise SystemExit(f"error in another rank: {explain(error)}") from None
 
 

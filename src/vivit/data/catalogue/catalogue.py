@@ -73,8 +73,8 @@ class Catalogue(ABC):
 
     ``missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
     named and left out; more of them is an error. ``prepared`` is the folder that ``prepare.py`` fills, by default
-    ``root/prepared``; ``copies`` asks for its copies of that short side in place of the videos. ``train_share`` keeps that
-    share of every class of the training videos, always the same ones and at least one, to learn what little data does.
+    ``root/prepared``; ``copies`` asks for its copies of that short side in place of the videos. ``train_share`` keeps
+    that share of every class of the training videos, always the same ones and at least one: what can few videos teach?
     """
 
     root: Path
