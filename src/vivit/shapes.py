@@ -68,6 +68,11 @@ class BadVideo(NamedTuple):
     """The file and the reason."""
 
 
+def colours(frames: UInt8[Tensor, "*clips f h w 3"], dtype: torch.dtype) -> Float[Tensor, "*clips 3 f h w"]:
+    """Turn bytes into [-1, 1] as the reference does: x * 2 / 255 - 1, no mean and deviation of a data set."""
+    return frames.movedim(-1, -4).to(dtype).mul_(2 / 255).sub_(1)
+
+
 class Batch(NamedTuple):
     """What a step is fed. Colours stay bytes until they are on the model's device."""
 
@@ -80,8 +85,8 @@ class Batch(NamedTuple):
     """Number of the first frame of each view, where a plan has told it."""
 
     def clips(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
-        """Colours in [-1, 1] as the reference feeds them: x * 2 / 255 - 1, no mean and deviation of a data set."""
-        return self.frames.movedim(-1, 2).to(dtype).mul_(2 / 255).sub_(1)
+        """Give the clips as a network takes them."""
+        return colours(self.frames, dtype)
 
 
 class AttentionMap(NamedTuple):

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from vivit.evaluation.averages import Averaging
-from vivit.shapes import Batch, Scores
+from vivit.shapes import Batch, Scores, colours
 
 MEAN = Averaging()
 """Logits of all views, as the paper averages them."""
@@ -21,9 +21,6 @@ def score(
     """Score whole videos, ``clips_at_once`` views through the network at a time, however many there are."""
     videos, views = batch.frames.shape[:2]
     clips = batch.frames.flatten(0, 1)
-    logits = [
-        network(Batch(part[:, None], batch.labels, batch.videos).clips(dtype)[:, 0])
-        for part in clips.split(clips_at_once)
-    ]
+    logits = [network(colours(part, dtype)) for part in clips.split(clips_at_once)]
     by_view = torch.cat(logits).float().unflatten(0, (videos, views))
     return Scores(averaging(by_view), batch.labels, batch.videos, by_view, batch.firsts)

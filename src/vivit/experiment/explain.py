@@ -14,7 +14,7 @@ from vivit.data.decode import VideoFile
 from vivit.data.reading import Reader, open_video
 from vivit.experiment.classifier import Classifier
 from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
-from vivit.shapes import Batch, Video
+from vivit.shapes import Video, colours
 from vivit.weights import Network
 
 RATE = 25
@@ -69,10 +69,8 @@ def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
 def heat_of(network: nn.Module, frames: UInt8[Tensor, "b f h w 3"], fuse: str) -> Float[Tensor, "b t rows columns"]:
     """Roll out the attention of clips as they come from a loader."""
     known = _known(network)
-    nothing = torch.empty(len(frames), 0, dtype=torch.long)
-    dtype = next(network.parameters()).dtype
     with torch.inference_mode():
-        clips = Batch(frames[:, None], nothing, nothing[:, :0].sum(1)).clips(dtype)[:, 0]
+        clips = colours(frames, next(network.parameters()).dtype)
         return rollout(known.attention_maps(clips), known.tokeniser.grid(*known.clip), FUSES[fuse])
 
 

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from vivit.evaluation import score
 from vivit.experiment.build import check_keys
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting
+from vivit.experiment.portable import PORTABLE, Logits
 from vivit.jobs import Job
 from vivit.runfolder import provenance, write_json
-from vivit.shapes import Batch
-from vivit.weights.portable import PORTABLE, Logits
+from vivit.shapes import colours
 
 EXPORT_KEYS = ("ckpt_path", "target", "paths")
 SAME = 1e-4
@@ -62,10 +61,8 @@ def compared(network: Any, heads: Mapping[str, list[str]], clip: tuple[int, int,
     largest = difference = 0.0
     for clips in (1, 3):
         frames = np.random.default_rng(clips).integers(0, 256, (clips, *clip, 3), np.uint8)
-        nothing = torch.zeros(clips, 0, dtype=torch.long)
         with torch.inference_mode():
-            batch = Batch(torch.from_numpy(frames)[:, None], nothing, torch.arange(clips))
-            ours = score(network, batch, clips_at_once=clips).logits.numpy()
+            ours = network(colours(torch.from_numpy(frames), torch.float32)).numpy()
         theirs: Logits = run(frames)
         if list(theirs) != list(heads) or [part.shape[1] for part in theirs.values()] != [*map(len, heads.values())]:
             raise ValueError(f"the file gives {list(theirs)} instead of the heads {list(heads)}; nothing was written")

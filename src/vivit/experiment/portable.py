@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vivit.shapes import Batch
+from vivit.shapes import colours
 
 INPUT = "frames"
 USAGE = (
@@ -41,9 +41,7 @@ class FromBytes(nn.Module):
 
     def forward(self, frames: UInt8[Tensor, "b f h w 3"]) -> tuple[Tensor, ...]:
         """Score clips."""
-        nothing = frames.new_zeros(0, dtype=torch.long)
-        clips = Batch(frames[:, None], nothing[:, None], nothing).clips(torch.float32)[:, 0]
-        return self.network(clips).split(self.sizes, dim=1)
+        return self.network(colours(frames, torch.float32)).split(self.sizes, dim=1)
 
 
 def _program(network: nn.Module, heads: Mapping[str, Sequence[str]], clip: tuple[int, int, int]) -> Any:
