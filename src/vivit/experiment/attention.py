@@ -10,6 +10,7 @@ import torch
 from hydra.utils import instantiate
 
 from vivit.benchmarks.attention import attention_row
+from vivit.data import motion
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting
 from vivit.experiment.explain import heat_of
@@ -17,9 +18,13 @@ from vivit.experiment.record import model_name
 from vivit.weights import Network
 
 
-def attention_rows(*, checkpoints: Sequence[str], root: str, clips: int, heads: str, seed: int) -> list[dict[str, Any]]:
+def attention_rows(
+    *, checkpoints: str | Sequence[str], root: str, clips: int, heads: str, seed: int
+) -> list[dict[str, Any]]:
     """Measure each checkpoint beside the same network with random weights, on the embedded data set at ``root``."""
-    return [_row(Path(file), Path(root), clips, heads, seed) for file in checkpoints]
+    motion.ensure(Path(root))
+    files = [checkpoints] if isinstance(checkpoints, str) else checkpoints
+    return [_row(Path(file), Path(root), clips, heads, seed) for file in files]
 
 
 def _row(file: Path, root: Path, clips: int, heads: str, seed: int) -> dict[str, Any]:
