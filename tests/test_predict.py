@@ -15,10 +15,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from films import CLIP, HEADS, film, network, noise
 from omegaconf import OmegaConf
-from torch import nn
 
-from vivit.data import motion
 from vivit.data.catalogue import Motion
 from vivit.data.datamodule import VideoData
 from vivit.data.decode import VideoFile
@@ -31,21 +30,6 @@ from vivit.experiment import predict
 from vivit.experiment.classifier import Classifier
 from vivit.experiment.formats import Weights, write_ours
 from vivit.jobs import Job
-from vivit.models import FactorisedEncoder, Tubelets
-
-HEADS = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}
-CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": [32, 32]}
-
-
-def network(heads: dict[str, list[str]] = HEADS, **changes: Any) -> nn.Module:
-    torch.manual_seed(3)
-    widths = {"depth": 1, "heads": 2, "mlp_dim": 12, "temporal_depth": 1, "temporal_heads": 2, "temporal_mlp_dim": 12}
-    sizes = {"frames": 4, "height": 32, "width": 32} | changes
-    net = FactorisedEncoder(
-        Tubelets(dim=8, tubelet=(2, 16, 16)), classes=sum(map(len, heads.values())), **sizes, **widths
-    )
-    nn.init.normal_(net.head.projection.weight)
-    return net.eval()
 
 
 @pytest.fixture
@@ -71,25 +55,6 @@ def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, 
         return json.loads((folder / "predictions.json").read_text())
 
     return said
-
-
-def film(path: Path, frames: np.ndarray, rate: int = 25, stamps: list[int] | None = None, **options: Any) -> str:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("h264", rate=rate)
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "yuv420p"
-        stream.codec_context.time_base = Fraction(1, rate)
-        stream.codec_context.thread_count = 1
-        stream.options = {"preset": "ultrafast"} | {name: str(value) for name, value in options.items()}
-        for number, pixels in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = stamps[number] if stamps else number, Fraction(1, rate)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return str(path)
-
-
-def noise(frames: int, side: int = 40) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (frames, side, side + 8, 3), np.uint8)
 
 
 def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -> None:

@@ -3,6 +3,7 @@
 from vivit.experiment.benchmark import benchmark
 from vivit.experiment.build import Paths, check_keys
 from vivit.experiment.convert import CONVERT_KEYS, convert
+from vivit.experiment.demo import DEMO_KEYS, demo
 from vivit.experiment.evaluate import EVAL_KEYS, evaluate
 from vivit.experiment.export import EXPORT_KEYS, export
 from vivit.experiment.predict import PREDICT_KEYS, predict
@@ -11,6 +12,7 @@ from vivit.experiment.train import TRAIN_KEYS, train
 
 __all__ = [
     "CONVERT_KEYS",
+    "DEMO_KEYS",
     "EVAL_KEYS",
     "EXPORT_KEYS",
     "PREDICT_KEYS",
@@ -20,6 +22,7 @@ __all__ = [
     "benchmark",
     "check_keys",
     "convert",
+    "demo",
     "evaluate",
     "export",
     "predict",

@@ -47,7 +47,7 @@ class Classifier:
         network, record = read_network(Path(cfg.ckpt_path))
         views = views_of(OmegaConf.create(record["data"]).get("views"), cfg, job)
         cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.workers)
-        if cfg.every is not None:
+        if cfg.get("every") is not None:
             cutting = cutting.sliding(chosen=job.typed("views"))
         device = device_called(cfg.device)
         return cls(network.to(device).eval(), record["heads"], cutting, cfg.batch_size, device)

@@ -1,5 +1,6 @@
 """Attention of one clip of a video, as pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +61,7 @@ def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
     with open_video(Video(file, ())) as video:
         (view,) = middle(video.extent)
         (frames,) = cutting.resampling(video, [view], middle.crop)
-        seconds = _seconds(video, view.numbers)
+        seconds = seconds_of(video, view.numbers)
     network = _known(classifier.network)
     heat = heat_of(network, torch.from_numpy(frames)[None].to(classifier.device), fuse)[0].cpu()
     return Attention(frames, heat, network.tokeniser.frames_of(middle.frames), seconds)
@@ -80,7 +81,8 @@ def _known(network: nn.Module) -> Network:
     return network
 
 
-def _seconds(video: Reader, numbers: tuple[int, ...]) -> list[float]:
+def seconds_of(video: Reader, numbers: Sequence[int]) -> list[float]:
+    """Say when frames are shown, from the first frame of the video."""
     if not isinstance(video, VideoFile):
         return [number / RATE for number in numbers]
     return [float((video.stamps[number] - video.stamps[0]) * video.time_base) for number in numbers]

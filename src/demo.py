@@ -1,0 +1,20 @@
+"""A page in the browser: drop a video, see its classes and where the network looked.
+
+python src/demo.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt
+"""
+
+import hydra
+from omegaconf import DictConfig
+
+from vivit import experiment, jobs
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="demo")
+def main(cfg: DictConfig) -> None:
+    """Serve."""
+    jobs.run(experiment.demo, cfg)
+
+
+if __name__ == "__main__":
+    jobs.register_resolvers()
+    main()

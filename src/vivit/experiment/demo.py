@@ -1,0 +1,118 @@
+"""The task of `demo.py`: a page in the browser."""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vivit.data.reading import open_video
+from vivit.data.video_error import VideoError
+from vivit.experiment.build import check_keys
+from vivit.experiment.classifier import Classifier
+from vivit.experiment.explain import explained, seconds_of
+from vivit.explain import FUSES
+from vivit.explain.page import answer_page, refusal_page
+from vivit.jobs import Job
+from vivit.shapes import Video
+
+DEMO_KEYS = (
+    *("ckpt_path", "host", "port", "largest", "longest", "top", "heads", "batch_size", "workers", "device"),
+    *("views", "resampling", "paths"),
+)
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_SHARE": "False"}
+"""What keeps gradio from calling home."""
+FONTS = ["system-ui", "sans-serif"]
+"""Of the visitor's own machine; gradio would fetch others."""
+STYLE = ".file-preview .download { display: none; }"
+"""No link to an upload, which is gone once it is answered."""
+
+
+def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Serve the page until Ctrl-C or SIGTERM."""
+    check_keys(cfg, DEMO_KEYS)
+    for key in ("largest", "longest", "top"):
+        if not cfg[key] > 0:
+            raise ValueError(f"{key}={cfg[key]} must be above 0")
+    if cfg.heads not in FUSES:
+        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
+    if not find_spec("gradio"):
+        raise ValueError("the page needs gradio: make install EXTRAS=demo")
+    check_free(cfg.host, cfg.port)
+    classifier = Classifier.of(cfg, job)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio calls on itself to see that it runs
+    with TemporaryDirectory(prefix="vivit-demo-", ignore_cleanup_errors=True) as folder:
+        os.environ.update(QUIET | {"GRADIO_TEMP_DIR": folder})
+        page, look = page_of(cfg, classifier, Path(folder))
+        try:
+            page.launch(
+                server_name=cfg.host, server_port=cfg.port, max_file_size=f"{cfg.largest}mb", share=False,
+                ssr_mode=False, footer_links=[], quiet=True, prevent_thread_lock=True, **look,
+            )  # fmt: skip
+            print(f"http://{cfg.host}:{cfg.port} takes videos of up to {cfg.largest:g} MB and {cfg.longest:g} s")
+            print("Ctrl-C ends it", flush=True)
+            threading.Event().wait()
+        except SystemExit:
+            print("ended")
+        finally:
+            page.close(verbose=False)
+    return {}
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise ``ValueError`` where nothing can listen there."""
+    try:
+        with socket.create_server((host, port)):
+            return
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"host={host} port={port} cannot be listened on: {error}") from None
+
+
+def page_of(cfg: DictConfig, classifier: Classifier, folder: Path) -> tuple[Any, dict[str, Any]]:
+    """Lay the page out; give it, and how it looks. ``folder`` takes the uploads."""
+    import gradio as gr  # after its settings, and only here, for it takes seconds
+
+    def answered(upload: str | None) -> str:
+        if upload is None:
+            return ""
+        try:
+            return answer(classifier, Path(upload), longest=cfg.longest, top=cfg.top, heads=cfg.heads, folder=folder)
+        finally:
+            Path(upload).unlink(missing_ok=True)
+            with suppress(OSError):
+                Path(upload).parent.rmdir()  # which gradio made for it, unless somebody else's lies there
+
+    network = f"{type(classifier.network).__name__}, {sum(map(len, classifier.heads.values()))} classes"
+    with gr.Blocks(title="ViViT", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown(f"# ViViT\nDrop a video, see what happens in it and where the network looked. ({network})")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=280):
+                file: Any = gr.File(label=f"Video: up to {cfg.longest:g} s, {cfg.largest:g} MB", height=180)
+            with gr.Column(scale=5, min_width=320):
+                said = gr.HTML(min_height=240)
+        file.preprocess = lambda upload: upload and upload.path  # gradio's own leaves an empty file at every answer
+        file.upload(answered, file, said, concurrency_limit=1, api_name="classify")
+        file.clear(lambda: "", None, said, api_visibility="private")
+    return page, {"theme": gr.themes.Default(font=FONTS, font_mono=["monospace"]), "css": STYLE}
+
+
+def answer(classifier: Classifier, file: Path, *, longest: float, top: int, heads: str, folder: Path) -> str:
+    """Say as HTML what is in a video, with all pictures inside; or why that cannot be said."""
+    try:
+        with open_video(Video(str(file), ())) as video:
+            seconds = seconds_of(video, (0, video.extent.frames - 1))[-1]
+        if seconds > longest:
+            return refusal_page(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest:g} s")
+        ((_, logits),) = classifier.whole([str(file)])
+        with TemporaryDirectory(dir=folder) as pictures:
+            explained(classifier, str(file), heads, Path(pictures))
+            return answer_page(file.name, classifier.said(logits, top), Path(pictures))
+    except VideoError as error:
+        return refusal_page(str(error).replace(str(file), file.name))

@@ -1,0 +1,198 @@
+"""The page of `demo.py`: uploads from a client and from a real browser, what it refuses, and what it leaves behind."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from films import HEADS, film, network, noise
+from forked import Command, start
+from omegaconf import OmegaConf
+
+from vivit.experiment.formats import Weights, write_ours
+
+pytest.importorskip("gradio", reason="the page needs gradio: make install EXTRAS=demo")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--window-size=1280,1000"),
+)
+OWN = "vibe_edit_history"
+"""What gradio itself keeps in its folder while it runs."""
+
+
+class Page(NamedTuple):
+    """A page that is served."""
+
+    address: str
+    command: Command
+    folder: Path
+
+    def uploads(self) -> list[Path]:
+        return [file for file in self.folder.iterdir() if file.name != OWN]
+
+
+def temporary_folders() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("vivit-demo-*"))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(composed: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of two heads that was tested with 3x1 views."""
+    file = tmp_path_factory.mktemp("weights") / "net.ckpt"
+    cfg = composed("data=motion_verb_noun", "views.temporal=3", "data.frames=4", "data.root=/gone")
+    write_ours(Weights(network(), "", HEADS, OmegaConf.to_container(cfg.data, resolve=True)), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def page(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A page with narrow limits; it ends in order when it is told to, and nothing of it stays."""
+    folder, port = tmp_path_factory.mktemp("page"), free_port()
+    before = temporary_folders()
+    command = start(
+        folder / "said.txt", "src/demo.py", f"ckpt_path={checkpoint}", f"port={port}", "largest=2", "longest=10",
+        "top=3", "device=cpu", f"hydra.run.dir={folder / 'run'}",
+    )  # fmt: skip
+    command.wait_for(lambda: command.output.is_file() and "Ctrl-C ends it" in command.said)
+    (own,) = temporary_folders() - before
+    yield Page(f"http://127.0.0.1:{port}", command, own)
+    os.kill(command.pid, signal.SIGTERM)
+    assert command.wait() == 0, command.said
+    assert not own.exists()
+    assert (folder / "run" / "status.json").read_text().count('"done"') == 1
+
+
+Ask = Callable[[str | Path], str]
+
+
+@pytest.fixture(scope="module")
+def ask(page: Page, tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """Upload a file as a program does; give the answer without its pictures."""
+    from gradio_client import Client, handle_file
+
+    def ask(file: str | Path) -> str:
+        client = Client(page.address, verbose=False, download_files=str(tmp_path_factory.mktemp("client")))
+        answer = client.predict(handle_file(file), api_name="/classify")
+        return re.sub(r"<style>.*</style>", "", answer, flags=re.DOTALL)
+
+    return ask
+
+
+def test_an_upload_is_answered_and_gone(page: Page, ask: Ask, tmp_path: Path) -> None:
+    answer = ask(film(tmp_path / "<b>some & noise.mp4", noise(30)))
+    assert "&amp; noise.mp4</h3>" in answer
+    assert "<b>" not in answer
+    assert re.findall(r'<th colspan="3">(\w+)</th>', answer) == ["noun", "verb", "action"]
+    assert len(re.findall(r"<tr><td>", answer)) == 9
+    kinds = re.findall(r'src="data:([a-z0-9/]+);base64,[A-Za-z0-9+/]{300,}=*"', answer)
+    assert kinds == ["video/mp4", "image/png", "image/png"]
+    assert page.uploads() == []
+
+
+def test_two_visitors_have_their_own_answers(page: Page, ask: Ask, tmp_path: Path) -> None:
+    files = [film(tmp_path / f"{name}.mp4", noise(20 + number)) for number, name in enumerate(("one", "two"))]
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(ask, files))
+    assert ["one.mp4</h3>" in answers[0], "two.mp4</h3>" in answers[1]] == [True, True]
+    assert page.uploads() == []
+
+
+def test_what_cannot_be_read_is_told_and_the_page_lives_on(page: Page, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    answer = ask(tmp_path / "text.mp4")
+    assert re.search(r"No answer</h3><p>text\.mp4: cannot be opened \(Invalid data", answer), answer
+    answer = ask(film(tmp_path / "long.mp4", noise(30), rate=2))
+    assert "long.mp4 lasts 14 s; this page takes videos of up to 10 s" in answer
+    assert "good.mp4</h3>" in ask(film(tmp_path / "good.mp4", noise(12)))
+    assert page.uploads() == []
+
+
+def test_a_large_upload_is_refused(page: Page, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "large.mp4").write_bytes(bytes(2_100_000))
+    with pytest.raises(Exception, match="413|[Ff]ile size|too large"):
+        ask(tmp_path / "large.mp4")
+    assert page.uploads() == []
+
+
+def test_files_of_the_server_are_not_to_be_had(page: Page, tmp_path: Path) -> None:
+    import httpx
+
+    secret, call = film(tmp_path / "secret.mp4", noise(12)), f"{page.address}/gradio_api/call/classify"
+    asked = httpx.post(call, json={"data": [{"path": secret, "meta": {"_type": "gradio.FileData"}}]}).json()
+    answer = httpx.get(f"{call}/{asked['event_id']}", timeout=60).text
+    assert "event: error" in answer
+    assert "vivit" not in answer
+    assert Path(secret).is_file()
+
+
+def test_it_listens_on_this_machine_only(page: Page) -> None:
+    port = int(page.address.rpartition(":")[2])
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as elsewhere:
+        elsewhere.settimeout(5)
+        assert elsewhere.connect_ex(("127.0.0.2", port)) != 0  # another address of this machine
+    with socket.create_connection(("127.0.0.1", port), 5):
+        pass
+
+
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not installed")
+def test_a_video_dropped_in_a_browser_is_answered(page: Page, tmp_path: Path) -> None:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service(DRIVER))
+    try:
+        browser.get(page.address)
+        patient = WebDriverWait(browser, 120)
+        field = patient.until(lambda at: at.find_element(By.CSS_SELECTOR, "input[type=file]"))
+        field.send_keys(film(tmp_path / "dropped.mp4", noise(30)))
+        answer = patient.until(lambda at: at.find_element(By.CSS_SELECTOR, ".vivit"))
+        assert answer.text.startswith("dropped.mp4\n")
+        assert len(answer.find_elements(By.CSS_SELECTOR, "td .bar")) == 9
+        playing = "let v = document.querySelector('.vivit video'); return v.readyState >= 2 && v.videoWidth"
+        assert patient.until(lambda at: at.execute_script(playing)) == 224
+        shown = "return [...document.querySelectorAll('.vivit img')].map(i => i.complete && i.naturalWidth > 100)"
+        assert browser.execute_script(shown) == [True, True]
+        asked = browser.execute_script("return performance.getEntriesByType('resource').map(r => r.name)")
+        assert [name for name in asked if not name.startswith((page.address, "data:", "blob:"))] == []
+    finally:
+        browser.quit()
+    assert page.uploads() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("longest=0",), "longest=0 must be above 0"),
+        (("heads=min",), "heads=min is not one of mean, max"),
+        (("host=192.0.2.1",), "host=192.0.2.1 port=7860 cannot be listened on"),
+    ],
+)
+def test_what_cannot_be_served_is_one_clear_error(
+    words: tuple[str, ...], message: str, checkpoint: Path, composed: Callable[..., Any], tmp_path: Path
+) -> None:
+    from vivit.experiment import demo
+    from vivit.jobs import Job
+
+    cfg = composed(f"ckpt_path={checkpoint}", *words, name="demo")
+    cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
+    with pytest.raises(ValueError, match=message):
+        demo(cfg, Job(tmp_path, {}, list(words), None))
