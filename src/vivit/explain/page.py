@@ -25,7 +25,7 @@ STYLE = """<style>
 ANSWER = Template("""$style<div class="vivit"><h3>$name</h3>
 $tables
 <figure><video src="$film" controls autoplay muted loop playsinline></video>
-<figcaption>Attention rollout, the clip in the middle of the video: the warmer, the more counted.</figcaption></figure>
+<figcaption>Attention rollout, middle clip of the video: the warmer, the more it counted.</figcaption></figure>
 <figure><img src="$sheet" alt="The frames of the clip with the attention drawn over them">
 <figcaption>The same, frame by frame.</figcaption></figure>
 <figure><img src="$moments" alt="Share of the attention at each moment">
