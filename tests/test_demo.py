@@ -16,9 +16,11 @@ from films import HEADS, film, network, noise
 from forked import Command, start
 from omegaconf import OmegaConf
 
+from vivit.experiment import demo
 from vivit.experiment.formats import Weights, write_ours
+from vivit.jobs import Job
 
-pytest.importorskip("gradio", reason="the page needs gradio: make install EXTRAS=demo")
+pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -130,12 +132,21 @@ def test_a_large_upload_is_refused(page: Page, ask: Ask, tmp_path: Path) -> None
 def test_files_of_the_server_are_not_to_be_had(page: Page, tmp_path: Path) -> None:
     import httpx
 
-    secret, call = film(tmp_path / "secret.mp4", noise(12)), f"{page.address}/gradio_api/call/classify"
-    asked = httpx.post(call, json={"data": [{"path": secret, "meta": {"_type": "gradio.FileData"}}]}).json()
-    answer = httpx.get(f"{call}/{asked['event_id']}", timeout=60).text
-    assert "event: error" in answer
-    assert "vivit" not in answer
-    assert Path(secret).is_file()
+    call = f"{page.address}/gradio_api/call/classify"
+
+    def answer(path: str) -> str:
+        asked = httpx.post(call, json={"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}).json()
+        return httpx.get(f"{call}/{asked['event_id']}", timeout=60).text
+
+    secret = Path(film(tmp_path / "secret.mp4", noise(12)))
+    with secret.open("rb") as content:
+        (upload,) = httpx.post(f"{page.address}/gradio_api/upload", files={"files": content}).json()
+    assert "secret.mp4</h3>" in answer(upload), "an upload is answered"
+    assert "secret.mp4 is gone, for somebody" in answer(upload), "but once"
+    refused = answer(str(secret))
+    assert "event: error" in refused
+    assert "vivit" not in refused
+    assert secret.is_file()
 
 
 def test_it_listens_on_this_machine_only(page: Page) -> None:
@@ -181,7 +192,10 @@ def test_a_video_dropped_in_a_browser_is_answered(page: Page, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("longest=0",), "longest=0 must be above 0"),
+        (("longest=0",), "longest=0 must be a whole number above 0"),
+        (("top=null",), "top=None must be a whole number above 0"),
+        (("port=abc",), "port=abc must be a whole number above 0"),
+        (("port=70000",), "port=70000 must be at most 65535"),
         (("heads=min",), "heads=min is not one of mean, max"),
         (("host=192.0.2.1",), "host=192.0.2.1 port=7860 cannot be listened on"),
     ],
@@ -189,9 +203,6 @@ def test_a_video_dropped_in_a_browser_is_answered(page: Page, tmp_path: Path) ->
 def test_what_cannot_be_served_is_one_clear_error(
     words: tuple[str, ...], message: str, checkpoint: Path, composed: Callable[..., Any], tmp_path: Path
 ) -> None:
-    from vivit.experiment import demo
-    from vivit.jobs import Job
-
     cfg = composed(f"ckpt_path={checkpoint}", *words, name="demo")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ValueError, match=message):

@@ -102,13 +102,34 @@ def test_other_views_and_another_rule_are_as_if_scored_so(
 
 
 def test_views_are_those_of_the_checkpoint_unless_they_are_typed(
-    checkpoint: Callable[..., Path], run: Run, small_motion: Path
+    checkpoint: Callable[..., Path], run: Run, small_motion: Path, tmp_path: Path
 ) -> None:
     """Naming a data set, which brings the views that suit its own training, does not type them."""
     words = (f"ckpt_path={checkpoint(MOTION, 'views.average=probabilities')}", "data=motion_verb_noun")
     words += (f"data.root={small_motion}",)
     told = [(found["views"], found["average"]) for found in (run("plain", *words), run("typed", *words, "views=1x1"))]
     assert told == [("2x1", "probabilities"), ("1x1", "probabilities")]
+    again = run("again", f"scores={tmp_path}/plain/scores.parquet", "views=1x1", "views.temporal=2")
+    assert (again["views"], again["average"]) == ("2x1", "probabilities")
+
+
+def test_a_checkpoint_that_tells_no_views_is_scored_by_those_of_the_configuration(
+    checkpoint: Callable[..., Path], run: Run, small_motion: Path
+) -> None:
+    file = checkpoint(MOTION)
+    content = torch.load(file, weights_only=True)
+    del content["vivit"]["data"]["views"]
+    torch.save(content, file)
+    words = (f"ckpt_path={file}", "data=motion_verb_noun", f"data.root={small_motion}")
+    assert run("brought", *words)["views"] == "4x1"
+
+
+def test_a_named_data_set_is_scored_whole(checkpoint: Callable[..., Path], run: Run, small_motion: Path) -> None:
+    """Whatever share of its own data set the checkpoint was trained on."""
+    file = checkpoint({"verb": list(motion.VERBS)}, "data.catalogue.columns=[verb]", "data.train_share=0.2")
+    words = (f"ckpt_path={file}", "split=train", "views=1x1")
+    own, named = run("own", *words), run("named", *words, "data=motion", f"data.root={small_motion}")
+    assert (own["videos"], named["videos"]) == (8, 48)
 
 
 @pytest.fixture
@@ -188,7 +209,7 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
         ((), "one of two is wanted: ckpt_path="),
         (("ckpt_path={ckpt}", "scores={ckpt}"), "one of two is wanted: ckpt_path="),
         (("scores={ckpt}",), r"scores=.*net\.ckpt is no file of scores"),
-        (("scores={ckpt}", "batch_size=3"), "batch_size= says how videos are scored"),
+        (("scores={ckpt}", "batch_size=3"), "batch_size=3 says how videos are scored"),
         (("ckpt_path={ckpt}", "split=tset"), "split=tset is no split; there are train, val, test"),
         (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), r"views\.average=median is no rule"),
         (

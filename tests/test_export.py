@@ -110,6 +110,7 @@ def test_a_program_of_torch_says_what_the_network_says(model: str, exported) -> 
     ("words", "error", "message"),
     [
         (["target=taken.onnx"], FileExistsError, "taken.onnx is there already"),
+        (["target=large.onnx"], FileExistsError, "large.onnx.data is there already"),
         (["target=clip.h5"], ValueError, "clip.h5 names no format: .onnx is ONNX, .pt2"),
         (["ckpt_path=taken.onnx"], ValueError, "taken.onnx is not a checkpoint of this repository"),
         (["+opset=9"], ValueError, "unknown key 'opset'"),
@@ -117,10 +118,11 @@ def test_a_program_of_torch_says_what_the_network_says(model: str, exported) -> 
 )
 def test_what_cannot_be_is_one_clear_error(words, error, message, exported, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "taken.onnx").write_bytes(b"mine")
+    for name in ("taken.onnx", "large.onnx.data"):
+        (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(error, match=message):
         exported(network("spatiotemporal"), "clip.onnx", *words)
-    assert (tmp_path / "taken.onnx").read_bytes() == b"mine"
+    assert (tmp_path / "taken.onnx").read_bytes() == (tmp_path / "large.onnx.data").read_bytes() == b"mine"
     assert not (tmp_path / "clip.onnx").exists()
 
 

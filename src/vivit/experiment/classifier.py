@@ -48,7 +48,7 @@ class Classifier:
         views = views_of(OmegaConf.create(record["data"]).get("views"), cfg, job)
         cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.workers)
         if cfg.get("every") is not None:
-            cutting = cutting.sliding(chosen=job.typed("views"))
+            cutting = cutting.sliding(chosen=bool(cfg.get("views")))
         device = device_called(cfg.device)
         return cls(network.to(device).eval(), record["heads"], cutting, cfg.batch_size, device)
 

@@ -76,13 +76,14 @@ class Cutting:
 def views_of(told: Any, cfg: DictConfig, job: Job) -> Any:
     """Configure views as the command line does, averaged as the checkpoint was unless that was typed too.
 
-    ``told`` is what the checkpoint tells, which holds where nothing was typed.
+    ``told`` is what the checkpoint tells, which holds where nothing was typed; one that was converted may tell nothing.
     """
-    if not job.typed("views"):
+    said = cfg.get("views")  # a group that is null is not there
+    if not said or (told and not job.typed("views")):
         return told
-    if job.typed("views.average") or not told:
-        return cfg.views
-    return OmegaConf.merge(cfg.views, {"average": told.average})
+    if not told or job.typed("views.average"):
+        return said
+    return OmegaConf.merge(said, {"average": told.average})
 
 
 def _said(size: Sequence[int]) -> str:

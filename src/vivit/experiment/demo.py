@@ -18,33 +18,34 @@ from vivit.data.video_error import VideoError
 from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier
 from vivit.experiment.explain import explained, seconds_of
-from vivit.explain import FUSES
-from vivit.explain.page import answer_page, refusal_page
+from vivit.experiment.record import model_name
+from vivit.explain import FUSES, answer_page, refusal_page
 from vivit.jobs import Job
 from vivit.shapes import Video
+from vivit.weights import Network
 
 DEMO_KEYS = (
     *("ckpt_path", "host", "port", "largest", "longest", "top", "heads", "batch_size", "workers", "device"),
     *("views", "resampling", "paths"),
 )
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_SHARE": "False"}
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False"}
 """What keeps gradio from calling home."""
 FONTS = ["system-ui", "sans-serif"]
 """Of the visitor's own machine; gradio would fetch others."""
-STYLE = ".file-preview .download { display: none; }"
-"""No link to an upload, which is gone once it is answered."""
+NO_LINK = ".file-preview .download { display: none; }"
+"""To an upload, which is gone once it is answered."""
 
 
 def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Serve the page until Ctrl-C or SIGTERM."""
     check_keys(cfg, DEMO_KEYS)
-    for key in ("largest", "longest", "top"):
-        if not cfg[key] > 0:
-            raise ValueError(f"{key}={cfg[key]} must be above 0")
+    for key in ("largest", "longest", "top", "port"):
+        if not isinstance(cfg[key], int) or cfg[key] < 1:
+            raise ValueError(f"{key}={cfg[key]} must be a whole number above 0")
     if cfg.heads not in FUSES:
         raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
     if not find_spec("gradio"):
-        raise ValueError("the page needs gradio: make install EXTRAS=demo")
+        raise ValueError("the page needs gradio, which `make install` installs")
     check_free(cfg.host, cfg.port)
     classifier = Classifier.of(cfg, job)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio calls on itself to see that it runs
@@ -56,7 +57,7 @@ def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
                 server_name=cfg.host, server_port=cfg.port, max_file_size=f"{cfg.largest}mb", share=False,
                 ssr_mode=False, footer_links=[], quiet=True, prevent_thread_lock=True, **look,
             )  # fmt: skip
-            print(f"http://{cfg.host}:{cfg.port} takes videos of up to {cfg.largest:g} MB and {cfg.longest:g} s")
+            print(f"http://{cfg.host}:{cfg.port} takes videos of up to {cfg.largest} MB and {cfg.longest} s")
             print("Ctrl-C ends it", flush=True)
             threading.Event().wait()
         except SystemExit:
@@ -68,10 +69,12 @@ def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def check_free(host: str, port: int) -> None:
     """Raise ``ValueError`` where nothing can listen there."""
+    if port > 65535:
+        raise ValueError(f"port={port} must be at most 65535")
     try:
         with socket.create_server((host, port)):
             return
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ValueError(f"host={host} port={port} cannot be listened on: {error}") from None
 
 
@@ -89,27 +92,30 @@ def page_of(cfg: DictConfig, classifier: Classifier, folder: Path) -> tuple[Any,
             with suppress(OSError):
                 Path(upload).parent.rmdir()  # which gradio made for it, unless somebody else's lies there
 
-    network = f"{type(classifier.network).__name__}, {sum(map(len, classifier.heads.values()))} classes"
-    with gr.Blocks(title="ViViT", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+    assert isinstance(classifier.network, Network)
+    network = f"{model_name(classifier.network)}, {sum(map(len, classifier.heads.values()))} classes"
+    with gr.Blocks(title="ViViT", delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# ViViT\nDrop a video, see what happens in it and where the network looked. ({network})")
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
-                file: Any = gr.File(label=f"Video: up to {cfg.longest:g} s, {cfg.largest:g} MB", height=180)
+                file: Any = gr.File(label=f"Video: up to {cfg.longest} s, {cfg.largest} MB", height=180)
             with gr.Column(scale=5, min_width=320):
                 said = gr.HTML(min_height=240)
         file.preprocess = lambda upload: upload and upload.path  # gradio's own leaves an empty file at every answer
         file.upload(answered, file, said, concurrency_limit=1, api_name="classify")
         file.clear(lambda: "", None, said, api_visibility="private")
-    return page, {"theme": gr.themes.Default(font=FONTS, font_mono=["monospace"]), "css": STYLE}
+    return page, {"theme": gr.themes.Default(font=FONTS, font_mono=["monospace"]), "css": NO_LINK}
 
 
-def answer(classifier: Classifier, file: Path, *, longest: float, top: int, heads: str, folder: Path) -> str:
+def answer(classifier: Classifier, file: Path, *, longest: int, top: int, heads: str, folder: Path) -> str:
     """Say as HTML what is in a video, with all pictures inside; or why that cannot be said."""
+    if not file.is_file():  # gradio stores uploads by their content
+        return refusal_page(f"{file.name} is gone, for somebody else's same file was just answered; drop it once more")
     try:
         with open_video(Video(str(file), ())) as video:
             seconds = seconds_of(video, (0, video.extent.frames - 1))[-1]
         if seconds > longest:
-            return refusal_page(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest:g} s")
+            return refusal_page(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest} s")
         ((_, logits),) = classifier.whole([str(file)])
         with TemporaryDirectory(dir=folder) as pictures:
             explained(classifier, str(file), heads, Path(pictures))

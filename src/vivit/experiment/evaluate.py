@@ -62,6 +62,7 @@ def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoData:
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
         clips.root, clips.catalogue = cfg.data.root, OmegaConf.to_container(cfg.data.catalogue, resolve=True)
+        clips.train_share = cfg.data.train_share
     clips.views = views_of(clips.get("views"), cfg, job)
     if cfg.get("resampling"):
         clips.resampling = cfg.resampling
@@ -78,8 +79,8 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
     With ``data`` the classes must be those of that data set.
     """
-    if meaningless := next(filter(job.typed, OF_A_PASS), None):
-        raise ValueError(f"{meaningless}= says how videos are scored, but scores={cfg.scores} holds them scored")
+    if meaningless := job.typed(*OF_A_PASS):
+        raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
     file = ScoresFile(Path(cfg.scores))
     if cfg.get("data"):
         catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
@@ -89,8 +90,9 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
     """Write what follows from scores: results and tables and, where it is asked for, a submission."""
-    views = views_name(cfg.views) if cfg.scores and job.typed("views") else None
-    average = cfg.views.average if cfg.scores and job.typed("views.average") else None
+    kept = cfg.get("views") if cfg.scores else None
+    views = views_name(kept) if kept and job.typed("views") else None
+    average = kept.average if kept and job.typed("views.average") else None
     about = scores.about
     source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
     results = source | (measured if with_metrics else unmeasured)(scores, job.folder, views, average)

@@ -32,7 +32,7 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise FileExistsError(f"target={target} is there already, and is not written over")
     if target.suffix not in PORTABLE:
         raise ValueError(f"target={target} names no format: .onnx is ONNX, .pt2 a program of torch.export")
-    if (beside := Path(f"{target}.data")).exists():
+    if target.suffix == ".onnx" and (beside := Path(f"{target}.data")).exists():
         raise FileExistsError(f"{beside} is there already, where a large network's weights go; it is not written over")
     if target.suffix == ".onnx" and not (find_spec("onnxruntime") and find_spec("onnxscript")):
         raise ValueError("ONNX needs onnx, onnxscript and onnxruntime, which `make install` installs")

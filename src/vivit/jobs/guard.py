@@ -16,8 +16,6 @@ KILLED = (
     "a process of this run was killed, often because memory ran out; the last checkpoint is good. Lower "
     "data.batch_size or data.workers, or go on as it was with resume={folder}"
 )
-
-
 SAID = "error_of_another_rank.txt"
 """What a rank leaves that fails alone, for by then the first may be past saying it."""
 

@@ -22,10 +22,10 @@ class Job:
     sweep: str | None
     goes_on: bool = False
 
-    def typed(self, key: str) -> bool:
-        """Whether a key, or one below it, was set on the command line; data sets and experiments set some as well."""
-        names = [override.lstrip("+~").partition("=")[0] for override in self.overrides]
-        return any(name == key or name.startswith(f"{key}.") for name in names)
+    def typed(self, *keys: str) -> list[str]:
+        """Give what the command line says of keys and those below them; data sets and experiments may set them too."""
+        names = [(override, override.lstrip("+~").partition("=")[0]) for override in self.overrides]
+        return [said for said, name in names if name in keys or name.startswith(tuple(f"{key}." for key in keys))]
 
     @classmethod
     def current(cls) -> "Job":
