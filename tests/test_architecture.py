@@ -25,10 +25,11 @@ ROOMS = {
     "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
     "weights": {"shapes", "models"},
     "training": {"shapes", "schedules", "evaluation", "signals"},
-    "reporting": set(),
+    "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
+    "reporting": {"indifferent"},
     "runfolder": set(),
     "signals": set(),  # held back by training and by the process that waits for a job
-    "jobs": {"runfolder", "signals"},
+    "jobs": {"indifferent", "runfolder", "signals"},
     "experiment": {
         *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
         *("runfolder", "jobs"),
@@ -47,6 +48,7 @@ FORBIDDEN = {
     "benchmarks": {"hydra", "omegaconf"},
     "weights": {"lightning", "hydra", "omegaconf"},
     "training": {"hydra", "omegaconf"},
+    "indifferent": {"torch", "lightning", "hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
     "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
     "signals": {"torch", "lightning", "hydra", "omegaconf"},

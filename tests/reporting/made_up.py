@@ -29,7 +29,7 @@ def run_folder(
 
 def results(sweep: str | None, job: str, overrides: tuple[str, ...], found: Mapping[str, Any]) -> dict[str, Any]:
     """Say what a run of these overrides writes."""
-    said = dict(override.split("=", 1) for override in overrides)
+    said = dict(override.split("=", 1) for override in overrides if "=" in override)
     recipe = {"frames": 16, "stride": 2, "crop": [32, 32], "batch_size": 16, "epochs": 4}
     usual = {"size": "tiny", "tokeniser": "tubelet", "data": "motion", "experiment": None, "views": "4x1"}
     measured = {"params": 1_234_567, "gmac": 0.5, "paper_gflops": 0.505, "step_seconds": 0.125, "peak_mb": 700.0}

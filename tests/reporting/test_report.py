@@ -57,7 +57,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.own[:1], metrics=scored(0.5 + i / 100), **found
             )
     (run_folder(logs, None, "broken") / "status.json").write_text("{")
-    run_folder(logs, None, "odd", "data.root=/my_videos/50%&<b>", metrics=scored(0.25))
+    run_folder(logs, None, "odd", "data.root=/my_videos/50%&<b>", metrics=scored(0.25), data="folder")
     make_report(str(logs), None, folder)
     return folder
 

@@ -7,6 +7,7 @@ import pytest
 from made_up import TIME, results, run_folder, scored
 
 from vivit.reporting.best import best_tables
+from vivit.reporting.others import others_table
 from vivit.reporting.paper import SWEEPS
 from vivit.reporting.runs import read_runs
 from vivit.reporting.sweeps import Answer, answers
@@ -84,6 +85,44 @@ def test_another_setting_is_another_table(tmp_path: Path) -> None:
     assert "trainer.max_epochs=1" in other.table().title
     assert list(lines(other)) == [MODEL_1]
     assert other.command == "python src/train.py sweep=model_variants trainer.max_epochs=1"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["trainer=ddp", "trainer.devices=2", "trainer.num_nodes=4", "logger=wandb", "logger.wandb.offline=true",
+     "paths.logs=x", "data.root=/videos", "data.prefetch=4", "+callbacks.progress.x=1",
+     "~callbacks.curves", "records=docs/results"],
+)  # fmt: skip
+def test_where_something_ran_is_no_other_setting(override: str, tmp_path: Path) -> None:
+    variant(tmp_path, "a", "spatiotemporal", 1, metrics=scored(0.5))
+    variant(tmp_path, "b", "spatiotemporal", 2, override, metrics=scored(0.7))
+    (answer,) = answered(tmp_path, "model_variants")
+    assert (lines(answer)[MODEL_1]["runs"], lines(answer)[MODEL_1]["top1"]) == (2, pytest.approx(60))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["weights.source=other.npz", "image_vit=other.npz", "vivit=other.ckpt", "trainer.precision=bf16-mixed",
+     "callbacks=[default,ema]", "callbacks.best.mode=min", "ckpt_path=a.ckpt"],
+)  # fmt: skip
+def test_another_start_or_recipe_is_another_setting(override: str, tmp_path: Path) -> None:
+    variant(tmp_path, "a", "spatiotemporal", 1, metrics=scored(0.5))
+    variant(tmp_path, "b", "spatiotemporal", 2, override, metrics=scored(0.7))
+    own, other = answered(tmp_path, "model_variants")
+    assert (lines(own)[MODEL_1]["top1"], lines(other)[MODEL_1]["top1"]) == (50, pytest.approx(70))
+    assert other.extra == (override,)
+
+
+def test_two_folders_of_videos_are_two_data_sets(tmp_path: Path) -> None:
+    """Of ``data=folder`` nothing but the root says which videos these are."""
+    for root, top1 in (("/mine", 0.5), ("/yours", 0.7)):
+        said = ("data=folder", f"data.root={root}")
+        variant(tmp_path, root[1:], "spatiotemporal", 1, *said, metrics=scored(top1), data="folder")
+        run_folder(tmp_path, None, root[1:], *said, "trainer=cpu", metrics=scored(top1), data="folder")
+    _, mine, yours = answered(tmp_path, "model_variants")
+    assert [lines(answer)[MODEL_1]["top1"] for answer in (mine, yours)] == [50, pytest.approx(70)]
+    others = others_table([run for run in read_runs(tmp_path) if run.sweep is None])
+    assert [line["other"] for line in others.lines] == ["data.root=/mine", "data.root=/yours"]
 
 
 def test_a_value_between_the_paper_s_is_a_row_of_its_own(tmp_path: Path) -> None:

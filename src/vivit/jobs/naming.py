@@ -6,27 +6,23 @@ import re
 
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.indifferent import INDIFFERENT, is_about
 from vivit.jobs.resume import RECORD
 from vivit.jobs.sharing import clips_a_device
 
 SOURCES = ("image_vit", "vivit")
 """Weights that a sweep may start from; where it does, another key says so too."""
-RECORDING = ("records", "skip_recorded")
-INDIFFERENT = ("paths", "logger", "resume", "data.workers", "data.prefetch", "data.timeout", *RECORDING)
-"""The keys that do not decide the result of a run: where it lies, what is logged, how fast it is."""
 PLACES = {"root": ".", "data": "./data", "logs": "./logs", "run": "."}
 """Put in place of ``paths``, so that what lies below them is called the same wherever they are."""
 LONGEST = 180
 """Characters of a name before its hash; most disks allow 255 in all."""
 ELSEWHERE = dict.fromkeys(("loader", "resampling", "seed", "views"))
 """What a data set refers to and not every script has."""
-WATCHERS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenance", "showcase")
-"""The callbacks that only watch."""
 
 
 def job_name(*, _root_: DictConfig) -> str:
     """Name the folder of a sweep's job: what varies, without '=', and a hash of all that decides its result."""
-    said = [override for override in _root_.hydra.overrides.task if not override.startswith(("sweep=", *INDIFFERENT))]
+    said = [override for override in _root_.hydra.overrides.task if not is_about(override, ("sweep=", *INDIFFERENT))]
     words = "_".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in said)
     short = words[-LONGEST:].lstrip("-_.")
     hashed = hashlib.sha256(json.dumps(decisive(_root_), sort_keys=True).encode()).hexdigest()[:8]
@@ -41,7 +37,7 @@ def decisive(cfg: DictConfig) -> dict:
     copy.paths.update(PLACES)
     plain = OmegaConf.to_container(copy, resolve=True)
     assert isinstance(plain, dict)
-    for key in (*INDIFFERENT, *SOURCES, *(f"callbacks.{name}" for name in WATCHERS)):
+    for key in (*INDIFFERENT, *SOURCES):
         group, _, name = key.rpartition(".")
         (plain.get(group) or {} if group else plain).pop(name, None)
     return plain

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.indifferent import is_about
 from vivit.jobs.job import Job, sweep_of
 
 RECORD = ".hydra"
@@ -19,16 +20,11 @@ def check_resume(folder: Path, overrides: list[str]) -> None:
         if not (folder / RECORD / file).is_file():
             raise SystemExit(f"error: resume={folder} is not a run folder, it has no {RECORD}/{file}")
     for override in overrides:
-        if not any(_is_about(override, key) for key in ("resume", *CHANGEABLE)):
+        if not is_about(override, ("resume", *CHANGEABLE)):
             raise SystemExit(
                 f"error: resume takes the configuration from {folder}, so {override} is refused; only "
                 f"{', '.join(CHANGEABLE)} may be set anew (to change more, start a run with ckpt_path=)"
             )
-
-
-def _is_about(override: str, key: str) -> bool:
-    name = override.lstrip("+~").partition("=")[0]
-    return name == key or name.startswith(f"{key}.")
 
 
 def own(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
@@ -41,16 +37,16 @@ def own(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
     hydra = OmegaConf.load(record / "hydra.yaml").hydra
     assert isinstance(theirs, DictConfig)
     for override in job.overrides:
-        if _is_about(override, "logger"):
+        if is_about(override, ["logger"]):
             theirs.logger = cfg.logger
-        elif _is_about(override, "trainer.devices"):
+        elif is_about(override, ["trainer.devices"]):
             theirs.data.batch_size = _share(theirs, cfg.trainer.devices)
             theirs.trainer.devices = cfg.trainer.devices
-        elif _is_about(override, "data.workers"):
+        elif is_about(override, ["data.workers"]):
             theirs.data.workers = cfg.data.workers
     sweep_dir = hydra.sweep._get_node("dir")._value()  # may be an interpolation that nobody can resolve any more
     sweep = sweep_of(job.folder, hydra.mode, None if "${" in str(sweep_dir) else sweep_dir)
-    said = [*hydra.overrides.task, *(override for override in job.overrides if not _is_about(override, "resume"))]
+    said = [*hydra.overrides.task, *(override for override in job.overrides if not is_about(override, ["resume"]))]
     return theirs, replace(job, choices=dict(hydra.runtime.choices), overrides=said, sweep=sweep, goes_on=True)
 
 

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from vivit.indifferent import key_of
 from vivit.reporting.paper_best import BEST, OURS, Best, Method
 from vivit.reporting.runs import RunRecord
-from vivit.reporting.sweeps import indifferent, key_of
+from vivit.reporting.sweeps import decisive
 from vivit.reporting.tables import Column, Table, Value, mean, spread
 
 
@@ -36,8 +37,8 @@ def _ours(best: Best, runs: Sequence[RunRecord]) -> list[dict[str, Value]]:
     for run in runs:
         experiment = run.results.get("experiment")
         if run.status == "done" and experiment and run.results.get("data") in best.data:
-            other = [o for o in run.overrides if not indifferent(o) and key_of(o) != "experiment"]
-            groups[experiment, str(run.results.get("views")), " ".join(sorted(other))].append(run)
+            other = [override for override in decisive(run) if key_of(override) != "experiment"]
+            groups[experiment, str(run.results.get("views")), " ".join(other)].append(run)
     return [_our_line(best, *key, group) for key, group in sorted(groups.items())]
 
 

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
+from vivit.indifferent import key_of
 from vivit.reporting.runs import RunRecord
-from vivit.reporting.sweeps import TOP1
+from vivit.reporting.sweeps import TOP1, decisive
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
 CHOICES = ("data", "model", "tokeniser", "size", "experiment")
@@ -29,10 +30,9 @@ def others_table(runs: Sequence[RunRecord]) -> Table:
 
 
 def _setting(run: RunRecord) -> tuple[str | None, ...]:
-    """What makes runs repetitions of each other: the choices, the views, and all overrides but the seed."""
+    """What makes runs repetitions of each other: the choices, the views, and all else that decides its result."""
     chosen = [run.results.get(key) for key in (*CHOICES, "views")]
-    groups = ("seed=", "sweep=", *(f"{key}=" for key in CHOICES))
-    return (*chosen, " ".join(sorted(override for override in run.overrides if not override.startswith(groups))))
+    return (*chosen, " ".join(override for override in decisive(run) if key_of(override) not in CHOICES))
 
 
 def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, Value]:

@@ -5,16 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vivit.indifferent import INDIFFERENT, MACHINE, is_about, key_of
 from vivit.reporting.paper import Row, Sweep
 from vivit.reporting.runs import RunRecord
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
 TOP1 = "test/acc_top1"
-INDIFFERENT = (
-    *("sweep", "scale", "seed", "records", "skip_recorded", "image_vit", "vivit", "paths", "logger", "trainer.devices"),
-    *("data.root", "data.workers", "data.prefetch", "data.timeout", "weights.source", "resume", "callbacks.progress"),
-)
-"""Overrides that make no other setting: where things lie, how fast they go, and the seed."""
+COUNTED = ("sweep", "scale", "seed")
+"""What tables say elsewhere."""
+OWN_VIDEOS = ("folder", "csv", "csv_folds")
+"""Data sets that ``data.root`` is all that is known of; the others hold the same videos wherever they lie."""
 
 PHRASES = {
     "data": "{}", "size": "size {}", "views": "{} views", "epochs": "{} epochs", "batch_size": "batches of {}",
@@ -169,19 +169,18 @@ def setting(sweep: Sweep, run: RunRecord) -> tuple[str, tuple[str, ...]]:
     """Scale and overrides of a run that are neither of a row of its sweep, nor the sweep's own, nor indifferent."""
     scale = run.settings.get("scale", "laptop")
     axes = {key for row in sweep.rows for key in row.choice_at(scale)}
-    extra = (o for o in run.overrides if not indifferent(o) and key_of(o) not in axes and o not in sweep.own)
-    return scale, tuple(sorted(extra))
+    return scale, tuple(o for o in decisive(run) if key_of(o) not in axes and o not in sweep.own)
 
 
-def key_of(override: str) -> str:
-    """Give the key of an override, without the marks of an addition or a removal."""
-    return override.lstrip("+~").partition("=")[0]
+def decisive(run: RunRecord) -> list[str]:
+    """Give, in order of the alphabet, the overrides by which runs are no repetitions of each other.
 
-
-def indifferent(override: str) -> bool:
-    """Whether an override makes no other setting."""
-    key = key_of(override)
-    return any(key == name or key.startswith(f"{name}.") for name in INDIFFERENT)
+    Weights to start from are among them, under each of their names: of two files only their paths are known here.
+    """
+    passed_over = (*INDIFFERENT, *MACHINE, *COUNTED)
+    if run.results.get("data", run.settings.get("data")) not in OWN_VIDEOS:
+        passed_over += ("data.root",)
+    return sorted(override for override in run.overrides if not is_about(override, passed_over))
 
 
 def _answer(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[RunRecord]) -> Answer:
