@@ -193,3 +193,24 @@ def test_table_6_has_the_paper_s_rows_and_then_ours(tmp_path: Path) -> None:
     assert ("ViViT-L/16x2 FE", 81.7, 11.94) in theirs
     epic = rest[2].lines[-1]
     assert [epic[f"test/{what}_acc_top1"] for what in ("action", "verb", "noun")] == [44.0, 66.4, 56.8]
+
+
+def test_table_6_and_the_other_runs_count_one_run_a_seed_the_newest(tmp_path: Path) -> None:
+    found = {"experiment": "k400_huge", "data": "kinetics400", "views": "4x3"}
+    for job, seed, time, top1 in (("b", 1, "2026-03", 0.8), ("a", 1, "2026-02", 0.1), ("c", 2, "2026-01", 0.9)):
+        said = ("experiment=k400_huge", f"seed={seed}", f"data.root=/{job}")
+        folder = run_folder(tmp_path, None, job, *said, metrics=scored(top1), **found)
+        (folder / "status.json").write_text(json.dumps({"status": "done", "time": time, "error": None}))
+    runs = read_runs(tmp_path)
+    ours = best_tables(runs)[0].lines[-1]
+    (other,) = others_table(runs).lines
+    assert (ours["runs"], ours["test/acc_top1"]) == (2, pytest.approx(85))
+    assert (other["runs"], other["top1"]) == (2, pytest.approx(85))
+
+
+def test_records_need_no_log_folder(tmp_path: Path) -> None:
+    (tmp_path / "seeds").mkdir()
+    found = results("seeds", "a", ("seed=1",), {"metrics": scored(0.5)})
+    (tmp_path / "seeds" / "a.json").write_text(json.dumps(found))
+    assert [(run.is_record, run.status, run.sweep) for run in read_runs(None, tmp_path)] == [(True, "done", "seeds")]
+    assert read_runs(None) == []

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vivit.indifferent import key_of
 from vivit.reporting.paper_best import BEST, OURS, Best, Method
-from vivit.reporting.runs import RunRecord
+from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.sweeps import decisive
 from vivit.reporting.tables import Column, Table, Value, mean, spread
 
@@ -39,7 +39,7 @@ def _ours(best: Best, runs: Sequence[RunRecord]) -> list[dict[str, Value]]:
         if run.status == "done" and experiment and run.results.get("data") in best.data:
             other = [override for override in decisive(run) if key_of(override) != "experiment"]
             groups[experiment, str(run.results.get("views")), " ".join(other)].append(run)
-    return [_our_line(best, *key, group) for key, group in sorted(groups.items())]
+    return [_our_line(best, *key, list(newest(group).values())) for key, group in sorted(groups.items())]
 
 
 def _our_line(best: Best, experiment: str, views: str, other: str, runs: Sequence[RunRecord]) -> dict[str, Value]:

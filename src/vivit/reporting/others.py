@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from vivit.indifferent import key_of
-from vivit.reporting.runs import RunRecord
+from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.sweeps import TOP1, decisive
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
@@ -19,12 +19,13 @@ COLUMNS = (
 
 
 def others_table(runs: Sequence[RunRecord]) -> Table:
-    """Group done runs by what was run. Of two runs with the same setting and seed the later counts."""
-    groups: dict[tuple[str | None, ...], dict[int, RunRecord]] = defaultdict(dict)
+    """Group done runs by what was run, one a seed."""
+    groups: dict[tuple[str | None, ...], list[RunRecord]] = defaultdict(list)
     for run in runs:
         if run.status == "done" and TOP1 in run.results["metrics"]:
-            groups[_setting(run)][run.seed] = run
-    lines = [_line(key, list(seeds.values())) for key, seeds in sorted(groups.items(), key=lambda item: str(item[0]))]
+            groups[_setting(run)].append(run)
+    ordered = sorted(groups.items(), key=lambda item: str(item[0]))
+    lines = [_line(key, list(newest(group).values())) for key, group in ordered]
     said = "Runs that are no part of a sweep above; mean and sample standard deviation over seeds."
     return Table("others", "Other runs", said, COLUMNS, tuple(lines))
 

@@ -1,7 +1,7 @@
 """Read what runs left behind: run folders, and the small records of jobs that ran elsewhere."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -37,16 +37,23 @@ class RunRecord:
         return int(self.results["seed"] if self.results else self.settings.get("seed", 1))
 
 
-def read_runs(logs: Path, records: Path | None = None) -> list[RunRecord]:
+def read_runs(logs: Path | None, records: Path | None = None) -> list[RunRecord]:
     """Read every training run below ``logs``, and every record below ``records`` of a job that is not done there.
 
-    Oldest first; what cannot be read is reported as such.
+    Either may be None: records alone need no run folder. Oldest first; what cannot be read is reported as such.
     """
-    runs = [_read_folder(folder) for folder in sorted(_run_folders(logs))]
+    runs = [_read_folder(folder) for folder in sorted(_run_folders(logs))] if logs else []
     done = {(run.sweep, run.folder.name) for run in runs if run.status == "done"}
     files = sorted(records.glob("*/*.json")) if records else []
     kept = [_read_record(file) for file in files if (file.parent.name, file.stem) not in done]
     return sorted([*kept, *runs], key=lambda run: run.time)
+
+
+def newest(runs: Iterable[RunRecord]) -> dict[int, RunRecord]:
+    """Give one run that is done for every seed: a run folder before a record, then the later one."""
+    done = [run for run in runs if run.status == "done"]
+    last = {run.seed: run for run in sorted(done, key=lambda run: (not run.is_record, run.time))}
+    return dict(sorted(last.items()))
 
 
 def _run_folders(logs: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from vivit.indifferent import INDIFFERENT, MACHINE, is_about, key_of
 from vivit.reporting.paper import Row, Sweep
-from vivit.reporting.runs import RunRecord
+from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
 TOP1 = "test/acc_top1"
@@ -211,9 +211,6 @@ def _by_label(runs: Sequence[RunRecord], axes: Sequence[str]) -> dict[str, list[
 
 
 def _cell(row: Row, label: str, runs: Sequence[RunRecord]) -> Cell:
-    """Of two runs with the same seed that are done a run folder counts before a record, then the later one."""
-    done: dict[int, RunRecord] = {}
-    for run in sorted((run for run in runs if run.status == "done"), key=lambda run: (not run.is_record, run.time)):
-        done[run.seed] = run
+    done = newest(runs)
     rest = {run.seed: run for run in runs if run.status != "done" and run.seed not in done}
-    return Cell(row, label, dict(sorted(done.items())), tuple(rest[seed] for seed in sorted(rest)))
+    return Cell(row, label, done, tuple(rest[seed] for seed in sorted(rest)))
