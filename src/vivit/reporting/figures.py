@@ -78,9 +78,14 @@ def _length(cell: Cell) -> int:
     return int(list(cell.done.values())[-1].settings[LENGTH])
 
 
-def _top1(cell: Cell) -> tuple[float, float]:
-    values = [100 * run.results["metrics"][TOP1] for run in cell.done.values() if TOP1 in run.results["metrics"]]
-    return mean(values) or 0.0, spread(values) or 0.0
+def _accuracies(cells: Sequence[Cell], x: Callable[[Cell], float]) -> list[Point]:
+    """Give a point for every row of which an accuracy is known."""
+    points: list[Point] = []
+    for cell in cells:
+        values = [100 * run.results["metrics"][TOP1] for run in cell.done.values() if TOP1 in run.results["metrics"]]
+        if (middle := mean(values)) is not None:
+            points.append((x(cell), middle, spread(values) or 0.0))
+    return points
 
 
 def _over_lengths(series: Mapping[str, Sequence[Cell]]) -> Figure:
@@ -89,7 +94,7 @@ def _over_lengths(series: Mapping[str, Sequence[Cell]]) -> Figure:
     left, right = figure.subplots(1, 2)
     lengths = sorted({_length(cell) for cells in series.values() for cell in cells}, reverse=True)
     for i, (name, cells) in enumerate(series.items()):
-        _line(left, i, name, [(lengths.index(_length(cell)), *_top1(cell)) for cell in cells])
+        _line(left, i, name, _accuracies(cells, lambda cell: lengths.index(_length(cell))))
         _line(right, i, name, [(lengths.index(_length(cell)), _of(cell)["paper_gflops"], 0) for cell in cells])
     for axes, label in ((left, "top-1, %"), (right, "GFLOPs a clip, as the paper counts")):
         axes.set(xlabel="frames of a tubelet", ylabel=label)
@@ -122,7 +127,7 @@ def _against_flops(cells: Sequence[Cell]) -> Figure:
     for i, cell in enumerate(cell for cell in cells if cell.row.laptop):
         name = SHORT[(cell.row.laptop or {})["model"]]
         if cell.done:
-            _line(ours, i, name, [(_of(cell)["paper_gflops"], *_top1(cell))])
+            _line(ours, i, name, _accuracies([cell], lambda cell: _of(cell)["paper_gflops"]))
         _line(theirs, i, name, [(cell.row.paper["gflops"], cell.row.paper["k400"], 0)])
     ours.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     theirs.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")
@@ -131,7 +136,8 @@ def _against_flops(cells: Sequence[Cell]) -> Figure:
 
 
 def _line(axes: Axes, i: int, name: str, points: Sequence[Point]) -> None:
-    x, y, spreads = zip(*sorted(points), strict=True)
+    """Draw what is known; a line without points has its place in the legend all the same."""
+    x, y, spreads = zip(*sorted(points), strict=True) if points else ((), (), ())
     yerr, colour, marker = spreads if any(spreads) else None, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
     axes.errorbar(x, y, yerr=yerr, capsize=3, color=colour, marker=marker, label=name)
     axes.spines[["top", "right"]].set_visible(False)

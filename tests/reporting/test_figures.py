@@ -1,0 +1,62 @@
+"""Figures show the numbers that there are, and nothing for those that there are not."""
+
+from pathlib import Path
+
+import pytest
+from made_up import run_folder, scored
+from matplotlib.figure import Figure
+
+from vivit.reporting.figures import pictures
+from vivit.reporting.paper import SWEEPS
+from vivit.reporting.runs import read_runs
+from vivit.reporting.sweeps import answers
+
+Points = list[tuple[float, float]]
+
+
+def drawn(logs: Path, name: str) -> Figure:
+    runs = read_runs(logs)
+    own = {sweep.name: answers(sweep, runs)[0] for sweep in SWEEPS}
+    (picture,) = [picture for picture in pictures(own) if picture.name == name]
+    return picture.draw()
+
+
+def points(figure: Figure) -> list[dict[str, Points]]:
+    """Points of every line by its name, of each part of a figure."""
+    found = []
+    for axes in figure.axes:
+        lines = {str(container.get_label()): container.lines[0] for container in axes.containers}
+        pairs = {name: zip(line.get_xdata(), line.get_ydata(), strict=True) for name, line in lines.items()}
+        found.append({name: [(float(x), float(y)) for x, y in of] for name, of in pairs.items()})
+    return found
+
+
+def tokens(logs: Path, length: int, **metrics: float) -> None:
+    said = ("model=spatiotemporal", f"tokeniser.tubelet.0={length}")
+    run_folder(logs, "tokens", f"t{length}", *said, metrics=metrics, paper_gflops=8 / length)
+
+
+def test_a_missing_accuracy_is_not_drawn(tmp_path: Path) -> None:
+    for length, metrics in ((8, scored(0.5)), (4, {"test/verb_acc_top1": 0.9}), (2, scored(0.75))):
+        tokens(tmp_path, length, **metrics)
+    left, right = points(drawn(tmp_path, "tokens"))
+    assert left == {"Model 1": [(0, 50), (2, 75)]}
+    assert right == {"Model 1": [(0, 1), (1, 2), (2, 4)]}, "its FLOPs are known"
+
+
+def test_an_accuracy_of_zero_is_drawn(tmp_path: Path) -> None:
+    tokens(tmp_path, 8, **scored(0.0))
+    assert points(drawn(tmp_path, "tokens"))[0] == {"Model 1": [(0, 0)]}
+
+
+def test_a_model_without_an_accuracy_is_drawn_where_the_paper_has_one(tmp_path: Path) -> None:
+    run_folder(tmp_path, "model_variants", "a", "model=spatiotemporal", metrics={})
+    ours, theirs = points(drawn(tmp_path, "accuracy_flops"))
+    assert ours == {"Model 1": []}
+    assert theirs["Model 1"] == [(455.2, 80.0)]
+
+
+@pytest.mark.parametrize("metrics", [{}, scored(0.25)], ids=["without", "with"])
+def test_figure_9_draws_every_number_of_views_that_was_scored(metrics: dict[str, float], tmp_path: Path) -> None:
+    run_folder(tmp_path, "frames_views", "a", "data.frames=4", metrics=metrics)
+    assert points(drawn(tmp_path, "frames_views")) == [{"16 frames": [(4, 25)] if metrics else []}]
