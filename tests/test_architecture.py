@@ -27,6 +27,7 @@ ROOMS = {
     "training": {"shapes", "schedules", "evaluation", "signals"},
     "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
     "reporting": {"indifferent"},
+    "dashboards": {"reporting"},
     "runfolder": set(),
     "signals": set(),  # held back by training and by the process that waits for a job
     "jobs": {"indifferent", "runfolder", "signals"},
@@ -50,6 +51,7 @@ FORBIDDEN = {
     "training": {"hydra", "omegaconf"},
     "indifferent": {"torch", "lightning", "hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
+    "dashboards": {"torch", "lightning", "hydra", "omegaconf"},
     "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
     "signals": {"torch", "lightning", "hydra", "omegaconf"},
     "jobs": {"torch", "lightning"},
@@ -57,6 +59,8 @@ FORBIDDEN = {
 }
 """Libraries that each room may not see."""
 
+TORCHLESS = {"report.py": {"reporting"}, "dashboards.py": {"dashboards"}}
+"""Scripts that hand plain values to a room that needs no torch, and what they import."""
 EXCEPTIONS = {("vivit/data/datamodule.py", "lightning")}
 PEERS = {"transformers", "torchcodec", "decord"}
 """Other people's implementations, which only the benchmarks time (and ``weights`` may read)."""
@@ -110,7 +114,7 @@ def test_scripts_are_thin(file: Path) -> None:
     assert [function.name for function in functions] == ["main"]
     assert len(functions[0].body) <= 4
     used = {module.split(".")[1] for module in imported(file) if module.startswith("vivit.")}
-    assert used <= {"experiment", "jobs"} or (file.name == "report.py" and used == {"reporting"})
+    assert used <= {"experiment", "jobs"} or used == TORCHLESS.get(file.name)
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)

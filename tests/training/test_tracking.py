@@ -71,7 +71,13 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
         assert experiment.group == "seeds"
         assert experiment.config["commit"] == "abc"
         summary = dict(experiment.summary)
-        assert {"strength/mixup", "train/learning_rate", "val/acc_top1", "test/acc_top1"} <= summary.keys()
+        assert {
+            "trainer/global_step",
+            "strength/mixup",
+            "train/learning_rate",
+            "val/acc_top1",
+            "test/acc_top1",
+        } <= summary.keys()
         wandb.finish()
         (kept,) = (folder / "wandb").glob("offline-run-*")
         files = [file for file in kept.rglob("*") if file.is_file()]

@@ -7,6 +7,7 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.jobs import Job
+from vivit.jobs.naming import setting
 from vivit.training import LastCheckpoint, Stopwatch
 
 CHOSEN = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
@@ -40,6 +41,16 @@ def describe(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[st
         "metrics": dict(metrics),
         "config": OmegaConf.to_container(cfg, resolve=True),
         "overrides": job.overrides,
+    }
+
+
+def identity(cfg: DictConfig, job: Job) -> dict[str, Any]:
+    """Say what loggers sort runs by, beside network and data: what was chosen, what varies, the seed, the start."""
+    return {
+        "chosen": {group: job.choices.get(group) for group in CHOSEN},
+        "setting": setting(job.overrides),
+        "seed": cfg.seed,
+        "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,
     }
 
 

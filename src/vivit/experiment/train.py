@@ -11,12 +11,12 @@ from omegaconf import DictConfig
 from vivit.cost import cost
 from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
 from vivit.experiment.initial import check_source, start_from_weights
-from vivit.experiment.results import describe, last_metrics, numbers, timing
+from vivit.experiment.results import describe, identity, last_metrics, numbers, timing
 from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
-from vivit.training import described
+from vivit.training import Provenance, described
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     data = build_data(cfg)
     module = build_module(cfg, data)
     trainer = build_trainer(cfg)
+    announce(trainer, identity(cfg, job))
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     log.info("%s", described(module.record))
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
@@ -60,6 +61,13 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics
+
+
+def announce(trainer: Trainer, about: Mapping[str, Any]) -> None:
+    """Let those who write down what a run is made of say this too."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
+        if isinstance(callback, Provenance):
+            callback.facts = {**callback.facts, **about}
 
 
 def best_checkpoint(trainer: Trainer) -> str | None:

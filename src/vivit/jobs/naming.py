@@ -3,10 +3,11 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.indifferent import INDIFFERENT, is_about
+from vivit.indifferent import INDIFFERENT, MACHINE, is_about
 from vivit.jobs.resume import RECORD
 from vivit.jobs.sharing import clips_a_device
 
@@ -27,6 +28,12 @@ def job_name(*, _root_: DictConfig) -> str:
     short = words[-LONGEST:].lstrip("-_.")
     hashed = hashlib.sha256(json.dumps(decisive(_root_), sort_keys=True).encode()).hexdigest()[:8]
     return f"{short}_{hashed}" if short else hashed
+
+
+def setting(overrides: Sequence[str]) -> str:
+    """Name what a job varies beside its seed: equal for the runs that make one row of a table."""
+    passed_over = (*INDIFFERENT, *MACHINE, *SOURCES, "data.root", "weights.source", "sweep", "seed")
+    return " ".join(said.lstrip("+") for said in overrides if not is_about(said, passed_over)) or "default"
 
 
 def decisive(cfg: DictConfig) -> dict:

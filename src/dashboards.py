@@ -1,0 +1,25 @@
+"""Write a Weights & Biases report of each sweep into the run folder, or save it with the service.
+
+python src/dashboards.py
+python src/dashboards.py push=true entity=NAME project=vivit
+"""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from vivit.dashboards import make_dashboards
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="dashboards")
+def main(cfg: DictConfig) -> None:
+    """Build them, and print where each is."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    for place in make_dashboards(cfg.sweeps, folder, project=cfg.project, entity=cfg.entity, push=cfg.push):
+        print(place)
+
+
+if __name__ == "__main__":
+    main()
