@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vivit.reporting.paper import LENGTH, MODELS
-from vivit.reporting.sweeps import TOP1, Answer, Cell, by_views
+from vivit.reporting.sweeps import Answer, Cell, by_views
 from vivit.reporting.tables import mean, spread
 
 COLOURS = ("#3b7dd8", "#d9702b", "#2f9e6e", "#b657a8", "#8a8f98")
@@ -82,9 +82,8 @@ def _accuracies(cells: Sequence[Cell], x: Callable[[Cell], float]) -> list[Point
     """Give a point for every row of which an accuracy is known."""
     points: list[Point] = []
     for cell in cells:
-        values = [100 * run.results["metrics"][TOP1] for run in cell.done.values() if TOP1 in run.results["metrics"]]
-        if (middle := mean(values)) is not None:
-            points.append((x(cell), middle, spread(values) or 0.0))
+        if (middle := mean(cell.accuracies)) is not None:
+            points.append((x(cell), middle, spread(cell.accuracies) or 0.0))
     return points
 
 

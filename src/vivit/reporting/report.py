@@ -9,6 +9,7 @@ from pathlib import Path
 from vivit.reporting.best import best_tables
 from vivit.reporting.drawing import write_picture
 from vivit.reporting.figures import pictures
+from vivit.reporting.findings import findings_table, summary
 from vivit.reporting.formats import comma_separated, latex, markdown
 from vivit.reporting.others import others_table
 from vivit.reporting.page import Section, page
@@ -49,8 +50,11 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, about: Map
     answered = [answer for sweep in SWEEPS for answer in answers(sweep, runs)]
     known = {sweep.name for sweep in SWEEPS}
     loose = [run for run in runs if run.sweep not in known]
-    drawn = _draw(answered, folder)
-    sections = [_section(answer, drawn) for answer in answered]
+    own = {answer.sweep.name: answer for answer in answered if answer.is_own}
+    drawn = _draw(own, folder)
+    findings = findings_table(own)
+    sections = [Section(findings.title, summary(findings), [findings])]
+    sections += [_section(answer, drawn) for answer in answered]
     sections.append(_best(runs))
     if (others := others_table(loose)).lines or any(run.status != "done" for run in loose):
         sections.append(
@@ -65,7 +69,7 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, about: Map
     _write_tables(tables, folder)
     figures = [f"![{caption}](figures/{name}.png)\n" for name, (_, _, caption) in drawn.items()]
     text = "\n".join(
-        [f"# {TITLE}\n", *(f"{line}\n" for line in lead), *figures, *(markdown(table) for table in tables)]
+        [f"# {TITLE}\n", *(f"{line}\n" for line in lead), markdown(findings), *figures, *map(markdown, tables[1:])]
     )
     (folder / "report.md").write_text(text, encoding="utf-8")
     return text
@@ -91,8 +95,7 @@ def _lead(runs: Sequence[RunRecord], logs: Path, about: Mapping[str, str]) -> li
     return [*lead, "Made by " + ", ".join(f"{name} `{value}`" for name, value in about.items()) + "."]
 
 
-def _draw(answered: Sequence[Answer], folder: Path) -> dict[str, tuple[str, str, str]]:
-    own = {answer.sweep.name: answer for answer in answered if answer.scale == "laptop" and not answer.extra}
+def _draw(own: Mapping[str, Answer], folder: Path) -> dict[str, tuple[str, str, str]]:
     return {
         picture.name: (*write_picture(picture.draw, picture.name, folder / "figures"), picture.caption)
         for picture in pictures(own)
@@ -100,9 +103,8 @@ def _draw(answered: Sequence[Answer], folder: Path) -> dict[str, tuple[str, str,
 
 
 def _section(answer: Answer, drawn: Mapping[str, tuple[str, str, str]]) -> Section:
-    own = answer.scale == "laptop" and not answer.extra
     names = [answer.sweep.name, *(["accuracy_flops"] if answer.sweep.name == "model_variants" else [])]
-    shown = [drawn[name] for name in names if own and name in drawn]
+    shown = [drawn[name] for name in names if answer.is_own and name in drawn]
     rows = sum(bool(cell.done) for cell in answer.cells)
     state = f"{rows} of {len(answer.cells)} rows" if answer.done else "not run yet"
     return Section(answer.title, state, [answer.table()], shown)

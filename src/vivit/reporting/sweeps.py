@@ -58,19 +58,24 @@ class Cell:
     done: Mapping[int, RunRecord]
     rest: tuple[RunRecord, ...]
 
+    @property
+    def accuracies(self) -> list[float]:
+        """Top-1 in per cent, of every seed that has one."""
+        metrics = [run.results["metrics"] for run in self.done.values()]
+        return [100 * found[TOP1] for found in metrics if TOP1 in found]
+
     def line(self) -> dict[str, Value]:
         """Numbers of this row, ours over its seeds."""
         paper = {"paper_params" if key == "params" else key: value for key, value in self.row.paper.items()}
         line: dict[str, Value] = {"label": self.label, "runs": len(self.done), **paper}
         if not (runs := [run.results for run in self.done.values()]):
             return line
-        accuracies = [100 * run["metrics"][TOP1] for run in runs if TOP1 in run["metrics"]]
         peaks = [run["peak_mb"] for run in runs if run.get("peak_mb") is not None]
         for views, top1 in by_views(runs[-1]) if len(runs) == 1 else ():
             line[f"top1 of {views} views"] = top1
         return line | {
-            "top1": mean(accuracies),
-            "top1_spread": spread(accuracies),
+            "top1": mean(self.accuracies),
+            "top1_spread": spread(self.accuracies),
             "params": runs[-1]["params"] / 1e6,
             "gmac": runs[-1]["gmac"],
             "paper_gflops": runs[-1]["paper_gflops"],
@@ -97,6 +102,11 @@ class Answer:
     extra: tuple[str, ...]
     cells: tuple[Cell, ...]
     unplaced: tuple[RunRecord, ...]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is the sweep as it is, on a laptop."""
+        return self.scale == "laptop" and not self.extra
 
     @property
     def name(self) -> str:
