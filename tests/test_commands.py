@@ -205,6 +205,7 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
 @pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
 def test_notebooks_run(notebook, data, monkeypatch):
     monkeypatch.setenv("MOTION_ROOT", str(data))
+    monkeypatch.setenv("NOTEBOOK_STEPS", "2")
     content = nbformat.read(notebook, as_version=4)
     assert not any(cell.get("outputs") for cell in content.cells), "commit notebooks without outputs"
     nbclient.NotebookClient(content, timeout=240, resources={"metadata": {"path": str(notebook.parent)}}).execute()
