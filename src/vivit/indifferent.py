@@ -1,6 +1,6 @@
 """Which keys of a configuration leave a run's result as it is; names of jobs and tables of runs pass over the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 RECORDING = ("records", "skip_recorded")
 READING = ("data.workers", "data.prefetch", "data.timeout")
@@ -10,6 +10,9 @@ INDIFFERENT = ("paths", "logger", "resume", *READING, *RECORDING, *(f"callbacks.
 """Where a run lies, what is logged, how fast it is."""
 MACHINE = ("trainer=", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
 """Where something ran: as many numbers as before, but not bit for bit, so that tables pass over it and names do not."""
+
+OWN_VIDEOS = ("folder", "csv", "csv_folds")
+"""Data sets that ``data.root`` is all that is known of; the others hold the same videos wherever they lie."""
 
 
 def key_of(override: str) -> str:
@@ -21,3 +24,13 @@ def is_about(override: str, keys: Iterable[str]) -> bool:
     """Whether an override sets one of the keys, or something below it; a key that ends in '=' has nothing below it."""
     said = key_of(override)
     return any(said == key.removesuffix("=") or said.startswith(f"{key}.") for key in keys)
+
+
+def telling(overrides: Sequence[str], data: str | None = None) -> list[str]:
+    """Give the overrides by which runs are no repetitions of each other, but for the seed; ``data`` is the data set.
+
+    Weights to start from are among them, under each of their names: of two files only their paths are known here.
+    """
+    said = next((override.partition("=")[2] for override in overrides if override.startswith("data=")), None)
+    passed_over = (*INDIFFERENT, *MACHINE, "sweep", "seed", *(() if (data or said) in OWN_VIDEOS else ("data.root",)))
+    return [override for override in overrides if not is_about(override, passed_over)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from made_up import TIME, results, run_folder, scored
 
+from vivit.indifferent import telling
 from vivit.reporting.best import best_tables
 from vivit.reporting.others import others_table
 from vivit.reporting.paper import SWEEPS
@@ -214,3 +215,10 @@ def test_records_need_no_log_folder(tmp_path: Path) -> None:
     (tmp_path / "seeds" / "a.json").write_text(json.dumps(found))
     assert [(run.is_record, run.status, run.sweep) for run in read_runs(None, tmp_path)] == [(True, "done", "seeds")]
     assert read_runs(None) == []
+
+
+def test_the_rows_of_tables_and_of_dashboards_are_told_apart_by_the_same_overrides() -> None:
+    said = ["model=average_pool", "weights.source=a.npz", "trainer=ddp", "seed=2", "data.root=/videos"]
+    assert telling(said) == telling(said, "kinetics400") == said[:2]
+    assert telling(["data=csv", *said]) == ["data=csv", *said[:2], "data.root=/videos"]
+    assert telling(said, "folder") == [*said[:2], "data.root=/videos"]

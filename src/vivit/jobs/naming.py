@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.indifferent import INDIFFERENT, MACHINE, is_about
+from vivit.indifferent import INDIFFERENT, is_about, telling
 from vivit.jobs.resume import RECORD
 from vivit.jobs.sharing import clips_a_device
 
@@ -32,8 +32,7 @@ def job_name(*, _root_: DictConfig) -> str:
 
 def setting(overrides: Sequence[str]) -> str:
     """Name what a job varies beside its seed: equal for the runs that make one row of a table."""
-    passed_over = (*INDIFFERENT, *MACHINE, *SOURCES, "data.root", "weights.source", "sweep", "seed")
-    return " ".join(said.lstrip("+") for said in overrides if not is_about(said, passed_over)) or "default"
+    return " ".join(said.lstrip("+") for said in telling(overrides)) or "default"
 
 
 def decisive(cfg: DictConfig) -> dict:

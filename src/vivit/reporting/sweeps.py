@@ -5,16 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vivit.indifferent import INDIFFERENT, MACHINE, is_about, key_of
+from vivit.indifferent import key_of, telling
 from vivit.reporting.paper import Row, Sweep
 from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
 TOP1 = "test/acc_top1"
-COUNTED = ("sweep", "scale", "seed")
-"""What tables say elsewhere."""
-OWN_VIDEOS = ("folder", "csv", "csv_folds")
-"""Data sets that ``data.root`` is all that is known of; the others hold the same videos wherever they lie."""
 
 PHRASES = {
     "data": "{}", "size": "size {}", "views": "{} views", "epochs": "{} epochs", "batch_size": "batches of {}",
@@ -183,14 +179,8 @@ def setting(sweep: Sweep, run: RunRecord) -> tuple[str, tuple[str, ...]]:
 
 
 def decisive(run: RunRecord) -> list[str]:
-    """Give, in order of the alphabet, the overrides by which runs are no repetitions of each other.
-
-    Weights to start from are among them, under each of their names: of two files only their paths are known here.
-    """
-    passed_over = (*INDIFFERENT, *MACHINE, *COUNTED)
-    if run.results.get("data", run.settings.get("data")) not in OWN_VIDEOS:
-        passed_over += ("data.root",)
-    return sorted(override for override in run.overrides if not is_about(override, passed_over))
+    """Give, in order of the alphabet, what tells a run from others; tables say the scale elsewhere."""
+    return sorted(said for said in telling(run.overrides, run.results.get("data")) if key_of(said) != "scale")
 
 
 def _answer(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[RunRecord]) -> Answer:
