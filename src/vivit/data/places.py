@@ -1,4 +1,4 @@
-"""Places of temporal views in a video, apart from its length: a place is so many parts of so many, (1, 3) a third."""
+"""Places of temporal views in a video, apart from its length: so many parts of so many, (1, 3) a third. Their name."""
 
 
 def spread(count: int) -> list[tuple[int, int]]:
@@ -16,3 +16,8 @@ def _halved(part: int, whole: int) -> tuple[int, int]:
     while part % 2 == whole % 2 == 0:
         part, whole = part // 2, whole // 2
     return part, whole
+
+
+def views_name(temporal: int, spatial: int) -> str:
+    """Name so many temporal views with so many crops each as the paper does, such as 4x3."""
+    return f"{temporal}x{spatial}"

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from vivit.data.places import spread
+from vivit.data.places import spread, views_name
 
 
 class Extent(NamedTuple):
@@ -206,7 +206,7 @@ class GridViews(EvenViews):
         check_crop(self.resize, self.crop, 1.0)
         if self.temporal < 1 or self.spatial not in (1, 3):
             raise ValueError(
-                f"views are temporal >= 1 times spatial 1 or 3, not {self.temporal}x{self.spatial}: "
+                f"views are temporal >= 1 times spatial 1 or 3, not {views_name(self.temporal, self.spatial)}: "
                 "the crops lie at both ends and in the middle of the longer side"
             )
         if not all(count >= 1 for count in self.counts):
@@ -230,7 +230,9 @@ class GridViews(EvenViews):
         """Numbers of the views that belong to each count of temporal views, under its name, such as 4x3."""
         number = {place: at * self.spatial for at, place in enumerate(self.places)}
         return {
-            f"{count}x{self.spatial}": [number[place] + crop for place in spread(count) for crop in range(self.spatial)]
+            views_name(count, self.spatial): [
+                number[place] + crop for place in spread(count) for crop in range(self.spatial)
+            ]
             for count in sorted({self.temporal, *self.counts})
         }
 

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vivit.data import VideoData
+from vivit.data.places import views_name
 from vivit.evaluation import Averaging, average_named
 from vivit.training import VideoClassifier
 
@@ -64,7 +65,7 @@ def build_module(cfg: DictConfig, data: VideoData) -> VideoClassifier:
 def averaging_of(data: VideoData) -> Averaging:
     """Say how a data set's test views become one score; of several numbers of views the main one counts."""
     views, sizes = data.test_views, [len(names) for names in data.heads.values()]
-    return Averaging(average_named(views.average), sizes, views.chosen()[f"{views.temporal}x{views.spatial}"])
+    return Averaging(average_named(views.average), sizes, views.chosen()[views_name(views.temporal, views.spatial)])
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

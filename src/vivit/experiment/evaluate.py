@@ -10,11 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data import VideoData
 from vivit.data.catalogue import Split
+from vivit.data.places import views_name
 from vivit.evaluation.scores_reader import ScoresFile
 from vivit.experiment.build import averaging_of, check_keys
 from vivit.experiment.checkpoint import checkpoint_file, read_record
 from vivit.experiment.clips import views_of
-from vivit.experiment.results import views_name
 from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
@@ -91,7 +91,7 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
     """Write what follows from scores: results and tables and, where it is asked for, a submission."""
     kept = cfg.get("views") if cfg.scores else None
-    views = views_name(kept) if kept and job.typed("views") else None
+    views = views_name(kept.temporal, kept.spatial) if kept and job.typed("views") else None
     average = kept.average if kept and job.typed("views.average") else None
     about = scores.about
     source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from vivit.data.finding import find_videos
+from vivit.data.places import views_name
 from vivit.data.video_error import VideoError
 from vivit.evaluation import Ranked
 from vivit.experiment.build import check_keys
@@ -59,9 +60,10 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
                 continue
         predictions.append(prediction)
     show(predictions)
-    views = f"{classifier.cutting.views.temporal}x{classifier.cutting.views.spatial}"
-    result = {"ckpt_path": str(cfg.ckpt_path), "views": views, "every": cfg.every, "left_out": bad}
-    write_json(job.folder / "predictions.json", result | {"predictions": predictions} | provenance())
+    views = classifier.cutting.views
+    result = {"ckpt_path": str(cfg.ckpt_path), "views": views_name(views.temporal, views.spatial)}
+    said = result | {"every": cfg.every, "left_out": bad, "predictions": predictions}
+    write_json(job.folder / "predictions.json", said | provenance())
     print(f"Run folder: {job.folder}")
     return {}
 

@@ -6,6 +6,7 @@ from typing import Any
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.data.places import views_name
 from vivit.jobs import Job
 from vivit.jobs.naming import setting
 from vivit.training import LastCheckpoint, Stopwatch
@@ -25,18 +26,13 @@ def last_metrics(trainer: Trainer) -> dict[str, float]:
     return numbers(trainer.callback_metrics) or dict(*kept)
 
 
-def views_name(views: DictConfig) -> str:
-    """Name views as the paper does: temporal x spatial."""
-    return f"{views.temporal}x{views.spatial}"
-
-
 def describe(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[str, Any]:
     """Say what was run and what came out."""
     return {group: job.choices.get(group) for group in CHOSEN} | {
         "sweep": job.sweep,
         "job": job.folder.name,
         "seed": cfg.seed,
-        "views": views_name(cfg.views),
+        "views": views_name(cfg.views.temporal, cfg.views.spatial),
         "recipe": recipe(cfg),
         "metrics": dict(metrics),
         "config": OmegaConf.to_container(cfg, resolve=True),

@@ -8,6 +8,7 @@ from typing import Any
 from lightning import Trainer
 
 from vivit.data import VideoData
+from vivit.data.places import views_name
 from vivit.evaluation import average_named
 from vivit.evaluation.confusion import confusion, draw, write_classes, write_counts
 from vivit.evaluation.epic_kitchens import official
@@ -29,7 +30,7 @@ def announced(data: VideoData, *, measured: bool = True) -> Description:
         raise ValueError(no_labels(unknown, f"{len(videos)} {data.scored} videos"))
     return Description(
         heads=data.heads,
-        views=f"{views.temporal}x{views.spatial}",
+        views=views_name(views.temporal, views.spatial),
         chosen=views.chosen(),
         spatial=views.spatial,
         average=views.average,
