@@ -33,25 +33,30 @@ def commands_table(answers: Sequence[Answer]) -> Table:
     return Table("commands", "Commands", "Each can be started again: it runs what is not done.", columns, tuple(lines))
 
 
+def place(run: RunRecord, logs: Path) -> str:
+    """Say where a run lies below the log folder, and of a record where below the records."""
+    if run.is_record:
+        return f"{run.sweep}/{run.folder.name}"
+    return (run.folder.relative_to(logs) if run.folder.is_relative_to(logs) else run.folder).as_posix()
+
+
 def runs_table(runs: Sequence[RunRecord], logs: Path) -> Table:
     """List every run."""
     lines = tuple(
         {
-            "run": run.folder.relative_to(logs).as_posix()
-            if run.folder.is_relative_to(logs)
-            else run.folder.as_posix(),
-            "status": "done, recorded" if run.is_record and run.status == "done" else run.status,
+            "run": place(run, logs),
+            "status": f"{run.status}, recorded" if run.is_record else run.status,
             "top1": scaled(run.results.get("metrics", {}).get(TOP1), 100),
             "minutes": scaled(run.results.get("train_seconds"), 1 / 60),
             "commit": run.results.get("commit"),
-            "time": run.time,
+            "time": run.time[:16].replace("T", " "),
             "error": run.error,
         }
         for run in runs
     )
     columns = (
         *(Column("run", "run"), Column("status", "status"), Column("top1", "top-1, %", 1)),
-        *(Column("minutes", "training, min", 1), Column("commit", "commit"), Column("time", "since")),
+        *(Column("minutes", "training, min", 1), Column("commit", "commit"), Column("time", "since, UTC")),
         Column("error", "error"),
     )
     return Table("runs", "Every run", "", columns, lines)

@@ -14,7 +14,7 @@ from vivit.reporting.formats import comma_separated, latex, markdown
 from vivit.reporting.others import others_table
 from vivit.reporting.page import Section, page
 from vivit.reporting.paper import SWEEPS
-from vivit.reporting.provenance import commands_table, commits_table, runs_table
+from vivit.reporting.provenance import commands_table, commits_table, place, runs_table
 from vivit.reporting.runs import RunRecord, read_runs
 from vivit.reporting.sweeps import Answer, answers
 from vivit.reporting.tables import Table
@@ -106,21 +106,23 @@ def _section(answer: Answer, drawn: Mapping[str, tuple[str, str, str]]) -> Secti
     names = [answer.sweep.name, *(["accuracy_flops"] if answer.sweep.name == "model_variants" else [])]
     shown = [drawn[name] for name in names if answer.is_own and name in drawn]
     rows = sum(bool(cell.done) for cell in answer.cells)
-    state = f"{rows} of {len(answer.cells)} rows" if answer.done else "not run yet"
+    begun = any(cell.rest for cell in answer.cells)
+    state = f"{rows} of {len(answer.cells)} rows" if answer.done or begun else "not run yet"
+    if (answer.done or begun) and answer.missing:
+        state += f", {_counted(answer.missing, 'run')} missing"
     return Section(answer.title, state, [answer.table()], shown)
 
 
 def _best(runs: Sequence[RunRecord]) -> Section:
     tables = best_tables(runs)
     ours = sum(line.get("by") == "ours" for table in tables for line in table.lines)
-    return Section(BEST, _counted(ours, "experiment"), tables)
+    return Section(BEST, _counted(ours, "experiment") if ours else "not run yet", tables)
 
 
 def _with_rest(table: Table, runs: Sequence[RunRecord], logs: Path) -> Table:
     """Name below a table the runs that came to nothing."""
     notes = tuple(
-        f"{run.folder.relative_to(logs) if run.folder.is_relative_to(logs) else run.folder}: {run.status}"
-        + (f", {run.error}" if run.error else "")
+        f"{place(run, logs)}: {run.status}" + (f", {run.error}" if run.error else "")
         for run in runs
         if run.status != "done"
     )

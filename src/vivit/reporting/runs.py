@@ -70,7 +70,8 @@ def _read_folder(folder: Path) -> RunRecord:
         status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
         time = str(status.get("time", ""))
         if status["status"] != "done":
-            return RunRecord(folder, status["status"], status["error"], {}, sweep, overrides, time)
+            error = " ".join((status["error"] or "").split()) or None  # one line, for cells and notes
+            return RunRecord(folder, status["status"], error, {}, sweep, overrides, time)
         results = _checked(json.loads((folder / "results.json").read_text(encoding="utf-8")))
         return RunRecord(folder, "done", None, results, sweep, tuple(results["overrides"]), time)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

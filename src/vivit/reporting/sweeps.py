@@ -127,11 +127,20 @@ class Answer:
         """The runs that make its numbers."""
         return [run for cell in self.cells for run in cell.done.values()]
 
+    @property
+    def wanted(self) -> Sequence[int]:
+        """The seeds that every row takes; a setting of the user's own takes any."""
+        return range(1, 1 + (0 if self.extra else self.sweep.seeds if self.scale == "laptop" else 1))
+
+    @property
+    def missing(self) -> int:
+        """How many of its runs are not done."""
+        return sum(seed not in cell.done for cell in self.cells for seed in self.wanted)
+
     def table(self) -> Table:
         """Make the table."""
-        wanted = 0 if self.extra else self.sweep.seeds if self.scale == "laptop" else 1
         if self.done or self.extra:
-            notes = [note for cell in self.cells for note in cell.notes(range(1, 1 + wanted))]
+            notes = [note for cell in self.cells for note in cell.notes(self.wanted)]
         else:
             notes = [note for cell in self.cells for note in cell.notes(())] + [f"not run yet: {self.command}"]
         notes += [f"{run.folder.name}: {run.status}, {run.error}" for run in self.unplaced]
@@ -184,7 +193,8 @@ def decisive(run: RunRecord) -> list[str]:
 
 
 def _answer(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[RunRecord]) -> Answer:
-    left = list(runs)
+    unplaced = tuple(run for run in runs if not run.overrides and run.status != "done")
+    left = [run for run in runs if run not in unplaced]
     cells = []
     for row in sweep.rows:
         choice = row.choice_at(scale).items()
@@ -195,7 +205,6 @@ def _answer(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[Run
     axes = list(sweep.rows[0].choice_at(scale))
     for label, others in _by_label(left, axes).items():
         cells.append(_cell(Row(label, {}), label, others))
-    unplaced = tuple(run for run in left if not run.overrides and run.status != "done")
     return Answer(sweep, scale, extra, tuple(cells), unplaced)
 
 
