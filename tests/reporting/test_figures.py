@@ -60,3 +60,16 @@ def test_a_model_without_an_accuracy_is_drawn_where_the_paper_has_one(tmp_path: 
 def test_figure_9_draws_every_number_of_views_that_was_scored(metrics: dict[str, float], tmp_path: Path) -> None:
     run_folder(tmp_path, "frames_views", "a", "data.frames=4", metrics=metrics)
     assert points(drawn(tmp_path, "frames_views")) == [{"16 frames": [(4, 25)] if metrics else []}]
+
+
+@pytest.mark.parametrize(
+    ("percents", "shown"), [((87.0, 87.5), (82, 92)), ((99.5, 100.0), (90, 100)), ((20, 90), (0, 100))]
+)
+def test_a_video_or_two_do_not_fill_an_axis(
+    percents: tuple[float, float], shown: tuple[float, float], tmp_path: Path
+) -> None:
+    for length, percent in zip((8, 2), percents, strict=True):
+        tokens(tmp_path, length, **scored(percent / 100))
+    low, high = drawn(tmp_path, "tokens").axes[0].get_ylim()
+    assert high - low >= 9.99
+    assert shown[0] <= low < min(percents) < max(percents) < high <= shown[1] + 1

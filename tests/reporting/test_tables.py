@@ -130,7 +130,9 @@ def test_a_value_between_the_paper_s_is_a_row_of_its_own(tmp_path: Path) -> None
     run_folder(tmp_path, "temporal_depth", "a", "model.temporal_depth=2", "seed=1", metrics=scored(0.5))
     (answer,) = answered(tmp_path, "temporal_depth")
     assert lines(answer)["model.temporal_depth=2"]["top1"] == 50
-    assert [line["label"] for line in answer.table().lines][:5] == ["0", "1", "4", "8", "12"]
+    assert [line["label"] for line in answer.table().lines][:5] == [
+        f"{n} layers".replace("1 layers", "1 layer") for n in (0, 1, 4, 8, 12)
+    ]
 
 
 def test_of_two_runs_of_a_seed_the_folder_counts_before_the_record_and_then_the_later(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vivit.reporting.paper import LENGTH, MODELS
 from vivit.reporting.sweeps import Answer, Cell, by_views
@@ -16,6 +16,8 @@ from vivit.reporting.tables import mean, spread
 COLOURS = ("#3b7dd8", "#d9702b", "#2f9e6e", "#b657a8", "#8a8f98")
 MARKERS = "osD^v"
 SHORT = {model: label.partition(",")[0] for label, model in MODELS} | {"average_pool": "average pooling"}
+LEAST = 10
+"""Points of accuracy that an axis spans."""
 Point = tuple[int | float, int | float, int | float]
 """x, y, and how far y spreads."""
 
@@ -99,8 +101,10 @@ def _over_lengths(series: Mapping[str, Sequence[Cell]]) -> Figure:
         axes.set(xlabel="frames of a tubelet", ylabel=label)
         axes.set_xticks(range(len(lengths)), [str(t) for t in lengths])
     right.set_yscale("log")
+    right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.yaxis.set_major_formatter("{x:g}")
-    right.yaxis.set_minor_formatter("{x:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
+    _widen(left)
     left.legend(frameon=False)
     return figure
 
@@ -115,6 +119,7 @@ def _over_views(cells: Sequence[Cell]) -> Figure:
         _line(axes, i, f"{frames} frames", [(views, top1, 0) for views, top1 in by_views(of)])
     axes.set(xlabel="views of a video", ylabel="top-1, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _widen(axes)
     axes.legend(frameon=False)
     return figure
 
@@ -128,10 +133,19 @@ def _against_flops(cells: Sequence[Cell]) -> Figure:
         if cell.done:
             _line(ours, i, name, _accuracies([cell], lambda cell: _of(cell)["paper_gflops"]))
         _line(theirs, i, name, [(cell.row.paper["gflops"], cell.row.paper["k400"], 0)])
+    _widen(ours)
     ours.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     theirs.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")
     theirs.legend(frameon=False)
     return figure
+
+
+def _widen(axes: Axes) -> None:
+    """Show ten points at least, so that a video or two more do not look like a finding."""
+    low, high = axes.get_ylim()
+    if (more := LEAST - (high - low)) > 0:
+        top = min(high + more / 2, max(high, 100.5))
+        axes.set_ylim(top - LEAST, top)
 
 
 def _line(axes: Axes, i: int, name: str, points: Sequence[Point]) -> None:

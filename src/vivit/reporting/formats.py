@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import re
 from collections.abc import Callable, Mapping
 
 from vivit.reporting.tables import Column, Table, Value
@@ -63,7 +64,8 @@ def web(table: Table) -> str:
     columns = table.filled()
     kinds = [f"{'n' if is_number(c, table) else 't'}{' paper' if c.by_paper else ''}" for c in columns]
     head = "".join(
-        f'<th class="{kind}" scope="col">{html.escape(c.title)}</th>' for kind, c in zip(kinds, columns, strict=True)
+        f'<th class="{kind}" scope="col">{unbroken(html.escape(c.title))}</th>'
+        for kind, c in zip(kinds, columns, strict=True)
     )
     lines = [_cells(line, columns, html.escape) for line in table.lines]
     body = "".join(
@@ -77,6 +79,11 @@ def web(table: Table) -> str:
         f'{caption}<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}</tbody></table></div>\n{listed}"
     )
+
+
+def unbroken(text: str) -> str:
+    """Keep words such as top-1, and their unit, on one line."""
+    return re.sub(r"(?<=\w)-(?=\w)", "\N{NON-BREAKING HYPHEN}", text).replace(", %", ",\N{NO-BREAK SPACE}%")
 
 
 def _cells(line: Mapping[str, Value], columns: tuple[Column, ...], written: Callable[[str], str]) -> list[str]:

@@ -69,7 +69,8 @@ SWEEPS = (
     Sweep(
         "input_encoding",
         "Table 1: input encoding",
-        "Model 1, from an image ViT: 8 frames of 32, or tubelets of four; the tubelet filter in three ways.",
+        "Model 1, from an image ViT: 8 frames of 32, or tubelets of four; the tubelet filter in three ways. "
+        "Single frames need more epochs than these to find motion: see the order of frames, below.",
         (
             Row("uniform frame sampling", {"row": "input_encoding/uniform_frames"}, {"k400": 78.5}),
             Row("tubelets, random", {"row": "input_encoding/random"}, {"k400": 73.2}),
@@ -96,7 +97,7 @@ SWEEPS = (
         "Table 3: temporal layers",
         "Layers of the factorised encoder's temporal transformer; none is average pooling.",
         tuple(
-            Row(layers, {"model.temporal_depth": layers}, {"k400": top1})
+            Row(f"{layers} layer{'' if layers == '1' else 's'}", {"model.temporal_depth": layers}, {"k400": top1})
             for layers, top1 in (("0", 75.8), ("1", 78.6), ("4", 78.8), ("8", 78.8), ("12", 78.9))
         ),
         own=("experiment=k400_base_factorised_encoder", VIEWS),

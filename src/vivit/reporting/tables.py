@@ -20,10 +20,15 @@ class Column:
     """Whether its numbers are the paper's."""
 
     def shown(self, line: Mapping[str, Value]) -> str:
-        """Write the value of a line, with its spread; a dash where there is none."""
+        """Write the value of a line, with its spread; a dash where there is none.
+
+        Of the paper's numbers whole ones are printed without a point.
+        """
         value = line.get(self.key)
         if value is None or isinstance(value, str):
             return value or NOTHING
+        if self.by_paper and isinstance(value, int):
+            return f"{value:,}"
         spread = line.get(self.spread) if self.spread else None
         return f"{value:,.{self.digits}f}" + ("" if spread is None else f" ± {spread:,.{self.digits}f}")
 
