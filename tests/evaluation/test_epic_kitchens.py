@@ -144,3 +144,15 @@ def test_a_submission_that_lacks_videos_says_so(kept: Kept, tmp_path: Path, capl
 def test_levels_go_from_0_to_5() -> None:
     with pytest.raises(ValueError, match=r"submission\.sls_tl=6 is no supervision level"):
         Submission(sls_pt=0, sls_tl=6, sls_td=0)
+
+
+def test_a_submission_that_fails_half_way_leaves_the_old_one(kept: Kept, tmp_path: Path) -> None:
+    """The second name is found to be the first again when half of the file is written."""
+    logits, labels = np.zeros((2, 1, 397), np.float32), np.full((2, 2), -1)
+    target = tmp_path / "sent" / "submission.zip"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    file = kept(logits, labels, SIZES, names=["P01_1_0", "P01_1_0"])
+    with pytest.raises(ValueError, match="twice"):
+        Submission(**LEVELS)(file, target, views="1x1", average="logits")
+    assert [(found.name, found.read_bytes()) for found in target.parent.iterdir()] == [("submission.zip", b"old")]

@@ -1,7 +1,7 @@
 """All that follows from a file of scores: by hand, by torchmetrics, by the authors' numbers; files that are none."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +93,25 @@ def test_videos_have_a_file_of_their_own(kept: Kept, tmp_path: Path) -> None:
     assert rows["said_verb"].to_pylist() == means[:, 6:].argmax(1).tolist()
     assert rows["label_verb"].to_pylist() == labels[:, 1].tolist()
     assert rows["name"].to_pylist()[299] == "P01_299"
+
+
+def test_a_file_of_videos_that_fails_half_way_leaves_the_old_one(
+    kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = kept(np.zeros((300, 1, 6), np.float32), np.zeros((300, 1), np.int64), {"label": 6})
+    first = next(file.parts())
+
+    def broken(self: object) -> Iterator[object]:
+        yield first
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(type(file), "parts", broken)
+    target = tmp_path / "kept" / "videos.parquet"
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    with pytest.raises(OSError, match="no space left"):
+        write_video_scores(file, target, views="1x1", average="logits")
+    assert [(found.name, found.read_bytes()) for found in target.parent.iterdir()] == [("videos.parquet", b"old")]
 
 
 def test_unknown_labels_are_refused(kept: Kept) -> None:

@@ -21,6 +21,7 @@ from vivit.evaluation.averages import average_named
 from vivit.evaluation.measures import Measured
 from vivit.evaluation.scores_reader import ScoresFile
 from vivit.evaluation.standings import ACTION
+from vivit.evaluation.whole_file import whole
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,11 @@ class Submission:
         levels = {"sls_pt": self.sls_pt, "sls_tl": self.sls_tl, "sls_td": self.sls_td}
         head = json.dumps({"version": "0.2", "challenge": "action_recognition"} | levels)
         written = 0
-        with ZipFile(target, "w", ZIP_DEFLATED, compresslevel=5) as archive, archive.open("test.json", "w") as text:
+        with (
+            whole(target) as place,
+            ZipFile(place, "w", ZIP_DEFLATED, compresslevel=5) as archive,
+            archive.open("test.json", "w") as text,
+        ):
             text.write(f'{head[:-1]}, "results": {{'.encode())
             for written, (name, result) in enumerate(_results(file, views, average), 1):
                 comma = ", " if written > 1 else ""

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vivit.evaluation.whole_file import whole
 from vivit.shapes import Scores
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -93,24 +94,20 @@ class _Row(NamedTuple):
 
 def merge(parts: Sequence[Path], target: Path, about: Description, paths: Column, names: Column | None) -> None:
     """Make the file of the parts of all ranks; ``paths`` and ``names`` are those of the catalogue's videos."""
-    partial = target.with_name(f".{target.name}.partial")
     rows = heapq.merge(*map(_rows, parts), key=itemgetter(0))
     writer, last = None, -1
-    try:
+    with whole(target) as place:
         while group := list(islice(rows, GROUP)):
             for row in group:
                 if row.video <= last:
                     raise RuntimeError(f"video {row.video} was scored twice")
                 last = row.video
             table = _table(group, about, paths, names)
-            writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd", use_dictionary=["path"])
+            writer = writer or pq.ParquetWriter(place, table.schema, compression="zstd", use_dictionary=["path"])
             writer.write_table(table, row_group_size=len(table))
         if writer is None:
             raise ValueError(f"no video of the split {about.split!r} was scored, so there is nothing to keep")
         writer.close()
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _rows(part: Path) -> Iterator[_Row]:

@@ -1,5 +1,6 @@
 """``video_scores.parquet``: one row a video, its views averaged."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -7,13 +8,23 @@ import pyarrow.parquet as pq
 
 from vivit.evaluation.averages import average_named
 from vivit.evaluation.scores_reader import ScoresFile
+from vivit.evaluation.whole_file import whole
 
 
 def write_video_scores(file: ScoresFile, target: Path, *, views: str, average: str) -> None:
     """Write labels, first choices and averaged scores of every video of a file of scores."""
+    writer = None
+    with whole(target) as place:
+        for table in _tables(file, views, average):
+            writer = writer or pq.ParquetWriter(place, table.schema, compression="zstd", use_dictionary=["path"])
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+
+
+def _tables(file: ScoresFile, views: str, average: str) -> Iterator[pa.Table]:
     about, rule = file.about, average_named(average)
     chosen, sizes = file.chosen(views), [len(classes) for classes in about.heads.values()]
-    writer = None
     for part in file.parts():
         scores = rule(part.views[:, chosen].double(), sizes)
         said = [head.argmax(1).numpy() for head in scores.split(sizes, 1)]
@@ -21,8 +32,4 @@ def write_video_scores(file: ScoresFile, target: Path, *, views: str, average: s
         for at, head in enumerate(about.heads):
             columns |= {f"label_{head}": part.labels[:, at], f"said_{head}": said[at]}
         columns["scores"] = pa.FixedSizeListArray.from_arrays(scores.float().flatten().numpy(), sum(sizes))
-        table = pa.table(columns)
-        writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd", use_dictionary=["path"])
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
+        yield pa.table(columns)
