@@ -314,7 +314,10 @@ def memory() -> Iterator[dict[str, float]]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the size of this process where Linux tells it")
 def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Path) -> None:
-    """200 s and 20 s, a clip a second. Held at once, the clips of the longer one would be 110 MB, and the file 10."""
+    """200 s and 20 s, a clip a second. Held at once, the clips of the longer one would be 110 MB, and the file over 60.
+
+    What the allocator keeps for itself, up to 22 MB in some runs, must not tell.
+    """
     heads = {"label": ["a", "b"]}
     data = {"frames": 20, "stride": 1, "resize": 96, "crop": [96, 96]}
     write_ours(Weights(network(heads, frames=20, height=96, width=96), "", heads, data), tmp_path / "net.ckpt")
@@ -323,10 +326,10 @@ def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Pat
     )
     classifier = Classifier.of(cfg, Job(tmp_path, {}, ["every=1"], None))
     files = {
-        seconds: film(tmp_path / f"{seconds}.mp4", np.tile(noise(50, 96), (seconds // 10, 1, 1, 1)), rate=5, crf=18)
+        seconds: film(tmp_path / f"{seconds}.mp4", np.tile(noise(50, 192), (seconds // 10, 1, 1, 1)), rate=5, crf=4)
         for seconds in (20, 200)
     }
-    assert Path(files[200]).stat().st_size > 7e6
+    assert Path(files[200]).stat().st_size > 60e6
     classifier.along(files[20], 1.0)  # what is loaded once
     grown = {}
     for seconds, file in files.items():
@@ -334,4 +337,4 @@ def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Pat
             timeline = classifier.along(file, 1.0)
         assert len(timeline.logits) == seconds - 3
         grown[seconds] = found["mb"]
-    assert grown[200] < grown[20] + 5, grown
+    assert grown[200] < grown[20] + 45, grown
