@@ -101,7 +101,7 @@ def test_it_shows_the_runs_of_its_sweep_and_says_what_the_paper_found(sweep: Swe
     assert sweep.caption in text
     for row in sweep.rows:
         for number in row.paper.values():
-            assert f"{number:,.1f}" in text
+            assert (f"{number:,}" if isinstance(number, int) else f"{number:,.1f}") in text
     assert any(panel["viewType"] == "Bar Chart" for panel in panels(found))
 
 
