@@ -14,7 +14,6 @@ STUDENT = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306}
 GUESSING = 100 * sqrt(0.5 * 0.5 / 480)
 """Standard deviation, in per cent, of the share that is right where the direction of all 480 test videos is guessed."""
 SHORT, LONG = ("2 frames a tubelet", "8 frames a tubelet")
-THREE = " seed=1,2,3"
 HOLDS, FAILS, UNKNOWN, SINGLE, MISSING = (
     *("holds", "does not hold", "within the spread: cannot tell", "one seed: cannot tell", "not run yet"),
 )
@@ -80,7 +79,7 @@ def findings_table(answers: Mapping[str, Answer]) -> Table:
     short = dict.fromkeys(
         finding.sweep for finding, line in zip(FINDINGS, lines, strict=True) if line["verdict"] in (MISSING, SINGLE)
     )
-    commands = [f"to be run: {answers[name].command}{THREE if answers[name].sweep.seeds < 2 else ''}" for name in short]
+    commands = [f"to be run: {answers[name].command}" for name in short]
     return Table("findings", TITLE, CAPTION, COLUMNS, lines, (*RULES, *commands))
 
 

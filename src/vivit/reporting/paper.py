@@ -160,7 +160,6 @@ SWEEPS = (
             for label, model in MODELS
             for t in (8, 4, 2)
         ),
-        seeds=1,
         own=(VIEWS,),
     ),
     Sweep(
