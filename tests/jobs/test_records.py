@@ -38,6 +38,20 @@ def test_a_record_has_all_but_the_configuration(job: Job, tmp_path: Path) -> Non
     assert recorded(asked(tmp_path / "elsewhere"), job) is None
 
 
+def test_the_hash_says_which_job_it_is_and_not_the_words(job: Job, tmp_path: Path) -> None:
+    keep_record(asked(tmp_path / "kept"), job)
+    other = tmp_path / "logs" / "seeds" / "model-tiny_seed-1_0badcafe"
+    job.folder.rename(other)
+    same = Job(other, {}, [], "seeds")
+    kept = recorded(asked(tmp_path / "kept"), same)
+    assert kept is not None
+    assert kept["job"] == RESULTS["job"]
+    keep_record(asked(tmp_path / "kept"), same)
+    assert [file.name for file in (tmp_path / "kept" / "seeds").iterdir()] == ["seed-1_0badcafe.json"]
+    another = Job(other.with_name("seed-1_0badcaff"), {}, [], "seeds")
+    assert recorded(asked(tmp_path / "kept"), another) is None
+
+
 @pytest.mark.parametrize("status", ["running", "failed", "interrupted"])
 def test_what_is_not_done_leaves_none(status: str, job: Job, tmp_path: Path) -> None:
     write_status(job.folder, status, "why")

@@ -36,24 +36,24 @@ def loaded_features(source: Any, **how: Any) -> Tensor:
     return features(net.encoder, net, clip_of(images()))
 
 
-def close(ours: Tensor, theirs: Tensor) -> None:
+def assert_same(ours: Tensor, theirs: Tensor) -> None:
     torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
 
 
 def test_timm() -> None:
     weights = timm_weights()
-    close(loaded_features(weights), timm_features(weights, 2 * images() - 1))
+    assert_same(loaded_features(weights), timm_features(weights, 2 * images() - 1))
 
 
 def test_dinov2_of_its_authors_has_layer_scale_and_imagenet_s_colours() -> None:
     weights = timm_weights(layer_scale=True)
-    close(loaded_features(weights), timm_features(weights, normalised(images())))
+    assert_same(loaded_features(weights), timm_features(weights, normalised(images())))
 
 
 def test_the_normalisation_of_colours_can_be_given() -> None:
     weights, mean, std = timm_weights(), torch.tensor([0.1, 0.6, 0.4]), torch.tensor([0.7, 0.2, 0.3])
     theirs = timm_features(weights, (images() - mean.view(3, 1, 1)) / std.view(3, 1, 1))
-    close(loaded_features(weights, mean=mean.tolist(), std=std.tolist()), theirs)
+    assert_same(loaded_features(weights, mean=mean.tolist(), std=std.tolist()), theirs)
     net = one_frame()
     report = load_image_weights(net, weights, **ONE, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
     assert any("0.485" in note and "0.225" in note for note in report.notes)
@@ -62,7 +62,7 @@ def test_the_normalisation_of_colours_can_be_given() -> None:
 def test_positions_without_the_class_token_s() -> None:
     weights = timm_weights(rows=SIDE**2)
     padded = weights | {"pos_embed": torch.cat([torch.zeros(1, 1, DIM), weights["pos_embed"]], 1)}
-    close(loaded_features(weights), timm_features(padded, 2 * images() - 1))
+    assert_same(loaded_features(weights), timm_features(padded, 2 * images() - 1))
 
 
 def transformers_model(name: str) -> torch.nn.Module:
@@ -95,7 +95,7 @@ def test_hugging_face(name: str, stored: bool, tmp_path: Path) -> None:
         expected = inner(seen).last_hidden_state
     net = one_frame(mlp_dim=MLP if name == "vit" else 2 * DIM)
     report = load_image_weights(net, source, **ONE)
-    close(features(net.encoder, net, clip_of(images())), expected)
+    assert_same(features(net.encoder, net, clip_of(images())), expected)
     assert set(report.fresh) == {"head.projection.weight", "head.projection.bias"}
     assert len(report.ignored) == (2 if name == "vit" else 1), "the classifier; the mask token"
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,16 @@ LEFT_OUT = ("config",)
 
 
 def record_file(cfg: DictConfig, job: Job) -> Path | None:
-    """Where a job's record lies, or would; None for a run that is no part of a sweep, or if none are kept."""
-    return Path(cfg.records) / job.sweep / f"{job.folder.name}.json" if job.sweep and cfg.get("records") else None
+    """Where a job's record lies, or would; None for a run that is no part of a sweep, or if none are kept.
+
+    The hash that ends the names tells jobs apart, not the words before it: one may type ``seed=1`` or leave it out.
+    """
+    if not job.sweep or not cfg.get("records"):
+        return None
+    folder = Path(cfg.records) / job.sweep
+    hashed = re.search(r"(?:^|_)([0-9a-f]{8})$", job.folder.name)
+    same = sorted(file for file in folder.glob("*.json") if hashed and file.stem.endswith(hashed[1]))
+    return same[0] if same else folder / f"{job.folder.name}.json"
 
 
 def keep_record(cfg: DictConfig, job: Job) -> None:
