@@ -19,6 +19,7 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
+from vivit.models.encoder import Encoder
 
 SIZES = {"B": (12, 12, 768, 3072), "L": (24, 16, 1024, 4096), "H": (32, 16, 1280, 5120)}
 """Depth, heads, hidden size, MLP width."""
@@ -173,14 +174,23 @@ def tiny(model: type[nn.Module], uniform: bool = False, **more: object) -> nn.Mo
     return model(tokeniser, classes=5, depth=2, heads=4, mlp_dim=24, **CLIP, **more)
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("uniform", [False, True])
 @pytest.mark.parametrize("model", [M1, M2, M3, M4])
-def test_multiply_adds_are_half_of_what_torch_counts(model: type[nn.Module], uniform: bool) -> None:
+def test_multiply_adds_are_half_of_what_torch_counts(model: type[nn.Module], uniform: bool, whole: bool) -> None:
     """Counted by torch on real numbers, with attention written out: it does not know the CPU's fused kernel."""
     net = tiny(model, uniform, representation=7).eval()
+    for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
+        encoder.whole = whole
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as torch_counts:
         net(torch.zeros(1, 3, 8, 32, 48))
-    assert round(cost(net, **CLIP).gmac * 2e9) == torch_counts.get_total_flops()
+    assert round(cost(net, **CLIP, whole=whole).gmac * 2e9) == torch_counts.get_total_flops()
+
+
+@pytest.mark.parametrize(("model", "less"), [(M1, True), (M2, True), (M3, False), (M4, False)])
+def test_what_is_computed_is_less_where_a_class_token_is_pooled(model: type[nn.Module], less: bool) -> None:
+    net = tiny(model)
+    assert (cost(net, **CLIP, whole=False).gmac < cost(net, **CLIP).gmac) == less
 
 
 @pytest.mark.parametrize("model", [M1, M2, M3, M4])

@@ -128,14 +128,19 @@ def _count_keep_masks(net: nn.Module, counter: _Counter) -> None:
             module.register_forward_hook(count)
 
 
-def cost(net: nn.Module, *, frames: int, height: int, width: int) -> Cost:
+def cost(net: nn.Module, *, frames: int, height: int, width: int, whole: bool = True) -> Cost:
     """Count what the network, in evaluation, does to one clip. It may live on any device and is left as it is.
 
-    Attention is counted written out, whichever kernel the network's own device would pick. Takes about a second
-    for the paper's largest. Raises TypeError where the network uses an operation that no table here knows.
+    Counted as the paper does, every block in full; with ``whole=False`` what is computed, which is less in the last
+    block before a class token. Attention is counted written out, whichever kernel the network's own device would pick.
+    Takes about a second for the paper's largest. Raises TypeError where the network uses an operation that no table
+    here knows.
     """
     params = sum(parameter.numel() for parameter in net.parameters())
     net = _on_meta(net)
+    for module in net.modules():
+        if type(module).__name__ == "Encoder":
+            module.whole = whole  # type: ignore[assignment]  # a setting to us, a parameter or module to torch
     counter = _Counter()
     _count_keep_masks(net, counter)
     clip = torch.zeros(1, 3, frames, height, width, device="meta", dtype=next(net.parameters()).dtype)

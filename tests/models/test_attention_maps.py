@@ -6,6 +6,7 @@ from test_models import CASES, build, clips
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
+from vivit.models.encoder import Encoder
 
 
 def gathered(attention: nn.Module, x: Tensor, maps: tuple) -> Tensor:
@@ -32,6 +33,8 @@ def gathered(attention: nn.Module, x: Tensor, maps: tuple) -> Tensor:
 def test_maps_reproduce_the_attention_of_the_forward_pass(name: str, fill) -> None:
     net = build(name).eval()
     fill(net)
+    for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
+        encoder.whole = True
     seen: list[tuple[nn.Module, Tensor, Tensor]] = []
     modules = [module for module in net.modules() if isinstance(module, Attention)]
     hooks = [m.register_forward_hook(lambda module, args, out: seen.append((module, args[0], out))) for m in modules]

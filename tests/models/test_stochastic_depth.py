@@ -57,8 +57,8 @@ class Masked(nn.Module):
         super().__init__()
         self.mask = (dropper.draws >= dropper.rate).float()
 
-    def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
-        return x + branch(x) * self.mask.reshape(-1, *[1] * (x.ndim - 1))
+    def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor], seen: Tensor | None = None) -> Tensor:
+        return x + branch(x if seen is None else seen) * self.mask.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def mask(net: nn.Module) -> nn.Module:

@@ -68,7 +68,7 @@ def step_rows(
     for model in models:
         case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
         contestants = _contestants(case)
-        gmac = cost(contestants[0].net, frames=frames, height=side, width=side).gmac
+        gmac = cost(contestants[0].net, frames=frames, height=side, width=side, whole=False).gmac
         clip = torch.rand(1, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
         _check_same(contestants, clip)
         for precision in precisions:

@@ -56,22 +56,28 @@ class StochasticDepth(nn.Module):
         """Say for each clip whether the branch stays."""
         return (torch.rand(clips) if self.draws is None else self.draws) >= self.rate
 
-    def forward(self, x: Float[Tensor, "b *rest"], branch: Callable[[Tensor], Tensor]) -> Float[Tensor, "b *rest"]:
-        """Add ``branch(x)`` to the clips that keep it; in evaluation to all.
+    def forward(
+        self,
+        x: Float[Tensor, "b *rest"],
+        branch: Callable[[Tensor], Tensor],
+        seen: Float[Tensor, "b *more"] | None = None,
+    ) -> Float[Tensor, "b *rest"]:
+        """Add ``branch(seen)`` to the clips that keep it; in evaluation to all. The branch sees ``x`` if nothing else.
 
         What is dropped is not computed. Where a whole batch is dropped, the branch sees an empty one, so that its
         parameters get gradients of zero rather than none. A compiled network computes everything and masks: the number
         of kept clips changes from step to step, and every new shape would be compiled anew.
         """
+        seen = x if seen is None else seen
         if not self.training or self.rate == 0:
-            return x + branch(x)
+            return x + branch(seen)
         keep = self.keep(len(x))
         if torch.compiler.is_compiling():
-            return x + branch(x) * keep.to(x).view(-1, *[1] * (x.ndim - 1))
+            return x + branch(seen) * keep.to(x).view(-1, *[1] * (x.ndim - 1))
         if keep.all():
-            return x + branch(x)
+            return x + branch(seen)
         kept = keep.nonzero().squeeze(1).to(x.device, non_blocking=True)
-        return x.index_add(0, kept, branch(x[kept]).to(x.dtype))
+        return x.index_add(0, kept, branch(seen[kept]).to(x.dtype))
 
 
 class Block(nn.Module):
@@ -88,9 +94,10 @@ class Block(nn.Module):
         self.mlp = mlp
         self.drop_mlp = StochasticDepth(drop_rate)
 
-    def forward(self, x: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch n d"]:
-        """Mix the tokens, then transform each."""
-        x = self.drop_attention(x, lambda x: self.dropout(self.attention(self.norm_attention(x))))
+    def forward(self, x: Float[Tensor, "b *batch n d"], *, first: bool = False) -> Float[Tensor, "b *batch m d"]:
+        """Mix the tokens, then transform each; with ``first`` only what becomes of the first one, so that m is 1."""
+        own = x[..., :1, :] if first else x
+        x = self.drop_attention(own, lambda x: self.dropout(self.attention(self.norm_attention(x), first=first)), x)
         return self.drop_mlp(x, lambda x: self.mlp(self.norm_mlp(x)))
 
     def attention_maps(self, x: Float[Tensor, "b *batch n d"]) -> Iterator[tuple[AttentionMap, ...]]:

@@ -1,6 +1,7 @@
 """The transformer encoder that all architectures share (ViViT, section 3.1)."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import Literal
 
 import torch
@@ -22,7 +23,8 @@ class Encoder(nn.Module):
     front. Every axis between the first and the sequence is a batch axis: given (b, t, s, d), each temporal index is
     encoded on its own with the same weights. ``blocks`` take and return that shape. With ``checkpointing`` a training
     step keeps each block's input only and computes its inside again on the way back, with the same random draws: a
-    third more arithmetic for a fraction of the memory (Chen et al. 2016).
+    third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the class token is all that counts, the
+    last block computes nothing else, unless ``whole`` is set.
 
     Starts as the reference does: class token zero, positions N(0, 0.02^2) if they are learned. ``grid`` is that of the
     tokens over time, rows and columns.
@@ -47,6 +49,7 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
         self.checkpointing = checkpointing
+        self.whole = False
         self.positions: Tensor
         table = positions(grid, dim, pool == "cls")
         if isinstance(table, nn.Parameter):
@@ -57,9 +60,15 @@ class Encoder(nn.Module):
     def forward(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch d"]:
         """Summarise each sequence in one vector."""
         x = self.dropout(self.placed(tokens))
-        for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if self.checkpointing and self.training else block(x)
+        for layer in self.layers():
+            x = checkpoint(layer, x, use_reentrant=False) if self.checkpointing and self.training else layer(x)
         return self.pooled(x)
+
+    def layers(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """The blocks, the last one reduced to what the pooling needs."""
+        *below, last = self.blocks
+        yield from below
+        yield last if self.cls is None or self.whole else partial(last, first=True)
 
     def placed(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
         """Add the class token and the positions."""
