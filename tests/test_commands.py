@@ -212,17 +212,37 @@ def test_notebooks_run(notebook, data, monkeypatch):
     assert any(output.output_type == "display_data" for cell in content.cells for output in cell.get("outputs", ()))
 
 
-def test_the_step_benchmark_times_every_contestant(logs):
+def test_the_training_benchmark_times_runs_as_they_are(logs, data):
+    words = [f"data.root={data}", "trainer.max_epochs=2", "+trainer.limit_train_batches=3", "views=1x1"]
+    folder = logs / "waits"
+    overrides = f"bench.overrides={json.dumps(words)}"
+    done = python("src/benchmark.py", "bench=train", overrides, "bench.workers=[0,1]", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((folder / "results.json").read_text())["rows"]
+    assert [row["case"] for row in rows] == ["factorised_encoder, 0 workers", "factorised_encoder, 1 workers"]
+    for row in rows:
+        assert 0 < row["data_wait_share"] < 1
+        assert row["clips_per_second"] > 0
+    broken = python("src/benchmark.py", "bench=train", 'bench.overrides=["model=none"]', f"hydra.run.dir={folder}2")
+    assert broken.returncode == 1
+    assert "train.py model=none" in broken.stderr
+    assert "Could not find 'model/none'" in broken.stderr
+
+
+def test_the_step_benchmark_times_every_form(logs):
     words = ("bench=step", "bench.size=tiny", "bench.frames=4", "bench.side=16", "bench.repeats=2")
     few = "bench.models=[spatiotemporal,average_pool]"
     done = python("src/benchmark.py", *words, few, "bench.precisions=[fp32,bf16]", f"hydra.run.dir={logs / 'step'}")
     assert done.returncode == 0, done.stderr
     rows = json.loads((logs / "step" / "results.json").read_text())["rows"]
-    assert len({(r["name"], r["model"], r["precision"], r["phase"]) for r in rows}) == len(rows) == 2 * 2 * (2 + 1)
-    assert {row["name"] for row in rows if row["model"] == "average_pool"} == {"ours"}
+    assert len({(r["name"], r["model"], r["precision"], r["phase"]) for r in rows}) == len(rows) == 2 * (7 + 5)
+    assert {row["name"] for row in rows if row["model"] == "average_pool"} == {"ours", "plain"}
+    assert {row["name"] for row in rows if row["phase"] == "optimiser"} == {"ours"}
     for row in rows:
         assert 0 < row["min"] <= row["seconds"] <= row["max"]
-        assert 0 < row["matrix_share"] < 2
+        assert (row["phase"] == "optimiser") == (row["matrix_share"] == 0)
+        assert row["matrix_share"] < 2
+        assert row["clips_per_second"] == pytest.approx(1 / row["seconds"])
         assert row["peak_mb"] > 0
 
 

@@ -103,11 +103,18 @@ def machine() -> dict[str, Any]:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Show rows of equal keys as a table on the terminal."""
-    table = Table(*(Column(key, justify="left" if key == "case" else "right") for key in rows[0]))
+    """Show rows of equal keys as a table on the terminal: what all rows share as its title, lists not at all."""
+    shared = {key: value for key, value in rows[0].items() if all(row[key] == value for row in rows[1:])}
+    shared = shared if len(rows) > 1 else {}
+    keys = [key for key, value in rows[0].items() if key not in shared and not isinstance(value, list)]
+    title = ", ".join(f"{key} {_shown(value)}" for key, value in shared.items())
+    left = ("case", "name", "model")
+    columns = (Column(key, justify="left" if key in left else "right", overflow="fold") for key in keys)
+    table = Table(*columns, title=title)
     for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(_shown(row[key]) for key in keys))
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(table)
     print(f"Run folder: {folder}")
 
 

@@ -1,7 +1,6 @@
 """All readers that are timed deliver the same clip; what is not installed is left out and named."""
 
 import logging
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -28,10 +27,10 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["ours", "pytorchvideo", "torchcodec", "decord"])
 def test_every_reader_delivers_the_same_clip(folder, name):
-    if name != "ours" and not find_spec(name):
-        pytest.skip(f"{name} is not installed")
     rng = np.random.default_rng(3)
     readers = installed()
+    if name not in readers:
+        pytest.skip(f"{name} is not installed")
     for file in (folder / "a.mp4", folder / "b.mp4"):
         wanted = planned(file, VIEW, rng)
         clip, right = readers[name](wanted), readers["ours"](wanted)
@@ -54,6 +53,16 @@ def test_rows_say_who_took_how_long(folder, caplog, monkeypatch):
         assert 0 < row["min"] <= row["ms_per_clip"] <= row["max"]
         assert row["clips"] == 4
     assert rows[0]["clips_per_second"] > 0
+
+
+def test_a_peer_that_cannot_be_loaded_is_left_out(tmp_path, monkeypatch, caplog):
+    (tmp_path / "broken_peer.py").write_text("raise RuntimeError('no library\\nand much more')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(loader, "PEERS", {"broken_peer": loader.ours})
+    with caplog.at_level(logging.WARNING):
+        assert installed().keys() == {"ours", "bare_decode"}
+    assert "left out: broken_peer cannot be loaded (is ffmpeg installed?): no library" in caplog.text
+    assert "much more" not in caplog.text
 
 
 def test_a_folder_without_videos_is_refused(tmp_path):

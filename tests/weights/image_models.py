@@ -73,6 +73,7 @@ def one_frame(pixels: int = PATCH * SIDE, **changes: Any) -> nn.Module:
 def features(encoder: nn.Module, network: nn.Module, clip: Tensor) -> Tensor:
     """All tokens after the last LayerNorm of one of our encoders."""
     seen: list[Tensor] = []
+    encoder.whole = True
     hook = encoder.norm.register_forward_hook(lambda module, args, out: seen.append(out.detach()))
     network(clip)
     hook.remove()

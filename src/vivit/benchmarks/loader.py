@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -79,10 +79,14 @@ def installed() -> dict[str, Reader]:
     """Give the readers that can be timed here."""
     there: dict[str, Reader] = {"ours": ours}
     for name, reader in PEERS.items():
-        if find_spec(name):
-            there[name] = reader
-        else:
+        try:
+            import_module(name)
+        except ImportError:
             log.warning("left out: %s is not installed (make install EXTRAS=bench)", name)
+        except (RuntimeError, OSError) as error:  # torchcodec, where it finds no ffmpeg
+            log.warning("left out: %s cannot be loaded (is ffmpeg installed?): %s", name, str(error).split("\n", 1)[0])
+        else:
+            there[name] = reader
     return there | {"bare_decode": bare_decode}
 
 

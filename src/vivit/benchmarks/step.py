@@ -1,87 +1,109 @@
-"""Time of a forward pass and of a training step, beside transformers and the machine's own matrix product.
+"""Time of a forward pass, a training step and the optimiser, beside other forms and the machine's own matrix product.
 
-Contestants of one model take turns, so that a machine that is busy, or gets warm, slows all of them.
+The forms of one model take turns, so that a machine that is busy, or gets warm, slows all of them.
 """
 
-import logging
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 
+from vivit.benchmarks.forms import FORMS, Form, make_forms
+from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import BASE, CASES, HUGE, LARGE, TINY, Case, build
 from vivit.cost import cost
-from vivit.weights import save_huggingface
-
-log = logging.getLogger(__name__)
+from vivit.models.encoder import Encoder
 
 SIZES = {"tiny": TINY, "base": BASE, "large": LARGE, "huge": HUGE}
 NETWORKS = {case.name.split()[0]: case.network for case in CASES}
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16}
 PASSES = {"forward": 1, "train": 3}
 """Multiply-adds of a phase, in forward passes: the backward pass is two products for each one of the forward pass."""
-CLASSES = 400
 SAME = 1e-3
-"""Logits of two contestants with the same weights may differ by so much."""
+"""Logits of two forms with the same weights may differ by so much."""
 MATRIX_SIDE = 1024
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """One implementation of a network: ``name`` is what the row says, ``logits`` what is timed."""
+@dataclass
+class Times:
+    """What was measured of one form in one phase."""
 
-    name: str
-    net: nn.Module
-    logits: Callable[[Tensor], Tensor]
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    peak_mb: dict[str, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    peak_mb: list[float] = field(default_factory=list)
+
+    def row(self, batch: int) -> dict[str, float]:
+        """Say it in the words of the table."""
+        middle = median(self.seconds)
+        return {
+            "seconds": middle,
+            "min": min(self.seconds),
+            "max": max(self.seconds),
+            "clips_per_second": batch / middle,
+        }
 
 
 def step_rows(
-    *, models: Sequence[str], size: str, precisions: Sequence[str], frames: int, side: int, repeats: int
+    *,
+    models: Sequence[str],
+    size: str,
+    precisions: Sequence[str],
+    forms: Sequence[str],
+    frames: int,
+    side: int,
+    batch: int,
+    stochastic_depth: float,
+    repeats: int,
 ) -> list[dict[str, Any]]:
-    """Time one clip on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward, no optimiser.
+    """Time a batch on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimiser``: its step.
 
     ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, measured
-    before each model. ``peak_mb`` is the memory that a phase adds to the process at its highest, plus the weights.
+    before all models; what is skipped is not counted (stochastic depth: as if nothing were dropped). ``peak_mb`` is the
+    memory that a phase adds to the process at its highest, plus the weights. The optimiser, SGD with momentum, has no
+    products to share in.
     """
-    for kind, names, known in (
+    for key, names, known in (
         ("models", models, NETWORKS),
         ("precisions", precisions, AUTOCAST),
         ("size", [size], SIZES),
+        ("forms", forms, FORMS),
     ):
         if unknown := set(names) - set(known):
-            raise ValueError(f"bench.{kind} names {', '.join(unknown)}, which is none of {', '.join(known)}")
+            raise ValueError(f"bench.{key} names {', '.join(unknown)}, which is none of {', '.join(known)}")
     rates = {precision: matrix_rate(AUTOCAST[precision] or torch.float32) for precision in precisions}
     rows = []
     for model in models:
         case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
-        contestants = _contestants(case)
-        gmac = cost(contestants[0].net, frames=frames, height=side, width=side, whole=False).gmac
-        clip = torch.rand(1, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
-        _check_same(contestants, clip)
+        net = network(case, stochastic_depth)
+        gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
+        clips = torch.rand(batch, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
         for precision in precisions:
-            _take_turns(contestants, clip, AUTOCAST[precision], repeats)
-            for contestant, phase in product(contestants, PASSES):
-                seconds = contestant.seconds[phase]
-                rows.append(
-                    {"name": contestant.name, "model": model, "size": size, "precision": precision, "phase": phase}
-                    | {"seconds": median(seconds), "min": min(seconds), "max": max(seconds)}
-                    | {"matrix_share": PASSES[phase] * gmac * 1e9 / median(seconds) / rates[precision]}
-                    | {"peak_mb": contestant.peak_mb[phase]}
-                )
+            what = {"model": model, "size": size, "precision": precision}
+            for (name, phase), times in take_turns(net, forms, clips, AUTOCAST[precision], repeats).items():
+                row = times.row(batch)
+                rate = PASSES.get(phase, 0) * gmac * 1e9 * row["clips_per_second"]
+                row |= {"matrix_share": rate / rates[precision], "peak_mb": max(times.peak_mb)}
+                rows.append({"name": name} | what | {"phase": phase} | row)
     return rows
+
+
+def network(case: Case, stochastic_depth: float = 0.0) -> nn.Module:
+    """Build one whose head does not start at zero, where every form would look the same."""
+    torch.manual_seed(0)
+    net = build(case)
+    for part in net.modules():
+        if isinstance(part, Encoder):
+            part.set_stochastic_depth(stochastic_depth)
+    for name, parameter in net.named_parameters():
+        if name.startswith("head."):
+            nn.init.normal_(parameter, std=0.02)
+    return net
 
 
 def matrix_rate(dtype: torch.dtype) -> float:
@@ -95,79 +117,53 @@ def matrix_rate(dtype: torch.dtype) -> float:
     return MATRIX_SIDE**3 / min(times)
 
 
-def _contestants(case: Case) -> list[Contestant]:
-    """Build ours and, for Model 1, transformers' with the same weights."""
-    net = build(case)
-    for name, parameter in net.named_parameters():
-        if name.startswith("head."):  # it starts at zero, where every contestant would look the same
-            nn.init.normal_(parameter, std=0.02)
-    ours = Contestant("ours", net, net)
-    return [ours, *_transformers(net)] if case.name == "spatiotemporal" else [ours]
+def take_turns(
+    net: nn.Module, names: Sequence[str], clips: Tensor, autocast: torch.dtype | None, repeats: int
+) -> dict[tuple[str, str], Times]:
+    """Measure every form in every phase, once unmeasured, then ``repeats`` times."""
+    turns = make_forms(net, names)
+    _check_same(turns, clips)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9)
+    weights = sum(parameter.nbytes for parameter in net.parameters()) / 1e6
+    measured: dict[tuple[str, str], Times] = {}
+    for repeat, phase, form in product(range(repeats + 1), PASSES, turns):
+        torch.manual_seed(repeat)  # so that every form drops the same branches
+        with peak_mb() as peak:
+            seconds = {phase: _timed(partial(_run, form, clips, phase, autocast))}
+        if form.net is net and phase == "train":
+            seconds["optimiser"] = _timed(optimiser.step)
+        for name in seconds if repeat else ():
+            times = measured.setdefault((form.name, name), Times())
+            times.seconds.append(seconds[name])
+            times.peak_mb.append(peak[0] + weights)
+        form.net.zero_grad(set_to_none=True)
+    return measured
 
 
-def _transformers(net: nn.Module) -> list[Contestant]:
-    try:
-        from transformers import VivitForVideoClassification
-    except ImportError:
-        log.warning("transformers is not installed and left out: pip install -e '.[dev]'")
-        return []
-    with TemporaryDirectory() as folder:
-        save_huggingface(net, Path(folder) / "model")
-        peer = VivitForVideoClassification.from_pretrained(Path(folder) / "model")
-    return [
-        Contestant(
-            "transformers", peer, lambda clip: peer(pixel_values=rearrange(clip, "b c f h w -> b f c h w")).logits
-        )
-    ]
+def _check_same(turns: Sequence[Form], clips: Tensor) -> None:
+    """Refuse to compare what does not compute the same."""
+    logits = []
+    for form in turns:
+        form.net.eval()
+        with torch.inference_mode(), form.around():
+            logits.append(form.logits(clips))
+        if (difference := (logits[-1] - logits[0]).abs().max().item()) > SAME:
+            raise RuntimeError(f"{form.name} differs from {turns[0].name} by {difference:.2g}; their times say nothing")
 
 
-def _check_same(contestants: Sequence[Contestant], clip: Tensor) -> None:
-    """Run each once, which also warms it up, and refuse to compare what does not compute the same."""
-    with torch.inference_mode():
-        first, *others = (contestant.logits(clip) for contestant in contestants if contestant.net.eval())
-    for contestant, logits in zip(contestants[1:], others, strict=True):
-        if (difference := (logits - first).abs().max().item()) > SAME:
-            raise RuntimeError(f"{contestant.name} differs from ours by {difference:.2g}; their times say nothing")
-
-
-def _take_turns(contestants: Sequence[Contestant], clip: Tensor, autocast: torch.dtype | None, repeats: int) -> None:
-    for contestant in contestants:
-        contestant.seconds.update({phase: [] for phase in PASSES})
-        contestant.peak_mb.update(dict.fromkeys(PASSES, 0.0))
-    for _, phase, contestant in product(range(repeats), PASSES, contestants):
-        weights = sum(parameter.nbytes for parameter in contestant.net.parameters()) / 1e6
-        before = _memory_mb("VmRSS")
-        _forget_peak()
-        start = time.perf_counter()
-        with torch.autocast("cpu", autocast, enabled=autocast is not None):
-            _run(contestant, clip, phase)
-        contestant.seconds[phase].append(time.perf_counter() - start)
-        peak = _memory_mb("VmHWM") - before + weights
-        contestant.peak_mb[phase] = max(contestant.peak_mb[phase], peak)
-        contestant.net.zero_grad(set_to_none=True)
-
-
-def _run(contestant: Contestant, clip: Tensor, phase: str) -> None:
-    contestant.net.train(phase == "train")
+def _run(form: Form, clips: Tensor, phase: str, autocast: torch.dtype | None) -> None:
+    form.net.train(phase == "train")
+    precision = torch.autocast("cpu", autocast, enabled=autocast is not None)
     if phase == "forward":
-        with torch.inference_mode():
-            contestant.logits(clip)
+        with torch.inference_mode(), precision, form.around():
+            form.logits(clips)
         return
-    F.cross_entropy(contestant.logits(clip).float(), torch.zeros(len(clip), dtype=torch.long)).backward()
+    with precision, form.around():
+        loss = F.cross_entropy(form.logits(clips).float(), torch.zeros(len(clips), dtype=torch.long))
+        loss.backward()
 
 
-def _memory_mb(key: str) -> float:
-    """Ask Linux for the memory of this process, now (VmRSS) or at its highest (VmHWM); elsewhere only the latter."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(key)) / 1e3
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def _forget_peak() -> None:
-    """Let Linux count the highest memory anew; where it does not, peaks of earlier phases count on."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    except OSError:
-        return
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -61,5 +61,5 @@ def timing(trainer: Trainer) -> dict[str, float | None]:
     for watch in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         if isinstance(watch, Stopwatch):
             spent = {"train_seconds": watch.train_seconds, "step_seconds": watch.step_seconds}
-            return spent | {"peak_mb": watch.peak_mb}
+            return spent | watch.speed() | {"peak_mb": watch.peak_mb}
     return {}

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import defaultdict, deque
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,25 @@ from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What steps did: clips that they learned from, seconds that they waited for them, and seconds of work."""
+
+    clips: int = 0
+    waited: float = 0.0
+    worked: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.clips + other.clips, self.waited + other.waited, self.worked + other.worked)
+
+    def speed(self) -> dict[str, float]:
+        """Say it as rates."""
+        seconds = self.waited + self.worked
+        return {"clips_per_second": self.clips / seconds, "data_wait_share": self.waited / seconds}
+
+
 class Stopwatch(Callback):
-    """Measures training time over all resumes, the median step, peak memory, and what the last steps were spent on.
+    """Measures training time over all resumes, the median step, peak memory, and what the steps were spent on.
 
     Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, which is the share of time in which a
     step waited for its batch, both over the last 50 steps, and ``speed/peak_mb``.
@@ -26,7 +44,8 @@ class Stopwatch(Callback):
         self.train_seconds = 0.0
         self._since = self._ended = 0.0
         self._steps: list[float] = []
-        self._last: deque[tuple[int, float, float]] = deque(maxlen=50)
+        self._last: deque[Spent] = deque(maxlen=50)
+        self._all = Spent()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting."""
@@ -47,17 +66,21 @@ class Stopwatch(Callback):
         """Add the step and the time since the last one."""
         now = time.perf_counter()
         self._steps.append(now - self._step_began)
-        self._last.append((len(batch[0]) * trainer.world_size, self._step_began - self._ended, self._steps[-1]))
+        spent = Spent(len(batch[0]) * trainer.world_size, self._step_began - self._ended, self._steps[-1])
+        self._last.append(spent)
+        self._all += spent
         self.train_seconds += now - self._since
         self._since = self._ended = now
-        clips, waited, worked = map(sum, zip(*self._last, strict=True))
-        speed = {"clips_per_second": clips / (waited + worked), "data_wait_share": waited / (waited + worked)}
-        for name, value in (speed | {"peak_mb": self.peak_mb}).items():
+        for name, value in (sum(self._last, Spent()).speed() | {"peak_mb": self.peak_mb}).items():
             pl_module.log(f"speed/{name}", value, on_step=True, on_epoch=False, batch_size=1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add what followed the last step: the last validation."""
         self.train_seconds += time.perf_counter() - self._since
+
+    def speed(self) -> dict[str, float]:
+        """Clips a second over all devices, and the share of time that steps waited, from the start; empty before it."""
+        return self._all.speed() if self._steps else {}
 
     @property
     def step_seconds(self) -> float | None:

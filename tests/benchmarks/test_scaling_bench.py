@@ -1,0 +1,39 @@
+"""Exponents are those of known curves, and what is expected of a network is what its arithmetic says."""
+
+import numpy as np
+import pytest
+
+from vivit.benchmarks.scaling import Curve, Point, scaling_rows
+
+FEW = {"size": "tiny", "frames": [4, 8], "sides": [16, 32], "at_side": 32, "at_frames": 8, "repeats": 1}
+
+
+def test_exponents_of_powers() -> None:
+    points = [Point(n, tokens=3 * n, gmac=n**1.5, seconds=0.1 * n**2, memory_mb=7.0 * n**-1) for n in (2, 4, 16)]
+    curve = Curve("any", "frames", points)
+    assert [curve.exponent(of) for of in ("tokens", "gmac", "seconds", "memory_mb")] == pytest.approx([1, 1.5, 2, -1])
+
+
+def test_rows_and_picture(tmp_path) -> None:
+    models = ["spatiotemporal", "factorised_encoder"]
+    rows = scaling_rows(models=models, picture=str(tmp_path / "growth.png"), **FEW)
+    assert [(row["case"], row["over"], row["range"]) for row in rows] == [
+        *((model, "frames", "4 to 8") for model in models),
+        *((model, "side", "16 to 32") for model in models),
+        ("attention of Model 1", "tokens", "33 to 65"),
+    ]
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+    for row in rows:
+        assert len(row["points"]) == 2
+        assert all(np.isfinite([row["time"], row["memory"]]))
+        assert row["memory_expected"] == pytest.approx(2 if row["over"] == "side" else 1)
+    spatiotemporal, encoder, *_, attention = rows
+    assert attention["time_expected"] == pytest.approx(2)
+    assert 1 < spatiotemporal["time_expected"] < 2, "linear parts and attention, which grows with the square"
+    assert encoder["time_expected"] < spatiotemporal["time_expected"], "attention in space alone grows as the frames do"
+
+
+@pytest.mark.parametrize("axis", ["frames", "sides"])
+def test_one_value_shows_no_growth(axis: str) -> None:
+    with pytest.raises(ValueError, match=r"bench\.frames and bench\.sides must name two values or more"):
+        scaling_rows(models=["average_pool"], picture="unused.png", **(FEW | {axis: [8]}))
