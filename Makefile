@@ -37,7 +37,7 @@ format: install  ## mend what can be mended
 smoke: install  ## three batches of everything
 	$(BIN)/python src/train.py debug=limit
 
-SWEEPS := seeds time_order input_encoding model_variants temporal_depth regularisation resolution \
+SWEEPS := seeds time_order precision input_encoding model_variants temporal_depth regularisation resolution \
 	backbone tokens frames_views frames_constant_tokens attention_order pooling temporal_init
 RUNS := logs/train/runs
 

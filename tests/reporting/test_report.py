@@ -41,6 +41,13 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+SHOWN = {
+    "frames_views": {"by_views": {f"{n}x1": {"acc_top1": n / 10} for n in (1, 2, 4)}},
+    "precision": {"epochs": [{"epoch": n, "train/loss": 1 / n, "val/loss": 2 / n} for n in (1, 2, 3)]},
+}
+"""What figures are drawn from, beside the accuracy."""
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a report of every sweep's first seed, of a broken run and of one with odd letters."""
@@ -48,11 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for sweep in SWEEPS:
         for i, row in enumerate(sweep.rows):
             said = [f"{key}={value}" for key, value in row.choice_at("laptop").items()]
-            found = (
-                {"by_views": {f"{n}x1": {"acc_top1": n / 10} for n in (1, 2, 4)}}
-                if sweep.name == "frames_views"
-                else {}
-            )
+            found = SHOWN.get(sweep.name, {})
             run_folder(
                 logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.own[:1], metrics=scored(0.5 + i / 100), **found
             )
@@ -68,7 +71,7 @@ def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
     assert not page.open
     assert "script" not in page.tags
     assert "link" not in page.tags
-    assert len(page.sources) == 8, "four figures, in light and in dark"
+    assert len(page.sources) == 10, "five figures, in light and in dark"
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
     assert not re.findall(r"url\(|@import|https?://", text)
     assert page.links

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,3 +23,28 @@ def test_the_peak_of_an_earlier_job_is_forgotten() -> None:
     del earlier
     forget_peak()
     assert Stopwatch().peak_mb < peak - 300
+
+
+def test_the_wait_is_what_lies_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks, batches of three clips; what lies between two epochs is validation, and no wait."""
+    now = 0.0
+    monkeypatch.setattr("vivit.training.callbacks.time.perf_counter", lambda: now)
+    logged: list[tuple[str, float]] = []
+    module = SimpleNamespace(log=lambda name, value, **_: logged.append((name, value)))
+    watch, batch = Stopwatch(), [torch.zeros(3)]
+    assert watch.speed() == {}
+    hooks = (SimpleNamespace(world_size=2), module)
+    watch.on_train_start(*hooks)
+    for epoch in ([(1.0, 2.0), (0.5, 2.0)], [(0.5, 2.0)]):
+        watch.on_train_epoch_start(*hooks)
+        for i, (waits, works) in enumerate(epoch):
+            now += waits
+            watch.on_train_batch_start(*hooks, batch, i)
+            now += works
+            watch.on_train_batch_end(*hooks, None, batch, i)
+        now += 100
+    assert watch.speed() == {"clips_per_second": 3 * 6 / 8, "data_wait_share": 2 / 8}
+    assert [value for name, value in logged if name == "speed/data_wait_share"] == pytest.approx(
+        [1 / 3, 1.5 / 5.5, 2 / 8]
+    )
+    assert watch.step_seconds == 2

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.data.places import views_name
 from vivit.jobs import Job
 from vivit.jobs.naming import setting
-from vivit.training import LastCheckpoint, Stopwatch
+from vivit.training import Curves, LastCheckpoint, Stopwatch
 
 CHOSEN = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
 """The groups whose choices ``results.json`` names."""
@@ -46,6 +46,7 @@ def identity(cfg: DictConfig, job: Job) -> dict[str, Any]:
         "chosen": {group: job.choices.get(group) for group in CHOSEN},
         "setting": setting(job.overrides),
         "seed": cfg.seed,
+        "trainer": {"precision": cfg.trainer.precision},
         "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,
     }
 
@@ -56,10 +57,13 @@ def recipe(cfg: DictConfig) -> dict[str, Any]:
     return clip | {"batch_size": cfg.data.batch_size, "epochs": cfg.trainer.max_epochs}
 
 
-def timing(trainer: Trainer) -> dict[str, float | None]:
-    """Say what the stopwatch measured, if there was one."""
+def course(trainer: Trainer) -> dict[str, Any]:
+    """Say what the stopwatch measured, and loss and accuracy of every epoch, of which callbacks there are."""
+    said: dict[str, Any] = {}
     for watch in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
         if isinstance(watch, Stopwatch):
-            spent = {"train_seconds": watch.train_seconds, "step_seconds": watch.step_seconds}
-            return spent | watch.speed() | {"peak_mb": watch.peak_mb}
-    return {}
+            said |= {"train_seconds": watch.train_seconds, "step_seconds": watch.step_seconds}
+            said |= watch.speed() | {"peak_mb": watch.peak_mb}
+        if isinstance(watch, Curves):
+            said["epochs"] = list(watch.epochs)
+    return said

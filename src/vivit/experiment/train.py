@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from vivit.cost import cost
 from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
 from vivit.experiment.initial import check_source, start_from_weights
-from vivit.experiment.results import describe, identity, last_metrics, numbers, timing
+from vivit.experiment.results import course, describe, identity, last_metrics, numbers
 from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
 from vivit.jobs import Job
@@ -45,7 +45,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if not start:
         start_from_weights(cfg, module.network)
     trainer.fit(module, data, ckpt_path=start, weights_only=True)
-    metrics, time = last_metrics(trainer), timing(trainer)  # testing a checkpoint turns the stopwatch back
+    metrics, time = last_metrics(trainer), course(trainer)  # testing a checkpoint turns the stopwatch back
     found: dict[str, Any] = {"metrics": {}}
     if about is not None:
         scores, left_out = scores_of(trainer, module, data, about, job.folder, best_checkpoint(trainer))

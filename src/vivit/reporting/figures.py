@@ -47,6 +47,12 @@ def pictures(answers: Mapping[str, Answer]) -> list[Picture]:
         drawn.append(
             Picture("accuracy_flops", "Accuracy against FLOPs", caption, partial(_against_flops, models.cells))
         )
+    precision = answers["precision"]
+    if any(run.results.get("epochs") for run in precision.done):
+        caption = "Loss of every epoch, in training and in validation, in both precisions; one line a seed."
+        drawn.append(
+            Picture("precision", "Loss in float32 and bfloat16", caption, partial(_over_epochs, precision.cells))
+        )
     return drawn
 
 
@@ -137,6 +143,23 @@ def _against_flops(cells: Sequence[Cell]) -> Figure:
     ours.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     theirs.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")
     theirs.legend(frameon=False)
+    return figure
+
+
+def _over_epochs(cells: Sequence[Cell]) -> Figure:
+    """Loss of every run over its epochs: in training on the left, in validation on the right."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, name, title in zip(
+        figure.subplots(1, 2, sharey=True), ("train/loss", "val/loss"), ("training", "validation"), strict=True
+    ):
+        for i, cell in enumerate(cells):
+            for j, run in enumerate(cell.done.values()):
+                points = [(epoch["epoch"], epoch[name], 0) for epoch in run.results.get("epochs", ()) if name in epoch]
+                _line(axes, i, cell.label if j == 0 else "_", points)
+        axes.set(title=title, xlabel="epoch", yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_ylabel("loss" if name == "train/loss" else "")
+    axes.legend(frameon=False)
     return figure
 
 

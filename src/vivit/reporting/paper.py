@@ -226,4 +226,13 @@ SWEEPS = (
             Row("factorised encoder", {"model": "factorised_encoder"}),
         ),
     ),
+    Sweep(
+        "precision",
+        "Float32 and bfloat16",
+        "Factorised encoder in both precisions; no table of the paper's.",
+        (
+            Row("float32", {"trainer.precision": "32-true"}),
+            Row("bfloat16", {"trainer.precision": "bf16-mixed"}),
+        ),
+    ),
 )
