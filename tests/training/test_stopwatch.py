@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from lightning import LightningModule, Trainer
 
 from vivit.training import Stopwatch
 from vivit.training.callbacks import forget_peak
@@ -30,10 +31,11 @@ def test_the_wait_is_what_lies_between_steps(monkeypatch: pytest.MonkeyPatch) ->
     now = 0.0
     monkeypatch.setattr("vivit.training.callbacks.time.perf_counter", lambda: now)
     logged: list[tuple[str, float]] = []
-    module = SimpleNamespace(log=lambda name, value, **_: logged.append((name, value)))
+    module = Mock(spec=LightningModule)
+    module.log = lambda name, value, **_: logged.append((name, value))
     watch, batch = Stopwatch(), [torch.zeros(3)]
     assert watch.speed() == {}
-    hooks = (SimpleNamespace(world_size=2), module)
+    hooks = (Mock(spec=Trainer, world_size=2), module)
     watch.on_train_start(*hooks)
     for epoch in ([(1.0, 2.0), (0.5, 2.0)], [(0.5, 2.0)]):
         watch.on_train_epoch_start(*hooks)
