@@ -17,3 +17,13 @@ def test_the_picture_of_the_models_is_drawn_by_its_script() -> None:
         *["class token"] * 2,
         *["mean of all tokens"] * 2,
     ]
+
+
+def test_figures_are_drawn_from_the_records() -> None:
+    """The same numbers give the same bytes, with the pinned version of matplotlib."""
+    script = runpy.run_path(str(PICTURES / "draw_figures.py"))
+    drawn = script["figures"]()
+    assert sorted(drawn) == sorted(f"{name}.svg" for name in script["SHOWN"])
+    for name, content in drawn.items():
+        assert content == (PICTURES / name).read_bytes(), f"{name}: python docs/pictures/draw_figures.py"
+        assert name in (PICTURES.parents[1] / "README.md").read_text(encoding="utf-8")
