@@ -45,7 +45,9 @@ def test_the_weights_of_a_file_go_in_and_are_told_of(
     assert torch.equal(net.spatial.norm.weight, weights["norm.weight"])
     assert torch.equal(net.tokeniser.projection.weight[:, :, 1], weights["patch_embed.proj.weight"])
     assert net.spatial.blocks[0].mlp[1].approximate == ("none" if choice == "dinov2" else "tanh")
-    assert "vit.pt: 28 loaded, 1 inflated, 0 resized" in caplog.text
+    dino = choice == "dinov2"  # which gathers in its class token what a picture shows
+    assert torch.equal(net.spatial.cls, weights["cls_token"][0, 0]) == dino
+    assert f"vit.pt: {29 if dino else 28} loaded, 1 inflated, 0 resized" in caplog.text
     assert "RANDOM WEIGHTS" not in caplog.text
 
 

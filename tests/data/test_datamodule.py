@@ -25,9 +25,9 @@ def four_videos(small_motion, tmp_path_factory):
 
 
 def video_data(root, **keys):
-    keys = {"workers": 0, "batch_size": 2} | keys
+    keys = {"workers": 0, "batch_size": 2, "catalogue": CsvFiles} | keys
     return VideoData(
-        root=str(root), catalogue=CsvFiles, frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
+        root=str(root), frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
         augment=RandomView, views=partial(GridViews, temporal=3), **keys,
     )  # fmt: skip
 
@@ -39,6 +39,7 @@ def video_data(root, **keys):
         ({"timeout": -1.0}, "data.timeout=-1.0 must not be negative"),
         ({"bad_share": 1.5}, "data.bad_share=1.5 must be a share"),
         ({"workers": -1}, "data.workers=-1 must not be negative"),
+        ({"catalogue": partial(CsvFiles, train_share=0.1)}, "data.catalogue.train_share is data.train_share"),
     ],
 )
 def test_a_key_out_of_range_is_named(four_videos, keys, said):

@@ -70,6 +70,8 @@ class VideoData(LightningDataModule):
         if len(crop) != 2:
             raise ValueError(f"data.crop={list(crop)} must be height and width, as in data.crop=[224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
+        if "train_share" in getattr(catalogue, "keywords", {}):
+            raise ValueError("data.catalogue.train_share is data.train_share: set that one")
         self.catalogue = catalogue(root=Path(root), train_share=train_share)
         self.training_view = augment(**clip)
         self.middle_view = GridViews(**clip)

@@ -85,7 +85,7 @@ def put_patches(fill: Fill, inflation: Inflation, mean: Sequence[float] | None, 
     mean, std = tuple(mean or form.mean), tuple(std or form.std)
     if (mean, std) != (HALF, HALF):
         weight, bias = fold_normalisation(weight, bias, torch.tensor(mean), torch.tensor(std))
-    fill.notes.append(f"colours were normalised with mean {mean} and deviation {std}; here they are in [-1, 1]")
+        fill.notes.append(f"the filter, which takes [-1, 1] here, holds its colours' mean {mean} and deviation {std}")
     needed = fill.state[f"{target}.weight"].shape
     if weight.shape[-2:] != needed[-2:]:
         theirs, ours = ("x".join(map(str, shape[-2:])) for shape in (weight.shape, needed))
