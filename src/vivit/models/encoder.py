@@ -7,13 +7,23 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from vivit.models.blocks import NORM_EPSILON, StochasticDepth, drop_rates
 from vivit.models.positions import Grid, Positions, learned
 from vivit.shapes import AttentionMap
 
 Pool = Literal["cls", "mean"]
+FUSED_ATTENTION = [
+    getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}").default
+    for kernel in (
+        "flash_attention_for_cpu",
+        "flash_attention",
+        "efficient_attention",
+        "cudnn_attention",
+    )
+]
+"""What checkpointing keeps: of a long sequence nearly half of a block's arithmetic, for one vector a token."""
 
 
 class Encoder(nn.Module):
@@ -22,9 +32,9 @@ class Encoder(nn.Module):
     One table of positions covers the whole sequence, class token included, and is added after the token is put in
     front. Every axis between the first and the sequence is a batch axis: given (b, t, s, d), each temporal index is
     encoded on its own with the same weights. ``blocks`` take and return that shape. With ``checkpointing`` a training
-    step keeps each block's input only and computes its inside again on the way back, with the same random draws: a
-    third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the class token is all that counts, the
-    last block computes nothing else, unless ``whole`` is set.
+    step keeps of each block its input and what fused attention gave, and computes the rest again on the way back, with
+    the same random draws: up to a third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the
+    class token is all that counts, the last block computes nothing else, unless ``whole`` is set.
 
     Starts as the reference does: class token zero, positions N(0, 0.02^2) if they are learned. ``grid`` is that of the
     tokens over time, rows and columns.
@@ -61,8 +71,13 @@ class Encoder(nn.Module):
         """Summarise each sequence in one vector."""
         x = self.dropout(self.placed(tokens))
         for layer in self.layers():
-            x = checkpoint(layer, x, use_reentrant=False) if self.checkpointing and self.training else layer(x)
+            x = self.checkpointed(layer, x) if self.checkpointing and self.training else layer(x)
         return self.pooled(x)
+
+    def checkpointed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Run a block so that little of it stays in memory."""
+        keep = partial(create_selective_checkpoint_contexts, FUSED_ATTENTION)
+        return checkpoint(layer, x, use_reentrant=False, context_fn=keep, respect_saved_tensors_hooks=True)
 
     def layers(self) -> Iterator[Callable[[Tensor], Tensor]]:
         """The blocks, the last one reduced to what the pooling needs."""
