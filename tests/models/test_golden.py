@@ -188,8 +188,11 @@ def test_intermediates(case: Case, dtype: torch.dtype, tolerance: float) -> None
 
 
 @on_cases(lambda name: name.startswith("full"))
-def test_gradients(case: Case) -> None:
-    net = build(case)
+@pytest.mark.parametrize("mode", ["as it is", "whole", "checkpointing"])
+def test_gradients(case: Case, mode: str) -> None:
+    net = build(case).train()
+    for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
+        encoder.whole, encoder.checkpointing = mode == "whole", mode == "checkpointing"
     (net(clip(case)) * torch.from_numpy(case["cotangent"])).sum().backward()
     for parameter in net.parameters():
         parameter.data = parameter.grad
