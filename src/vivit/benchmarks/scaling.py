@@ -1,5 +1,6 @@
 """How time and memory of a training step grow with frames and with resolution, beside what the arithmetic says."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from vivit.benchmarks.model import Case
 from vivit.benchmarks.step import NETWORKS, SIZES, network
 from vivit.cost import cost
 from vivit.models.attention import attend
+
+log = logging.getLogger(__name__)
 
 MARKERS = "osD^v"
 
@@ -89,12 +92,13 @@ def scaling_rows(
 
 
 def _step(model: str, size: str, value: int, frames: int, side: int, repeats: int) -> Point:
+    log.info("%s: %d frames of %d pixels", model, frames, side)
     case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
     net = network(case)
     gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
     clip = torch.rand(1, 3, frames, side, side) * 2 - 1
     answer = torch.zeros(1, dtype=torch.long)
-    seconds, memory = _measure(lambda: F.cross_entropy(net(clip), answer), repeats, partial(net.zero_grad, True))
+    seconds, memory = _measure(lambda: F.cross_entropy(net(clip), answer), repeats, partial(net.zero_grad, False))
     return Point(value, frames // 2 * (side // case.size.patch) ** 2, gmac, seconds, memory)
 
 
@@ -107,14 +111,19 @@ def _attention(size: str, tokens: int, repeats: int) -> Point:
 
 
 def _measure(loss: Callable[[], Tensor], repeats: int, after: Callable[[], object]) -> tuple[float, float]:
-    """Median of seconds of both passes, and of megabytes that stand between them; one more run goes unmeasured."""
+    """Median of seconds of both passes, and of megabytes that stand between them; one more run goes unmeasured.
+
+    Gradients stay where they are, as between accumulated batches: fresh memory for them costs the same at any length.
+    """
     seconds, memory = [], []
     for _ in range(repeats + 1):
-        start = time.perf_counter()
         with peak_mb() as peak:
+            start = time.perf_counter()
             found = loss()
+            forward = time.perf_counter() - start
+        start = time.perf_counter()
         found.backward()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(forward + time.perf_counter() - start)
         memory.append(peak[0])
         after()
     return median(seconds[1:]), median(memory[1:])

@@ -3,6 +3,7 @@
 The forms of one model take turns, so that a machine that is busy, or gets warm, slows all of them.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import BASE, CASES, HUGE, LARGE, TINY, Case, build
 from vivit.cost import cost
 from vivit.models.encoder import Encoder
+
+log = logging.getLogger(__name__)
 
 SIZES = {"tiny": TINY, "base": BASE, "large": LARGE, "huge": HUGE}
 NETWORKS = {case.name.split()[0]: case.network for case in CASES}
@@ -84,6 +87,7 @@ def step_rows(
         gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
         clips = torch.rand(batch, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
         for precision in precisions:
+            log.info("%s, %s: %s", model, precision, ", ".join(forms))
             what = {"model": model, "size": size, "precision": precision}
             for (name, phase), times in take_turns(net, forms, clips, AUTOCAST[precision], repeats).items():
                 row = times.row(batch)
