@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from vivit.benchmarks.memory import peak_mb
@@ -145,6 +146,8 @@ def _draw(curves: Sequence[Curve]) -> Figure:
                 plot.loglog(x, np.array(should) * y[-1] / should[-1], "--", color=line.get_color(), lw=1)
             plot.set_xticks(x, [str(value) for value in x], minor=False)
             plot.minorticks_off()
+            plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            plot.yaxis.set_major_formatter("{x:g}")
             plot.grid(alpha=0.25)
             plot.legend(fontsize=7.5, title="exponent (expected)", title_fontsize=7.5)
             plot.set_xlabel(labels[axis])

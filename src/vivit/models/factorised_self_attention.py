@@ -36,7 +36,8 @@ class Branch(nn.Module):
 
     def forward(self, grid: Float[Tensor, "b t s d"]) -> Float[Tensor, "b t s d"]:
         """Attend within every row or column of the grid."""
-        mixed = self.attention(rearrange(self.norm(grid), f"b t s d -> {self.sequences}"))
+        sequences = rearrange(self.norm(grid), f"b t s d -> {self.sequences}")
+        mixed = self.attention(sequences.contiguous())  # else a product in bfloat16 copies the weights for every place
         return self.dropout(rearrange(mixed, f"{self.sequences} -> b t s d"))
 
 
