@@ -1,13 +1,12 @@
 """Memory of this process while something runs."""
 
-import ctypes
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vivit.training.callbacks import forget_peak
+from vivit.training.memory import forget_peak
 
 STATUS = Path("/proc/self/status")
 
@@ -18,7 +17,7 @@ def peak_mb() -> Iterator[list[float]]:
 
     Where the highest cannot be forgotten (not Linux), it is that of the whole process so far.
     """
-    _give_back()
+    forget_peak()
     before = _now("VmRSS")
     found: list[float] = []
     yield found
@@ -30,11 +29,3 @@ def _now(key: str) -> float:
         return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(key)) / 1e3
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)
-
-
-def _give_back() -> None:
-    """Return to the system what is free but held, and let it count the highest anew."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim:
-        trim(0)
-    forget_peak()

@@ -21,6 +21,7 @@ from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import BASE, CASES, HUGE, LARGE, TINY, Case, build
 from vivit.cost import cost
 from vivit.models.encoder import Encoder
+from vivit.training.memory import keep_freed
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def step_rows(
     ):
         if unknown := set(names) - set(known):
             raise ValueError(f"bench.{key} names {', '.join(unknown)}, which is none of {', '.join(known)}")
+    keep_freed()
     rates = {precision: matrix_rate(AUTOCAST[precision] or torch.float32) for precision in precisions}
     rows = []
     for model in models:

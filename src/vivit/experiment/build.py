@@ -10,7 +10,7 @@ from torch import nn
 from vivit.data import VideoData
 from vivit.data.places import views_name
 from vivit.evaluation import Averaging, average_named
-from vivit.training import VideoClassifier
+from vivit.training import VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
@@ -70,6 +70,7 @@ def averaging_of(data: VideoData) -> Averaging:
 
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Build the trainer with its callbacks and loggers; an entry set to null is left out."""
+    keep_freed()
     callbacks, loggers = (
         [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in NAMED
     )

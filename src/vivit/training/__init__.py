@@ -4,6 +4,7 @@ from vivit.training.callbacks import Curves, Stopwatch
 from vivit.training.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from vivit.training.finite import FiniteLoss
 from vivit.training.interruption import Interruption
+from vivit.training.memory import keep_freed
 from vivit.training.module import VideoClassifier, described
 from vivit.training.optim import LayerDecay, Recipe
 from vivit.training.options import Compile, MovingAverage, RateFinder
@@ -33,4 +34,5 @@ __all__ = [
     "Targets",
     "VideoClassifier",
     "described",
+    "keep_freed",
 ]

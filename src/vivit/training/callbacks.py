@@ -5,7 +5,6 @@ import statistics
 import sys
 import time
 from collections import defaultdict, deque
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
+
+from vivit.training.memory import forget_peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +102,6 @@ class Stopwatch(Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Go on counting."""
         self.train_seconds = state_dict["train_seconds"]
-
-
-def forget_peak() -> None:
-    """Begin the record of peak memory anew, where the system allows it: jobs of a sweep may share a process."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # "man 5 proc": resets the peak of the resident set
 
 
 class Curves(Callback):
