@@ -5,7 +5,15 @@ import pytest
 
 from vivit.benchmarks.scaling import Curve, Point, scaling_rows
 
-FEW = {"size": "tiny", "frames": [4, 8], "sides": [16, 32], "at_side": 32, "at_frames": 8, "repeats": 1}
+FEW = {
+    "size": "tiny",
+    "frames": [4, 8],
+    "sides": [16, 32],
+    "at_side": 32,
+    "at_frames": 8,
+    "tokens": [33, 65],
+    "repeats": 1,
+}
 
 
 def test_exponents_of_powers() -> None:
@@ -33,7 +41,7 @@ def test_rows_and_picture(tmp_path) -> None:
     assert encoder["time_expected"] < spatiotemporal["time_expected"], "attention in space alone grows as the frames do"
 
 
-@pytest.mark.parametrize("axis", ["frames", "sides"])
+@pytest.mark.parametrize("axis", ["frames", "sides", "tokens"])
 def test_one_value_shows_no_growth(axis: str) -> None:
-    with pytest.raises(ValueError, match=r"bench\.frames and bench\.sides must name two values or more"):
+    with pytest.raises(ValueError, match="must each name two values or more"):
         scaling_rows(models=["average_pool"], picture="unused.png", **(FEW | {axis: [8]}))

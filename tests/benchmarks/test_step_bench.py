@@ -13,6 +13,7 @@ from vivit.benchmarks.forms import FORMS, make_forms
 from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import TINY, Case
 from vivit.models.encoder import Encoder
+from vivit.models.softmax_attention import LONG, fused, in_blocks
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
 EAGER = [name for name in FORMS if name != "compiled"]
@@ -75,9 +76,10 @@ def test_masked_stochastic_depth_computes_what_ours_drops() -> None:
 
 def test_plain_attention_is_fused_whatever_the_rule_says() -> None:
     (plain,) = make_forms(net("factorised_self_attention"), ["plain"])
+    x = torch.zeros(1, 1, LONG, 4, dtype=torch.bfloat16)
     with plain.around():
-        assert forms.attention.FUSED_FROM == 0
-    assert forms.attention.FUSED_FROM > 0
+        assert forms.softmax_attention.choose(x, x, 0.0) is fused
+    assert forms.softmax_attention.choose(x, x, 0.0) is in_blocks
 
 
 def test_transformers_is_model_1_alone_and_left_out_aloud(monkeypatch, caplog) -> None:

@@ -1,4 +1,4 @@
-"""Attention against PyTorch's own module and against the formula written out."""
+"""The attention module against PyTorch's own, how it starts, and when it drops."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vivit.models.attention import FUSED_FROM, Attention, attend, writes_out
+from vivit.models.attention import Attention
 
 DIM, HEADS = 24, 3
 
@@ -37,21 +37,6 @@ def test_it_equals_the_module_of_torch(batch: tuple[int, ...]) -> None:
     torch.testing.assert_close(ours(x), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
-def test_attend_is_the_softmax_of_the_paper(batch: tuple[int, ...]) -> None:
-    query, key, value = (torch.randn(*batch, 4, n, 6) for n in (5, 7, 7))
-    weights = (query @ key.mT / math.sqrt(6)).softmax(-1)
-    torch.testing.assert_close(attend(query, key, value), weights @ value, atol=1e-5, rtol=1e-5)
-
-
-def test_dropout_takes_whole_weights_and_rescales_the_rest() -> None:
-    torch.manual_seed(0)
-    value = torch.eye(8).expand(1, 1, 8, 8)
-    flat = torch.zeros(1, 1, 8, 8)
-    weights = attend(flat, flat, value, dropout=0.5)
-    assert set(weights.unique().tolist()) == {0.0, 0.25}
-
-
 def test_dropout_is_off_in_evaluation() -> None:
     attention, x = filled(), torch.randn(2, 7, DIM)
     expected = attention(x)
@@ -71,42 +56,3 @@ def test_each_square_starts_xavier_uniform() -> None:
         assert square.std() == pytest.approx(96**-0.5, rel=0.03)
     assert not attention.qkv.bias.any()
     assert not attention.out.bias.any()
-
-
-def part(length: int, dtype: torch.dtype = torch.bfloat16, **more: object) -> torch.Tensor:
-    return torch.zeros(1, 2, length, 4, dtype=dtype, **more)
-
-
-def test_weights_are_written_down_where_the_fused_kernel_learns_slowly() -> None:
-    """In training, on the CPU, in bfloat16, for short sequences; the content of the tensors plays no part."""
-    assert writes_out(part(5, requires_grad=True), part(FUSED_FROM - 1))
-    assert not writes_out(part(5, requires_grad=True), part(FUSED_FROM))
-    assert not writes_out(part(5), part(5))
-    assert not writes_out(part(5, torch.float32, requires_grad=True), part(5, torch.float32))
-    assert not writes_out(part(5, requires_grad=True, device="meta"), part(5, device="meta"))
-    with torch.no_grad():
-        assert not writes_out(part(5, requires_grad=True), part(5))
-
-
-@pytest.mark.parametrize("batch", [(2,), (2, 3)])
-def test_both_forms_learn_the_same(batch: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """In bfloat16 each is as far from the exact gradients as its rounding, which is that of numbers of 8 bits."""
-    torch.manual_seed(0)
-    exact = [torch.randn(*batch, 4, n, 16, dtype=torch.float64, requires_grad=True) for n in (5, 7, 7)]
-    weights = torch.randn(*batch, 4, 5, 16, dtype=torch.float64)
-    out = attend(*exact)
-    expected = [out, *torch.autograd.grad(out, exact, weights)]
-    for longest in (0, FUSED_FROM):
-        monkeypatch.setattr("vivit.models.attention.FUSED_FROM", longest)
-        rounded = [tensor.detach().bfloat16().requires_grad_() for tensor in exact]
-        assert writes_out(rounded[0], rounded[1]) == bool(longest)
-        out = attend(*rounded)
-        for found, wanted in zip([out, *torch.autograd.grad(out, rounded, weights.bfloat16())], expected, strict=True):
-            torch.testing.assert_close(found.double(), wanted, atol=4e-2, rtol=4e-2)
-
-
-def test_dropout_of_written_out_weights() -> None:
-    torch.manual_seed(0)
-    value = torch.eye(8, dtype=torch.bfloat16).expand(1, 1, 8, 8)
-    flat = torch.zeros(1, 1, 8, 8, dtype=torch.bfloat16, requires_grad=True)
-    assert set(attend(flat, flat, value, dropout=0.5).unique().tolist()) == {0.0, 0.25}

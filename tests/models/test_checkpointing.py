@@ -9,7 +9,8 @@ from test_models import build, clips
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vivit.models.encoder import FUSED_ATTENTION, Encoder
+from vivit.models import softmax_attention
+from vivit.models.encoder import KEPT, Encoder
 
 every_model = pytest.mark.parametrize(
     "name", ["spatiotemporal", "factorised encoder", "factorised self-attention", "factorised dot-product"]
@@ -46,9 +47,18 @@ def calls(net: nn.Module) -> Counter[Any]:
 @every_model
 def test_fused_attention_is_computed_once_and_the_rest_of_a_block_twice(name: str, fill: Any) -> None:
     plain, checkpointed = (calls(network(name, checkpointing, fill)) for checkpointing in (False, True))
-    fused, gelu = (lambda of: sum(of[op] for op in FUSED_ATTENTION)), torch.ops.aten.gelu.default
+    fused, gelu = (lambda of: sum(of[op] for op in KEPT)), torch.ops.aten.gelu.default
     assert fused(plain) == fused(checkpointed) > 0
     assert checkpointed[gelu] == 2 * plain[gelu] > 0
+
+
+def test_attention_in_blocks_is_computed_once(fill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 on the CPU, where long sequences take it."""
+    monkeypatch.setattr(softmax_attention, "LONG", 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        plain, checkpointed = (calls(network("spatiotemporal", kept, fill)) for kept in (False, True))
+    blocks = softmax_attention.BLOCKED_ATTENTION
+    assert plain[blocks] == checkpointed[blocks] > 0
 
 
 @every_model

@@ -16,7 +16,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vivit.models import FactorisedEncoder
+from vivit.models import FactorisedEncoder, softmax_attention
 from vivit.models.embedding import uniform_frames
 from vivit.models.encoder import Encoder
 from vivit.weights import export_scenic, model_from_scenic
@@ -188,9 +188,12 @@ def test_intermediates(case: Case, dtype: torch.dtype, tolerance: float) -> None
 
 
 @on_cases(lambda name: name.startswith("full"))
-@pytest.mark.parametrize("mode", ["as it is", "whole", "checkpointing"])
-def test_gradients(case: Case, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["as it is", "whole", "checkpointing", "written_out", "in_blocks"])
+def test_gradients(case: Case, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     net = build(case).train()
+    if form := getattr(softmax_attention, mode, None):
+        monkeypatch.setattr(softmax_attention, "choose", lambda *_: form)
+        monkeypatch.setattr(softmax_attention, "BLOCK", 3)
     for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
         encoder.whole, encoder.checkpointing = mode == "whole", mode == "checkpointing"
     (net(clip(case)) * torch.from_numpy(case["cotangent"])).sum().backward()

@@ -20,7 +20,8 @@ from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import Case
 from vivit.benchmarks.step import NETWORKS, SIZES, network
 from vivit.cost import cost
-from vivit.models.attention import attend
+from vivit.models.softmax_attention import attend
+from vivit.training.memory import keep_freed
 
 log = logging.getLogger(__name__)
 
@@ -69,25 +70,25 @@ def scaling_rows(
     sides: Sequence[int],
     at_side: int,
     at_frames: int,
+    tokens: Sequence[int],
     repeats: int,
     picture: str,
 ) -> list[dict[str, Any]]:
     """Fit how forward and backward pass of one clip grow on the CPU, in float32: medians of ``repeats``.
 
     Over ``frames`` pictures have a side of ``at_side`` pixels; over ``sides`` clips have ``at_frames`` frames. The last
-    curve is Model 1's attention alone, over its tokens for ``frames``. ``picture`` is the PNG file of all curves.
+    curve is Model 1's attention alone, over sequences of so many ``tokens``. ``picture`` is the PNG file of all curves.
     """
-    if min(len(frames), len(sides)) < 2:
-        raise ValueError("bench.frames and bench.sides must name two values or more: one shows no growth")
+    if min(len(frames), len(sides), len(tokens)) < 2:
+        raise ValueError("bench.frames, sides and tokens must each name two values or more: one shows no growth")
+    keep_freed()
     axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
     curves = [
         Curve(model, axis, [_step(model, size, value, n, side, repeats) for value, n, side in clips])
         for axis, clips in axes.items()
         for model in models
     ]
-    patches = (at_side // SIZES[size].patch) ** 2
-    lengths = [n // 2 * patches + 1 for n in frames]
-    curves.append(Curve("attention of Model 1", "tokens", [_attention(size, n, repeats) for n in lengths]))
+    curves.append(Curve("attention of Model 1", "tokens", [_attention(size, n, repeats) for n in tokens]))
     _draw(curves).savefig(Path(picture), dpi=150)
     return [curve.row() for curve in curves]
 

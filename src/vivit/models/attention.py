@@ -1,52 +1,12 @@
 """Multi-head self-attention, once for all models (ViViT, section 3.1, after Vaswani et al. 2017)."""
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vivit.models.softmax_attention import attend, looks
 from vivit.shapes import AttentionMap
-
-
-def attend(
-    query: Float[Tensor, "*batch a n e"],
-    key: Float[Tensor, "*batch a m e"],
-    value: Float[Tensor, "*batch a m e"],
-    dropout: float = 0.0,
-) -> Float[Tensor, "*batch a n e"]:
-    """Softmax(QK^T / sqrt(e)) V for every head; ``dropout`` acts on the attention weights.
-
-    The caller passes a dropout of 0 outside training: the fused kernel does not know which mode it is in.
-    """
-    if writes_out(query, key):
-        return F.dropout(looks(query, key), dropout) @ value
-    batch = query.shape[:-3]
-    query, key, value = (part.flatten(0, -4) if batch else part[None] for part in (query, key, value))
-    out = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-    return out.unflatten(0, batch) if batch else out[0]
-
-
-FUSED_FROM = 1024
-"""Keys from which on the fused kernel is the faster one even where ``writes_out`` has its doubts."""
-
-
-def writes_out(query: Tensor, key: Tensor) -> bool:
-    """Say whether the attention weights are written down: in training, on the CPU, in bfloat16, for short sequences.
-
-    Everywhere else the fused kernel is the faster exact form. Its way back is slow there: by itself, 1,568 sequences of
-    16 tokens, 12 heads of 64, forward and backward took 2.5 s against 0.5 s (Xeon with matrix units, 2 cores) and 1.0 s
-    against 0.15 s (EPYC); for 16 of 197 tokens 0.25 s against 0.14 s, and 0.10 s against 0.03 s; for 4 of 785 tokens
-    0.30 s against 0.27 s, and 0.17 s against 0.15 s; for 3,137 tokens it wins in time on the one, and always in memory.
-    A training step of Models 2 to 4 at ViT-B gains a seventh by it.
-    """
-    learns = torch.is_grad_enabled() and query.requires_grad
-    return learns and query.device.type == "cpu" and query.dtype == torch.bfloat16 and key.shape[-2] < FUSED_FROM
-
-
-def looks(query: Float[Tensor, "*batch a n e"], key: Float[Tensor, "*batch a m e"]) -> Float[Tensor, "*batch a n m"]:
-    """The attention weights that ``attend`` never writes down: softmax(QK^T / sqrt(e))."""
-    return torch.softmax(query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1), dim=-1)
 
 
 class Attention(nn.Module):

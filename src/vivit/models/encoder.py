@@ -11,17 +11,14 @@ from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_conte
 
 from vivit.models.blocks import NORM_EPSILON, StochasticDepth, drop_rates
 from vivit.models.positions import Grid, Positions, learned
+from vivit.models.softmax_attention import BLOCKED_ATTENTION
 from vivit.shapes import AttentionMap
 
 Pool = Literal["cls", "mean"]
-FUSED_ATTENTION = [
-    getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}").default
-    for kernel in (
-        "flash_attention_for_cpu",
-        "flash_attention",
-        "efficient_attention",
-        "cudnn_attention",
-    )
+FUSED_KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
+KEPT = [
+    BLOCKED_ATTENTION,
+    *(getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}").default for kernel in FUSED_KERNELS),
 ]
 """What checkpointing keeps: of a long sequence nearly half of a block's arithmetic, for one vector a token."""
 
@@ -32,7 +29,7 @@ class Encoder(nn.Module):
     One table of positions covers the whole sequence, class token included, and is added after the token is put in
     front. Every axis between the first and the sequence is a batch axis: given (b, t, s, d), each temporal index is
     encoded on its own with the same weights. ``blocks`` take and return that shape. With ``checkpointing`` a training
-    step keeps of each block its input and what fused attention gave, and computes the rest again on the way back, with
+    step keeps of each block its input and what attention gave, and computes the rest again on the way back, with
     the same random draws: up to a third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the
     class token is all that counts, the last block computes nothing else, unless ``whole`` is set.
 
@@ -76,7 +73,7 @@ class Encoder(nn.Module):
 
     def checkpointed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Run a block so that little of it stays in memory."""
-        keep = partial(create_selective_checkpoint_contexts, FUSED_ATTENTION)
+        keep = partial(create_selective_checkpoint_contexts, KEPT)
         return checkpoint(layer, x, use_reentrant=False, context_fn=keep, respect_saved_tensors_hooks=True)
 
     def layers(self) -> Iterator[Callable[[Tensor], Tensor]]:

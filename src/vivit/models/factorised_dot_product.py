@@ -11,12 +11,13 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vivit.models.attention import Attention, attend, looks
+from vivit.models.attention import Attention
 from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
 from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
 from vivit.models.positions import Positions, learned
+from vivit.models.softmax_attention import attend, looks
 from vivit.shapes import AttentionMap
 
 
