@@ -80,7 +80,7 @@ def scaling_rows(
     curve is Model 1's attention alone, over sequences of so many ``tokens``. ``picture`` is the PNG file of all curves.
     """
     if min(len(frames), len(sides), len(tokens)) < 2:
-        raise ValueError("bench.frames, sides and tokens must each name two values or more: one shows no growth")
+        raise ValueError("bench.frames, bench.sides and bench.tokens must name two values or more: one shows no growth")
     keep_freed()
     axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
     curves = [

@@ -47,13 +47,14 @@ def choose(query: Tensor, key: Tensor, dropout: float) -> Form:
 
     | sequences x tokens | fused    | written out | in blocks |
     |--------------------|----------|-------------|-----------|
-    | 16 x 197           | 18, 80   | 14, 36      | 15, 51    |
-    | 4 x 785            | 54, 164  | 38, 102     | 38, 127   |
-    | 1 x 3,137          | 214, 609 | 144, 383    | 132, 467  |
+    | 1,568 x 16         | 69, 878  | 39, 134     |           |
+    | 16 x 197           | 19, 77   | 13, 35      | 26, 96    |
+    | 4 x 785            | 69, 167  | 46, 100     | 42, 151   |
+    | 1 x 3,137          | 209, 619 | 136, 373    | 126, 436  |
 
-    Written out, the last row keeps 236 MB a layer, the others nothing. 1,568 sequences of 16 tokens took 1.0 s fused
-    and 0.15 s written out. A Xeon with matrix units agrees on training and has ``fused`` ahead on short sequences
-    forward (84 ms for the 1,568, 121 written out; 32, 40; 55, 99). In float32 ``fused`` is ahead of both, or level.
+    Written out, the last row keeps 236 MB a layer, the others nothing. A Xeon with matrix units agrees on training and
+    has ``fused`` ahead on short sequences forward (84 ms for the 1,568, 121 written out; 32, 40; 55, 99). In float32
+    ``fused`` is ahead everywhere (the last row: 205, 748; 332, 873; 377, 1,264).
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return fused
