@@ -8,8 +8,9 @@ WATCHERS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenan
 """The callbacks that only watch."""
 INDIFFERENT = ("paths", "logger", "resume", *READING, *RECORDING, *(f"callbacks.{name}" for name in WATCHERS))
 """Where a run lies, what is logged, how fast it is."""
-MACHINE = ("trainer=", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
-"""Where something ran: as many numbers as before, but not bit for bit, so that tables pass over it and names do not."""
+ONE_DEVICE = ("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1")
+SEVERAL = ("trainer=ddp", "trainer=ddp_cpu")
+"""Trainers that compute in float32 by themselves, and with the batch of one device or of each."""
 
 OWN_VIDEOS = ("folder", "csv", "csv_folds")
 """Data sets that ``data.root`` is all that is known of; the others hold the same videos wherever they lie."""
@@ -32,5 +33,20 @@ def telling(overrides: Sequence[str], data: str | None = None) -> list[str]:
     Weights to start from are among them, under each of their names: of two files only their paths are known here.
     """
     said = next((override.partition("=")[2] for override in overrides if override.startswith("data=")), None)
-    passed_over = (*INDIFFERENT, *MACHINE, "sweep", "seed", *(() if (data or said) in OWN_VIDEOS else ("data.root",)))
-    return [override for override in overrides if not is_about(override, passed_over)]
+    passed_over = (*INDIFFERENT, "sweep", "seed", *(() if (data or said) in OWN_VIDEOS else ("data.root",)))
+    machine = {*machine_of(overrides), "ckpt_path=auto"}
+    return [override for override in overrides if not is_about(override, passed_over) and override not in machine]
+
+
+def machine_of(overrides: Sequence[str]) -> list[str]:
+    """Give the overrides that say where something ran and no more, so that tables pass over them.
+
+    Results are as good as before, though not bit for bit, hence names do not. Several devices are among them where an
+    experiment shares the clips of a step out; elsewhere each has a batch of its own, and a step has more clips.
+    ``trainer=fsdp`` never is: it computes in bfloat16.
+    """
+    keys = {key_of(override) for override in overrides}
+    shared = "experiment" in keys and "data.batch_size" not in keys
+    named = ("trainer.accelerator", *(("trainer.devices", "trainer.num_nodes") if shared else ()))
+    whole = (*ONE_DEVICE, *(SEVERAL if shared else ()))
+    return [override for override in overrides if override in whole or key_of(override) in named]

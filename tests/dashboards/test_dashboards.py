@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -168,6 +169,7 @@ def test_dashboards_are_files_by_default(tmp_path: Path) -> None:
     places = list(make_dashboards(["seeds", "tokens"], tmp_path, project="vivit"))
     assert places == [str(tmp_path / "seeds.json"), str(tmp_path / "tokens.json")]
     assert json.loads((tmp_path / "seeds.json").read_text())["project"] == {"name": "vivit", "entityName": ""}
+    assert list(make_dashboards("seeds", tmp_path, project="vivit")) == places[:1]
     with pytest.raises(SystemExit, match=r"sweeps has 'sedes', which is none of input_encoding, "):
         list(make_dashboards(["seeds", "sedes"], tmp_path, project="vivit"))
 
@@ -196,6 +198,16 @@ def test_pushed_ones_are_saved_once_each_in_the_place_of_their_last(
     assert {title: key for title, key, *_ in calls if key} == there
     assert {tuple(where) for *_, where in [(c[:2], c[2:]) for c in calls]} == {("us", "mine")}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_saved_ones_are_known_by_their_titles_and_a_new_project_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    from vivit.dashboards import service
+
+    reports = {"us/mine": [SimpleNamespace(display_name="The main job (sweep=seeds)", id="kept")]}
+    api = SimpleNamespace(projects=lambda entity: [SimpleNamespace(name="mine")], reports=reports.__getitem__)
+    monkeypatch.setattr(service, "_service", lambda: api)
+    assert service.saved("us", "mine") == {"The main job (sweep=seeds)": "kept"}
+    assert service.saved("us", "new") == {}
 
 
 def test_without_an_account_one_sentence_says_so(tmp_path: Path) -> None:

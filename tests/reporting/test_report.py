@@ -57,7 +57,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
             said = [f"{key}={value}" for key, value in row.choice_at("laptop").items()]
             found = SHOWN.get(sweep.name, {})
             run_folder(
-                logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.own[:1], metrics=scored(0.5 + i / 100), **found
+                logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.laptop, metrics=scored(0.5 + i / 100), **found
             )
     (run_folder(logs, None, "broken") / "status.json").write_text("{")
     run_folder(logs, None, "odd", "data.root=/my_videos/50%&<b>", metrics=scored(0.25), data="folder")
@@ -123,6 +123,17 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
     assert "<code>make train</code>" in page
     assert "not run yet: python src/train.py sweep=model_variants" in page
     assert not (tmp_path / "report" / "figures").exists()
+
+
+def test_runs_that_all_came_to_nothing_are_named_without_an_empty_grid(tmp_path: Path) -> None:
+    run_folder(tmp_path / "logs", None, "a", status="failed", error="no disk")
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    assert "train/runs/a: failed, no disk" in text
+    assert "|  |\n|  |" not in text
+    source = (tmp_path / "report" / "report.tex").read_text()
+    assert r"\begin{tabular}{}" not in source
+    assert "no disk" in source
+    assert "<thead><tr></tr></thead>" not in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_cells_are_written_so_that_no_format_breaks() -> None:

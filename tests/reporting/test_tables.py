@@ -90,8 +90,8 @@ def test_another_setting_is_another_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["trainer=ddp", "trainer.devices=2", "trainer.num_nodes=4", "logger=wandb", "logger.wandb.offline=true",
-     "paths.logs=x", "data.root=/videos", "data.prefetch=4", "+callbacks.progress.x=1",
+    ["trainer=gpu", "trainer.accelerator=mps", "trainer.devices=1", "ckpt_path=auto", "logger=wandb",
+     "logger.wandb.offline=true", "paths.logs=x", "data.root=/videos", "data.prefetch=4", "+callbacks.progress.x=1",
      "~callbacks.curves", "records=docs/results"],
 )  # fmt: skip
 def test_where_something_ran_is_no_other_setting(override: str, tmp_path: Path) -> None:
@@ -103,7 +103,8 @@ def test_where_something_ran_is_no_other_setting(override: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "override",
-    ["weights.source=other.npz", "image_vit=other.npz", "vivit=other.ckpt", "trainer.precision=bf16-mixed",
+    ["trainer=ddp", "trainer.devices=2", "trainer.num_nodes=4", "trainer=fsdp", "weights.source=other.npz",
+     "image_vit=other.npz", "vivit=other.ckpt", "trainer.precision=bf16-mixed",
      "callbacks=[default,ema]", "callbacks.best.mode=min", "ckpt_path=a.ckpt"],
 )  # fmt: skip
 def test_another_start_or_recipe_is_another_setting(override: str, tmp_path: Path) -> None:
@@ -112,6 +113,62 @@ def test_another_start_or_recipe_is_another_setting(override: str, tmp_path: Pat
     own, other = answered(tmp_path, "model_variants")
     assert (lines(own)[MODEL_1]["top1"], lines(other)[MODEL_1]["top1"]) == (50, pytest.approx(70))
     assert other.extra == (override,)
+
+
+def test_several_devices_are_no_other_setting_where_an_experiment_shares_the_clips_of_a_step_out() -> None:
+    said, machine = ["experiment=k400_huge"], ["trainer=ddp", "trainer.devices=8", "trainer.num_nodes=2"]
+    assert telling([*said, *machine]) == said
+    assert telling([*said, *machine, "data.batch_size=8"]) == [*said, *machine, "data.batch_size=8"]
+    assert telling([*said, "trainer=fsdp", "trainer.devices=8"]) == [*said, "trainer=fsdp"], "in bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "scale", "override", "own"),
+    [
+        ("regularisation", (), "size=base", False),
+        ("regularisation", ("scale=paper",), "size=base", True),
+        ("regularisation", (), "data=motion_verb_noun", True),
+        ("temporal_depth", (), "experiment=k400_base_factorised_encoder", False),
+        ("temporal_depth", ("scale=paper",), "experiment=k400_base_factorised_encoder", True),
+        ("temporal_depth", (), "views=4x1", True),
+    ],
+)
+def test_what_a_sweep_sets_at_one_scale_is_another_setting_at_the_other(
+    sweep: str, scale: tuple[str, ...], override: str, own: bool, tmp_path: Path
+) -> None:
+    run_folder(tmp_path, sweep, "a", "seed=1", *scale, override, metrics=scored(0.5))
+    answer = answered(tmp_path, sweep)[1 if scale or not own else 0]
+    assert len(answer.done) == 1
+    assert answer.extra == (() if own else (override,))
+
+
+def test_the_command_that_goes_on_says_where_the_done_runs_found_machine_and_videos(tmp_path: Path) -> None:
+    where = ("trainer=ddp", "trainer.devices=8", "data.root=/kinetics")
+    for depth in ("1", "4"):
+        said = (f"model.temporal_depth={depth}", "experiment=k400_base_factorised_encoder", "scale=paper", "views=4x1")
+        run_folder(tmp_path, "temporal_depth", depth, *said, *where, f"paths.logs=/{depth}", metrics=scored(0.7))
+    _, answer = answered(tmp_path, "temporal_depth")
+    assert answer.command == " ".join(["python src/train.py sweep=temporal_depth scale=paper", *where])
+
+
+def test_a_long_setting_has_files_of_a_short_name(tmp_path: Path) -> None:
+    for place in ("a/b", "a-b"):
+        said = f"weights.source=/{'very/' * 60}long/{place}.npz"
+        run_folder(tmp_path, "pooling", place.replace("/", ""), "model.pool=cls", said, metrics=scored(0.5))
+    _, first, second = (answer.name for answer in answered(tmp_path, "pooling"))
+    assert first != second
+    assert max(len(first), len(second)) < 200
+
+
+def test_numbers_of_views_are_means_over_seeds_too(tmp_path: Path) -> None:
+    for seed, top1 in ((1, 0.5), (2, 0.7)):
+        found = {"1x1": {"acc_top1": top1 - 0.2}, "4x1": {"acc_top1": top1}}
+        said = ("data.frames=4", f"seed={seed}")
+        run_folder(tmp_path, "frames_views", str(seed), *said, metrics=scored(top1), by_views=found)
+    (answer,) = answered(tmp_path, "frames_views")
+    line = answer.table().lines[0]
+    assert [line[f"top1 of {n} views"] for n in (1, 4)] == pytest.approx([40, 60])
+    assert line["top1 of 1 views, spread"] == pytest.approx(200**0.5)
 
 
 def test_two_folders_of_videos_are_two_data_sets(tmp_path: Path) -> None:
@@ -211,6 +268,16 @@ def test_table_6_and_the_other_runs_count_one_run_a_seed_the_newest(tmp_path: Pa
     assert (other["runs"], other["top1"]) == (2, pytest.approx(85))
 
 
+def test_table_6_keeps_a_sweep_s_runs_apart_because_it_sets_more_than_their_overrides_say(tmp_path: Path) -> None:
+    name = "k400_base_factorised_encoder"
+    said = (f"experiment={name}", "data.frames=64", "views=4x1")
+    for sweep in (None, "frames_constant_tokens"):
+        found = {"experiment": name, "data": "kinetics400", "metrics": scored(0.7)}
+        run_folder(tmp_path, sweep, "a", *said, **found)
+    ours = [line["method"] for line in best_tables(read_runs(tmp_path))[0].lines if line["by"] == "ours"]
+    assert ours == [f"{name} data.frames=64 views=4x1{of}" for of in ("", " sweep=frames_constant_tokens")]
+
+
 def test_records_need_no_log_folder(tmp_path: Path) -> None:
     (tmp_path / "seeds").mkdir()
     found = results("seeds", "a", ("seed=1",), {"metrics": scored(0.5)})
@@ -220,7 +287,7 @@ def test_records_need_no_log_folder(tmp_path: Path) -> None:
 
 
 def test_the_rows_of_tables_and_of_dashboards_are_told_apart_by_the_same_overrides() -> None:
-    said = ["model=average_pool", "weights.source=a.npz", "trainer=ddp", "seed=2", "data.root=/videos"]
+    said = ["model=average_pool", "weights.source=a.npz", "trainer=gpu", "seed=2", "data.root=/videos"]
     assert telling(said) == telling(said, "kinetics400") == said[:2]
     assert telling(["data=csv", *said]) == ["data=csv", *said[:2], "data.root=/videos"]
     assert telling(said, "folder") == [*said[:2], "data.root=/videos"]

@@ -35,7 +35,7 @@ def tested(sweep: Sweep) -> list[str]:
 
 def of_actions(sweep: Sweep) -> bool:
     """Whether the data of a sweep have verbs and nouns."""
-    return "data=motion_verb_noun" in sweep.own
+    return "data=motion_verb_noun" in sweep.laptop
 
 
 def validated(sweep: Sweep) -> Iterator[str]:

@@ -27,6 +27,7 @@ def make_dashboards(
 def named(sweeps: Sequence[str] | None) -> list[Sweep]:
     """Find sweeps by their names."""
     known = {sweep.name: sweep for sweep in SWEEPS}
+    sweeps = [sweeps] if isinstance(sweeps, str) else sweeps
     if unknown := sorted(set(sweeps or ()) - known.keys()):
         raise SystemExit(f"error: sweeps has {unknown[0]!r}, which is none of {', '.join(known)}")
     return [known[name] for name in sweeps or known]

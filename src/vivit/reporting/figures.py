@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vivit.reporting.paper import LENGTH, MODELS
-from vivit.reporting.sweeps import Answer, Cell, by_views
+from vivit.reporting.sweeps import Answer, Cell
 from vivit.reporting.tables import mean, spread
 
 COLOURS = ("#3b7dd8", "#d9702b", "#2f9e6e", "#b657a8", "#8a8f98")
@@ -120,9 +120,9 @@ def _over_views(cells: Sequence[Cell]) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     for i, cell in enumerate(cell for cell in cells if cell.done):
-        of = _of(cell)
-        frames = (of.get("recipe") or {}).get("frames") or cell.row.choice["data.frames"]
-        _line(axes, i, f"{frames} frames", [(views, top1, 0) for views, top1 in by_views(of)])
+        frames = (_of(cell).get("recipe") or {}).get("frames") or cell.row.choice["data.frames"]
+        points = [(n, mean(of) or 0.0, spread(of) or 0.0) for n, of in cell.by_views.items()]
+        _line(axes, i, f"{frames} frames", points)
     axes.set(xlabel="views of a video", ylabel="top-1, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _widen(axes)

@@ -30,14 +30,15 @@ def markdown(table: Table) -> str:
     marks = ["---:" if is_number(column, table) else "---" for column in columns]
     lines = [_cells(line, columns, lambda text: text.replace("|", "\\|")) for line in table.lines]
     rows = [[column.title for column in columns], marks, *lines]
-    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    text = "\n".join("| " + " | ".join(row) + " |" for row in rows) if columns else ""
     notes = "".join(f"\n* {note}" for note in table.notes)
     return "\n\n".join(part for part in (f"## {table.title}", table.caption, text, notes.strip()) if part) + "\n"
 
 
 def latex(table: Table) -> str:
     """Write a ``table`` of package booktabs; numbers to the right, what is missing in the caption."""
-    columns = table.filled()
+    if not (columns := table.filled()):
+        return "".join(f"% {part}\n" for part in (table.title, table.caption, *table.notes) if part)
     layout = "".join("r" if is_number(column, table) else "l" for column in columns)
     rows = [[tex(column.title) for column in columns], *(_cells(line, columns, tex) for line in table.lines)]
     head, *body = (" & ".join(row) + r" \\" for row in rows)
@@ -75,6 +76,8 @@ def web(table: Table) -> str:
     caption = f"<p>{html.escape(table.caption)}</p>\n" if table.caption else ""
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
     listed = f'<ul class="notes">{notes}</ul>\n' if notes else ""
+    if not columns:
+        return caption + listed
     return (
         f'{caption}<div class="wide" tabindex="0"><table>\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}</tbody></table></div>\n{listed}"

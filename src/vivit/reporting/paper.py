@@ -8,6 +8,8 @@ up. ``k400`` is top-1 on Kinetics-400 and ``epic`` that of actions on EPIC-Kitch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+VIEWS = "views=4x1"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -41,7 +43,13 @@ class Sweep:
     rows: tuple[Row, ...]
     seeds: int = 3
     own: tuple[str, ...] = ()
-    """Overrides that all of its jobs have, beside those of the rows."""
+    """Overrides that all of its jobs have at the paper's scale, beside those of the rows."""
+    laptop: tuple[str, ...] = ()
+    """The same on a laptop."""
+
+    def own_at(self, scale: str) -> tuple[str, ...]:
+        """Overrides that make no other setting of this sweep; the embedded data's own views are among them."""
+        return (VIEWS, *self.laptop) if scale == "laptop" else self.own
 
 
 MODELS = (
@@ -51,7 +59,6 @@ MODELS = (
     ("Model 4, factorised dot product", "factorised_dot_product"),
 )
 BACKBONES = (("B", "k400_base_spatiotemporal", "tiny"), ("L", "k400_large_224", "mini"))
-VIEWS = "views=4x1"
 LENGTH = "tokeniser.tubelet.0"
 
 
@@ -117,7 +124,8 @@ SWEEPS = (
                 ("+ mixup", "mixup", 43.7),
             )
         ),
-        own=("data=motion_verb_noun", "experiment=epic_large_factorised_encoder", "size=base"),
+        own=("experiment=epic_large_factorised_encoder", "size=base"),
+        laptop=("data=motion_verb_noun",),
     ),
     Sweep(
         "resolution",

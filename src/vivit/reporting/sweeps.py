@@ -3,14 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
-from vivit.indifferent import key_of, telling
+from vivit.indifferent import key_of, machine_of, telling
 from vivit.reporting.paper import Row, Sweep
 from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
 TOP1 = "test/acc_top1"
+LONGEST = 150
+"""Characters of a file's name before its hash."""
 
 PHRASES = {
     "data": "{}", "size": "size {}", "views": "{} views", "epochs": "{} epochs", "batch_size": "batches of {}",
@@ -55,6 +58,15 @@ class Cell:
     rest: tuple[RunRecord, ...]
 
     @property
+    def by_views(self) -> dict[int, list[float]]:
+        """Top-1 in per cent, of every seed, by the number of temporal views."""
+        found: dict[int, list[float]] = defaultdict(list)
+        for run in self.done.values():
+            for views, top1 in by_views(run.results):
+                found[views].append(top1)
+        return dict(sorted(found.items()))
+
+    @property
     def accuracies(self) -> list[float]:
         """Top-1 in per cent, of every seed that has one."""
         metrics = [run.results["metrics"] for run in self.done.values()]
@@ -67,8 +79,8 @@ class Cell:
         if not (runs := [run.results for run in self.done.values()]):
             return line
         peaks = [run["peak_mb"] for run in runs if run.get("peak_mb") is not None]
-        for views, top1 in by_views(runs[-1]) if len(runs) == 1 else ():
-            line[f"top1 of {views} views"] = top1
+        for views, top1 in self.by_views.items():
+            line |= {f"top1 of {views} views": mean(top1), f"top1 of {views} views, spread": spread(top1)}
         return line | {
             "top1": mean(self.accuracies),
             "top1_spread": spread(self.accuracies),
@@ -108,7 +120,8 @@ class Answer:
     def name(self) -> str:
         """Name of its files."""
         words = [self.sweep.name, self.scale, *self.extra]
-        return "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in word) for word in words)
+        name = "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in word) for word in words)
+        return name if len(name) <= LONGEST else f"{name[:LONGEST]}_{sha256(' '.join(words).encode()).hexdigest()[:8]}"
 
     @property
     def title(self) -> str:
@@ -120,7 +133,15 @@ class Answer:
     def command(self) -> str:
         """The command that runs what is missing."""
         scale = [] if self.scale == "laptop" else [f"scale={self.scale}"]
-        return " ".join(["python src/train.py", f"sweep={self.sweep.name}", *scale, *self.extra])
+        return " ".join(["python src/train.py", f"sweep={self.sweep.name}", *scale, *self.extra, *self._where])
+
+    @property
+    def _where(self) -> list[str]:
+        """What all of its runs say of their machine and of the place of the videos: by these too, jobs are known."""
+        said = [run.overrides for run in self.done]
+        first = said[0] if said else ()
+        where = [*machine_of(first), *(override for override in first if key_of(override) == "data.root")]
+        return [override for override in where if override not in self.extra and all(override in of for of in said)]
 
     @property
     def done(self) -> list[RunRecord]:
@@ -145,12 +166,8 @@ class Answer:
             notes = [note for cell in self.cells for note in cell.notes(())] + [f"not run yet: {self.command}"]
         notes += [f"{run.folder.name}: {run.status}, {run.error}" for run in self.unplaced]
         lines = tuple(cell.line() for cell in self.cells)
-        views = sorted({n for run in self.done for n, _ in by_views(run.results)})
-        several = (
-            [Column(f"top1 of {n} views", f"{n} view{'s' if n > 1 else ''}, %", 1) for n in views]
-            if len(views) > 1
-            else []
-        )
+        views = sorted({n for cell in self.cells for n in cell.by_views})
+        several = [_of_views(n) for n in views] if len(views) > 1 else []
         columns = (*COLUMNS[:4], *several, *COLUMNS[4:])
         return Table(self.name, self.title, f"{self.sweep.caption} {self._ran()}".strip(), columns, lines, tuple(notes))
 
@@ -169,6 +186,10 @@ class Answer:
         return f"Here: {said}." if said else ""
 
 
+def _of_views(n: int) -> Column:
+    return Column(f"top1 of {n} views", f"{n} view{'s' if n > 1 else ''}, %", 1, f"top1 of {n} views, spread")
+
+
 def answers(sweep: Sweep, runs: Sequence[RunRecord]) -> list[Answer]:
     """Sort a sweep's runs into its rows: the sweep as it is, on a laptop; then every other scale and setting."""
     groups: dict[tuple[str, tuple[str, ...]], list[RunRecord]] = defaultdict(list)
@@ -184,7 +205,7 @@ def setting(sweep: Sweep, run: RunRecord) -> tuple[str, tuple[str, ...]]:
     """Scale and overrides of a run that are neither of a row of its sweep, nor the sweep's own, nor indifferent."""
     scale = run.settings.get("scale", "laptop")
     axes = {key for row in sweep.rows for key in row.choice_at(scale)}
-    return scale, tuple(o for o in decisive(run) if key_of(o) not in axes and o not in sweep.own)
+    return scale, tuple(o for o in decisive(run) if key_of(o) not in axes and o not in sweep.own_at(scale))
 
 
 def decisive(run: RunRecord) -> list[str]:
