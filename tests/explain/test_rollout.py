@@ -8,9 +8,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from vivit.explain import FUSES, enlarged, heated, rollout, spread, write_film, write_sheet
+from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
 from vivit.explain.rollout import folded
 from vivit.shapes import AttentionMap
 
@@ -187,6 +188,15 @@ def test_heat_lies_where_and_when_it_should() -> None:
     assert (drawn[4:, 0, 63] != 100).any()
 
 
+def test_the_moments_of_a_clip_that_starts_again_stand_side_by_side(tmp_path: Path) -> None:
+    seconds = [0.0, 0.32, 0.64, 0.0, 0.32, 0.64]
+    draw_moments(torch.tensor([0.05, 0.1, 0.15, 0.2, 0.2, 0.3]), seconds, tmp_path / "moments.png")
+    with Image.open(tmp_path / "moments.png") as picture:
+        orange = (np.asarray(picture.convert("RGB")) == (255, 127, 14)).all(-1)
+    edges = np.diff(orange.any(0).astype(int), prepend=0, append=0)
+    assert (edges == 1).sum() == len(seconds)
+
+
 def test_films_and_sheets_hold_the_frames(tmp_path: Path) -> None:
     levels = np.arange(40, 240, 20, dtype=np.uint8)
     frames = enlarged(np.broadcast_to(levels[:, None, None, None], (10, 33, 50, 3)))
@@ -198,8 +208,6 @@ def test_films_and_sheets_hold_the_frames(tmp_path: Path) -> None:
         shown = [frame.to_ndarray(format="rgb24").mean() for frame in film.decode(video=0)]
     assert shown == pytest.approx(levels.tolist(), abs=3)
     write_sheet(frames, tmp_path / "sheet.png")
-    from PIL import Image
-
     with Image.open(tmp_path / "sheet.png") as sheet:
         pixels = np.asarray(sheet)
     assert [pixels[268 * row + 9, 404 * column + 9, 0] for row in range(2) for column in range(4)] == levels[

@@ -19,6 +19,8 @@ STRENGTH = 0.65
 """How much of a pixel the strongest heat covers."""
 SHEET = 16
 """Frames on a sheet, at most."""
+TICKS = 16
+"""Moments with their second below them, at most."""
 
 
 def spread(
@@ -77,11 +79,15 @@ def write_sheet(frames: UInt8[np.ndarray, "f h w 3"], file: Path) -> None:
 
 
 def draw_moments(weights: Float[Tensor, " t"], seconds: Sequence[float], file: Path) -> None:
-    """Draw how much each temporal index counted, beside what it would be if all counted alike."""
+    """Draw how much each temporal index counted, beside what it would be if all counted alike.
+
+    In the order of the clip: one that is longer than its video shows the same seconds again.
+    """
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     axes = figure.subplots()
-    width = 0.8 * min(np.diff(seconds), default=1.0)
-    axes.bar(seconds, weights.tolist(), width=width, color="tab:orange")
+    axes.bar(range(len(weights)), weights.tolist(), color="tab:orange")
+    places = range(0, len(weights), -(-len(weights) // TICKS))
+    axes.set_xticks(places, [f"{seconds[place]:.2f}" for place in places])
     axes.axhline(1 / len(weights), color="tab:grey", linewidth=1, linestyle="--", label="all alike")
     axes.set(xlabel="seconds", ylabel="share of attention", ylim=(0, None))
     axes.spines[["top", "right"]].set_visible(False)
