@@ -45,3 +45,9 @@ def test_rows_and_picture(tmp_path) -> None:
 def test_one_value_shows_no_growth(axis: str) -> None:
     with pytest.raises(ValueError, match=r"bench\.frames, bench\.sides and bench\.tokens must name two values or more"):
         scaling_rows(models=["average_pool"], picture="unused.png", **(FEW | {axis: [8]}))
+
+
+@pytest.mark.parametrize(("key", "wrong"), [("models", ["vivit"]), ("size", "big")])
+def test_unknown_names_are_answered_with_the_known_ones(key: str, wrong: object) -> None:
+    with pytest.raises(ValueError, match=rf"bench\.{key} names .*, which is none of"):
+        scaling_rows(**({"models": ["average_pool"], "picture": "unused.png"} | FEW | {key: wrong}))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import Case
-from vivit.benchmarks.step import NETWORKS, SIZES, network
+from vivit.benchmarks.step import NETWORKS, SIZES, check_names, network
 from vivit.cost import cost
 from vivit.models.softmax_attention import attend
 from vivit.training.memory import keep_freed
@@ -79,6 +79,8 @@ def scaling_rows(
     Over ``frames`` pictures have a side of ``at_side`` pixels; over ``sides`` clips have ``at_frames`` frames. The last
     curve is Model 1's attention alone, over sequences of so many ``tokens``. ``picture`` is the PNG file of all curves.
     """
+    check_names("models", models, NETWORKS)
+    check_names("size", [size], SIZES)
     if min(len(frames), len(sides), len(tokens)) < 2:
         raise ValueError("bench.frames, bench.sides and bench.tokens must name two values or more: one shows no growth")
     keep_freed()

@@ -5,7 +5,7 @@ The forms of one model take turns, so that a machine that is busy, or gets warm,
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -67,21 +67,16 @@ def step_rows(
 ) -> list[dict[str, Any]]:
     """Time a batch on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimiser``: its step.
 
-    ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, measured
-    before all models; what is skipped is not counted (stochastic depth: as if nothing were dropped). ``peak_mb`` is the
-    memory that a phase adds to the process at its highest, plus the weights. The optimiser, SGD with momentum, has no
-    products to share in.
+    ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, the best of
+    those between the turns of this model; what is skipped is not counted (stochastic depth: as if nothing were
+    dropped). ``peak_mb`` is the memory that a phase adds to the process at its highest, plus the weights. The
+    optimiser, SGD with momentum, has no products to share in.
     """
-    for key, names, known in (
-        ("models", models, NETWORKS),
-        ("precisions", precisions, AUTOCAST),
-        ("size", [size], SIZES),
-        ("forms", forms, FORMS),
-    ):
-        if unknown := set(names) - set(known):
-            raise ValueError(f"bench.{key} names {', '.join(unknown)}, which is none of {', '.join(known)}")
+    check_names("models", models, NETWORKS)
+    check_names("precisions", precisions, AUTOCAST)
+    check_names("size", [size], SIZES)
+    check_names("forms", forms, FORMS)
     keep_freed()
-    rates = {precision: matrix_rate(AUTOCAST[precision] or torch.float32) for precision in precisions}
     rows = []
     for model in models:
         case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
@@ -91,12 +86,19 @@ def step_rows(
         for precision in precisions:
             log.info("%s, %s: %s", model, precision, ", ".join(forms))
             what = {"model": model, "size": size, "precision": precision}
-            for (name, phase), times in take_turns(net, forms, clips, AUTOCAST[precision], repeats).items():
+            measured, best = take_turns(net, forms, clips, AUTOCAST[precision], repeats)
+            for (name, phase), times in measured.items():
                 row = times.row(batch)
                 rate = PASSES.get(phase, 0) * gmac * 1e9 * row["clips_per_second"]
-                row |= {"matrix_share": rate / rates[precision], "peak_mb": max(times.peak_mb)}
+                row |= {"matrix_share": rate / best, "peak_mb": max(times.peak_mb)}
                 rows.append({"name": name} | what | {"phase": phase} | row)
     return rows
+
+
+def check_names(key: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that are not known."""
+    if unknown := set(names) - set(known):
+        raise ValueError(f"bench.{key} names {', '.join(unknown)}, which is none of {', '.join(known)}")
 
 
 def network(case: Case, stochastic_depth: float = 0.0) -> nn.Module:
@@ -125,14 +127,16 @@ def matrix_rate(dtype: torch.dtype) -> float:
 
 def take_turns(
     net: nn.Module, names: Sequence[str], clips: Tensor, autocast: torch.dtype | None, repeats: int
-) -> dict[tuple[str, str], Times]:
-    """Measure every form in every phase, once unmeasured, then ``repeats`` times."""
+) -> tuple[dict[tuple[str, str], Times], float]:
+    """Measure every form in every phase, once unmeasured, then ``repeats`` times; and the rate of a matrix product."""
     turns = make_forms(net, names)
     _check_same(turns, clips)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9)
     weights = sum(parameter.nbytes for parameter in net.parameters()) / 1e6
     measured: dict[tuple[str, str], Times] = {}
+    rates = []
     for repeat, phase, form in product(range(repeats + 1), PASSES, turns):
+        rates.append(matrix_rate(autocast or torch.float32))
         torch.manual_seed(repeat)  # so that every form drops the same branches
         with peak_mb() as peak:
             seconds = {phase: _timed(partial(_run, form, clips, phase, autocast))}
@@ -143,7 +147,7 @@ def take_turns(
             times.seconds.append(seconds[name])
             times.peak_mb.append(peak[0] + weights)
         form.net.zero_grad(set_to_none=True)
-    return measured
+    return measured, max(rates)
 
 
 def _check_same(turns: Sequence[Form], clips: Tensor) -> None:
