@@ -18,7 +18,7 @@ from vivit.experiment.clips import views_of
 from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
-from vivit.training import Recipe, Targets, VideoClassifier
+from vivit.training import Recipe, Targets, VideoClassifier, keep_freed
 
 EVAL_KEYS = (
     *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "scores", "split"),
@@ -49,6 +49,7 @@ def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         network, heads=data.heads, targets=Targets(), recipe=Recipe(torch.optim.SGD), seed=0,
         batch_size=cfg.batch_size, record=record, averaging=averaging_of(data), measured=with_metrics,
     )  # fmt: skip
+    keep_freed()
     trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
     scores, _ = scores_of(trainer, module, data, about, job.folder, cfg.ckpt_path)
     return {} if scores is None else concluded(cfg, job, scores, with_metrics)
