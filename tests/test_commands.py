@@ -39,6 +39,17 @@ def python(*words: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.parametrize(("said", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+@pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP on Linux")
+def test_waiting_threads_leave_their_cores_to_others_unless_the_user_says_otherwise(said, policy):
+    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}
+    told = subprocess.run(
+        [sys.executable, "-c", "import vivit, torch"],
+        env=environment | {"OMP_DISPLAY_ENV": "true"} | said, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert f"OMP_WAIT_POLICY = '{policy}'" in told.stderr
+
+
 @pytest.fixture(scope="module")
 def trained(data, logs):
     """Run folder of two short epochs."""
