@@ -1,10 +1,14 @@
 """Attention against the formula of the paper: every form, forward and backward, and which one is chosen."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from functorch.compile import make_boxed_func
 from torch import Tensor
+from torch._dynamo.backends.common import aot_autograd
+from torch.fx import GraphModule
 
 from vivit.models import softmax_attention
 from vivit.models.softmax_attention import LONG, attend, blocked_attention, choose, fused, in_blocks, written_out
@@ -110,15 +114,25 @@ def test_attend_takes_the_form_that_is_chosen(batch: tuple[int, ...], monkeypatc
 def test_the_operation_is_what_torch_expects_of_one() -> None:
     """Schema, fake tensors, and what automatic differentiation registers: torch's own check of an operator."""
     torch.library.opcheck(blocked_attention, parts(torch.float32))
+    with torch.no_grad():
+        torch.library.opcheck(softmax_attention._blocked_gradients, (*parts(torch.float32), parts(torch.float32)[0]))
 
 
 def test_blocks_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways, as one graph; without the code generator, which wants a compiler."""
+    """Each way is a graph of one operation, whatever the blocks; no code is made of it, which would want a compiler."""
+    graphs: list[GraphModule] = []
+
+    def keep(graph: GraphModule, _: Sequence[Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return make_boxed_func(graph.forward)
+
     monkeypatch.setattr(softmax_attention, "BLOCK", 3)
-    compiled = torch.compile(in_blocks, backend="aot_eager", fullgraph=True)
+    compiled = torch.compile(in_blocks, backend=aot_autograd(fw_compiler=keep, bw_compiler=keep), fullgraph=True)
     expected = learned(in_blocks, parts(torch.bfloat16))
     for found, wanted in zip(learned(compiled, parts(torch.bfloat16)), expected, strict=True):
         torch.testing.assert_close(found, wanted)
+    calls = [str(node.target) for graph in graphs for node in graph.graph.nodes if "vivit" in str(node.target)]
+    assert calls == ["vivit.blocked_attention.default", "vivit.blocked_attention_gradients.default"]
 
 
 def test_blocks_keep_no_weights_for_the_way_back() -> None:

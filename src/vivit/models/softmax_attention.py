@@ -95,9 +95,17 @@ def _remember(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
 
 
 @partial(blocked_attention.register_autograd, setup_context=_remember)
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum up in float32 what the blocks give to keys and values."""
-    query, key, value, grad = (part.contiguous() for part in (*ctx.saved_tensors, grad))
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+    return _blocked_gradients(*ctx.saved_tensors, grad)
+
+
+@torch.library.custom_op("vivit::blocked_attention_gradients", mutates_args=())
+def _blocked_gradients(query: Tensor, key: Tensor, value: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sum up in float32 what the blocks give to keys and values.
+
+    An operation too, or the compiler would unroll the blocks of all heads: minutes a layer.
+    """
+    query, key, value, grad = (part.contiguous() for part in (query, key, value, grad))
     scale = query.shape[-1] ** -0.5
     to_query = torch.empty_like(query)
     to_key, to_value = (torch.zeros_like(part, dtype=torch.float32) for part in (key, value))
@@ -109,6 +117,12 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         to_key[head] += to_scores.transpose(-2, -1) @ (q * scale)
         to_value[head] += weights.transpose(-2, -1) @ g
     return to_query, to_key.to(key), to_value.to(value)
+
+
+@_blocked_gradients.register_fake
+def _like_them(query: Tensor, key: Tensor, value: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    query, key, value = (torch.empty_like(part, memory_format=torch.contiguous_format) for part in (query, key, value))
+    return query, key, value
 
 
 @blocked_attention.register_fake
