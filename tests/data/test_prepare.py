@@ -3,6 +3,7 @@
 import csv
 import shutil
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from vivit.data.catalogue import CsvFiles
 from vivit.data.decode import VideoFile
-from vivit.data.index import SCHEMA, read_index, write_piece
+from vivit.data.index import SCHEMA, copy_names, read_index, write_piece
 from vivit.data.prepare import prepare
 from vivit.data.sampling import Window
 from vivit.data.transcode import scaled
@@ -149,6 +150,34 @@ def test_copies_show_the_same_frames_at_the_same_times_and_leave_the_sources_alo
         with av.open(copy.path) as container:
             keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
         assert all(any(keys[at : at + 5]) for at in range(len(keys) - 4))
+
+
+def test_copies_of_videos_that_lie_elsewhere_lie_with_the_others_and_are_read(root):
+    """Lists with absolute paths, or with ``..``, are common; whatever they name is only read."""
+    data = root / "set"
+    data.mkdir()
+    (data / "train.csv").write_text(f"path,label\n{root}/even.mp4,a\n../uneven.mkv,b\n")
+    outside = set(root.iterdir())
+    counts = [prepare(CsvFiles(root=data), splits=("train",), workers=1, copies=16) for _ in range(2)]
+    assert [count["copies"] for count in counts] == [2, 2]
+    assert set(root.iterdir()) == outside
+    folder = data / "prepared" / "short16"
+    assert len(list((folder / "index").iterdir())) == 1, "the second run made the copies again"
+    sources, copies = (CsvFiles(root=data, copies=side).videos("train") for side in (None, 16))
+    for source, copy in zip(sources, copies, strict=True):
+        assert Path(copy.path).resolve().is_relative_to(folder)
+        assert copy.stamps
+        with VideoFile(source.path) as a, VideoFile(copy.path, stamps=copy.stamps) as b:
+            assert (b.extent.frames, min(b.extent[1:])) == (a.extent.frames, 16)
+
+
+def test_no_copy_lies_outside_their_folder_and_no_two_videos_share_one():
+    paths = ["a/b.mp4", "/a/b.mp4", "../a/b.mp4", "../../a/b.mp4", "/../a/b.mp4", "a/../b.mp4", "a../b.mp4", "..", "%"]
+    paths += ["%2Fa/b.mp4", "%2E%2E/a/b.mp4", "%252Fa/b.mp4", "%25"]
+    names = copy_names(pa.array(paths)).to_pylist()
+    assert names[0] == "a/b.mp4.mp4"
+    assert len(set(names)) == len(paths)
+    assert not [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]
 
 
 def test_copies_that_nobody_made_are_asked_for(root):

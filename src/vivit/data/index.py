@@ -40,8 +40,25 @@ TAKEN = ("bytes", "frames", "stamp", "step", "stamps", "problem")
 
 
 def copies_folder(prepared: Path, side: int) -> Path:
-    """Name the folder of transcoded copies; a copy has the path of its source, and ``.mp4`` behind it."""
+    """Name the folder of transcoded copies."""
     return prepared / f"short{side}"
+
+
+def copy_names(paths: Column) -> Column:
+    """Name the copies of videos, below the folder of copies: a copy has the path of its source, ``.mp4`` behind it.
+
+    Paths that would lead out of that folder are written as in addresses of the web: ``%2F`` for a slash in front,
+    ``%2E%2E/`` for the folder above, and so that no two videos share a copy ``%25`` for a ``%``.
+    """
+    inside = pc.replace_substring(paths, "%", "%25")
+    inside = pc.replace_substring(inside, "../", "%2E%2E/")
+    inside = pc.replace_substring_regex(inside, "^/", "%2F")
+    return pc.binary_join_element_wise(inside, ".mp4", "")
+
+
+def copy_of(folder: Path, path: str) -> Path:
+    """Name the copy of one video in the folder of copies."""
+    return folder / copy_names(pa.array([path]))[0].as_py()
 
 
 def write_piece(folder: Path, rows: pa.Table) -> None:
@@ -107,7 +124,7 @@ def _copied(path: Column, facts: pa.Table, folder: Path, side: int) -> tuple[Col
         log.warning(
             "%d of %d videos have no copy of short side %d; the videos are read", len(path) - count, len(path), side
         )
-    path = pc.if_else(has, pc.binary_join_element_wise(f"{folder}/", path, ".mp4", ""), path)
+    path = pc.if_else(has, pc.binary_join_element_wise(f"{folder}/", copy_names(path), ""), path)
     return path, pa.table({name: pc.if_else(has, theirs[name], facts[name]) for name in TAKEN})
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from vivit.data.catalogue import Catalogue, Split
-from vivit.data.index import SCHEMA, copies_folder, read_index, there, write_piece
+from vivit.data.index import SCHEMA, copies_folder, copy_of, read_index, there, write_piece
 from vivit.data.probe import probe
 from vivit.data.transcode import transcode
 
@@ -59,7 +59,7 @@ def prepare(
     if copies is not None:
         good = [path for path in present if known[path]["problem"] is None and known[path]["codec"] != "jpeg"]
         target = copies_folder(folder, copies)
-        made = known_rows(target, lambda path, row: same(target / f"{path}.mp4", row, root / path))
+        made = known_rows(target, lambda path, row: same(copy_of(target, path), row, root / path))
         work = partial(copied, root, target, side=copies, gop=gop, quality=quality)
         index(work, good, made, target, workers, f"copying {shard + 1}/{shards}")
         failed = {path: f"no copy: {made[path]['problem']}" for path in good if made[path]["problem"]}
@@ -139,10 +139,10 @@ def _alone(work: Work, path: str) -> Row:
 
 def copied(root: Path, folder: Path, path: str, *, side: int, gop: int, quality: int) -> Row:
     """Copy one video, and make the row of the copies' index, whose path is that of the source."""
-    copy = folder / f"{path}.mp4"
+    copy = copy_of(folder, path)
     if why := transcode(root / path, copy, side=side, gop=gop, quality=quality):
         return {"path": path, "bytes": 0, "decoded": False, "problem": why}
-    return probe(folder, f"{path}.mp4") | {"path": path}
+    return probe(copy.parent, copy.name) | {"path": path}
 
 
 def write_report(file: Path, problems: dict[str, str]) -> None:
