@@ -81,6 +81,36 @@ def test_what_is_missing_is_told_with_what_could_not_be_read(sets):
     assert data.left_out() == {"val": {"videos": 1, "why": ["gone.mp4: missing"]}}
 
 
+@pytest.mark.parametrize("copies", [None, 16])
+def test_a_long_video_is_kept_once_whatever_its_segments(tmp_path, copies):
+    """A thousand segments of a file with ten thousand uneven frames, and others of an even one and of none."""
+    (tmp_path / "even.mp4").touch()
+    (tmp_path / "long.mp4").touch()
+    names = [*["long.mp4"] * 1000, "gone.mp4", "even.mp4"]
+    rows = "".join(f"{name},x,{at},{at + 1}\n" for at, name in enumerate(names))
+    (tmp_path / "train.csv").write_text("path,label,start,end\n" + rows)
+    stamps = [7 * number + number % 2 for number in range(10_000)]
+    known = dict.fromkeys(SCHEMA.names) | {"bytes": 0, "decoded": False}
+    facts = [
+        known | {"path": "long.mp4", "frames": 10_000, "stamp": 0, "stamps": stamps},
+        known | {"path": "even.mp4", "frames": 3, "stamp": 5, "step": 2},
+    ]
+    write_piece(tmp_path / "prepared", pa.Table.from_pylist(facts, SCHEMA))
+    if copies:
+        write_piece(tmp_path / "prepared" / "short16", pa.Table.from_pylist(facts[:1], SCHEMA))
+        (tmp_path / "prepared" / "short16" / "long.mp4.mp4").touch()
+    videos = CsvFiles(root=tmp_path, copies=copies, missing={"train": 0.5}, train_share=0.5).videos("train")
+    assert len(videos) == 500
+    assert Path(videos.__getstate__()["name"]).stat().st_size < 300_000, "the timestamps alone are 80 kB"
+    whole = CsvFiles(root=tmp_path, copies=copies, missing={"train": 0.5}).videos("train")
+    assert len(whole) == 1001
+    for seen in (whole, pickle.loads(pickle.dumps(whole))):
+        assert [seen[row].stamps for row in (0, 999)] == [tuple(stamps)] * 2
+        assert seen[1000] == Video(str(tmp_path / "even.mp4"), (0,), 1001.0, 1002.0, stamps=range(5, 11, 2))
+    name = "long.mp4" if copies is None else "prepared/short16/long.mp4.mp4"
+    assert {video.path for video in whole[:1000]} == {str(tmp_path / name)}
+
+
 def private(videos, connection):
     """Read some videos in a worker, then say how much memory is its own, in MB."""
     numbers = random.Random(1).sample(range(len(videos)), 600)

@@ -42,6 +42,22 @@ def test_a_clip_is_the_same_every_time_and_another_in_another_epoch_seed_or_plac
     assert all((other.frames != first.frames).any() for other in others)
 
 
+def test_a_clip_asks_once_what_is_known_of_its_video(small_motion):
+    """What is known of a long one may be a hundred thousand timestamps."""
+    asked = []
+
+    class Asked(list):
+        def __getitem__(self, row) -> Video:
+            asked.append(row)
+            return super().__getitem__(row)
+
+    known = clips(small_motion)
+    dataset = ClipDataset(Asked(known.videos), PLAN, known.mirror, 3)
+    asked.clear()  # type checks have looked in
+    assert dataset[5].labels == known[5].labels
+    assert asked == [5]
+
+
 def test_workers_change_nothing(small_motion):
     by_none, by_two = (list(training_loader(small_motion, workers)) for workers in (0, 2))
     assert len(by_none) == 4

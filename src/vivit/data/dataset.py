@@ -70,17 +70,21 @@ class ClipDataset(Dataset[Clip]):
         with open_video(video) as file:
             views = self.plan(file.extent, rng)
             frames = self.show(file, views)
-        return self.finish(ticket, views, frames, rng)
+        return self.finish(ticket, video.labels, views, frames, rng)
 
     def show(self, file: Reader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
         """Decode the views."""
         return self.resampling(file, views, self.plan.crop)
 
     def finish(
-        self, ticket: Ticket, views: Sequence[View], frames: UInt8[np.ndarray, "v f h w 3"], rng: np.random.Generator
+        self,
+        ticket: Ticket,
+        labels: tuple[int, ...],
+        views: Sequence[View],
+        frames: UInt8[np.ndarray, "v f h w 3"],
+        rng: np.random.Generator,
     ) -> Clip:
-        """Mirror decoded views, label them, and change their colours by what comes next from ``rng``."""
-        labels = self.videos[ticket.row].labels
+        """Mirror decoded views and their labels, and change their colours by what comes next from ``rng``."""
         if views[0].mirrored and self.mirror.allowed:
             labels = self.mirror(labels)
             frames = torch.from_numpy(frames).flip(3).numpy()  # a sixth of the time of frames[..., ::-1, :]

@@ -11,6 +11,7 @@ takes a full decode. One decoding thread: the loader's workers are the paralleli
 left early.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from types import TracebackType
@@ -100,8 +101,8 @@ class VideoFile:
     def _choose_part(self, start: float | None, end: float | None) -> None:
         times, first = self._all, self._all[0]
         slack = 0.01  # of a tick: 0.28 s times 12800 is a little more than 3584, and would miss the frame at 0.28 s
-        low = 0 if start is None else int(np.searchsorted(times, first + start / self._unit - slack))
-        high = len(times) if end is None else int(np.searchsorted(times, first + end / self._unit - slack))
+        low = 0 if start is None else bisect_left(times, first + start / self._unit - slack)
+        high = len(times) if end is None else bisect_left(times, first + end / self._unit - slack)
         if low >= high:
             lasts = (times[-1] - first) * self._unit
             raise VideoError(self.path, f"has no frame between {start} and {end} s; it lasts {lasts:.2f} s")

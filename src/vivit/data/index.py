@@ -89,24 +89,29 @@ def with_facts(listed: pa.Table, root: Path, prepared: Path, copies: int | None)
     """Put beside each listed video what the index knows of its file, and in ``problem`` why it cannot be used.
 
     Files that the index does not know are looked for on disk. With ``copies`` the copy takes the place of its source
-    where there is one.
+    where there is one. Many rows may be segments of one long file: the column ``stamps`` is a dictionary, which holds
+    the timestamps of each file once.
     """
-    facts = _facts(listed["path"], prepared)
+    files = pc.unique(listed["path"])
+    number = pc.index_in(listed["path"], files).combine_chunks()
+    facts = _facts(files, prepared)
     unknown = pc.is_null(facts["bytes"])
     if pc.any(unknown).as_py():
-        asked = pc.unique(listed["path"].filter(unknown))
-        absent = pc.is_in(listed["path"], asked.filter(pc.invert(there(root, asked))))
+        asked = files.filter(unknown)
+        absent = pc.is_in(files, asked.filter(pc.invert(there(root, asked))))
         facts = facts.set_column(TAKEN.index("problem"), "problem", pc.if_else(absent, "missing", facts["problem"]))
-    path = listed["path"]
     if copies is not None:
-        path, facts = _copied(path, facts, copies_folder(prepared.resolve(), copies), copies)
-    for name in TAKEN:
+        files, facts = _copied(files, facts, copies_folder(prepared.resolve(), copies), copies)
+    stamps = pa.DictionaryArray.from_arrays(number, facts["stamps"].combine_chunks())
+    facts = facts.drop_columns("stamps").take(number)
+    for name in facts.column_names:
         listed = listed.append_column(name, facts[name])
-    return listed.set_column(listed.column_names.index("path"), "path", path)
+    listed = listed.append_column("stamps", stamps)
+    return listed.set_column(listed.column_names.index("path"), "path", files.take(number))
 
 
 def _facts(paths: Column, folder: Path) -> pa.Table:
-    index = read_index(folder).combine_chunks()
+    index = read_index(folder).select(["path", *TAKEN]).combine_chunks()
     return index.select(TAKEN).take(pc.index_in(paths, index["path"].combine_chunks()))
 
 

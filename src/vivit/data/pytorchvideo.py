@@ -171,7 +171,7 @@ class Finish:
             found: Clip | BadVideo = BadVideo(ticket.row, str(video))
         else:
             frames = video.permute(1, 2, 3, 0).numpy()[None]
-            found = self.clips.finish(ticket, sample["views"], frames, sample["rng"])
+            found = self.clips.finish(ticket, sample["label"], sample["views"], frames, sample["rng"])
         return collate(self.clips.instead(ticket, [found]))
 
 

@@ -59,6 +59,7 @@ class Videos(Sequence[Video]):
         table = pa.ipc.open_file(pa.memory_map(name)).read_all()
         self._length, columns = len(table), {c: table.column(c) for c in table.column_names}
         self._labels = [columns.pop(c) for c in table.column_names if c.startswith("label_")]
+        self._stamps = columns.pop("stamps")
         self._columns = columns
 
     def __getstate__(self) -> dict[str, str]:
@@ -94,17 +95,20 @@ class Videos(Sequence[Video]):
             row.get("start"),
             row.get("end"),
             None if row.get("first") is None else (row["first"], row["last"]),
-            stamps_of(path, row),
+            stamps_of(path, row, self._stamps[index].value),
             row.get("name"),
         )
 
 
-def stamps_of(path: str, row: dict[str, Any]) -> Sequence[int] | None:
-    """Timestamps that the index holds of a file; None where it holds none, or where the file's size has changed."""
+def stamps_of(path: str, row: dict[str, Any], listed: pa.ListScalar) -> Sequence[int] | None:
+    """Timestamps that the index holds of a file; None where it holds none, or where the file's size has changed.
+
+    ``listed`` are those of a file whose frames do not follow one another evenly, else null.
+    """
     if row.get("stamp") is None or not _same_size(path, row["bytes"]):
         return None
-    if row["stamps"] is not None:
-        return tuple(row["stamps"])
+    if listed.is_valid:
+        return tuple(listed.values.to_numpy().tolist())
     return range(row["stamp"], row["stamp"] + row["frames"] * row["step"], row["step"])
 
 
