@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 
 from vivit.data.catalogue import EpicPictures, EpicVideos, Kinetics, Moments, SomethingSomething
 from vivit.data.catalogue.class_names import class_names
@@ -158,6 +161,21 @@ def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
         data.listed("train")
     with pytest.raises(ValueError, match=r"train\.csv names 2 classes, and 3 are wanted"):
         assert Kinetics(root=tmp_path, count=3, lists={"train": "train.csv"}).heads
+
+
+def test_kinetics_in_one_folder_a_list_is_read_as_the_configuration_says(tmp_path, composed):
+    """As typed in a shell, which takes the outer quotes off; Hydra takes the inner ones."""
+    comment = (Path(__file__).parents[2] / "configs/data/_kinetics.yaml").read_text()
+    (override,) = shlex.split(*re.findall(r"'data\.catalogue\.files=.*'", comment))
+    (tmp_path / "annotations").mkdir()
+    for split in ("train", "val"):
+        (tmp_path / "annotations" / f"{split}.csv").write_text(
+            f"label,youtube_id,time_start,time_end,split\nriding a bike,b-_B,7,17,{split}\n"
+        )
+    cfg = composed("data=kinetics400", f"data.root={tmp_path}", "data.catalogue.count=1", override)
+    data = instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
+    for split, folder in {"train": "train", "val": "val", "test": "val"}.items():
+        assert data.listed(split)["path"].to_pylist() == [f"{folder}/b-_B_000007_000017.mp4"]
 
 
 def test_moments_take_the_class_from_the_folder(tmp_path):

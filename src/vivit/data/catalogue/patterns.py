@@ -9,7 +9,7 @@ from vivit.data.catalogue.annotations import Column
 
 
 def filled(pattern: str, **columns: Column) -> Column:
-    """Fill a pattern such as ``{split}/{label}/{id}_{start:06}.mp4`` for every row; ``:06`` pads with zeros.
+    """Fill a pattern such as ``{list}/{label}/{id}_{start:06}.mp4`` for every row; ``:06`` pads with zeros.
 
     Raises where the pattern asks for a column that there is not.
     """
