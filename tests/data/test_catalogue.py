@@ -1,10 +1,13 @@
 """Catalogues list what is there, and name file, line and column where something is wrong."""
 
+import re
+import shlex
 from collections import Counter
 from itertools import chain, combinations
 from pathlib import Path
 
 import pytest
+from hydra.utils import instantiate
 
 from vivit.data import motion
 from vivit.data.catalogue import ClassFolders, CsvFiles, CsvFolds, Mirror, Motion
@@ -87,6 +90,35 @@ def test_lists_without_a_header_are_read_and_numbers_are_ordered_by_size(tmp_pat
     (tmp_path / "val.csv").write_text("b.mp4 9\nc.mp4 8\n")
     with pytest.raises(ValueError, match=r"val\.csv, line 2, column label: '8' is not a known class"):
         files.listed("val")
+
+
+HEADER = "data.catalogue.header=[path,label]"
+COMMENT = (Path(__file__).parents[2] / "configs/data/csv.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "typed"),
+    [
+        (" ", re.findall("data.catalogue.header.*", COMMENT)[0]),
+        ("\t", rf"""{HEADER} 'data.catalogue.delimiter="\t"'"""),
+        ("\t", rf"""{HEADER} data.catalogue.delimiter="\t" """),
+        (";", f"""{HEADER} 'data.catalogue.delimiter=";"'"""),
+        (",", HEADER),
+    ],
+)
+def test_delimiters_are_what_somebody_types(tmp_path, composed, delimiter, typed):
+    csv_files(tmp_path, train=f"a.mp4{delimiter}hop")
+    cfg = composed("data=csv", f"data.root={tmp_path}", *shlex.split(typed))
+    files = instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
+    assert files.videos("train")[:] == [Video(str(tmp_path / "a.mp4"), (0,))]
+
+
+@pytest.mark.parametrize("value", [" ", "\t", "ab", "'§'"])
+def test_a_delimiter_that_is_not_one_character_is_refused_with_what_to_write(tmp_path, composed, value):
+    """A blank without quotes of its own is what Hydra leaves out."""
+    cfg = composed("data=csv", f"data.root={tmp_path}", f"data.catalogue.delimiter={value}")
+    with pytest.raises(ValueError, match="data.catalogue.delimiter='.*' must be one ASCII character; in a shell write"):
+        instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
 
 
 def test_what_is_missing_is_counted_named_and_left_out(tmp_path, caplog):

@@ -22,13 +22,23 @@ class CsvFiles(Catalogue):
     """Videos listed in CSV files. ``columns`` are the heads, for example ["label"] or ["noun", "verb"].
 
     Classes are those of ``train.csv`` in alphabetical order, or by size where all are numbers, unless ``classes``
-    fixes names and order. Files without a header are read with ``header`` (["path", "label"]) and a ``delimiter``.
+    fixes names and order. Files without a header are read with ``header`` (["path", "label"]). ``delimiter`` is one
+    character, or a backslash and t for a tab.
     """
 
     columns: Sequence[str] = ("label",)
     classes: Mapping[str, Sequence[str]] | None = None
     header: Sequence[str] | None = None
     delimiter: str = ","
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.delimiter = self.delimiter.replace("\\t", "\t")
+        if len(self.delimiter) != 1 or not self.delimiter.isascii():
+            raise ValueError(
+                f"data.catalogue.delimiter={self.delimiter!r} must be one ASCII character; in a shell write, with both "
+                "quotes, 'data.catalogue.delimiter=\" \"' for a blank or 'data.catalogue.delimiter=\"\\t\"' for a tab"
+            )
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
