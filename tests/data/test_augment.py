@@ -89,7 +89,7 @@ def test_reference_and_fused_show_the_same_moment_and_label(small_motion):
 class Trainer:
     """What the data module asks of one."""
 
-    global_rank, world_size, num_devices, accumulate_grad_batches = 0, 1, 1, 2
+    global_rank, world_size, accumulate_grad_batches = 0, 1, 2
 
     def __init__(self, max_epochs, max_steps) -> None:
         self.max_epochs, self.max_steps = max_epochs, max_steps

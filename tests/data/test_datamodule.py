@@ -1,9 +1,13 @@
 """What the data module makes of its keys."""
 
+import os
+import platform
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
+import torch.distributed
 
 from vivit.data import VideoData
 from vivit.data.catalogue import CsvFiles
@@ -52,6 +56,37 @@ def test_unless_it_is_told_it_decodes_on_the_cores_that_there_are(four_videos):
     assert loader.num_workers == min(cores(), 8) >= 1
     assert loader.prefetch_factor == 3
     assert loader.timeout == 7
+
+
+def ranks_of(machine, allowed):
+    return [(machine, set(numbers)) for numbers in allowed]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "workers"),
+    [
+        (ranks_of("a", [range(24)] * 4), 6),  # Lightning's own, torchrun's, those of srun --cpu-bind=none
+        (ranks_of("a", [range(6 * rank, 6 * rank + 6) for rank in range(4)]), 6),  # srun with --cpus-per-task=6
+        (ranks_of("a", [range(12), range(12), range(12, 24), range(12, 24)]), 6),  # bound to the halves of a machine
+        (ranks_of("a", [range(6)] * 2) + ranks_of("b", [range(6)] * 2), 3),  # two machines
+        (ranks_of("a", [range(96)] * 4), 8),
+        (ranks_of("a", [{0}] * 4), 1),
+    ],
+    ids=["shared", "bound", "halves", "machines", "many", "few"],
+)
+def test_ranks_divide_the_cores_that_they_share_and_no_others(four_videos, monkeypatch, ranks, workers):
+    def gather(found, mine):
+        assert mine == ranks[0]
+        found[:] = ranks
+
+    monkeypatch.setattr(platform, "node", lambda: ranks[0][0])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: ranks[0][1], raising=False)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 4)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    data = video_data(four_videos, workers=None)
+    data.trainer = SimpleNamespace(num_devices=4, global_rank=0, world_size=4)
+    assert data.val_dataloader().num_workers == workers
 
 
 def test_training_skips_as_many_as_it_may(four_videos):

@@ -21,7 +21,7 @@ from torch import nn
 from vivit import models
 from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.loader import ScoringLoader, TrainingLoader, Workers
+from vivit.data.loader import ScoringLoader, TrainingLoader, Workers, cores
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews
 from vivit.shapes import Clip, Video
@@ -152,6 +152,21 @@ def test_two_ranks_learn_as_one_with_the_doubled_batch(name: str, together: list
     assert first["train"] == second["train"]
     np.testing.assert_allclose(first["val"], alone["val"], rtol=0, atol=1e-5)
     assert sorted(first["counted"] + second["counted"]) == sorted(alone["counted"]) == sorted([*range(SCORED)] * EPOCHS)
+
+
+def counted(rank: int, folder: Path) -> list[int]:
+    """Count the cores of a rank that may use twelve of its own, then of one that may use the same as the other."""
+    found = []
+    torch.distributed.init_process_group("gloo", rank=rank)
+    for allowed in (range(12 * rank, 12 * rank + 12), range(12)):
+        os.sched_getaffinity = lambda _, allowed=allowed: set(allowed)  # type: ignore[misc]
+        found.append(cores())
+    torch.distributed.destroy_process_group()
+    return found
+
+
+def test_ranks_divide_the_cores_that_they_share_and_no_others(tmp_path: Path) -> None:
+    assert in_two_ranks(counted, tmp_path) == [[12, 6], [12, 6]]
 
 
 class Poison(Callback):

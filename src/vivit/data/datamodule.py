@@ -153,9 +153,8 @@ class VideoData(LightningDataModule):
         return found
 
     def _ahead(self, prefetch: int) -> Workers:
-        """Say who decodes: unless the number is set, a worker for each core that the devices of this machine leave."""
-        devices = self.trainer.num_devices if self.trainer else 1
-        number = max(1, min(cores() // devices, MOST_WORKERS)) if self.workers is None else self.workers
+        """Say who decodes: unless the number is set, a worker for each core of this rank's share."""
+        number = min(cores(), MOST_WORKERS) if self.workers is None else self.workers
         return Workers(number, prefetch, self.timeout)
 
     def _steps(self, of_an_epoch: int) -> float:

@@ -6,11 +6,13 @@ that a user sees is one sentence, whatever the number of workers.
 
 import logging
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed
 from torch.utils.data import DataLoader
 
 from vivit.data.dataset import ClipDataset, collate
@@ -33,8 +35,23 @@ class Workers(NamedTuple):
 
 
 def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Count the cores of this process: those that it may use, divided among the ranks that may use them too.
+
+    All ranks must ask at once. A cluster may bind every rank to cores of its own; those that Lightning or torchrun
+    starts have the same ones.
+    """
+    mine = platform.node(), _allowed()
+    ranks = [mine]
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        ranks = [mine] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(ranks, mine)
+    sharing = sum(machine == mine[0] and not allowed.isdisjoint(mine[1]) for machine, allowed in ranks)
+    return max(1, len(mine[1]) // sharing)
+
+
+def _allowed() -> set[int]:
+    """Numbers of the cores that this process may use."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 class ClipLoader(DataLoader[Clip]):
