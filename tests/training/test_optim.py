@@ -1,15 +1,18 @@
 """The learning rate, by the numbers of the paper's Kinetics-400 runs, and the optimiser that gets it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
+from vivit.training import Strengths
 from vivit.training.optim import LayerDecay, Recipe, warmup_cosine
 
 
@@ -39,7 +42,7 @@ def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
 
 def test_a_recipe_warms_up_in_epochs_and_steps_its_schedule() -> None:
     network = nn.Linear(2, 3)
-    optimiser, schedule = Recipe(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(network, steps=8, epochs=4)
+    optimiser, schedule = Recipe(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(network, steps=8, of_an_epoch=2)
     rates = []
     for _ in range(8):
         rates.append(optimiser.param_groups[0]["lr"])
@@ -52,7 +55,7 @@ def test_a_recipe_warms_up_in_epochs_and_steps_its_schedule() -> None:
 def test_frozen_parameters_are_left_out() -> None:
     network = nn.Linear(2, 3)
     network.bias.requires_grad_(False)
-    optimiser, _ = Recipe(partial(torch.optim.SGD, lr=0.5), 0.0)(network, steps=8, epochs=4)
+    optimiser, _ = Recipe(partial(torch.optim.SGD, lr=0.5), 0.0)(network, steps=8, of_an_epoch=2)
     assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [(3, 2)]
 
 
@@ -60,7 +63,7 @@ def test_the_update_is_the_reference_s_momentum() -> None:
     """Buffer 0.9 m + g, step lr * m: no dampening, no Nesterov."""
     parameter = nn.Parameter(torch.tensor([1.0, -2.0]))
     optimiser, _ = Recipe(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 0.0)(
-        nn.ParameterList([parameter]), steps=9, epochs=3
+        nn.ParameterList([parameter]), steps=9, of_an_epoch=3
     )
     momentum, expected = torch.zeros(2), parameter.detach().clone()
     for gradient in (torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.5])):
@@ -72,8 +75,49 @@ def test_the_update_is_the_reference_s_momentum() -> None:
 
 
 def test_a_warm_up_longer_than_the_run_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"optim\.warmup_epochs=3.0 leaves nothing of a run of 2 epochs"):
-        Recipe(partial(torch.optim.SGD, lr=0.5), 3.0)(nn.Linear(2, 3), steps=8, epochs=2)
+    with pytest.raises(ValueError, match=r"optim\.warmup_epochs=3.0 leaves nothing of a run of 8 steps, 4 of them an"):
+        Recipe(partial(torch.optim.SGD, lr=0.5), 3.0)(nn.Linear(2, 3), steps=8, of_an_epoch=4)
+
+
+class Rates(Callback):
+    """Notes the rate of every step."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "warmup", "steps"),
+    [
+        ({"epochs": 2}, 2, 10),
+        ({"epochs": 2, "limit_train_batches": 4}, 2, 8),
+        ({"epochs": -1, "max_steps": 12}, 2, 12),
+        ({"epochs": None, "max_steps": 12}, 2, 12),
+        ({"epochs": 30, "max_steps": 12}, 2, 12),
+        ({"epochs": -1, "max_steps": 7, "accumulate_grad_batches": 2}, 1, 7),
+        ({"epochs": 2, "max_steps": 70, "accumulate_grad_batches": 2}, 1, 6),
+    ],
+    ids=str,
+)
+def test_half_an_epoch_of_warm_up_is_as_long_whatever_ends_the_run(
+    limits: dict[str, Any], warmup: int, steps: int,
+    module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer],
+) -> None:  # fmt: skip
+    """An epoch has five batches."""
+    noted = Rates()
+    trainer(noted, **limits).fit(module(rate=0.01), *loaders())
+    assert noted.rates == pytest.approx([0.01 * warmup_cosine(step, warmup, steps) for step in range(steps)])
+
+
+@pytest.mark.parametrize("limits", [{"epochs": -1}, {"epochs": None, "max_time": "00:00:01:00"}], ids=str)
+def test_a_run_without_an_end_is_refused(
+    limits: dict[str, Any], module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]
+) -> None:
+    with pytest.raises(ValueError, match=r"neither trainer\.max_epochs nor trainer\.max_steps ends this run"):
+        trainer(Strengths(dropout=0.1), **limits).fit(module(), *loaders())
 
 
 def reference_parameters(numbers: Mapping[str, np.ndarray], where: str) -> dict[str, torch.Tensor]:
@@ -86,7 +130,7 @@ def test_clipped_steps_equal_the_reference(kind: str, reference_numbers: Mapping
     parameters = nn.ParameterDict(reference_parameters(reference_numbers, "optim/params0"))
     momentum = float(reference_numbers["optim/momentum"])
     sgd = partial(torch.optim.SGD, lr=1.0, momentum=momentum, nesterov=kind == "nesterov")
-    optimiser, _ = Recipe(sgd, 0.0)(parameters, steps=8, epochs=2)
+    optimiser, _ = Recipe(sgd, 0.0)(parameters, steps=8, of_an_epoch=4)
     for step, rate in enumerate(reference_numbers["optim/learning_rates"]):
         for name, gradient in reference_parameters(reference_numbers, f"optim/step{step}/grad").items():
             parameters[name].grad = gradient
@@ -107,7 +151,7 @@ def test_clipped_steps_equal_the_reference(kind: str, reference_numbers: Mapping
 def layer_rates(network: nn.Module, decay: float) -> dict[str, tuple[float, float]]:
     """Rate and weight decay of every parameter in the first step."""
     recipe = Recipe(partial(torch.optim.AdamW, lr=0.5, weight_decay=0.25), 0.0, LayerDecay(decay))
-    optimiser, _ = recipe(network, steps=8, epochs=2)
+    optimiser, _ = recipe(network, steps=8, of_an_epoch=4)
     names = {parameter: name for name, parameter in network.named_parameters()}
     return {
         names[parameter]: (group["lr"], group["weight_decay"])
@@ -149,7 +193,7 @@ def test_layer_decay_counts_through_both_encoders_and_leaves_frozen_parameters_o
 def test_layer_decay_keeps_its_ratios_along_the_schedule() -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     recipe = Recipe(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))
-    optimiser, schedule = recipe(net, steps=8, epochs=4)
+    optimiser, schedule = recipe(net, steps=8, of_an_epoch=2)
     for step in range(8):
         rates = {round(group["lr"] / group["scale"], 9) for group in optimiser.param_groups}
         assert rates == {round(0.5 * warmup_cosine(step, 2, 8), 9)}

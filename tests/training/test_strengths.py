@@ -149,7 +149,12 @@ def test_impossible_strengths_are_refused_before_training(wrong: dict[str, Any],
         Strengths(**wrong)
 
 
-def test_progress_counts_batches_when_gradients_accumulate(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+@pytest.mark.parametrize(
+    "limits", [{"epochs": EPOCHS, "accumulate_grad_batches": 2}, {"epochs": -1, "max_steps": STEPS * EPOCHS}], ids=str
+)
+def test_progress_counts_batches_whatever_ends_the_run(
+    limits: dict[str, int], module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
     depths: list[float] = []
 
     class Note(Callback):
@@ -157,7 +162,7 @@ def test_progress_counts_batches_when_gradients_accumulate(module: Module, loade
             rates = [part.rate for part in pl_module.network.modules() if isinstance(part, StochasticDepth)]
             depths.append(max(rates))
 
-    run = trainer(Strengths(stochastic_depth=Linear(0.0, 0.5)), Note(), epochs=EPOCHS, accumulate_grad_batches=2)
+    run = trainer(Strengths(stochastic_depth=Linear(0.0, 0.5)), Note(), **limits)
     run.fit(module(), *loaders())
     assert depths == pytest.approx([0.05 * batch for batch in range(STEPS * EPOCHS)])
     assert torch.is_tensor(run.callback_metrics["train/loss"])

@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric
 
 from vivit.evaluation import Accuracies, Averaging, score
 from vivit.shapes import Batch, Scores
-from vivit.training.optim import Recipe
+from vivit.training.optim import Recipe, steps_of
 from vivit.training.randomness import draw_stochastic_depth, step_generator
 from vivit.training.targets import Targets, cross_entropy, one_hot
 
@@ -131,8 +131,7 @@ class VideoClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser and, stepped after every step, its schedule."""
-        steps = int(self.trainer.estimated_stepping_batches)
-        optimiser, schedule = self.recipe(self.network, steps=steps, epochs=self.trainer.max_epochs or 1)
+        optimiser, schedule = self.recipe(self.network, **steps_of(self.trainer))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from lightning import Trainer
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -75,12 +76,13 @@ class Recipe:
     warmup_epochs: float = 2.5
     groups: Callable[[nn.Module], list[Group]] = alike
 
-    def __call__(self, network: nn.Module, *, steps: int, epochs: int) -> tuple[Optimizer, LambdaLR]:
-        """Make both for a run of ``steps`` steps in ``epochs`` epochs."""
-        warmup = int(self.warmup_epochs * steps / epochs)
+    def __call__(self, network: nn.Module, *, steps: int, of_an_epoch: int) -> tuple[Optimizer, LambdaLR]:
+        """Make both for a run of ``steps`` steps, ``of_an_epoch`` of them an epoch."""
+        warmup = int(self.warmup_epochs * of_an_epoch)
         if warmup >= steps:
             raise ValueError(
-                f"optim.warmup_epochs={self.warmup_epochs} leaves nothing of a run of {epochs} epochs; make it smaller"
+                f"optim.warmup_epochs={self.warmup_epochs} leaves nothing of a run of {steps} steps, {of_an_epoch} of "
+                "them an epoch; make it smaller"
             )
         groups = self.groups(network)
 
@@ -90,6 +92,21 @@ class Recipe:
         scales = [group["scale"] for group in groups]
         optimiser = self.optimiser(groups)
         return optimiser, LambdaLR(optimiser, [factor(scale) for scale in scales])
+
+
+def steps_of(trainer: Trainer) -> dict[str, int]:
+    """Count the steps of a whole run and ``of_an_epoch``, however the run is limited; ValueError where it has no end.
+
+    Whether ``max_epochs`` or ``max_steps`` ends it, an epoch is as long as its data.
+    """
+    if trainer.max_epochs == trainer.max_steps == -1:
+        raise ValueError(
+            "neither trainer.max_epochs nor trainer.max_steps ends this run, and the learning rate falls towards its "
+            "end: set one of them, beside trainer.max_time too"
+        )
+    trainer.fit_loop.setup_data()
+    of_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    return {"steps": int(trainer.estimated_stepping_batches), "of_an_epoch": of_an_epoch}
 
 
 def warmup_cosine(step: int, warmup: int, steps: int) -> float:
