@@ -81,7 +81,9 @@ def trained(name: str, rank: int, ranks: int) -> dict[str, list]:
     return {"train": losses.train, "val": losses.val, "counted": losses.counted}
 
 
-def fit(name: str, rank: int, ranks: int, *callbacks: Callback, start: Path | None = None, **others: Any) -> None:
+def fit(
+    name: str, rank: int, ranks: int, *callbacks: Callback, start: Path | None = None, **others: Any
+) -> tuple[Trainer, VideoClassifier]:
     """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
     heads = {"heads": 4} if name == "factorised_dot_product" else {}
@@ -95,19 +97,29 @@ def fit(name: str, rank: int, ranks: int, *callbacks: Callback, start: Path | No
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
     train = ShuffledBatches(VIDEOS, BATCH // ranks, 3, rank, ranks)
-    val = OrderedBatches(SCORED, BATCH // ranks, rank, ranks)
-    options: dict[str, Any] = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False} | others
+    usual = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False}
+    options: dict[str, Any] = usual | {"strategy": "ddp" if ranks > 1 else "auto"} | others
     trainer = Trainer(
-        accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", callbacks=list(callbacks),
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False,
-        gradient_clip_val=1.0, **options,
+        accelerator="cpu", devices=ranks, callbacks=list(callbacks), enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, use_distributed_sampler=False, gradient_clip_val=1.0,
+        **options,
     )  # fmt: skip
     trainer.fit(
         module,
         TrainingLoader(Noise(videos, plan, Mirror(), 0), train, Workers(0)),
-        ScoringLoader(Noise(videos[:SCORED], plan, Mirror(), 0), val, Workers(0)),
+        scored(rank, ranks),
         ckpt_path=start,
         weights_only=True,
+    )
+    return trainer, module
+
+
+def scored(rank: int, ranks: int) -> ScoringLoader:
+    """Load the videos of this rank that validation and tests score."""
+    videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(SCORED)]
+    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    return ScoringLoader(
+        Noise(videos, plan, Mirror(), 0), OrderedBatches(SCORED, BATCH // ranks, rank, ranks), Workers(0)
     )
 
 

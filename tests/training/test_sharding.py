@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from test_ranks import fit, in_two_ranks, scored
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from vivit.jobs import explain
+from vivit.models.blocks import Block
+from vivit.training import AtomicCheckpointIO, BestCheckpoint
 from vivit.training.sharding import BlockShards, ShardClipping
 
 Compose = Callable[..., DictConfig]
@@ -61,3 +66,34 @@ def test_every_block_of_every_model_is_a_shard(
     ShardClipping("32-true", sharded).clip_grad_by_norm(torch.optim.SGD(sharded.parameters()), 0.5)
     total = torch.stack([part.grad.norm() for part in sharded.parameters()]).norm()
     assert float(total) == pytest.approx(0.5, rel=1e-4)
+
+
+def shard_on_the_cpu() -> None:
+    """Let FSDP use the CPU, which has to be asked for by name, for the rest of this process."""
+    start = FullyShardedDataParallel.__init__
+
+    def on_cpu(self: Any, *args: Any, device_id: Any = None, **options: Any) -> None:
+        start(self, *args, device_id=torch.device("cpu"), **options)
+
+    FullyShardedDataParallel.__init__ = on_cpu  # type: ignore[method-assign]
+
+
+def trained_and_tested(rank: int, folder: Path) -> list[dict[str, float]]:
+    """Train in shards; give what validation says at the end, of the weights at hand, and of the best; test both."""
+    shard_on_the_cpu()
+    with patch("torch.cuda.is_available", lambda: True):
+        strategy = BlockShards(blocks=[Block])
+    best = BestCheckpoint(dirpath=str(folder / "kept"), monitor="val/acc_top1", mode="max")
+    options = {"strategy": strategy, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "max_epochs": 1}
+    trainer, module = fit("factorised_encoder", rank, 2, best, **options)
+    said = [{name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}]
+    for checkpoint in (None, best.best_model_path):
+        trainer.test(module, scored(rank, 2), ckpt_path=checkpoint, verbose=False, weights_only=True)
+        said += trainer.validate(module, scored(rank, 2), ckpt_path=checkpoint, verbose=False, weights_only=True)
+    return said
+
+
+def test_what_was_trained_in_shards_is_tested(tmp_path: Path) -> None:
+    """With the parameters that are in no block: tokeniser, positions, class token, last norm, head."""
+    first, second = in_two_ranks(trained_and_tested, tmp_path)
+    assert first == second == [first[0]] * 3

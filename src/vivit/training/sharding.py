@@ -23,6 +23,7 @@ class BlockShards(FSDPStrategy):
         if not torch.cuda.is_available():
             raise ValueError("trainer=fsdp needs GPUs, and this machine has none that torch can use; try trainer=cpu")
         super().__init__(auto_wrap_policy=ModuleWrapPolicy(blocks), state_dict_type="full")
+        self._root: nn.Module | None = None
 
     def setup(self, trainer: Trainer) -> None:
         """Shard, and clip gradients by the norm over all shards, which Lightning leaves to the user."""
@@ -30,6 +31,17 @@ class BlockShards(FSDPStrategy):
         if isinstance(self.model, FullyShardedDataParallel):
             assert isinstance(self.precision_plugin, FSDPPrecision)
             self.precision_plugin = ShardClipping(self.precision_plugin.precision, self.model)
+
+    def _setup_model(self, model: nn.Module) -> nn.Module:
+        """Shard a module once, and test it as it was trained.
+
+        Lightning would find the shards of the blocks and take the module for their root; the rest, of which the real
+        root knows, would stay in pieces.
+        """
+        if getattr(self._root, "module", None) is not model:
+            self._root = super()._setup_model(model)
+        assert self._root is not None
+        return self._root
 
 
 class ShardClipping(FSDPPrecision):
