@@ -190,6 +190,18 @@ def test_layer_decay_counts_through_both_encoders_and_leaves_frozen_parameters_o
     assert rates["spatial.positions"] == (0.5 * 0.5**6, 0.0)
 
 
+@pytest.mark.parametrize(
+    "model", ["spatiotemporal", "factorised_encoder", "factorised_self_attention", "factorised_dot_product"]
+)
+def test_layer_decay_decays_the_same_where_parameters_are_flat_shards(model: str, module: Callable[..., Any]) -> None:
+    """Matrices and filters, but for positions; of FSDP's shards nobody can tell which these are."""
+    net = module(model=model).network
+    matrices = {name for name, part in net.named_parameters() if part.ndim > 1 and not name.endswith("positions")}
+    for part in net.parameters():
+        part.data = part.data.flatten()
+    assert {name for name, (_, decay) in layer_rates(net, 0.5).items() if decay} == matrices
+
+
 def test_layer_decay_keeps_its_ratios_along_the_schedule() -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     recipe = Recipe(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.models.blocks import Mlp
-from vivit.training import LastCheckpoint, MovingAverage, RateFinder, Recipe, VideoClassifier
+from vivit.training import BlockShards, LastCheckpoint, MovingAverage, RateFinder, Recipe, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -205,3 +205,13 @@ def test_the_rate_finder_takes_everything_back_but_the_rate(
 def test_a_moving_average_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match=r"decay=1\.0 must lie in \[0, 1\)"):
         MovingAverage(1.0)
+
+
+def test_a_moving_average_of_shards_is_refused(
+    module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    strategy = BlockShards(blocks=[nn.Linear])
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"callbacks\.ema averages whole weights, and trainer=fsdp has them in shards"):
+        MovingAverage().setup(trainer(strategy=strategy), module(), "fit")

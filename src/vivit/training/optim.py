@@ -44,7 +44,7 @@ class LayerDecay:
         for name, parameter in network.named_parameters():
             if not parameter.requires_grad:
                 continue
-            spared = parameter.ndim < 2 or name.endswith("positions")
+            spared = is_spared(name)
             group = groups.setdefault(
                 (layers[name], spared), {"params": [], "scale": self.decay ** (top - layers[name])}
             )
@@ -52,6 +52,12 @@ class LayerDecay:
             if spared:
                 group["weight_decay"] = 0.0
         return list(groups.values())
+
+
+def is_spared(name: str) -> bool:
+    """Whether a parameter is a bias, a norm's, a class token or positions: by its name, since shards are flat."""
+    *_, module, own = ("", *name.split("."))
+    return own in ("bias", "cls", "positions") or module.startswith("norm")
 
 
 def layers_of(names: Iterable[str]) -> dict[str, int]:

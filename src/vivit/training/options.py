@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateFinder
+from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,12 @@ class MovingAverage(EMAWeightAveraging):
         if not 0 <= decay < 1:
             raise ValueError(f"decay={decay} must lie in [0, 1): it is what a step leaves of the average")
         super().__init__(decay=decay)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Copy the weights, which must be whole for that."""
+        if isinstance(trainer.strategy, FSDPStrategy):
+            raise ValueError("callbacks.ema averages whole weights, and trainer=fsdp has them in shards: leave one out")
+        super().setup(trainer, pl_module, stage)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put both sets of weights back where training goes on."""
