@@ -10,6 +10,7 @@ from image_models import DIM, MLP, PATCH, SIDE, SIZE, clip_of, features, images,
 from torch import Tensor, nn
 
 from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
+from vivit.models.positions import sinusoidal_1d
 from vivit.weights import LoadReport, export_scenic, load_image_weights, load_video_weights
 
 PIXELS = PATCH * SIDE
@@ -251,6 +252,23 @@ def test_a_space_time_model_goes_on_with_clips_of_another_size(tmp_path: Path) -
         load_video_weights(net, theirs.state_dict(), **net.size)
     load_video_weights(net, theirs.state_dict(), **net.size, source_grid=(3, SIDE, SIDE))
     torch.testing.assert_close(net.encoder.positions[1:].detach(), ramp(5, 2, 7), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_fixed_positions_stay_and_the_source_s_are_passed_over(kind: str) -> None:
+    def fixed() -> nn.Module:
+        return video(kind, frames=5 * T, positions=sinusoidal_1d)
+
+    net, theirs, kin = fixed(), filled(video(kind)), filled(fixed())
+    assert start(net).ignored["pos_embed"] == "the network's positions are not learned"
+    report = load_video_weights(net, theirs.state_dict(), **net.size, load_head=True)
+    assert {name for name in theirs.state_dict() if name.endswith("positions")} == report.ignored.keys()
+    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in net.state_dict().items())
+    load_video_weights(net, kin.state_dict(), **net.size, load_head=True)
+    assert all(torch.equal(tensor, kin.state_dict()[name]) for name, tensor in net.state_dict().items())
+    encoder = getattr(net, "spatial", None) or net.encoder
+    fresh = fixed()
+    assert torch.equal(encoder.positions, (getattr(fresh, "spatial", None) or fresh.encoder).positions)
 
 
 def test_the_reference_s_factorised_encoder_is_a_source_too() -> None:

@@ -76,10 +76,15 @@ class Fill:
     def positions(
         self, ours: str, theirs: str, old: Grid | None, new: Grid, how: Positions, interpolation: Interpolation
     ) -> None:
-        """Fit a table of positions; a class token's row stays with it, and without a counterpart stays ours."""
+        """Fit a table of positions; a class token's row stays with it, and without a counterpart stays ours.
+
+        Where ours is not learned, the source's is passed over.
+        """
         if how not in get_args(Positions):
             raise ValueError(f"positions={how!r} is none of {', '.join(get_args(Positions))}")
         target, neutral = f"{ours}.positions", f"{theirs}.positions"
+        if target not in self.state:
+            return self.pass_over(neutral, "the network's positions are not learned")
         if how == "fresh":
             self.pass_over(neutral, "positions=fresh")
             return self.keep(target)

@@ -55,12 +55,15 @@ def _positions(fill: Fill, old: Grid | None, new: Grid, how: Positions) -> None:
     main: Grid = (1, *new[1:]) if fill.encoder == "spatial" else new
     if old is not None and temporal is not None:
         old = (1, *old[1:])
-    if old is None and len(fill.take("encoder.positions")) == len(fill.state[f"{fill.encoder}.positions"]):
-        old = main
-    if old is None and temporal is None:
-        raise ValueError("its clips have another size, and it does not tell which: say source_grid=[t, rows, columns]")
+    if old is None and (ours := fill.state.get(f"{fill.encoder}.positions")) is not None:
+        if len(fill.take("encoder.positions")) == len(ours):
+            old = main
+        elif temporal is None:
+            raise ValueError(
+                "its clips have another size, and it does not tell which: say source_grid=[t, rows, columns]"
+            )
     fill.positions(fill.encoder, "encoder", old, main, how, "bilinear")
-    if temporal is not None and "temporal.positions" in fill.state:
+    if temporal is not None:
         length = len(temporal) - ("temporal.cls" in tensors)
         fill.positions("temporal", "temporal", (length, 1, 1), (new[0], 1, 1), how, "bilinear")
 
