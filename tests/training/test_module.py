@@ -77,6 +77,36 @@ def test_weights_of_another_network_are_refused(
         trainer(epochs=1).fit(module(depth=3), *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
 
 
+def changed(record: dict[str, Any], tokeniser: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    """Give a record of the same network but for some arguments."""
+    return {"model": record["model"] | {"tokeniser": record["model"]["tokeniser"] | tokeniser} | model}
+
+
+@pytest.mark.parametrize(
+    ("tokeniser", "model"),
+    [
+        ({}, {"checkpointing": True}),
+        ({}, {"dropout": 0.1, "attention_dropout": 0.1, "stochastic_depth": 0.1}),
+        ({"start": "central_frame"}, {}),
+    ],
+    ids=str,
+)
+def test_a_run_goes_on_from_the_weights_of_one_that_was_trained_otherwise(
+    tokeniser: dict[str, Any], model: dict[str, Any], module: Module
+) -> None:
+    module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
+
+
+@pytest.mark.parametrize(
+    ("tokeniser", "model"), [({}, {"heads": 4}), ({}, {"gelu": "erf"}), ({"dim": 13}, {})], ids=str
+)
+def test_weights_that_would_compute_something_else_are_refused(
+    tokeniser: dict[str, Any], model: dict[str, Any], module: Module
+) -> None:
+    with pytest.raises(ValueError, match="the checkpoint holds FactorisedEncoder"):
+        module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
+
+
 def test_a_checkpoint_of_others_is_refused(module: Module) -> None:
     with pytest.raises(ValueError, match="holds no network of this repository, but"):
         module().on_load_checkpoint({"state_dict": {}})

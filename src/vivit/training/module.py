@@ -17,6 +17,9 @@ from vivit.training.optim import Recipe, steps_of
 from vivit.training.randomness import draw_stochastic_depth, step_generator
 from vivit.training.targets import Targets, cross_entropy, one_hot
 
+OF_TRAINING = ("dropout", "attention_dropout", "stochastic_depth", "checkpointing", "start")
+"""Arguments of a network and its tokeniser that say how it is trained, and leave what its weights compute as it is."""
+
 
 class VideoClassifier(LightningModule):
     """Trains ``network`` to name the class of every head.
@@ -144,17 +147,18 @@ class VideoClassifier(LightningModule):
         checkpoint["vivit"] = dict(self.record)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the weights of another network before torch complains about keys."""
-        theirs, ours = (described(record) for record in (checkpoint.get("vivit", {}), self.record))
+        """Refuse the weights of another network before torch complains about keys; it may be trained otherwise."""
+        theirs, ours = (described(record, OF_TRAINING) for record in (checkpoint.get("vivit", {}), self.record))
         if theirs != ours:
             raise ValueError(f"the checkpoint holds {theirs}, but the configuration asks for {ours}")
 
 
-def described(record: Mapping[str, Any]) -> str:
-    """Name the network of a record by its class and arguments, on one line."""
+def described(record: Mapping[str, Any], without: Sequence[str] = ()) -> str:
+    """Name the network of a record by its class and its arguments, save for some, on one line."""
     if "model" not in record:
         return "no network of this repository"
-    model = dict(record["model"])
-    tokeniser, name = dict(model.pop("tokeniser")), model.pop("_target_").split(".")[-1]
-    cut, how = tokeniser.pop("_target_").split(".")[-1], ", ".join(f"{k}={v}" for k, v in tokeniser.items())
-    return f"{name}({cut}({how}), {', '.join(f'{k}={v}' for k, v in model.items())})"
+    model = {key: value for key, value in record["model"].items() if key not in without}
+    tokeniser = {key: value for key, value in model.pop("tokeniser").items() if key not in without}
+    cut, name = (part.pop("_target_").split(".")[-1] for part in (tokeniser, model))
+    how = ", ".join(f"{key}={value}" for key, value in tokeniser.items())
+    return f"{name}({cut}({how}), {', '.join(f'{key}={value}' for key, value in model.items())})"
