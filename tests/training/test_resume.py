@@ -80,7 +80,8 @@ def test_watches_go_on_over_a_resume(
         kept = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=2)
         return Stopwatch(), Curves(str(tmp_path)), kept
 
-    first = watch()
+    first, whole = watch(), Curves(str(tmp_path))
+    trainer(whole, epochs=EPOCHS).fit(module(), *loaders())
     with pytest.raises(Interrupted):
         trainer(*first, Power(8), epochs=EPOCHS).fit(module(), *loaders())
     assert [row["epoch"] for row in first[1].epochs] == [1]
@@ -97,6 +98,7 @@ def test_watches_go_on_over_a_resume(
     assert stopwatch.peak_mb > 10
     assert [row["epoch"] for row in curves.epochs] == [1, 2, 3]
     assert curves.epochs[0] == first[1].epochs[0]
+    assert curves.epochs == whole.epochs, "the second is of all its steps, although it was cut behind the first"
     assert set(curves.epochs[2]) == {"epoch", "train/loss", "train/acc_top1", "val/loss", "val/acc_top1"}
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 

@@ -4,7 +4,7 @@ import resource
 import statistics
 import sys
 import time
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,40 +105,51 @@ class Stopwatch(Callback):
 
 
 class Curves(Callback):
-    """Draws ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation."""
+    """Draws ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation.
+
+    The first rank does it alone. A mean over an epoch is one over all of its batches, wherever the run was resumed.
+    """
 
     def __init__(self, folder: str) -> None:
         self.file = Path(folder) / "curves.png"
         self.epochs: list[dict[str, int | float]] = []
-        self._steps: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self._epoch = self._batches = 0
+        self._means: dict[str, Any] = {}
 
+    @rank_zero_only
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Collect the step's numbers, without waiting for the device."""
+        """Add the batch's numbers to the means so far, without waiting for the device."""
+        if self._epoch != trainer.current_epoch:
+            self._epoch, self._batches, self._means = trainer.current_epoch, 0, {}
+        self._batches += 1
         for name in ("train/loss", "train/acc_top1"):
-            self._steps[name].append(trainer.callback_metrics[name])
+            mean = self._means.get(name, 0.0)
+            self._means[name] = mean + (trainer.callback_metrics[name] - mean) / self._batches
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Average the epoch and draw."""
-        means = {name: float(torch.stack(values).mean()) for name, values in self._steps.items()}
+        """Note the epoch and draw."""
+        means = {name: float(mean) for name, mean in self._means.items()}
         val = {
             name: float(trainer.callback_metrics[name])
             for name in ("val/loss", "val/acc_top1")
             if name in trainer.callback_metrics
         }
         self.epochs.append({"epoch": trainer.current_epoch + 1} | means | val)
-        self._steps.clear()
+        self._batches, self._means = 0, {}
         draw_curves(self.epochs, self.file)
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep the epochs drawn so far in the checkpoint."""
-        return {"epochs": self.epochs}
+        """Keep the epochs drawn so far, and what there is of the next, in the checkpoint."""
+        means = {name: float(mean) for name, mean in self._means.items()}
+        return {"epochs": self.epochs, "under_way": [self._epoch, self._batches, means]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the curves of the run that is resumed."""
         self.epochs = state_dict["epochs"]
+        self._epoch, self._batches, self._means = state_dict.get("under_way", (0, 0, {}))  # earlier ones have none
 
 
 def draw_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
