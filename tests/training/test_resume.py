@@ -269,6 +269,44 @@ def test_a_step_of_several_parts_is_ended_whole(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
+class Outage(Callback):
+    """The power fails when there have been so many batches since the start or the resume."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if not self.left:
+            raise Interrupted
+        self.left -= 1
+
+
+def test_a_resumed_run_saves_no_part_of_a_step(
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    """An epoch has steps of two, two and one parts; the power fails behind step 4, then behind one part more."""
+    whole, file = module(), tmp_path / "last.ckpt"
+    trainer(epochs=EPOCHS, accumulate_grad_batches=2).fit(whole, *loaders())
+
+    def go_on(*callbacks: Callback, start: Path | None = file) -> VideoClassifier:
+        net, last = module(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2)
+        run = trainer(last, *callbacks, epochs=EPOCHS, accumulate_grad_batches=2)
+        run.fit(net, *loaders(), ckpt_path=start, weights_only=True)
+        return net
+
+    for batches, start in ((7, None), (1, file)):
+        with pytest.raises(Interrupted):
+            go_on(Outage(batches), start=start)
+        state = torch.load(file, weights_only=True)
+        loader = state["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        assert (state["global_step"], [each["delivered"] for each in loader]) == (4, [2])
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(go_on()).items())
+
+
 @pytest.mark.usefixtures("leaving")
 def test_a_run_that_is_asked_twice_ends_at_once(
     tmp_path: Path,

@@ -66,8 +66,8 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save at a multiple of the interval."""
-        if not trainer.is_last_batch:
+        """Save at a multiple of the interval, behind a whole step: the gradient of a part is in no checkpoint."""
+        if not trainer.is_last_batch and not trainer.fit_loop._should_accumulate():
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
