@@ -70,6 +70,31 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
+def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    """From the checkpoint behind the first epoch."""
+    limits, file = {"epochs": -1, "max_steps": 2 * STEPS + 2}, tmp_path / "last.ckpt"
+
+    def go_on(*callbacks: Callback, start: Path | None = None) -> tuple[VideoClassifier, Curves]:
+        net, curves = module(), Curves(str(tmp_path))
+        last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
+        trainer(curves, last, *callbacks, **limits).fit(net, *loaders(), ckpt_path=start, weights_only=True)
+        return net, curves
+
+    whole, all_epochs = go_on()
+    with pytest.raises(Interrupted):
+        go_on(Power(STEPS + 1))
+    assert torch.load(file, weights_only=True)["global_step"] == STEPS
+    resumed, curves = go_on(start=file)
+    assert [row["epoch"] for row in curves.epochs] == [row["epoch"] for row in all_epochs.epochs] == [1, 2, 3]
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
+
+
 def test_watches_go_on_over_a_resume(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],

@@ -56,6 +56,13 @@ class VideoClassifier(LightningModule):
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
 
+    def on_fit_start(self) -> None:
+        """Have a run that ``max_steps`` ends resumed as any other.
+
+        Lightning would take the last epoch, though complete, for one under way, and leave out the one that is due.
+        """
+        self.trainer.fit_loop._iteration_based_training = lambda: False  # type: ignore[method-assign]
+
     def on_train_start(self) -> None:
         """Put the training loader where the checkpoint left it.
 
