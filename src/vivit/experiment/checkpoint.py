@@ -1,6 +1,7 @@
 """What a checkpoint of ours tells beside its weights, read without trusting it."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -8,6 +9,11 @@ from zipfile import is_zipfile
 import torch
 from hydra.utils import instantiate
 from torch import nn
+
+ROOMS = ("vivit.models", "vivit.data", "vivit.schedules")
+"""Where the classes are that a record may name: those of networks, of data sets, and of how clips are cut."""
+POSITIONS = "vivit.models.positions"
+"""The one file whose functions it may name as well."""
 
 
 def checkpoint_file(path: str) -> Path:
@@ -18,25 +24,52 @@ def checkpoint_file(path: str) -> Path:
 
 
 def read_record(file: Path) -> dict[str, Any]:
-    """Read what a checkpoint tells of its network and data. Only our own classes may be named in it."""
+    """Read what a checkpoint tells of its network and data: plain values, in which only ``ROOMS`` may be named."""
     if not is_zipfile(file):
         raise ValueError(f"{file} is not a checkpoint of this repository: it is no file that torch.save writes")
     try:
-        record = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["vivit"]
+        record = dict(torch.load(file, map_location="cpu", weights_only=True, mmap=True)["vivit"])
     except Exception as error:
         raise ValueError(f"{file} is not a checkpoint of this repository ({type(error).__name__}: {error})") from None
-    for target in targets_of(record):
-        if not target.startswith("vivit."):
-            raise ValueError(f"{file} asks for {target}; a checkpoint may only name classes of this repository")
+    for part, values in record.items():
+        if part != "heads":  # names of classes, of which nothing is built
+            _check(values, file)
     return record
 
 
-def targets_of(node: Any) -> list[str]:
-    """List every ``_target_`` in nested plain values."""
+def _check(node: Any, file: Path) -> None:
+    """Refuse whatever Hydra would make anything of but objects of our own from plain values."""
     if isinstance(node, Mapping):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [target for value in node.values() for target in targets_of(value)]
-    return [target for value in node for target in targets_of(value)] if isinstance(node, list) else []
+        if "_target_" in node and not _may_be_named(node["_target_"]):
+            raise ValueError(f"{file} asks for {node['_target_']}; a checkpoint may only name our models and data")
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for value in node:
+            _check(value, file)
+    elif isinstance(node, str) and "${" in node:
+        raise ValueError(f"{file} asks for {node} to be worked out; a checkpoint may only tell plain values")
+    elif not isinstance(node, str | int | float | None):
+        raise ValueError(f"{file} tells a {type(node).__name__}; a checkpoint may only tell plain values")
+
+
+def _may_be_named(target: Any) -> bool:
+    """Whether a target is a module of ours and, in it, something that ``ROOMS`` define.
+
+    The spelling alone says little, for Hydra goes on from a module to what that imports, and to methods.
+    """
+    module, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    if not _is_room(module):
+        return False
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        return False
+    home = getattr(found, "__module__", None)
+    return isinstance(home, str) and (_is_room(home) if isinstance(found, type) else home == POSITIONS)
+
+
+def _is_room(module: str) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in ROOMS)
 
 
 def is_checkpoint(file: Path) -> bool:
