@@ -1,7 +1,10 @@
 """pytorchvideo's data set, fed by our lists, samplers and decoder, gives the clips of the native loader."""
 
+import os
+import signal
 import sys
 from fractions import Fraction
+from multiprocessing import active_children
 
 import numpy as np
 import torch
@@ -62,6 +65,19 @@ def test_with_workers_the_clips_are_the_same_in_its_own_order(small_motion):
     assert any(not torch.equal(a.videos, b.videos) for a, b in zip(native, theirs, strict=True))
     other.batch_sampler.set_epoch(2)
     assert told(other) == told(loader(TrainingLoader, small_motion, epoch=2))
+
+
+def test_its_workers_go_on_where_the_whole_group_is_told_to_end(small_motion):
+    """So that the run can finish its step and save."""
+    before = {child.pid for child in active_children()}
+    batches = iter(loader(LabeledVideoLoader, small_motion, workers=2))
+    first = next(batches)
+    workers = {child.pid for child in active_children()} - before
+    assert len(workers) == 2
+    for worker in workers:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(worker, number)
+    assert told([first, *batches]) == told(loader(TrainingLoader, small_motion))
 
 
 def test_it_counts_and_goes_on_as_the_native_one(small_motion):

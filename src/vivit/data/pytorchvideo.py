@@ -34,6 +34,7 @@ from vivit.data.loader import TrainingLoader, Workers
 from vivit.data.order import ShuffledBatches, Ticket
 from vivit.data.reading import open_video
 from vivit.data.sampling import Window
+from vivit.data.workers import shield
 from vivit.shapes import BadVideo, Batch, Clip, Video
 
 log = logging.getLogger(__name__)
@@ -191,6 +192,7 @@ class LabeledVideoLoader(TrainingLoader):
                 self.epoch_of(list(chain.from_iterable(self.order))),
                 batch_size=None,
                 num_workers=self.workers.number,
+                worker_init_fn=shield,
                 prefetch_factor=self.workers.prefetch * self.order.batch_size if self.workers.number else None,
                 timeout=self.workers.timeout if self.workers.number else 0,
             )
