@@ -26,7 +26,7 @@ ROOMS = {
     "weights": {"shapes", "models"},
     "training": {"shapes", "schedules", "evaluation", "signals"},
     "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
-    "reporting": {"indifferent"},
+    "reporting": {"indifferent", "runfolder"},
     "dashboards": {"reporting"},
     "runfolder": set(),
     "signals": set(),  # held back by training and by the process that waits for a job

@@ -62,13 +62,19 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 
 def provenance() -> dict[str, Any]:
-    """Versions of what computed a result, and the commit of this code ("-dirty" where files were changed)."""
-    here = Path(__file__).parent
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
-    )
+    """Versions of what computed a result, and the commit of this code."""
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
-    return {"versions": versions, "commit": described.stdout.strip() or None}
+    return {"versions": versions, "commit": commit()}
+
+
+def commit() -> str | None:
+    """Name the commit of this code, with "-dirty" where files were changed; None where there is no git, or no clone."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    return described.stdout.strip() or None
 
 
 def print_results(results: Mapping[str, Any], folder: Path) -> None:

@@ -1,6 +1,5 @@
 """The report: every table and figure of the paper beside our runs, in four formats."""
 
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from vivit.reporting.provenance import commands_table, commits_table, place, run
 from vivit.reporting.runs import RunRecord, read_runs
 from vivit.reporting.sweeps import Answer, answers
 from vivit.reporting.tables import Table
+from vivit.runfolder import commit
 
 TITLE = "ViViT: the paper's tables and figures, and ours"
 EMPTY = "No run with results yet: `make train` makes one, `make sweep` all of the paper's tables, in hours."
@@ -33,13 +33,9 @@ def make_report(logs: str, records: str | None, folder: Path) -> str:
 
 def made_with() -> dict[str, str]:
     """Say what makes this report: the command, the commit of this code, and when."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
-    )  # fmt: skip
     command = " ".join(["python", *sys.argv])
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"command": command, "commit": described.stdout.strip() or "unknown", "time": time}
+    return {"command": command, "commit": commit() or "unknown", "time": time}
 
 
 def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, about: Mapping[str, str]) -> str:
