@@ -1,6 +1,7 @@
 """`eval.py`: from a checkpoint, again from its scores, for EPIC-Kitchens and its challenge; and what it refuses."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import nn
 
 from vivit.data import motion
 from vivit.experiment import evaluate
+from vivit.experiment.checkpoint import read_record
+from vivit.experiment.evaluate import data_of
 from vivit.experiment.formats import Weights, write_ours
 from vivit.jobs import Job
 from vivit.models import FactorisedEncoder, Tubelets
@@ -210,6 +213,9 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
         (("ckpt_path={ckpt}", "scores={ckpt}"), "one of two is wanted: ckpt_path="),
         (("scores={ckpt}",), r"scores=.*net\.ckpt is no file of scores"),
         (("scores={ckpt}", "batch_size=3"), "batch_size=3 says how videos are scored"),
+        (("scores={ckpt}", "data=motion", "data.train_share=0.5"), "data.train_share=0.5 says how videos are scored"),
+        (("ckpt_path={ckpt}", "batch_size=0"), "^batch_size=0 must be at least 1"),
+        (("ckpt_path={ckpt}", "timeout=-1"), "^timeout=-1 must be at least 0"),
         (("ckpt_path={ckpt}", "split=tset"), "split=tset is no split; there are train, val, test"),
         (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), r"views\.average=median is no rule"),
         (
@@ -224,6 +230,34 @@ def test_what_cannot_be_is_one_clear_error(
     file = checkpoint(MOTION)
     with pytest.raises(ValueError, match=message):
         run("refused", *(word.format(ckpt=file, motion=small_motion) for word in words))
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("data.skip_bad=true", "set skip_bad instead of data.skip_bad"),
+        ("data.workers=2", "set workers instead of data.workers"),
+        ("data.timeout=0", "set timeout instead of data.timeout"),
+        ("data.batch_size=2", "set batch_size instead of data.batch_size"),
+        ("data.resize=320", "of a data set only root, catalogue, train_share are taken"),
+        ("+data.rooot=/videos", "of a data set only root, catalogue, train_share are taken"),
+    ],
+)
+def test_what_is_typed_of_a_data_set_and_not_taken_is_refused(
+    said: str, message: str, checkpoint: Callable[..., Path], run: Run, small_motion: Path
+) -> None:
+    words = (f"ckpt_path={checkpoint(MOTION)}", "data=motion_verb_noun", f"data.root={small_motion}")
+    with pytest.raises(ValueError, match=f"^{re.escape(said)} has no effect here: {message}$"):
+        run("refused", *words, said)
+
+
+def test_the_patience_with_a_hanging_file_is_the_checkpoint_s_unless_it_is_set(
+    checkpoint: Callable[..., Path], composed: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = read_record(checkpoint(MOTION))
+    for words, seconds in (((), 600), (("timeout=7.5",), 7.5)):
+        cfg = composed("ckpt_path=x", *words, name="eval")
+        assert data_of(record, cfg, Job(tmp_path, {}, list(words), None)).timeout == seconds
 
 
 def test_scores_of_other_classes_are_refused(

@@ -130,6 +130,7 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
         ("good.mp4", ["every=0"], "every=0 must be seconds"),
         ("good.mp4", ["every=1", "views=4x3"], "every= slides one clip at a time"),
         ("good.mp4", ["batch_size=0"], "batch_size=0 must be at least 1"),
+        ("good.mp4", ["workers=-1"], "^workers=-1 must be at least 0"),
         ("good.mp4", ["device=abacus"], "device=abacus cannot be used here"),
         ("good.mp4", ["+modl=1"], "unknown key 'modl'"),
         ("pictures", ["every=1"], "pictures: is a folder of pictures, which do not tell their time"),

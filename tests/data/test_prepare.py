@@ -10,12 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from vivit import experiment
 from vivit.data.catalogue import CsvFiles
 from vivit.data.decode import VideoFile
 from vivit.data.index import SCHEMA, copy_names, read_index, write_piece
 from vivit.data.prepare import prepare
 from vivit.data.sampling import Window
 from vivit.data.transcode import scaled
+from vivit.jobs import Job
 
 
 def write_video(path, stamps, size=(50, 34), gop=100):
@@ -238,3 +240,11 @@ def test_the_newest_row_of_a_file_counts(root):
 )
 def test_copies_have_even_sides_and_are_never_enlarged(size, copy):
     assert scaled(*size, 128) == copy
+
+
+def test_what_is_typed_of_a_data_set_and_not_taken_is_refused(composed, tmp_path):
+    words = ("data=csv", f"data.root={tmp_path}", "data.workers=2")
+    cfg = composed(*words, name="prepare")
+    cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
+    with pytest.raises(ValueError, match=r"^data\.workers=2 has no effect here: set workers instead of data\.workers$"):
+        experiment.prepare(cfg, Job(tmp_path, {}, list(words), None))

@@ -96,7 +96,8 @@ class ClipLoader(DataLoader[Clip]):
 
     def _overdue(self, tickets: Sequence[Ticket]) -> str:
         files = ", ".join(self.videos[ticket.row].path for ticket in tickets)
-        return f"a batch did not come within data.timeout={self.timeout:g} s; reading hangs at one of {files}"
+        timeout = f"data.timeout={self.timeout:g} s (in eval.py timeout)"
+        return f"a batch did not come within {timeout}; reading hangs at one of {files}"
 
 
 class ScoringLoader(ClipLoader):

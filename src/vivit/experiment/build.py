@@ -10,6 +10,7 @@ from torch import nn
 from vivit.data import VideoData
 from vivit.data.places import views_name
 from vivit.evaluation import Averaging, average_named
+from vivit.jobs import Job
 from vivit.training import VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
@@ -37,6 +38,18 @@ def check_keys(cfg: DictConfig, known: tuple[str, ...]) -> None:
     for group in ("paths", "size"):
         if group in cfg:
             instantiate(cfg[group])  # so that a misspelt key is found
+
+
+def check_taken(job: Job, taken: tuple[str, ...], own: tuple[str, ...]) -> None:
+    """Refuse what was typed of a data set beside what is ``taken`` of it; for the keys ``own`` a script has its own."""
+    read = job.typed(*(f"data.{key}" for key in taken))
+    for said in job.typed("data"):
+        key = said.lstrip("+~").partition("=")[0].removeprefix("data.")
+        if key == "data" or said in read:
+            continue
+        if key.partition(".")[0] in own:
+            raise ValueError(f"{said} has no effect here: set {key} instead of data.{key}")
+        raise ValueError(f"{said} has no effect here: of a data set only {', '.join(taken)} are taken")
 
 
 def build_data(cfg: DictConfig) -> VideoData:

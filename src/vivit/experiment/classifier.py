@@ -15,7 +15,7 @@ from vivit.data.loader import ScoringLoader
 from vivit.data.windows import slide
 from vivit.evaluation import Averaging, Ranked, average_named, ranked, score
 from vivit.experiment.checkpoint import read_network
-from vivit.experiment.clips import Cutting, views_of
+from vivit.experiment.clips import Cutting, check_reading, views_of
 from vivit.jobs import Job
 from vivit.shapes import Scores, Video
 
@@ -42,8 +42,7 @@ class Classifier:
     @classmethod
     def of(cls, cfg: DictConfig, job: Job) -> "Classifier":
         """Read the checkpoint that a configuration names; its clips are cut as it tells, but for what was typed."""
-        if cfg.batch_size < 1:
-            raise ValueError(f"batch_size={cfg.batch_size} must be at least 1")
+        check_reading(cfg)
         network, record = read_network(Path(cfg.ckpt_path))
         views = views_of(OmegaConf.create(record["data"]).get("views"), cfg, job)
         cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.workers)

@@ -73,6 +73,13 @@ class Cutting:
         return ScoringLoader(clips, batches, Workers(number, prefetch=1), left_out)
 
 
+def check_reading(cfg: DictConfig) -> None:
+    """Refuse numbers that cannot be, by the names that they have where videos are read for a checkpoint."""
+    for key, least in (("batch_size", 1), ("workers", 0), ("timeout", 0)):
+        if cfg.get(key) is not None and cfg[key] < least:
+            raise ValueError(f"{key}={cfg[key]} must be at least {least}")
+
+
 def views_of(told: Any, cfg: DictConfig, job: Job) -> Any:
     """Configure views as the command line does, averaged as the checkpoint was unless that was typed too.
 

@@ -12,9 +12,9 @@ from vivit.data import VideoData
 from vivit.data.catalogue import Split
 from vivit.data.places import views_name
 from vivit.evaluation.scores_reader import ScoresFile
-from vivit.experiment.build import averaging_of, check_keys
+from vivit.experiment.build import averaging_of, check_keys, check_taken
 from vivit.experiment.checkpoint import checkpoint_file, read_record
-from vivit.experiment.clips import views_of
+from vivit.experiment.clips import check_reading, views_of
 from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance, write_json
@@ -22,10 +22,14 @@ from vivit.training import Recipe, Targets, VideoClassifier, keep_freed
 
 EVAL_KEYS = (
     *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "scores", "split"),
-    *("batch_size", "workers", "skip_bad", "metrics", "submission"),
+    *("batch_size", "workers", "timeout", "skip_bad", "metrics", "submission"),
 )
-OF_A_PASS = ("ckpt_path", "split", "resampling", "trainer", "batch_size", "workers", "skip_bad")
+READING = ("resampling", "batch_size", "workers", "timeout", "skip_bad")
+"""Keys of this command that data sets have in training too."""
+OF_A_PASS = ("ckpt_path", "split", "trainer", "data.train_share", *READING)
 """Keys that say how videos are scored, and nothing about scores that were kept."""
+OF_DATA = ("root", "catalogue", "train_share")
+"""What is taken of a data set that is named; all else is as in the training of the checkpoint."""
 
 
 def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -33,6 +37,8 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_keys(cfg, EVAL_KEYS)
     if (cfg.ckpt_path is None) == (cfg.scores is None):
         raise ValueError("one of two is wanted: ckpt_path=..., a checkpoint to score, or scores=.../scores.parquet")
+    check_taken(job, OF_DATA, ("views", *READING))
+    check_reading(cfg)
     return again(cfg, job) if cfg.scores else afresh(cfg, job)
 
 
@@ -67,6 +73,8 @@ def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoData:
     clips.views = views_of(clips.get("views"), cfg, job)
     if cfg.get("resampling"):
         clips.resampling = cfg.resampling
+    if cfg.timeout is not None:
+        clips.timeout = cfg.timeout
     clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
     data: VideoData = instantiate(clips, _convert_="all")
     data.prepare_data()

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from vivit.data.catalogue import Catalogue
 from vivit.data.prepare import prepare as go_through
-from vivit.experiment.build import check_keys
+from vivit.experiment.build import check_keys, check_taken
 from vivit.jobs import Job
 from vivit.runfolder import provenance, write_json
 
@@ -22,6 +22,7 @@ PREPARE_KEYS = (*WORK, "data", "augment", "optim", "views", "loader", "trainer",
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Index the files of a data set, copy them if asked, and say what was found."""
     check_keys(cfg, PREPARE_KEYS)
+    check_taken(job, ("root", "catalogue"), ("workers",))
     if not cfg.data:
         raise ValueError("data names no data set; set data=kinetics400 or another, and data.root to where it lies")
     catalogue: Catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))

@@ -28,7 +28,8 @@ def explain(error: BaseException) -> str:
         return explain(error.__cause__) + (f" (in {key.strip()})" if key else "")
     said = " ".join(str(error).split()) or type(error).__name__
     if _lost_worker(error):
-        said += " (if memory ran out: lower data.workers, data.prefetch or data.batch_size)"
+        train, others = "data.workers, data.prefetch or data.batch_size", "workers or batch_size"
+        said += f" (if memory ran out: lower {train}, outside of train.py {others})"
     if _lost_rank(error):
         said = "another rank has ended: it was killed, often because memory ran out, or its own error stands above"
     return said
