@@ -62,6 +62,15 @@ def test_all_else_is_refused(override: str, folder: Path) -> None:
     check_resume(folder, [f"resume={folder}", "trainer.devices=2", "data.workers=1", "logger.csv=null"])
 
 
+def test_a_run_of_another_command_is_refused(tmp_path: Path, composed: Compose) -> None:
+    (tmp_path / ".hydra").mkdir()
+    cfg = composed("ckpt_path=x", name="eval", hydra=True)
+    OmegaConf.save(OmegaConf.masked_copy(cfg, ["hydra"]), tmp_path / ".hydra" / "hydra.yaml")
+    OmegaConf.save(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), tmp_path / ".hydra/config.yaml")
+    with pytest.raises(SystemExit, match="is not a training run, which alone goes on; start its command again"):
+        check_resume(tmp_path, [f"resume={tmp_path}"])
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="is not a run folder, it has no .hydra/config.yaml"):
         check_resume(tmp_path, [])

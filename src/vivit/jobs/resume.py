@@ -15,10 +15,12 @@ CHANGEABLE = ("trainer.devices", "data.workers", "logger")
 
 
 def check_resume(folder: Path, overrides: list[str]) -> None:
-    """End the process with one line where a folder is no run, or something is said anew that decides the result."""
+    """End the process with one line where a folder is no training run, or what decides the result is said anew."""
     for file in ("config.yaml", "hydra.yaml"):
         if not (folder / RECORD / file).is_file():
             raise SystemExit(f"error: resume={folder} is not a run folder, it has no {RECORD}/{file}")
+    if "resume" not in OmegaConf.load(folder / RECORD / "config.yaml"):
+        raise SystemExit(f"error: resume={folder} is not a training run, which alone goes on; start its command again")
     for override in overrides:
         if not is_about(override, ("resume", *CHANGEABLE)):
             raise SystemExit(

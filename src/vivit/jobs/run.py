@@ -51,7 +51,7 @@ def run(task: Task, cfg: DictConfig) -> float | None:
         return (finished(job.folder) or {"metrics": {}})["metrics"].get(OPTIMISED)
     if not leads():
         return _follow(task, cfg, job).get(OPTIMISED)
-    with guarded(job.folder) if several_ranks(cfg) else nullcontext():
+    with guarded(job.folder, goes_on="resume" in cfg) if several_ranks(cfg) else nullcontext():
         return _lead(task, cfg, job).get(OPTIMISED)
 
 
@@ -76,7 +76,7 @@ def _lead(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
     except (SystemExit, KeyboardInterrupt) as stopped:
         code = stopped.code if isinstance(stopped, SystemExit) else 128 + signal.SIGINT
         _note(job.folder, "interrupted", f"ended with exit code {code}")
-        log.warning("interrupted; go on with resume=%s", job.folder)
+        log.warning("interrupted; %s", f"go on with resume={job.folder}" if "resume" in cfg else "start it again")
         raise SystemExit(code) from None
     except BaseException as error:
         noted = _note(job.folder, "failed", explain(error), traceback.format_exc())
