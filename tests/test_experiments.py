@@ -21,6 +21,7 @@ from vivit import experiment
 from vivit.benchmarks.model import CASES
 from vivit.cost import cost
 from vivit.data import motion
+from vivit.experiment.build import check_mixup
 from vivit.jobs import Job, explain
 
 Compose = Callable[..., DictConfig]
@@ -194,6 +195,28 @@ def test_devices_that_cannot_share_a_step_are_refused(devices: str, message: str
     with pytest.raises(Exception, match="clips a step") as error:
         _ = cfg.data.batch_size
     assert message in explain(error.value)
+
+
+ONE_CLIP = ("experiment=epic_large_factorised_encoder", "trainer=ddp", "trainer.accumulate_grad_batches=8")
+GROWS = "callbacks.strengths.mixup={_target_: vivit.schedules.Linear, start: 0.0, end: 0.3}"
+
+
+@pytest.mark.parametrize(
+    ("words", "key"), [((), "targets.mixup"), (("targets.mixup=0", GROWS), "callbacks.strengths.mixup")]
+)
+def test_mixup_where_a_device_has_one_clip_is_refused(
+    words: tuple[str, ...], key: str, composed: Compose, tmp_path: Path
+) -> None:
+    """Before anything is looked for on the disk."""
+    cfg = composed(*ONE_CLIP, f"data.root={tmp_path}/none", f"paths.run={tmp_path}", *words)
+    assert cfg.data.batch_size == 1
+    with pytest.raises(ValueError, match=rf"^{key} is above 0, .* data\.batch_size=1 .*, or set {key}=0$"):
+        experiment.train(cfg, Job(tmp_path, {}, [], None))
+
+
+@pytest.mark.parametrize("words", [("callbacks.strengths.mixup=0",), ("targets.mixup=0",), ("trainer.devices=4",)])
+def test_no_mixup_takes_one_clip_and_mixup_two(words: tuple[str, ...], composed: Compose) -> None:
+    check_mixup(composed(*ONE_CLIP, "data.root=x", *words))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from vivit.data import VideoData
 from vivit.data.places import views_name
 from vivit.evaluation import Averaging, average_named
 from vivit.jobs import Job
-from vivit.training import VideoClassifier, keep_freed
+from vivit.training import Strengths, VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
@@ -50,6 +50,19 @@ def check_taken(job: Job, taken: tuple[str, ...], own: tuple[str, ...]) -> None:
         if key.partition(".")[0] in own:
             raise ValueError(f"{said} has no effect here: set {key} instead of data.{key}")
         raise ValueError(f"{said} has no effect here: of a data set only {', '.join(taken)} are taken")
+
+
+def check_mixup(cfg: DictConfig) -> None:
+    """Refuse mixup where a device has one clip at a time, whose partner would be itself."""
+    strengths = instantiate((cfg.get("callbacks") or {}).get("strengths"))
+    strength = strengths.strongest("mixup") if isinstance(strengths, Strengths) else None
+    key = "targets.mixup" if strength is None else "callbacks.strengths.mixup"
+    if (cfg.targets.get("mixup", 0) if strength is None else strength) > 0 and cfg.data.batch_size == 1:
+        raise ValueError(
+            f"{key} is above 0, which blends the clips that a device has at a time, but data.batch_size=1 leaves it "
+            "one; make that 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where these share "
+            f"the clips of a step), or set {key}=0"
+        )
 
 
 def build_data(cfg: DictConfig) -> VideoData:

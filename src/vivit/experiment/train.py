@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
 from vivit.cost import cost
-from vivit.experiment.build import build_data, build_module, build_trainer, check_keys
+from vivit.experiment.build import build_data, build_module, build_trainer, check_keys, check_mixup
 from vivit.experiment.initial import check_source, start_from_weights
 from vivit.experiment.results import course, describe, identity, last_metrics, numbers
 from vivit.experiment.scoring import announced, measured, scores_of
@@ -30,6 +30,7 @@ TRAIN_KEYS = (
 def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Train a model, score its best checkpoint, write ``results.json``; give the metrics."""
     check_keys(cfg, TRAIN_KEYS)
+    check_mixup(cfg)
     seed_everything(cfg.seed, verbose=False)
     start = starting_point(cfg.ckpt_path, job)
     if not start:

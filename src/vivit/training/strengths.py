@@ -81,6 +81,11 @@ class Strengths(Callback):
         for name, schedule in self.schedules.items():
             check_range(name, schedule)
 
+    def strongest(self, name: str) -> float | None:
+        """Give the highest strength of a regulariser along training; None where it is left as it is."""
+        schedule = self.schedules.get(name)
+        return None if schedule is None else max(schedule(percent / 100) for percent in range(101))
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Set what is due, and log it."""
         progress = progress_of(trainer, batch_idx)

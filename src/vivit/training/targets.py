@@ -34,7 +34,8 @@ class Targets:
     """Mixup (Zhang et al. 2018) and label smoothing (Szegedy et al. 2016), at the strengths of the paper's Table 7.
 
     As in the reference, mixup blends each clip of a device's batch with its partner in reversed order, by one weight
-    lambda ~ Beta(mixup, mixup) a step; it is on whenever ``mixup`` is above 0. Smoothing comes after it.
+    lambda ~ Beta(mixup, mixup) a step; it is on whenever ``mixup`` is above 0, and leaves a batch of one clip as it is.
+    Smoothing comes after it.
     """
 
     mixup: float = 0.0
