@@ -77,6 +77,7 @@ class Batch(NamedTuple):
     """What a step is fed. Colours stay bytes until they are on the model's device."""
 
     frames: UInt8[Tensor, "b v f h w 3"]
+    """In evaluation b may be 0."""
     labels: Int[Tensor, "b heads"]
     videos: Int[Tensor, " b"]
     bad: tuple[BadVideo, ...] = ()

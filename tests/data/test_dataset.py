@@ -87,12 +87,14 @@ def test_several_views_stand_in_the_order_of_the_plan(small_motion):
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("videos", [1, 2, 7, 12, 48])
 @pytest.mark.parametrize("batch_size", [1, 5])
-def test_every_video_is_scored_exactly_once(videos, batch_size, ranks):
+def test_every_video_is_scored_exactly_once_in_as_many_batches_on_every_rank(videos, batch_size, ranks):
     of_ranks = [OrderedBatches(videos, batch_size, rank, ranks) for rank in range(ranks)]
     batches = [list(sampler) for sampler in of_ranks]
     assert sorted(t.row for mine in batches for batch in mine for t in batch) == list(range(videos))
     assert [len(mine) for mine in batches] == [len(sampler) for sampler in of_ranks]
-    assert all(0 < len(batch) <= batch_size for mine in batches for batch in mine)
+    assert len({len(mine) for mine in batches}) == 1
+    assert all(len(batch) <= batch_size for mine in batches for batch in mine)
+    assert all(batches[0]), "the first rank has the most, and no batch for nothing"
 
 
 def test_the_loaders_of_three_ranks_score_every_video_once(small_motion):

@@ -192,9 +192,22 @@ def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, cap
         batches = list(loader) + list(loader)
     assert sorted(video for batch in batches[:8] for video in batch.videos.tolist()) == [0, *range(4, 16)]
     assert len(batches[1].videos) == 0, "its two videos are bad"
+    assert [len(batch.frames) for batch in batches[:3]] == [1, 0, 2]
+    assert {tuple(batch.frames.shape[1:]) for batch in batches} == {(1, 4, 24, 32, 3)}
     assert sorted(left_out) == [1, 2, 3]
     assert "broken2.mp4: cannot be opened" in left_out[2]
     assert len(caplog.messages) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_rank_without_videos_has_an_empty_batch_in_the_shape_of_the_views(small_motion, workers):
+    videos = list(Motion(root=small_motion).videos("val"))[:3]
+    clips = ClipDataset(videos, GridViews(**CLIP, temporal=4, counts=(1, 2), spatial=3), Mirror(), 0)
+    loaders = [ScoringLoader(clips, OrderedBatches(3, 1, rank, 2), Workers(workers)) for rank in range(2)]
+    first, second = ([batch.frames for batch in loader] for loader in loaders)
+    assert [len(frames) for frames in first + second] == [1, 1, 1, 0]
+    assert {frames.shape[1:] for frames in first + second} == {(15, 4, 24, 32, 3)}
+    assert second[1].dtype == torch.uint8
 
 
 class Scripted(ClipDataset):

@@ -52,6 +52,18 @@ class Replay(nn.Module):
         return torch.stack([self.logits.pop(0) for _ in clips])
 
 
+@pytest.mark.parametrize("clips_at_once", [1, 2, 3, 8])
+def test_no_videos_take_as_many_calls_as_one(clips_at_once: int) -> None:
+    """So that no rank of a sharded network waits for another."""
+    of_one, of_none = Replay(torch.zeros(5, 7)), Replay(torch.zeros(5, 7))
+    score(of_one, batch(1), clips_at_once=clips_at_once)
+    found = score(of_none, batch(0), clips_at_once=clips_at_once)
+    assert of_none.portions == of_one.portions
+    assert found.logits.shape == (0, 7)
+    assert found.views is not None
+    assert found.views.shape == (0, 5, 7)
+
+
 def test_logits_are_averaged_as_in_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
     """Five views, two at a time with a remainder; logits, not probabilities, are averaged."""
     replay = Replay(torch.from_numpy(reference_numbers["multiview/per_view_logits"]))

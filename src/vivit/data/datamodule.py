@@ -124,8 +124,8 @@ class VideoData(LightningDataModule):
     def test_dataloader(self) -> ScoringLoader:
         """All views of every video of the split ``scored``, which is the test split unless someone sets it.
 
-        A worker has one batch ready, because that of a single video may be large: 10x3 views of 32 frames of 320 pixels
-        are 295 MB.
+        A batch goes through the network at once or is a single video, so each takes as many calls. A worker has one
+        batch ready, because that of a single video may be large: 10x3 views of 32 frames of 320 pixels are 295 MB.
         """
         return self._ordered(self.scored, self.test_views, max(1, self.batch_size // len(self.test_views)), 1)
 

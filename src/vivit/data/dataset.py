@@ -17,7 +17,7 @@ from vivit.data.decode import VideoError
 from vivit.data.order import Ticket
 from vivit.data.reading import Reader, open_video
 from vivit.data.resampling import Fused, Resampling
-from vivit.data.sampling import Plan, View
+from vivit.data.sampling import Extent, Plan, View
 from vivit.shapes import BadVideo, Batch, Clip, Video
 
 TRIES = 16
@@ -63,6 +63,11 @@ class ClipDataset(Dataset[Clip]):
     def generator(self, ticket: Ticket, attempt: int = 0) -> np.random.Generator:
         """Make the random numbers of one sample; those of a later attempt are for another video in its place."""
         return np.random.default_rng([self.seed, ticket.epoch, ticket.row, attempt])
+
+    def blank(self) -> UInt8[torch.Tensor, "0 v f h w 3"]:
+        """Give the frames of no video, in the shape of the plan's views."""
+        views = self.plan(Extent(1, *self.plan.crop), np.random.default_rng(0))
+        return torch.empty((0, len(views), len(views[0].numbers), *self.plan.crop, 3), dtype=torch.uint8)
 
     def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
         """Decode the views that the plan draws from ``rng``."""

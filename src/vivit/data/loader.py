@@ -103,8 +103,11 @@ class ClipLoader(DataLoader[Clip]):
 class ScoringLoader(ClipLoader):
     """A loader for evaluation: a video that cannot be read raises ``VideoError``, or is left out and noted.
 
-    ``left_out`` collects those, by row; None wants every video.
+    ``left_out`` collects those, by row; None wants every video. The frames of a batch of none still have the shape of
+    the views.
     """
+
+    dataset: ClipDataset
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class ScoringLoader(ClipLoader):
                 if bad.why not in self.left_out.values():
                     log.warning("left out of the evaluation: %s", bad.why)
                 self.left_out[bad.video] = bad.why
-            yield batch
+            yield batch if len(batch.videos) else batch._replace(frames=self.dataset.blank())
 
 
 class TrainingLoader(ClipLoader):

@@ -53,15 +53,21 @@ class ShuffledBatches(Sampler[list[Ticket]]):
 
 
 class OrderedBatches(Sampler[list[Ticket]]):
-    """Batches of one rank in evaluation: every video exactly once over all ranks, none repeated to fill up."""
+    """Batches of one rank in evaluation: every video exactly once over all ranks, none repeated to fill up.
+
+    All ranks have as many batches, because those of a sharded network take every step together; the last of a rank is
+    empty where its videos do not reach that far.
+    """
 
     def __init__(self, videos: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
         self.mine = range(rank, videos, ranks)
+        self.steps = -(-videos // (batch_size * ranks))
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.mine) // self.batch_size)
+        return self.steps
 
     def __iter__(self) -> Iterator[list[Ticket]]:
-        for begin in range(0, len(self.mine), self.batch_size):
+        for step in range(self.steps):
+            begin = step * self.batch_size
             yield [Ticket(0, 0, index) for index in self.mine[begin : begin + self.batch_size]]

@@ -106,10 +106,10 @@ class VideoClassifier(LightningModule):
         return (said == batch.labels).all(1).float().mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Scores | None:  # type: ignore[override]
-        """Score one view of each video, also for callbacks; a batch of bad videos only is empty."""
+        """Score one view of each video, also for callbacks; of a batch of no videos nothing is kept."""
+        scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
         if not len(batch.videos):
             return None
-        scores = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
         loss = cross_entropy(scores.logits, one_hot(batch.labels, self.sizes), self.sizes)
         self.val_accuracies.update(scores)
         self.val_loss.update(loss, len(batch.videos))
@@ -123,12 +123,12 @@ class VideoClassifier(LightningModule):
         self.val_accuracies.reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> Scores | None:  # type: ignore[override]
-        """Score all views of each video, also for callbacks; a batch of bad videos only is empty."""
-        if not len(batch.videos):
-            return None
+        """Score all views of each video, also for callbacks; of a batch of no videos nothing is kept."""
         scores = score(
             self.network, batch, clips_at_once=self.batch_size, dtype=self.precision, averaging=self.averaging
         )
+        if not len(batch.videos):
+            return None
         if self.measured:
             self.test_accuracies.update(scores)
         return scores

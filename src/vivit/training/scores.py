@@ -35,7 +35,7 @@ class KeepScores(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Write a batch; one of bad videos only is empty."""
+        """Write a batch, if it has videos."""
         if outputs is not None and self._writer is not None:
             self._writer.add(outputs)
 

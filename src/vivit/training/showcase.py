@@ -38,7 +38,7 @@ class Showcase(Callback):
 
     def _see(self, module: Any, batch: Batch, scores: Scores | None) -> None:
         if scores is None:
-            return  # all videos of this batch were bad
+            return  # a batch of no videos
         logits = scores.logits.split([len(counts) for counts in self._counts], 1)
         for counts, said, label in zip(self._counts, logits, scores.labels.T, strict=True):
             pairs = label * len(counts) + said.argmax(1)
