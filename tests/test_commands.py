@@ -213,13 +213,30 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("targets.mixup=null",), "mixup=None must be the parameter of a Beta distribution"),
+        (("data=csv", "data.catalogue.delimiter=null"), "data.catalogue.delimiter='None' must be one ASCII character"),
+        (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0 leaves nothing to train on"),
+    ],
+    ids=["mixup", "delimiter", "nothing"],
+)
+def test_values_that_cannot_be_are_a_sentence_where_nothing_checks_types(words, said, data, logs):
+    done = python("src/train.py", *words, f"data.root={data}", f"paths.logs={logs}")
+    assert done.returncode == 1
+    assert f"error: {said}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("place", [".", "notebooks"])
 @pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
-def test_notebooks_run(notebook, data, monkeypatch):
+def test_notebooks_run(notebook, place, data, monkeypatch):
     monkeypatch.setenv("MOTION_ROOT", str(data))
     monkeypatch.setenv("NOTEBOOK_STEPS", "2")
     content = nbformat.read(notebook, as_version=4)
     assert not any(cell.get("outputs") for cell in content.cells), "commit notebooks without outputs"
-    nbclient.NotebookClient(content, timeout=240, resources={"metadata": {"path": str(notebook.parent)}}).execute()
+    nbclient.NotebookClient(content, timeout=240, resources={"metadata": {"path": str(REPOSITORY / place)}}).execute()
     assert any(output.output_type == "display_data" for cell in content.cells for output in cell.get("outputs", ()))
 
 

@@ -214,8 +214,9 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
         (("scores={ckpt}",), r"scores=.*net\.ckpt is no file of scores"),
         (("scores={ckpt}", "batch_size=3"), "batch_size=3 says how videos are scored"),
         (("scores={ckpt}", "data=motion", "data.train_share=0.5"), "data.train_share=0.5 says how videos are scored"),
-        (("ckpt_path={ckpt}", "batch_size=0"), "^batch_size=0 must be at least 1"),
-        (("ckpt_path={ckpt}", "timeout=-1"), "^timeout=-1 must be at least 0"),
+        (("ckpt_path={ckpt}", "batch_size=0"), "^batch_size=0 must be a number, 1 or more"),
+        (("ckpt_path={ckpt}", "batch_size=many"), "^batch_size=many must be a number, 1 or more"),
+        (("ckpt_path={ckpt}", "timeout=-1"), "^timeout=-1 must be a number, 0 or more"),
         (("ckpt_path={ckpt}", "split=tset"), "split=tset is no split; there are train, val, test"),
         (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), r"views\.average=median is no rule"),
         (

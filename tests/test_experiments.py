@@ -202,7 +202,7 @@ GROWS = "callbacks.strengths.mixup={_target_: vivit.schedules.Linear, start: 0.0
 
 
 @pytest.mark.parametrize(
-    ("words", "key"), [((), "targets.mixup"), (("targets.mixup=0", GROWS), "callbacks.strengths.mixup")]
+    ("words", "key"), [((), "targets.mixup"), (("targets.mixup=0.0", GROWS), "callbacks.strengths.mixup")]
 )
 def test_mixup_where_a_device_has_one_clip_is_refused(
     words: tuple[str, ...], key: str, composed: Compose, tmp_path: Path
@@ -214,7 +214,7 @@ def test_mixup_where_a_device_has_one_clip_is_refused(
         experiment.train(cfg, Job(tmp_path, {}, [], None))
 
 
-@pytest.mark.parametrize("words", [("callbacks.strengths.mixup=0.0",), ("targets.mixup=0",), ("trainer.devices=4",)])
+@pytest.mark.parametrize("words", [("callbacks.strengths.mixup=0.0",), ("targets.mixup=0.0",), ("trainer.devices=4",)])
 def test_no_mixup_takes_one_clip_and_mixup_two(words: tuple[str, ...], composed: Compose) -> None:
     check_mixup(composed(*ONE_CLIP, "data.root=x", *words))
 

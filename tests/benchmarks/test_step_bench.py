@@ -99,6 +99,14 @@ def test_forms_that_differ_are_not_compared(monkeypatch) -> None:
         step.take_turns(net("average_pool"), ["ours", "other"], clips(), None, 1)
 
 
+def test_the_share_is_one_of_the_best_product_between_the_turns(monkeypatch) -> None:
+    rates = iter([1e9, 4e9, 2e9, 3e9])
+    monkeypatch.setattr(step, "matrix_rate", lambda dtype: next(rates))
+    _, best = step.take_turns(net("average_pool"), ["ours"], clips(), None, 1)
+    assert best == 4e9
+    assert next(rates, None) is None, "one before each turn of two phases, twice"
+
+
 @pytest.mark.parametrize(
     ("key", "wrong"), [("models", ["vivit"]), ("precisions", ["fp16"]), ("size", "big"), ("forms", ["theirs"])]
 )

@@ -9,11 +9,10 @@ from made_up import TIME, results, run_folder, scored
 from vivit.indifferent import telling
 from vivit.reporting.best import best_tables
 from vivit.reporting.others import others_table
-from vivit.reporting.paper import SWEEPS
+from vivit.reporting.paper import BY_NAME
 from vivit.reporting.runs import read_runs
 from vivit.reporting.sweeps import Answer, answers
 
-BY_NAME = {sweep.name: sweep for sweep in SWEEPS}
 MODEL_1, MODEL_2 = ("Model 1, spatio-temporal", "Model 2, factorised encoder")
 
 
@@ -151,9 +150,10 @@ def test_the_command_that_goes_on_says_where_the_done_runs_found_machine_and_vid
     assert answer.command == " ".join(["python src/train.py sweep=temporal_depth scale=paper", *where])
 
 
-def test_a_long_setting_has_files_of_a_short_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("long", ["", "very/" * 60])
+def test_two_settings_have_files_of_two_short_names(long: str, tmp_path: Path) -> None:
     for place in ("a/b", "a-b"):
-        said = f"weights.source=/{'very/' * 60}long/{place}.npz"
+        said = f"weights.source=/{long}{place}.npz"
         run_folder(tmp_path, "pooling", place.replace("/", ""), "model.pool=cls", said, metrics=scored(0.5))
     _, first, second = (answer.name for answer in answered(tmp_path, "pooling"))
     assert first != second

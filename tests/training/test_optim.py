@@ -112,6 +112,13 @@ def test_half_an_epoch_of_warm_up_is_as_long_whatever_ends_the_run(
     assert noted.rates == pytest.approx([0.01 * warmup_cosine(step, warmup, steps) for step in range(steps)])
 
 
+def test_a_run_of_no_batches_is_refused(
+    module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]
+) -> None:
+    with pytest.raises(ValueError, match=r"trainer\.limit_train_batches=0 leaves nothing to train on"):
+        trainer(epochs=2, limit_train_batches=0).fit(module(), *loaders())
+
+
 @pytest.mark.parametrize("limits", [{"epochs": -1}, {"epochs": None, "max_time": "00:00:01:00"}], ids=str)
 def test_a_run_without_an_end_is_refused(
     limits: dict[str, Any], module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]

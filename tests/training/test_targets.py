@@ -74,7 +74,7 @@ def test_loss_is_the_mean_over_heads_of_each_head_s_mean() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"mixup": -0.1}, "mixup=-0.1 is the parameter"),
+        ({"mixup": -0.1}, "mixup=-0.1 must be the parameter"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0 must lie in"),
         ({"label_smoothing": -0.5}, "label_smoothing=-0.5 must lie in"),
     ],

@@ -7,7 +7,7 @@ import wandb
 import wandb_workspaces.reports.v2 as wr
 
 from vivit.dashboards.dashboard import dashboard
-from vivit.reporting.paper import SWEEPS, Sweep
+from vivit.reporting.paper import BY_NAME, Sweep
 
 
 def make_dashboards(
@@ -26,11 +26,10 @@ def make_dashboards(
 
 def named(sweeps: Sequence[str] | None) -> list[Sweep]:
     """Find sweeps by their names."""
-    known = {sweep.name: sweep for sweep in SWEEPS}
     sweeps = [sweeps] if isinstance(sweeps, str) else sweeps
-    if unknown := sorted(set(sweeps or ()) - known.keys()):
-        raise SystemExit(f"error: sweeps has {unknown[0]!r}, which is none of {', '.join(known)}")
-    return [known[name] for name in sweeps or known]
+    if unknown := sorted(set(sweeps or ()) - BY_NAME.keys()):
+        raise SystemExit(f"error: sweeps has {unknown[0]!r}, which is none of {', '.join(BY_NAME)}")
+    return [BY_NAME[name] for name in sweeps or BY_NAME]
 
 
 def as_json(report: wr.Report) -> str:

@@ -15,6 +15,7 @@ from vivit.training import Strengths, VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
+SCHEDULED = "callbacks.strengths.mixup"
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def check_mixup(cfg: DictConfig) -> None:
     """Refuse mixup where a device has one clip at a time, whose partner would be itself."""
     strengths = instantiate((cfg.get("callbacks") or {}).get("strengths"))
     strength = strengths.strongest("mixup") if isinstance(strengths, Strengths) else None
-    key = "targets.mixup" if strength is None else "callbacks.strengths.mixup"
-    if (cfg.targets.get("mixup", 0) if strength is None else strength) > 0 and cfg.data.batch_size == 1:
+    key, strength = ("targets.mixup", instantiate(cfg.targets).mixup) if strength is None else (SCHEDULED, strength)
+    if strength > 0 and cfg.data.batch_size == 1:
         raise ValueError(
             f"{key} is above 0, which blends the clips that a device has at a time, but data.batch_size=1 leaves it "
             "one; make that 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where these share "

@@ -244,3 +244,5 @@ SWEEPS = (
         ),
     ),
 )
+
+BY_NAME = {sweep.name: sweep for sweep in SWEEPS}

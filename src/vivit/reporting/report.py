@@ -12,7 +12,7 @@ from vivit.reporting.findings import findings_table, summary
 from vivit.reporting.formats import comma_separated, latex, markdown
 from vivit.reporting.others import others_table
 from vivit.reporting.page import Section, page
-from vivit.reporting.paper import SWEEPS
+from vivit.reporting.paper import BY_NAME, SWEEPS
 from vivit.reporting.provenance import commands_table, commits_table, place, runs_table
 from vivit.reporting.runs import RunRecord, read_runs
 from vivit.reporting.sweeps import Answer, answers
@@ -44,8 +44,7 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, about: Map
     ``about`` says what the report itself is made with, by name: command, commit, time.
     """
     answered = [answer for sweep in SWEEPS for answer in answers(sweep, runs)]
-    known = {sweep.name for sweep in SWEEPS}
-    loose = [run for run in runs if run.sweep not in known]
+    loose = [run for run in runs if run.sweep not in BY_NAME]
     own = {answer.sweep.name: answer for answer in answered if answer.is_own}
     drawn = _draw(own, folder)
     findings = findings_table(own)

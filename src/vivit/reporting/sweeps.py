@@ -13,7 +13,7 @@ from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
 
 TOP1 = "test/acc_top1"
 LONGEST = 150
-"""Characters of a file's name before its hash."""
+"""Characters of overrides in a file's name; a hash tells those apart that look the same in it."""
 
 PHRASES = {
     "data": "{}", "size": "size {}", "views": "{} views", "epochs": "{} epochs", "batch_size": "batches of {}",
@@ -119,9 +119,11 @@ class Answer:
     @property
     def name(self) -> str:
         """Name of its files."""
-        words = [self.sweep.name, self.scale, *self.extra]
-        name = "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in word) for word in words)
-        return name if len(name) <= LONGEST else f"{name[:LONGEST]}_{sha256(' '.join(words).encode()).hexdigest()[:8]}"
+        name = f"{self.sweep.name}_{self.scale}"
+        if not self.extra:
+            return name
+        said = "_".join("".join(c if c.isalnum() or c in "._-" else "-" for c in word) for word in self.extra)
+        return f"{name}_{said[:LONGEST]}_{sha256(' '.join(self.extra).encode()).hexdigest()[:8]}"
 
     @property
     def title(self) -> str:

@@ -108,8 +108,10 @@ def steps_of(trainer: Trainer) -> dict[str, int]:
     if trainer.max_epochs == trainer.max_steps == -1:
         raise ValueError(
             "neither trainer.max_epochs nor trainer.max_steps ends this run, and the learning rate falls towards its "
-            "end: set one of them, beside trainer.max_time too"
+            "end: set trainer.max_epochs or +trainer.max_steps, beside trainer.max_time too"
         )
+    if trainer.limit_train_batches == 0:
+        raise ValueError("trainer.limit_train_batches=0 leaves nothing to train on; src/eval.py tests a checkpoint")
     trainer.fit_loop.setup_data()
     of_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
     return {"steps": int(trainer.estimated_stepping_batches), "of_an_epoch": of_an_epoch}

@@ -42,8 +42,8 @@ class Targets:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.mixup < 0:
-            raise ValueError(f"mixup={self.mixup} is the parameter of a Beta distribution and cannot be negative")
+        if not isinstance(self.mixup, int | float) or self.mixup < 0:
+            raise ValueError(f"mixup={self.mixup} must be the parameter of a Beta distribution, above 0, or 0 for none")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing={self.label_smoothing} must lie in [0, 1)")
 

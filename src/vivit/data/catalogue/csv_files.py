@@ -33,7 +33,7 @@ class CsvFiles(Catalogue):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.delimiter = self.delimiter.replace("\\t", "\t")
+        self.delimiter = str(self.delimiter).replace("\\t", "\t")
         if len(self.delimiter) != 1 or not self.delimiter.isascii():
             raise ValueError(
                 f"data.catalogue.delimiter={self.delimiter!r} must be one ASCII character; in a shell write, with both "
