@@ -39,6 +39,10 @@ class Format:
     std: Sequence[float] = HALF
     interpolation: Interpolation = "bilinear"
     """How the project itself resizes positions: bilinear with aligned corners, as the reference, or bicubic."""
+    told: tuple[str, ...] = ()
+    """Which of ``colours`` and ``activation`` differ from network to network, so that files beside it tell them."""
+    assumed: bool = False
+    """Whether ``mean`` and ``std`` are only what most of its networks have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Backbone:
     """Heads of ``encoder`` and ``temporal``, where the source tells."""
     grid: Grid | None = None
     """Tokens over time, rows and columns, where the source tells."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of how they were found in the source, and of what had to be assumed."""
 
     @property
     def is_video(self) -> bool:
@@ -99,7 +105,7 @@ def adapt(source: NamedTensors, form: Format) -> Backbone:
                 f"{source.label}: {name!r} has the shape {tuple(tensor.shape)}, which does not fit"
             ) from None
         origins[ours] = (name,)
-    found = Backbone(source.label, form, tensors, origins, ignored, heads)
+    found = Backbone(source.label, form, tensors, origins, ignored, heads, notes=source.notes)
     return _squeezed(_scaled(_fused(found)))
 
 

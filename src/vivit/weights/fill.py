@@ -1,5 +1,6 @@
 """Put a backbone's tensors into a network: planned whole, checked whole, then written; and said in a report."""
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -13,6 +14,9 @@ from vivit.weights.backbone import Backbone
 from vivit.weights.inflate import Grid, Interpolation, fit_positions
 from vivit.weights.report import LoadReport
 from vivit.weights.scenic_windows import Network
+from vivit.weights.tensor_file import check_finite
+
+log = logging.getLogger(__name__)
 
 Positions = Literal["auto", "tile", "resize", "resize_tile", "fresh"]
 LISTED = 5
@@ -35,7 +39,7 @@ class Fill:
         self.passed_over: dict[str, str] = {}
         self.inflated: dict[str, str] = {}
         self.resized: dict[str, str] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(backbone.notes)
         for theirs, ours in (("encoder", self.encoder), ("temporal", "temporal")):
             modules = getattr(network, ours).modules() if hasattr(network, ours) else ()
             heads = next((part.heads for part in modules if isinstance(part, Attention)), None)
@@ -55,6 +59,11 @@ class Fill:
         if neutral not in self.backbone.tensors:
             raise ValueError(f"the source has nothing that would become {neutral!r}")
         return self.backbone.tensors[neutral]
+
+    def warn(self, note: str) -> None:
+        """Say what the result may be wrong by: in the report, and aloud."""
+        self.notes.append(note)
+        log.warning("%s: %s", self.backbone.label, note)
 
     def keep(self, prefix: str) -> None:
         """Leave our parameters whose names start like this as they are, where nothing else is planned."""
@@ -126,6 +135,8 @@ class Fill:
         if problems:
             more = len(problems) - LISTED
             raise ValueError("; ".join(problems[:LISTED]) + (f"; and {more} more" if more > 0 else ""))
+        for name, value in self.values.items():
+            check_finite(name, value)
         for name, value in self.values.items():
             self.state[name].copy_(value)
         names = {

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vivit.models import SpatioTemporal, Tubelets
-from vivit.weights.huggingface_config import CONFIG, GELUS, class_names, model_config, preprocessing, read_config, told
+from vivit.weights.beside import CONFIG, GELUS, PREPROCESSING
+from vivit.weights.huggingface_config import class_names, model_config, preprocessing, read_config, told
 from vivit.weights.huggingface_windows import HEAD, POOLER, file_name, windows
 from vivit.weights.names import Shapes, check_names
 from vivit.weights.report import LoadReport
@@ -19,7 +20,6 @@ from vivit.weights.tensor_file import check_parameter, read_tensors
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What a folder has its weights in; the first one wins."""
-PREPROCESSING = ("preprocessor_config.json", "video_preprocessor_config.json")
 LAYER = "vivit.encoder.layer"
 
 

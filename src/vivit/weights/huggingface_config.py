@@ -1,14 +1,13 @@
 """What Hugging Face keeps beside the weights: ``config.json`` and the configuration of the preprocessing."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vivit.models import SpatioTemporal, Tubelets
-from vivit.models.blocks import NORM_EPSILON, Block, Gelu
+from vivit.models.blocks import NORM_EPSILON, Block
+from vivit.weights.beside import CONFIG, GELUS, read_json
 
-CONFIG = "config.json"
 FIXED = {
     "model_type": ("vivit",),
     "num_channels": (3,),
@@ -16,15 +15,6 @@ FIXED = {
     "qkv_bias": (True,),
 }
 """What the architecture is."""
-GELUS: dict[str, Gelu] = {
-    "gelu_fast": "tanh",
-    "gelu_new": "tanh",
-    "gelu_accurate": "tanh",
-    "gelu_pytorch_tanh": "tanh",
-    "gelu": "erf",
-    "gelu_python": "erf",
-}
-"""What transformers calls the two forms; its ViViT takes the first unless a configuration says otherwise."""
 SHORT_SIDE_TO_CROP = 8 / 7
 """The recipe's 256 to 224."""
 
@@ -32,14 +22,7 @@ SHORT_SIDE_TO_CROP = 8 / 7
 def read_config(folder: Path) -> dict[str, Any]:
     """Read ``config.json``, or give nothing where there is none. Raises ValueError for one of another architecture."""
     file = folder / CONFIG
-    if not file.is_file():
-        return {}
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise ValueError(f"{file} is a {type(config).__name__}, not a map")
+    config = read_json(file)
     for key, values in FIXED.items():
         if key in config and config[key] not in values:
             raise ValueError(f"{file} says {key}={config[key]!r}, but these models have {values[0]!r}")

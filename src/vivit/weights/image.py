@@ -25,6 +25,7 @@ def load_image_weights(
     frames: int,
     height: int,
     width: int,
+    key: str | None = None,
     inflation: Inflation = "central_frame",
     positions: Positions = "auto",
     interpolation: Interpolation | None = None,
@@ -48,12 +49,14 @@ def load_image_weights(
     code's default. ``fresh``: random. No Model 3 was released, so none is known to have made the paper's numbers.
 
     Class token: Model 1 takes it; Model 2, as in the reference, takes its position only, unless ``spatial_cls``.
-    ``mean`` and ``std``, of colours in [0, 1], are the format's own if None, and folded into the filter, so that the
-    network takes [-1, 1] whatever the source took. The head and a temporal encoder stay fresh.
+    ``mean`` and ``std``, of colours in [0, 1], are what files beside the source tell if None, else the format's own,
+    with a warning where that is a guess; they are folded into the filter, so that the network takes [-1, 1] whatever
+    the source took. The head and a temporal encoder stay fresh. ``key`` names one of several sets of weights in a
+    file, such as an average.
 
     Raises ValueError naming the key that does not fit, is missing or has no explanation.
     """
-    backbone = read_backbone(source)
+    backbone = read_backbone(source, key)
     try:
         if backbone.is_video:
             raise ValueError("it has looked along time, so it is no image's: use weights=video (load_video_weights)")
@@ -76,13 +79,20 @@ def load_image_weights(
 def put_patches(fill: Fill, inflation: Inflation, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
     """Inflate the filter, after folding the source's normalisation of colours into it."""
     form, target = fill.backbone.format, "tokeniser.projection"
-    if fill.backbone.format.gelu == "erf" and _gelu(fill.network) == "tanh":
-        fill.notes.append(f"{form.name} has the erf GELU, this network the tanh GELU: set model.gelu=erf")
+    if form.gelu != (own := _gelu(fill.network)):
+        fill.warn(f"{form.name} has the {form.gelu} GELU, this network the {own} GELU: set model.gelu={form.gelu}")
     if inflation == "random":
         fill.pass_over("patches.", "inflation=random")
         return fill.keep(target)
     weight, bias = fill.take("patches.weight"), fill.take("patches.bias")
+    if form.assumed and (mean is None or std is None):
+        fill.warn(
+            "nothing beside it tells how its colours were normalised: mean 0.5 and deviation 0.5 are assumed, and "
+            "DeiT, MAE and others have ImageNet's; set weights.mean and weights.std"
+        )
     mean, std = tuple(mean or form.mean), tuple(std or form.std)
+    if not (len(mean) == len(std) == 3 and min(std) > 0):
+        raise ValueError(f"weights.mean={list(mean)} and weights.std={list(std)} are three numbers each, std above 0")
     if (mean, std) != (HALF, HALF):
         weight, bias = fold_normalisation(weight, bias, torch.tensor(mean), torch.tensor(std))
         fill.notes.append(f"the filter, which takes [-1, 1] here, holds its colours' mean {mean} and deviation {std}")

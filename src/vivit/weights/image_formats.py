@@ -8,6 +8,7 @@ from dataclasses import replace
 from vivit.weights.backbone import IMAGENET_MEAN, IMAGENET_STD, Format, blocks
 
 CLASSIFIER = "its classifier knows images"
+BOTH = ("colours", "activation")
 MASK = "stands in for patches that are hidden in pre-training"
 
 _TIMM_BLOCK = r"blocks\.(\d+)\."
@@ -34,9 +35,11 @@ TIMM = Format(
         ),
     },
     ignored={r"(head|pre_logits\.fc)\.(weight|bias)": CLASSIFIER, "mask_token": MASK},
+    told=BOTH,
+    assumed=True,
 )
 """Input (x - 0.5) / 0.5, as augreg and the other weights of Google's have it. Others of timm's (DeiT, MAE, DINO) have
-ImageNet's mean and deviation, and their files do not tell."""
+ImageNet's mean and deviation, of which only a ``config.json`` beside the file tells."""
 
 DINOV2_ORIGINAL = Format(
     name="a DINOv2 with the names of its authors",
@@ -45,6 +48,7 @@ DINOV2_ORIGINAL = Format(
     ignored=TIMM.ignored,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
+    told=("colours",),
     interpolation="bicubic",
 )
 
@@ -80,6 +84,8 @@ HUGGINGFACE_VIT = Format(
         ),
     },
     ignored=_POOLER,
+    told=BOTH,
+    assumed=True,
 )
 """Names as files have them, and as modules of transformers 5 have them. Their LayerNorm epsilon of 1e-12 becomes 1e-6,
 which Google trained the same weights with."""
@@ -90,6 +96,8 @@ HUGGINGFACE_VIVIT = replace(
     sign=r"vivit\.embeddings\.cls_token",
     names={**HUGGINGFACE_VIT.names, r"classifier\.(weight|bias)": r"head.projection.\1"},
     gelu="tanh",
+    told=("activation",),
+    assumed=False,
 )
 
 DINOV2 = Format(
@@ -111,6 +119,7 @@ DINOV2 = Format(
         ),
     },
     ignored=_POOLER | {r"(?:\w+\.)?embeddings\.mask_token": MASK},
+    told=BOTH,
     mean=IMAGENET_MEAN,
     std=IMAGENET_STD,
     interpolation="bicubic",

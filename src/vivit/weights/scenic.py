@@ -132,3 +132,5 @@ def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
         if array.dtype != np.float32 or not array.size:
             raise ValueError(f"{name!r} is {array.dtype} of the shape {array.shape}; parameters are float32, not empty")
+        if bad := int((~np.isfinite(array)).sum()):
+            raise ValueError(f"{name!r} has {bad:,} of {array.size:,} values that are NaN or infinite")

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +15,9 @@ from torch import Tensor
 
 from vivit.weights.published import check_weight_file
 from vivit.weights.scenic import read_parameters
+from vivit.weights.wrapped import chosen_set, unwrapped
 
 Source = str | os.PathLike[str] | Mapping[str, Any]
-WRAPPERS = ("state_dict", "model")
-"""Keys under which a pickle keeps its tensors where it holds more than them."""
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16)
 """What float32 holds without loss."""
 
@@ -34,52 +33,83 @@ class NamedTensors:
     """What a checkpoint of ours tells of its network and clips; empty for all others."""
     called: Mapping[str, str] = field(default_factory=dict)
     """What the file calls tensors that go by another name here."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of how they were found in the file."""
 
 
-def read_tensors(source: Source) -> NamedTensors:
+class Content(NamedTuple):
+    """What is in a file."""
+
+    tensors: Mapping[Any, Any]
+    ignored: Mapping[str, str] = {}
+    record: Mapping[str, Any] = {}
+    notes: tuple[str, ...] = ()
+
+
+def read_tensors(source: Source, key: str | None = None) -> NamedTensors:
     """Read ``.npz``, ``.safetensors``, ``.pt``, ``.pth``, ``.bin``, ``.ckpt`` or, without a suffix, a flax checkpoint.
 
-    A flat mapping of names to arrays or tensors is taken as it is. Raises ValueError, naming the file, for what cannot
-    be read, for tensors that claim more than the file holds, and for a pickle that holds more than tensors and plain
-    values: nothing of it is run.
+    A flat mapping of names to arrays or tensors is taken as it is. ``key`` names one of several sets of weights in a
+    PyTorch file, such as ``state_dict_ema``. Prefixes that wrappers put before names (``module.``) are left out.
+
+    Raises ValueError, naming the file, for what cannot be read, for tensors that claim more than the file holds, and
+    for a pickle that holds more than tensors and plain values: nothing of it is run.
     """
     if isinstance(source, Mapping):
-        return NamedTensors("the given tensors", _tensors(source, "the given tensors"))
-    path = check_weight_file(source)
-    if path.suffix not in READERS:
-        raise ValueError(f"{path} ends in none of {', '.join(filter(None, READERS))}, nor is it without a suffix")
-    content, ignored, record = READERS[path.suffix](path)
-    return NamedTensors(str(path), _tensors(content, str(path)), ignored, record)
+        label, content = "the given tensors", Content(source)
+        if key is not None:
+            raise ValueError(f"weights.key={key} names a set of weights in a file, and {label} are one")
+    else:
+        path = check_weight_file(source)
+        label = str(path)
+        if path.suffix not in READERS:
+            raise ValueError(f"{path} ends in none of {', '.join(filter(None, READERS))}, nor is it without a suffix")
+        if READERS[path.suffix] is not _pickle and key is not None:
+            raise ValueError(f"{path}: weights.key={key} names a set of weights in a PyTorch file, and this is another")
+        content = READERS[path.suffix](path, key)
+    tensors = _tensors(content.tensors, label)
+    try:
+        called, said = unwrapped(tensors)
+    except ValueError as error:
+        raise ValueError(f"{label}: {error}") from None
+    tensors, called = ({new: tensors[name] for new, name in called.items()}, called) if said else (tensors, {})
+    return NamedTensors(label, tensors, content.ignored, content.record, called, (*content.notes, *said))
 
 
 def check_parameter(name: str, tensor: Tensor) -> None:
-    """Raise ValueError unless a tensor is one that a parameter can be: of numbers that float32 holds, and not empty."""
+    """Raise ValueError unless a tensor is one that a parameter can be: of finite numbers that float32 holds, some."""
     if tensor.dtype not in NUMBERS or not tensor.numel():
         raise ValueError(
             f"{name!r} is {tensor.dtype} of the shape {tuple(tensor.shape)}; parameters are float32, float16 or "
             "bfloat16, and not empty"
         )
+    check_finite(name, tensor)
 
 
-Read = tuple[Mapping[Any, Any], Mapping[str, str], Mapping[str, Any]]
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise ValueError for a tensor with values that are infinite or not numbers."""
+    if not tensor.is_floating_point() or bool(tensor.isfinite().all()):
+        return
+    bad = int((~tensor.isfinite()).sum())
+    raise ValueError(f"{name!r} has {bad:,} of {tensor.numel():,} values that are NaN or infinite")
 
 
-def _npz(path: Path) -> Read:
+def _npz(path: Path, key: None = None) -> Content:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return dict(arrays), {}, {}
+            return Content(dict(arrays))
     except Exception as error:
         raise ValueError(f"{path} is not a readable .npz of plain arrays: {error}") from None
 
 
-def _safetensors(path: Path) -> Read:
+def _safetensors(path: Path, key: None = None) -> Content:
     try:
-        return load_file(path), {}, {}
+        return Content(load_file(path))
     except Exception as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
 
 
-def _pickle(path: Path) -> Read:
+def _pickle(path: Path, key: str | None = None) -> Content:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
@@ -94,13 +124,16 @@ def _pickle(path: Path) -> Read:
     if not isinstance(content, Mapping):
         raise ValueError(f"{path} holds an object of type {type(content).__name__}, not tensors by name")
     record = content.get("vivit", {})
-    inside = next((key for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    try:
+        inside, said = chosen_set(content, key)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     tensors = content if inside is None else content[inside]
     _check_size(path, tensors)
     if inside is None:
-        return tensors, {}, {}
+        return Content(tensors)
     others = {str(name): "not a parameter" for name in content if name != inside}
-    return tensors, others, record if isinstance(record, Mapping) else {}
+    return Content(tensors, others, record if isinstance(record, Mapping) else {}, said)
 
 
 def _check_size(path: Path, tensors: Mapping[Any, Any]) -> None:
@@ -110,12 +143,12 @@ def _check_size(path: Path, tensors: Mapping[Any, Any]) -> None:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes, but its tensors claim to have {claimed:,}")
 
 
-def _flax(path: Path) -> Read:
+def _flax(path: Path, key: None = None) -> Content:
     _, arrays, skipped = read_parameters(path)
-    return arrays, dict.fromkeys(skipped, "not a parameter"), {}
+    return Content(arrays, dict.fromkeys(skipped, "not a parameter"))
 
 
-READERS: Mapping[str, Callable[[Path], Read]] = {
+READERS: Mapping[str, Callable[[Path, Any], Content]] = {
     ".npz": _npz,
     ".safetensors": _safetensors,
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _pickle),

@@ -18,6 +18,7 @@ def load_video_weights(
     frames: int,
     height: int,
     width: int,
+    key: str | None = None,
     positions: Positions = "auto",
     load_head: bool = False,
     first_temporal_layers: bool = False,
@@ -28,11 +29,12 @@ def load_video_weights(
     Positions are resized, in space and in time, where clips differ. ``load_head`` takes the classifier along.
     ``first_temporal_layers`` lets a source have more temporal layers than the network: the first ones are kept, the
     report lists the rest (the Kinetics-400 L/16x2 of scenic has 24, the paper's other models 4).
-    ``source_grid`` = (t, rows, columns) of a source that does not tell and has other clips than the network.
+    ``source_grid`` = (t, rows, columns) of a source that does not tell and has other clips than the network. ``key``
+    names one of several sets of weights in a file, such as an average.
 
     Raises ValueError naming the key that does not fit, is missing or has no explanation.
     """
-    backbone = read_backbone(source)
+    backbone = read_backbone(source, key)
     try:
         fill = Fill(network, backbone)
         new = network.tokeniser.grid(frames, height, width)
