@@ -1,6 +1,8 @@
 """A file for others says what the checkpoint says, whoever runs it."""
 
 import json
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from films import film
 from torch import nn
 
 from vivit.experiment import export
 from vivit.experiment import export as task
+from vivit.experiment.classifier import Classifier
 from vivit.experiment.formats import Weights, write_ours
 from vivit.jobs import Job
 from vivit.models import (
@@ -25,6 +29,7 @@ from vivit.models import (
     UniformFrames,
 )
 
+REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}
 WIDTHS = {"depth": 2, "heads": 2, "mlp_dim": 10}
 TEMPORAL = {"temporal_depth": 1, "temporal_heads": 4, "temporal_mlp_dim": 14}
@@ -128,8 +133,6 @@ def test_what_cannot_be_is_one_clear_error(words, error, message, exported, tmp_
 
 def test_a_file_that_says_something_else_is_not_written(exported, tmp_path: Path, monkeypatch) -> None:
     """The weights change between export and check, as a wrong export would have them."""
-    import sys
-
     module = sys.modules[task.__module__]
     save, run = module.PORTABLE[".pt2"]
 
@@ -142,3 +145,90 @@ def test_a_file_that_says_something_else_is_not_written(exported, tmp_path: Path
     with pytest.raises(ValueError, match="differ from the network's by"):
         exported(network("factorised_encoder"), "clip.pt2")
     assert not list(tmp_path.glob("*.pt2")) and not list(tmp_path.glob(".*"))
+
+
+FAULTS = ["head.projection.weight", "spatial.positions", "spatial.blocks.0.norm_mlp.bias", "tokeniser.projection.bias"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_network_with_what_is_no_number_is_refused_by_name(name, value, exported, tmp_path: Path) -> None:
+    net = network("factorised_encoder")
+    with torch.no_grad():
+        net.get_parameter(name).view(-1)[0] = value
+    with pytest.raises(ValueError, match=f"net.ckpt: '{name}' has 1 of .* NaN or infinite; nothing was written"):
+        exported(net, "deep/clip.pt2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
+
+
+def test_finite_weights_that_come_to_no_number_are_refused(exported, tmp_path: Path) -> None:
+    net = network("factorised_encoder")
+    with torch.no_grad():
+        net.head.projection.weight.fill_(3e38)
+    with pytest.raises(ValueError, match="the network's logits of a random clip are not all finite"):
+        exported(net, "deep/clip.pt2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_runtime_that_answers_no_numbers_is_found_out(value, exported, tmp_path: Path, monkeypatch) -> None:
+    module = sys.modules[task.__module__]
+    save, run = module.PORTABLE[".pt2"]
+
+    def wrong(file: Path, frames: np.ndarray) -> dict[str, np.ndarray]:
+        found = run(file, frames)
+        found["verb"] = found["verb"].copy()
+        found["verb"][-1, 1] = value
+        return found
+
+    monkeypatch.setitem(module.PORTABLE, ".pt2", (save, wrong))
+    with pytest.raises(ValueError, match="the file's logits of a random clip are not all finite"):
+        exported(network("factorised_encoder"), "deep/clip.pt2")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
+
+
+def test_the_axis_of_clips_has_a_name(exported) -> None:
+    graph = onnx.load(exported(network("factorised_encoder"), "clip.onnx")).graph
+    shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.input, *graph.output)}
+    assert {name: [axis.dim_param or axis.dim_value for axis in shape] for name, shape in shapes.items()} == {
+        "frames": ["batch", 6, 20, 21, 3],
+        "noun": ["batch", 3],
+        "verb": ["batch", 2],
+    }
+    inner = {axis.dim_param for value in graph.value_info for axis in value.type.tensor_type.shape.dim}
+    assert not [name for name in inner if name.startswith("s") and name[1:].isdigit()]
+
+
+READER = re.search(r"```python\n(.*?)```", (REPOSITORY / "docs" / "exported.md").read_text(encoding="utf-8"), re.DOTALL)
+FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "enlarged": (18, 30, 22)}
+"""Height, width and number of frames."""
+
+
+@pytest.mark.parametrize("views", [{}, {"temporal": 4, "spatial": 3}], ids=["middle", "4x3"])
+def test_the_reader_in_the_documents_says_what_the_pipeline_says(
+    views, composed, tmp_path, monkeypatch, capsys
+) -> None:
+    """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""
+    grid = {"_target_": "vivit.data.sampling.GridViews", "_partial_": True} | views
+    data = {"frames": 6, "stride": 2, "resize": 29, "crop": [20, 21], "views": grid}
+    net = network("spatiotemporal")
+    write_ours(Weights(net, "", HEADS, data), tmp_path / "net.ckpt")
+    words = [f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'clip.onnx'}"]
+    cfg = composed(*words, name="export")
+    cfg.paths.run = str(tmp_path)
+    export(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
+    cfg = composed(words[0], "video=x", "workers=0", "device=cpu", name="predict")
+    cfg.paths.run = str(tmp_path)
+    classifier = Classifier.of(cfg, Job(tmp_path, {}, [], None))
+    assert READER and len([line for line in READER[1].splitlines() if line]) <= 25
+    for name, (height, width, length) in FILMS.items():
+        pixels = np.random.default_rng(0).integers(0, 256, (length, height, width, 3), np.uint8)
+        file = film(tmp_path / f"{name}.mp4", pixels)
+        ((_, expected),) = classifier.whole([file])
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
+        exec(compile(READER[1], "docs/exported.md", "exec"), {})
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines] == ["noun", "verb"]
+        found = [float(number) for line in lines for number in line.split()[1:-1]]
+        np.testing.assert_allclose(found, expected, atol=1e-4 * expected.abs().max().item())

@@ -10,6 +10,8 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
+from vivit.weights.tensor_file import check_finite
+
 ROOMS = ("vivit.models", "vivit.data", "vivit.schedules")
 """Where the classes are that a record may name: those of networks, of data sets, and of how clips are cut."""
 POSITIONS = "vivit.models.positions"
@@ -79,6 +81,15 @@ def is_checkpoint(file: Path) -> bool:
     except Exception:
         return False
     return isinstance(content, Mapping) and "vivit" in content
+
+
+def check_weights(network: nn.Module, file: Path) -> None:
+    """Raise ValueError, naming file and tensor, where a network of a file holds what is no finite number."""
+    for name, tensor in network.state_dict().items():
+        try:
+            check_finite(name, tensor)
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}; nothing was written") from None
 
 
 def read_network(file: Path) -> tuple[nn.Module, dict[str, Any]]:

@@ -11,6 +11,7 @@ from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
 from vivit.data.loader import ScoringLoader, Workers, cores
 from vivit.data.order import OrderedBatches
+from vivit.data.places import spread
 from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import EvenViews, GridViews
 from vivit.jobs import Job
@@ -59,6 +60,23 @@ class Cutting:
         if self.views.temporal != 1:
             raise ValueError("every= slides one clip at a time; with it set views=1x1, or views.temporal=1")
         return self
+
+    def told(self) -> dict[str, Any]:
+        """Say in plain values where the clips of a video lie, and what is done to them: all that others need to know.
+
+        A temporal view begins with frame int(part * (room / whole)), where room = max(0, frames of the video - frames *
+        stride of the clip); a crop along the longer side of the picture at the share of what the crop leaves over.
+        """
+        views = self.views
+        return {
+            "clip": {key: getattr(views, key) for key in ("frames", "stride", "resize", "crop")},
+            "views": {
+                "places": spread(views.temporal),
+                "crops": [0.5] if views.spatial == 1 else [0.0, 0.5, 1.0],
+                "average": views.average,
+            },
+            "resampling": type(self.resampling).__name__.lower(),
+        }
 
     def read(
         self, videos: Sequence[Video], plan: EvenViews, batch_size: int, left_out: dict[int, str] | None = None

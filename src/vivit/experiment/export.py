@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,10 @@ import torch
 from omegaconf import DictConfig
 
 from vivit.experiment.build import check_keys
-from vivit.experiment.checkpoint import read_network
+from vivit.experiment.checkpoint import check_weights, read_network
 from vivit.experiment.clips import Cutting
 from vivit.experiment.portable import PORTABLE, Logits
+from vivit.experiment.whole_target import whole_target
 from vivit.jobs import Job
 from vivit.runfolder import provenance, write_json
 from vivit.shapes import colours
@@ -39,20 +39,16 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     for library in ("onnx_ir", "onnxscript", "torch.onnx"):
         logging.getLogger(library).setLevel(logging.WARNING)  # they tell of every constant that they merge
     network, record = read_network(Path(cfg.ckpt_path))
-    views = Cutting.of_record(record).views
-    heads = record["heads"]
-    told = {"heads": heads, "clip": {key: getattr(views, key) for key in ("frames", "stride", "resize", "crop")}}
+    check_weights(network, Path(cfg.ckpt_path))
+    cutting = Cutting.of_record(record)
+    heads, clip = record["heads"], (cutting.views.frames, *cutting.views.crop)
     save, run = PORTABLE[target.suffix]
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        written = Path(folder) / target.name
-        save(network.eval(), heads, (views.frames, *views.crop), told, written)
-        checked = compared(network, heads, (views.frames, *views.crop), lambda frames: run(written, frames))
-        for file in sorted(Path(folder).iterdir(), reverse=True):  # what lies beside it first
-            file.replace(target.parent / file.name)
+    with whole_target(target) as written:
+        save(network.eval(), heads, clip, {"heads": heads} | cutting.told(), written)
+        checked = compared(network, heads, clip, lambda frames: run(written, frames))
+    write_json(job.folder / "results.json", {"target": str(target), "check": checked} | provenance())
     print(f"{cfg.ckpt_path} -> {target}, {target.stat().st_size / 1e6:,.1f} MB")
     print(f"On random clips: largest logit {checked['largest_logit']:.3g}, difference {checked['difference']:.3g}")
-    write_json(job.folder / "results.json", {"target": str(target), "check": checked} | provenance())
     return {}
 
 
@@ -66,8 +62,14 @@ def compared(network: Any, heads: Mapping[str, list[str]], clip: tuple[int, int,
         theirs: Logits = run(frames)
         if list(theirs) != list(heads) or [part.shape[1] for part in theirs.values()] != [*map(len, heads.values())]:
             raise ValueError(f"the file gives {list(theirs)} instead of the heads {list(heads)}; nothing was written")
+        found = np.concatenate([*theirs.values()], 1)
+        for whose, logits in (("network", ours), ("file", found)):
+            if not np.isfinite(logits).all():
+                raise ValueError(
+                    f"the {whose}'s logits of a random clip are not all finite numbers; nothing was written"
+                )
         largest = max(largest, float(np.abs(ours).max()))
-        difference = max(difference, float(np.abs(np.concatenate([*theirs.values()], 1) - ours).max()))
+        difference = max(difference, float(np.abs(found - ours).max()))
     if not difference <= SAME * largest:
         raise ValueError(f"the file's logits differ from the network's by {difference:.3g}; nothing was written")
     return {"largest_logit": largest, "difference": difference}
