@@ -62,7 +62,7 @@ class Cutting:
         return self
 
     def told(self) -> dict[str, Any]:
-        """Say in plain values where the clips of a video lie, and what is done to them: all that others need to know.
+        """Return in plain values where the clips of a video lie and what is done to them: all that others need to know.
 
         A temporal view begins with frame int(part * (room / whole)), where room = max(0, frames of the video - frames *
         stride of the clip); a crop along the longer side of the picture at the share of what the crop leaves over.

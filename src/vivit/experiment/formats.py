@@ -8,16 +8,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.experiment.checkpoint import is_checkpoint, read_network
+from vivit.experiment.checkpoint import check_weights, is_checkpoint, read_network
+from vivit.experiment.held import configured, heads_told, plain
 from vivit.experiment.record import model_name, model_record
 from vivit.training.checkpoints import AtomicCheckpointIO
 from vivit.weights import (
     Network,
     huggingface_labels,
+    huggingface_told,
     model_from_huggingface,
     model_from_scenic,
     save_huggingface,
     save_scenic,
+    scenic_told,
 )
 
 
@@ -30,29 +33,40 @@ class Weights:
     heads: Mapping[str, list[str]] | None = None
     """Class names of every head, in the order of the outputs."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """How its clips were cut, as a configuration."""
+    """How its clips are cut, as a configuration: all of a data set, or as much as a file tells."""
 
 
+OF_SCENIC = ("model", "frames", "height", "width", "sampled_frames", "order")
+"""What the authors' parameters do not tell of a network."""
 Given = Mapping[str, Any]
 """What the user says of the weights beyond what they tell: model, frames, height, width, and so on."""
 
 
 def read_scenic(source: Path, given: Given) -> Weights:
-    """Read a checkpoint of the authors' code."""
-    keys = ("model", "frames", "height", "width", "sampled_frames", "order")
-    for key in keys[:4]:
-        if given[key] is None:
+    """Read a checkpoint of the authors' code, or one that was written here and tells more than theirs."""
+    told = scenic_told(source)
+    network = told.get("network", {})
+    said = {key: network.get(key) if given[key] is None else given[key] for key in OF_SCENIC}
+    for key in OF_SCENIC[:4]:
+        if said[key] is None:
             raise ValueError(f"{source} is a file of the authors' code, which does not tell {key}: set {key}=...")
-    net, report = model_from_scenic(source, **{key: given[key] for key in keys})
-    return Weights(net, str(report))
+    net, report = model_from_scenic(source, **said | {"order": said["order"] or "space_time"})
+    heads = heads_told(told, net.head.projection.out_features, source)
+    return Weights(net, str(report), heads, configured(told, source))
 
 
 def read_huggingface(source: Path, given: Given) -> Weights:
     """Read a folder or file of Hugging Face's ViViT."""
     sizes = {key: given[key] for key in ("frames", "height", "width")}
     net, report = model_from_huggingface(source, **sizes, heads=given["attention_heads"])
-    names = huggingface_labels(source)
-    return Weights(net, str(report), None if names is None else {"label": names})
+    _, height, width = net.clip
+    told, said = huggingface_told(source, (height, width))
+    heads = heads_told(told, net.head.projection.out_features, source)
+    if heads is None and (names := huggingface_labels(source)) is not None:
+        heads = {"label": names}
+    return Weights(
+        net, "\n".join([str(report), *(f"  note      {part}" for part in said)]), heads, configured(told, source)
+    )
 
 
 def read_ours(source: Path, given: Given) -> Weights:
@@ -60,20 +74,25 @@ def read_ours(source: Path, given: Given) -> Weights:
     net, record = read_network(source)
     if not isinstance(net, Network):
         raise ValueError(f"{source} holds a network of type {type(net).__name__}, which no other format knows")
+    check_weights(net, source)
     return Weights(net, f"{source}: a checkpoint of this repository", record["heads"], record["data"])
 
 
 def write_scenic(weights: Weights, target: Path) -> None:
-    """Write a checkpoint that the authors' code restores."""
-    save_scenic(weights.net, target)
+    """Write a checkpoint that the authors' code restores; what that does not ask for lies in its metadata."""
+    network = given_of(weights.net)
+    beside = {"network": {key: network[key] for key in OF_SCENIC}, "heads": weights.heads}
+    save_scenic(weights.net, target, beside=beside | plain(weights.data))
 
 
 def write_huggingface(weights: Weights, target: Path) -> None:
-    """Write a folder that transformers loads, or a .safetensors file. Several heads become one, with their names."""
+    """Write a folder that transformers loads, or a .safetensors file. To it several heads are one, with their names."""
     heads = weights.heads or {}
     several = len(heads) > 1
     labels = [f"{head}: {name}" if several else name for head, names in heads.items() for name in names]
-    save_huggingface(weights.net, target, labels=labels or None, short_side=weights.data.get("resize"))
+    beside = plain(weights.data) | {"heads": weights.heads}
+    side = beside.pop("resize", None)  # transformers has a word for it
+    save_huggingface(weights.net, target, labels=labels or None, short_side=side, beside=beside)
 
 
 def write_ours(weights: Weights, target: Path) -> None:
@@ -134,7 +153,7 @@ def format_of_target(target: Path) -> str:
 def given_by(cfg: DictConfig, model: str | None) -> dict[str, Any]:
     """Take what the user says of the weights; ``model`` is the chosen configuration's name."""
     keys = ("frames", "height", "width", "sampled_frames", "attention_heads")
-    order = OmegaConf.select(cfg, "model.order", default="space_time")
+    order = OmegaConf.select(cfg, "model.order", default=None)
     return {key: cfg[key] for key in keys} | {"model": model, "order": order}
 
 

@@ -30,7 +30,7 @@ COLOURS = {
 USAGE = (
     "Input frames: uint8 [batch, frames, height, width, 3], RGB, 0 to 255; normalised inside. Outputs: logits, one "
     "array a head, classes in the order of heads. Of a video of n frames, room = max(0, n - frames * stride); the view "
-    "of each place [part, whole] takes the frames (int(part * (room / whole)) + stride * i) % n, so a short video starts "
+    "of each place [part, whole] takes the frames (int(part * (room / whole)) + stride * i) % n: a short video starts "
     "again. The short side is scaled to resize, the other rounded down; the crop's corner is ceil(share * what is left "
     "over), the share being one of crops along the longer side and 0.5 along the other. Resampling fused: the crop's "
     "edges, rounded to whole pixels of the source, half to even, are cut first, and scaled once, bilinearly, by "

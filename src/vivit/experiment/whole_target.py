@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 @contextmanager
 def whole_target(target: Path) -> Iterator[Path]:
-    """Give a place to write ``target`` to, a file or a folder; it moves there, with what lies beside it, if all went well.
+    """Yield a place to write ``target`` to, a file or a folder; what is there moves to the target if all goes well.
 
     Folders above the target are made only then. Raises FileExistsError where something is there by that time.
     """

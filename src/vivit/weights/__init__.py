@@ -3,11 +3,11 @@
 Names that other projects give to parameters are known here and nowhere else.
 """
 
-from vivit.weights.huggingface import huggingface_labels, model_from_huggingface, save_huggingface
+from vivit.weights.huggingface import huggingface_labels, huggingface_told, model_from_huggingface, save_huggingface
 from vivit.weights.image import load_image_weights
 from vivit.weights.published import check_weight_file
 from vivit.weights.report import LoadReport
-from vivit.weights.scenic import export_scenic, model_from_scenic, save_scenic
+from vivit.weights.scenic import export_scenic, model_from_scenic, save_scenic, scenic_told
 from vivit.weights.scenic_windows import Network
 from vivit.weights.video import load_video_weights
 from vivit.weights.wide_positions import draw_wide_positions
@@ -19,10 +19,12 @@ __all__ = [
     "draw_wide_positions",
     "export_scenic",
     "huggingface_labels",
+    "huggingface_told",
     "load_image_weights",
     "load_video_weights",
     "model_from_huggingface",
     "model_from_scenic",
     "save_huggingface",
     "save_scenic",
+    "scenic_told",
 ]

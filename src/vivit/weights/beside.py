@@ -60,7 +60,7 @@ def with_told(found: Backbone, folder: Path | None) -> Backbone:
         beside = ((folder / name, read_json(folder / name)) for name in PREPROCESSING)
         told = [(place, content) for place, content in beside if content]
         told += [(file, {"do_rescale": True} | _renamed(timm))] if (timm := _inside(config, "pretrained_cfg")) else []
-        colours = next((_colours(place, content) for place, content in told), None)
+        colours = next((colours_told(place, content) for place, content in told), None)
     if colours is not None:
         form = replace(form, mean=colours[0], std=colours[1], assumed=False)
     return replace(found, format=form, notes=tuple(notes))
@@ -82,8 +82,8 @@ def _belongs(config: Mapping[str, Any], found: Backbone) -> bool:
     return config.get("hidden_size", dim) == dim and config.get("num_hidden_layers", len(blocks)) == len(blocks)
 
 
-def _colours(file: Path, told: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Give mean and deviation, of colours in [0, 1], that come to what a preprocessing does with bytes."""
+def colours_told(file: Path, told: Mapping[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return mean and deviation, of colours in [0, 1], that come to what a preprocessing does with bytes."""
     if told.get("do_normalize") is not False and not {"image_mean", "image_std"} <= told.keys():
         return None
     mean: tuple[float, ...] = (0.0,) * 3

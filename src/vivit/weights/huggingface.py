@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vivit.models import SpatioTemporal, Tubelets
-from vivit.weights.beside import CONFIG, GELUS, PREPROCESSING
-from vivit.weights.huggingface_config import class_names, model_config, preprocessing, read_config, told
+from vivit.weights.beside import CONFIG, GELUS, PREPROCESSING, read_json
+from vivit.weights.huggingface_config import (
+    OURS,
+    checked_config,
+    class_names,
+    model_config,
+    preprocessing,
+    short_side,
+    told,
+)
 from vivit.weights.huggingface_windows import HEAD, POOLER, file_name, windows
 from vivit.weights.names import Shapes, check_names
 from vivit.weights.report import LoadReport
@@ -42,7 +51,7 @@ def model_from_huggingface(
 
     Raises ValueError naming the key or the file where one is missing, left over, contradicts another or cannot be read.
     """
-    label, tensors, config = _read(source)
+    label, tensors, config, notes = _read(source)
     asked = {"frames": frames, "height": height, "width": width, "heads": heads}
     try:
         sources = _by_file_name(tensors)
@@ -65,13 +74,27 @@ def model_from_huggingface(
         window.zero_() if name in fresh else window.copy_(tensors[sources[name]])
     loaded = tuple(key for name, key in sources.items() if not name.startswith(POOLER))
     ignored = {key: "a pooler, which the authors' model has not" for key in tensors if key not in loaded}
-    return net, LoadReport(label, loaded=loaded, fresh=tuple(fresh), ignored=ignored)
+    return net, LoadReport(label, loaded=loaded, fresh=tuple(fresh), ignored=ignored, notes=notes)
 
 
 def huggingface_labels(source: str | os.PathLike[str]) -> list[str] | None:
     """Give the names of the classes, in the order of the outputs, from a folder's ``config.json`` or beside a file."""
-    path = Path(source)
-    return class_names(read_config(path if path.is_dir() else path.parent))
+    return class_names(_config(Path(source)))
+
+
+def huggingface_told(source: str | os.PathLike[str], crop: tuple[int, int]) -> tuple[dict[str, Any], list[str]]:
+    """Read what lies beside weights about their clips; return it with what is to be said of it.
+
+    That is the short side to which pictures are scaled (``resize``), and what ``save_huggingface`` was given to hold.
+    """
+    path, beside = Path(source), _config(Path(source)).get(OURS)
+    folder = path if path.is_dir() else path.parent
+    process = _metadata(path).get("preprocessing") or next(
+        filter(None, (read_json(folder / n) for n in PREPROCESSING)), {}
+    )
+    side, said = short_side(process, crop)
+    known = dict(beside) if isinstance(beside, dict) else {}
+    return known | ({} if side is None else {"resize": side}), said
 
 
 def save_huggingface(
@@ -80,42 +103,70 @@ def save_huggingface(
     *,
     labels: Sequence[str] | None = None,
     short_side: int | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> None:
     """Write Model 1 as ``transformers.VivitForVideoClassification.from_pretrained`` takes it.
 
     ``target`` is a folder to be made, which gets weights, ``config.json`` with the names of the classes, and a
     preprocessing that yields [-1, 1] from frames with a short side of ``short_side`` (by default 8/7 of the crop, as
-    256 to 224); or a .safetensors file, which gets the weights alone. Neither may exist.
+    256 to 224); or a .safetensors file, which gets the weights. Neither may exist. ``beside`` are plain values for
+    which transformers has no words: ``config.json`` holds them under ``vivit``; a file, with all of the above, in its
+    metadata, and without ``beside`` it holds nothing but the weights.
     """
     path = Path(target)
     tensors = {name: window.cpu().contiguous() for name, window in windows(net).items()}
     if path.exists():
         raise FileExistsError(f"{path} is there already, and is not written over")
+    assert isinstance(net, SpatioTemporal)  # windows has seen to it
+    config, process = model_config(net, labels, beside), preprocessing(net, short_side)
     if path.suffix == ".safetensors":
-        save_file(tensors, path, metadata={"format": "pt"})
+        parts = {"config": config, "preprocessing": process} if beside else {}
+        words = {name: json.dumps(part, allow_nan=False) for name, part in parts.items()}
+        save_file(tensors, path, metadata={"format": "pt"} | words)
         return
     if path.suffix:
         raise ValueError(f"{path} is neither a folder nor a .safetensors file")
-    assert isinstance(net, SpatioTemporal)  # windows has seen to it
-    configs = {CONFIG: model_config(net, labels)} | dict.fromkeys(PREPROCESSING, preprocessing(net, short_side))
+    configs = {CONFIG: config} | dict.fromkeys(PREPROCESSING, process)
     path.mkdir(parents=True)
     save_file(tensors, path / FILES[0], metadata={"format": "pt"})
     for name, content in configs.items():
-        (path / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        (path / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _read(source: str | os.PathLike[str] | Mapping[str, Tensor]) -> tuple[str, Mapping[str, Tensor], dict[str, Any]]:
+def _read(
+    source: str | os.PathLike[str] | Mapping[str, Tensor],
+) -> tuple[str, Mapping[str, Tensor], dict[str, Any], tuple[str, ...]]:
     if isinstance(source, Mapping):
-        return "the given parameters", source, {}
+        return "the given parameters", source, {}, ()
     path = Path(source)
-    if not path.is_dir():
-        return str(path), read_tensors(path).tensors, read_config(path.parent)
-    for name in FILES:
-        if (path / name).is_file():
-            return str(path / name), read_tensors(path / name).tensors, read_config(path)
+    files = [path / name for name in FILES if (path / name).is_file()] if path.is_dir() else [path]
+    if files:
+        found = read_tensors(files[0])
+        return found.label, found.tensors, _config(path), found.notes
     if parts := sorted(file.name for file in path.glob("*.index.json")):
         raise ValueError(f"{path} has its weights in several files ({parts[0]}); save them in one")
     raise FileNotFoundError(f"{path} has neither {' nor '.join(FILES)}")
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Read what describes the network: from the file itself, or from ``config.json`` in its folder, if it is there."""
+    if own := _metadata(path).get("config"):
+        return checked_config(own, path)
+    file = (path if path.is_dir() else path.parent) / CONFIG
+    return checked_config(read_json(file), file)
+
+
+def _metadata(path: Path) -> dict[str, dict[str, Any]]:
+    """Read the maps that a .safetensors file holds beside its tensors; none of what is no such file."""
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {}
+    try:
+        with safe_open(path, "pt") as file:
+            words = file.metadata() or {}
+        parts = {name: json.loads(words[name]) for name in ("config", "preprocessing") if name in words}
+    except Exception as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from None
+    return {name: part for name, part in parts.items() if isinstance(part, dict)}
 
 
 def _by_file_name(tensors: Mapping[str, Tensor]) -> dict[str, str]:

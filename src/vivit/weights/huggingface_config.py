@@ -6,7 +6,7 @@ from typing import Any
 
 from vivit.models import SpatioTemporal, Tubelets
 from vivit.models.blocks import NORM_EPSILON, Block
-from vivit.weights.beside import CONFIG, GELUS, read_json
+from vivit.weights.beside import CONFIG, GELUS, PREPROCESSING, colours_told
 
 FIXED = {
     "model_type": ("vivit",),
@@ -15,14 +15,14 @@ FIXED = {
     "qkv_bias": (True,),
 }
 """What the architecture is."""
+OURS = "vivit"
+"""What a configuration tells that transformers has no words for, such as the frames between those of a clip."""
 SHORT_SIDE_TO_CROP = 8 / 7
 """The recipe's 256 to 224."""
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read ``config.json``, or give nothing where there is none. Raises ValueError for one of another architecture."""
-    file = folder / CONFIG
-    config = read_json(file)
+def checked_config(config: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Return a configuration that ``file`` holds, if it is of this architecture. Raises ValueError where it is not."""
     for key, values in FIXED.items():
         if key in config and config[key] not in values:
             raise ValueError(f"{file} says {key}={config[key]!r}, but these models have {values[0]!r}")
@@ -43,6 +43,23 @@ def told(config: Mapping[str, Any]) -> dict[str, int]:
     return {name: value for name, value in known.items() if value is not None}
 
 
+def short_side(told: Mapping[str, Any], crop: tuple[int, int]) -> tuple[int | None, list[str]]:
+    """Return the short side to which a preprocessing scales, if it tells one, and how it differs from ours."""
+    size, cut, said = told.get("size"), told.get("crop_size"), []
+    side = size.get("shortest_edge") if isinstance(size, dict) else size
+    if told and (type(side) is not int or side < 1 or told.get("do_resize") is False):
+        said.append(f"its preprocessing scales no short side (size: {size}), as is done here")
+        side = None
+    sides = (cut.get("height"), cut.get("width")) if isinstance(cut, dict) else (cut, cut)
+    if told and cut is not None and sides != crop:
+        said.append(f"its preprocessing cuts {sides[0]}x{sides[1]}, but the network takes {crop[0]}x{crop[1]}")
+    fed = colours_told(Path(PREPROCESSING[0]), told) if told else None
+    if fed is not None and any(abs(part - 0.5) > 1e-3 for part in (*fed[0], *fed[1])):
+        low, high = ((edge - fed[0][0]) / fed[1][0] for edge in (0, 1))
+        said.append(f"its preprocessing feeds [{low:.3g}, {high:.3g}]; here these weights are fed [-1, 1]")
+    return side, said
+
+
 def class_names(config: Mapping[str, Any]) -> list[str] | None:
     """Give the names of the classes in the order of the outputs; None where the configuration does not name them."""
     names = config.get("id2label")
@@ -51,8 +68,10 @@ def class_names(config: Mapping[str, Any]) -> list[str] | None:
     return [str(names[str(i)]) for i in range(len(names))]
 
 
-def model_config(net: SpatioTemporal, names: Sequence[str] | None) -> dict[str, Any]:
-    """Describe a network as transformers does."""
+def model_config(
+    net: SpatioTemporal, names: Sequence[str] | None, beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe a network as transformers does; ``beside`` is what that has no words for."""
     classes = net.head.projection.out_features
     names = [f"LABEL_{i}" for i in range(classes)] if names is None else list(names)
     if len(names) != classes:
@@ -76,6 +95,7 @@ def model_config(net: SpatioTemporal, names: Sequence[str] | None) -> dict[str, 
         **{key: values[0] for key, values in FIXED.items()},
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
+        **({OURS: dict(beside)} if beside else {}),
     }
 
 

@@ -69,6 +69,22 @@ def read_branches(path: str | os.PathLike[str], branches: Iterable[str]) -> tupl
     return trees, tuple(skipped)
 
 
+def read_plain(path: str | os.PathLike[str], name: str) -> Any:
+    """Read one entry of the outermost map as plain values; None where there is none. Raises ValueError as above."""
+    try:
+        with Path(path).open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            unpacker = _unpacker(file, size)
+            for _ in range(unpacker.read_map_header()):
+                if unpacker.unpack() == name:
+                    return unpacker.unpack()
+                unpacker.skip()
+    except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+        raise ValueError(f"{path} is not a readable flax checkpoint: {error}") from error
+    return None
+
+
 def write_branches(path: str | os.PathLike[str], branches: Tree) -> None:
     """Write nested maps of NumPy arrays and plain values. Raises FileExistsError where there is a file already.
 

@@ -1,5 +1,6 @@
 """Weights of the authors' own code (google-research/scenic, projects/vivit), in and out, bit for bit."""
 
+import json
 import os
 import re
 from collections import Counter
@@ -12,12 +13,13 @@ import torch
 from torch import nn
 
 from vivit.models.factorised_self_attention import Order
-from vivit.weights.msgpack_file import Tree, read_branches, write_branches
+from vivit.weights.msgpack_file import Tree, read_branches, read_plain, write_branches
 from vivit.weights.names import check_names
 from vivit.weights.report import LoadReport
 from vivit.weights.scenic_network import Model, Shapes, network
 from vivit.weights.scenic_windows import Network, windows
 
+METADATA, OURS = "metadata", "vivit"
 BRANCHES = ("params", "optimizer/target")
 """Where a checkpoint has its parameters: written with optax, or before that with flax.optim. The first one wins."""
 
@@ -70,16 +72,28 @@ def export_scenic(net: nn.Module) -> dict[str, np.ndarray]:
     return {name: np.array(window.cpu().numpy(), order="C") for name, window in windows(net).items()}
 
 
-def save_scenic(net: nn.Module, target: str | os.PathLike[str]) -> None:
+def scenic_told(source: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what ``save_scenic`` was given to hold beside the parameters; nothing of a file of the authors' own."""
+    told = read_plain(source, METADATA)
+    try:
+        found = json.loads(told[OURS]) if isinstance(told, dict) and OURS in told else {}
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{source}: what it tells under {METADATA}/{OURS} is not JSON: {error}") from None
+    return found if isinstance(found, dict) else {}
+
+
+def save_scenic(net: nn.Module, target: str | os.PathLike[str], *, beside: Mapping[str, Any] | None = None) -> None:
     """Write a checkpoint file with the parameters under ``params``, as scenic's optax states have them.
 
+    ``beside`` are plain values for which scenic has no words, kept as JSON in the ``metadata`` that its states have.
     Raises FileExistsError where there is such a file already.
     """
     tree: Tree = {}
     for name, array in export_scenic(net).items():
         *branches, leaf = name.split("/")
         reduce(lambda node, branch: node.setdefault(branch, {}), branches, tree)[leaf] = array
-    write_branches(target, {"global_step": 0, "model_state": {}, "params": tree})
+    told = {METADATA: {OURS: json.dumps(beside, allow_nan=False)}} if beside else {}
+    write_branches(target, {"global_step": 0, "model_state": {}, "params": tree} | told)
 
 
 def read_parameters(

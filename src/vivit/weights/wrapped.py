@@ -13,7 +13,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
 def chosen_set(content: Mapping[Any, Any], key: str | None) -> tuple[str | None, tuple[str, ...]]:
-    """Give the key of the set of weights to take from a file, and what is to be said of it.
+    """Return the key of the set of weights to take from a file, and what is to be said of it.
 
     None stands for the file itself. Raises ValueError where ``key`` is not there, or where nobody says which it is.
     """
