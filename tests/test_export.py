@@ -151,7 +151,7 @@ def test_a_file_that_says_something_else_is_not_written(exported, tmp_path: Path
 FAULTS = ["head.projection.weight", "spatial.positions", "spatial.blocks.0.norm_mlp.bias", "tokeniser.projection.bias"]
 
 
-@pytest.mark.parametrize(("name", "value"), zip(FAULTS, (float("nan"), float("inf")) * 2, strict=True))
+@pytest.mark.parametrize(("name", "value"), [*zip(FAULTS, (float("nan"), float("inf")) * 2, strict=True)])
 def test_a_network_with_what_is_no_number_is_refused_by_name(name, value, exported, tmp_path: Path) -> None:
     net = network("factorised_encoder")
     with torch.no_grad():

@@ -148,7 +148,7 @@ def test_what_a_file_tells_is_checked(told: dict[str, Any], message: str, conver
 FAULTS = ["head.projection.weight", "encoder.positions", "encoder.blocks.0.norm_mlp.bias", "tokeniser.projection.bias"]
 
 
-@pytest.mark.parametrize(("name", "value"), zip(FAULTS, (float("nan"), float("inf")) * 2, strict=True))
+@pytest.mark.parametrize(("name", "value"), [*zip(FAULTS, (float("nan"), float("inf")) * 2, strict=True)])
 def test_what_is_no_number_is_refused_by_name_and_nothing_stays(name, value, checkpoint, converted, tmp_path) -> None:
     net = network()
     with torch.no_grad():
