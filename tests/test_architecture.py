@@ -28,12 +28,13 @@ ROOMS = {
     "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
     "reporting": {"indifferent", "runfolder"},
     "dashboards": {"reporting"},
-    "runfolder": set(),
+    "runfolder": {"one_line"},
+    "one_line": set(),  # a leaf: text that people wrote
     "signals": set(),  # held back by training and by the process that waits for a job
     "jobs": {"indifferent", "runfolder", "signals"},
     "experiment": {
         *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
-        *("runfolder", "jobs"),
+        *("runfolder", "jobs", "one_line"),
     },
 }
 """What of ours each room may import, beside itself."""
@@ -53,6 +54,7 @@ FORBIDDEN = {
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
     "dashboards": {"torch", "lightning", "hydra", "omegaconf"},
     "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
+    "one_line": {"torch", "lightning", "hydra", "omegaconf"},
     "signals": {"torch", "lightning", "hydra", "omegaconf"},
     "jobs": {"torch", "lightning"},
     "experiment": set(),

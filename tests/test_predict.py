@@ -22,9 +22,9 @@ from vivit.data.catalogue import Motion
 from vivit.data.datamodule import VideoData
 from vivit.data.decode import VideoFile
 from vivit.data.finding import find_videos
-from vivit.data.sampling import GridViews, RandomView, SlidingViews, Window
+from vivit.data.sampling import GridViews, RandomView, Window
 from vivit.data.video_error import VideoError
-from vivit.data.windows import slide
+from vivit.data.windows import placed, slide
 from vivit.evaluation import ranked, score
 from vivit.experiment import predict
 from vivit.experiment.classifier import Classifier
@@ -200,16 +200,13 @@ def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path)
     assert sure != pytest.approx([one["probability"] for one in logits["classes"]["verb"]], abs=1e-3)
 
 
-def plan(step: int, **changes: Any) -> SlidingViews:
-    return SlidingViews(**{**CLIP, "crop": (32, 32)} | changes, step=step)
-
-
 @pytest.mark.parametrize(
     ("length", "step", "offsets"),
     [(20, 5, [0, 5, 10, 12]), (18, 5, [0, 5, 10]), (8, 3, [0]), (3, 3, [0]), (9, 50, [0, 1])],
 )
 def test_clips_slide_to_the_very_end(length: int, step: int, offsets: list[int]) -> None:
-    assert plan(step).offsets(length) == offsets
+    firsts, weights = placed(np.arange(length) / 25, step / 25, max(0, length - 8))
+    assert firsts == offsets and set(weights) == {1}
 
 
 STAMPS = {"even": None, "uneven": sorted({*range(0, 30, 3), *range(31, 60)} - {40, 41, 45})}
@@ -228,8 +225,9 @@ def test_a_slid_clip_is_the_clip_at_its_place(times, crops, said, checkpoint, tm
     (row,) = found["predictions"]
     assert found["views"] == f"1x{crops}"
     seconds = (np.asarray(stamps or range(37)) - (stamps or [0])[0]) / 25
-    frame = seconds[-1] / (len(seconds) - 1)
-    offsets = plan(round(0.12 / frame)).offsets(len(seconds))
+    until = [*seconds[1:], 2 * seconds[-1] - seconds[-2]]
+    moments = np.arange(0, seconds[-8] + 1e-9, 0.12)
+    offsets = sorted({int(np.abs(seconds - moment).argmin()) for moment in moments} | {len(seconds) - 8})
     assert len(row["timeline"]) == len(offsets) > 6
     views = GridViews(**{**CLIP, "crop": (32, 32)}, spatial=crops)
     with VideoFile(file) as video:
@@ -244,11 +242,12 @@ def test_a_slid_clip_is_the_clip_at_its_place(times, crops, said, checkpoint, tm
             logits = network()(clips).mean(0)
         means.append(logits)
         assert told["start"] == pytest.approx(seconds[offset], abs=1e-3)
-        assert told["end"] == pytest.approx(seconds[offset + 7] + frame, abs=1e-3)
+        assert told["end"] == pytest.approx(until[offset + 7], abs=1e-3)
         values = {one["class"]: one["probability"] for one in told["verb"]}
         assert [values[name] for name in HEADS["verb"]] == pytest.approx(logits[6:].softmax(0).tolist(), abs=1e-5)
     values = {one["class"]: one["probability"] for one in row["classes"]["noun"]}
-    mean = torch.stack(means).mean(0)[:6].softmax(0).tolist()
+    shares = torch.tensor([float(clip["weight"]) for clip in row["timeline"]])
+    mean = ((torch.stack(means) * shares[:, None]).sum(0) / shares.sum())[:6].softmax(0).tolist()
     assert [values[name] for name in HEADS["noun"]] == pytest.approx(mean, abs=1e-5)
     assert (tmp_path / "run" / "timeline.png").read_bytes().startswith(b"\x89PNG")
 

@@ -1,6 +1,7 @@
 """What a run leaves behind for people and for ``report.py``: ``status.json`` and ``results.json``."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Column, Table
 
+from vivit.one_line import one_line
+
 State = Literal["running", "done", "failed", "interrupted"]
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """The variables by which torch, Lightning and SLURM number processes that work on one run."""
@@ -20,14 +23,25 @@ PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write beside the target and rename, so that nobody reads half of it."""
+    """Write beside the target and rename, so that nobody reads half of it.
+
+    JSON has no NaN and no infinity, which strict readers refuse: null stands in their place.
+    """
     partial = file.with_name(f".{file.name}.partial")
     try:
-        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(_strict(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
         partial.replace(file)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _strict(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _strict(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_strict(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_status(folder: Path, state: State, error: str | None = None) -> dict[str, Any]:
@@ -80,13 +94,14 @@ def commit() -> str | None:
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
     """Show the end of a run as a table on the terminal."""
     what = [results[key] for key in ("model", "size", "tokeniser", "data") if results.get(key)]
-    table = Table("measure", Column("value", justify="right"), title=" / ".join(what) or results.get("ckpt_path"))
+    title = one_line(" / ".join(what) or str(results.get("ckpt_path") or "")) or None
+    table = Table("measure", Column("value", justify="right"), title=title)
     intervals = results.get("confidence_95", {})
     for name, value in sorted(results["metrics"].items()):
         if name.startswith("test/"):
             low, high = (f"{100 * edge:.1f}" for edge in intervals.get(name, (value, value)))
             spread = f" [{low}, {high}]" if name in intervals else ""
-            table.add_row(f"{name}, {results['views']} views", f"{100 * value:.1f} %{spread}")
+            table.add_row(one_line(f"{name}, {results['views']} views"), f"{100 * value:.1f} %{spread}")
     for views, metrics in results.get("by_views", {}).items():
         table.add_row(f"test/acc_top1, {views} views alone", f"{100 * metrics['test/acc_top1']:.1f} %")
     for name, value in results.get("epic_kitchens", {}).items():
@@ -99,7 +114,7 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         if results["step_seconds"] is not None:  # a run that was resumed behind its last step has made none
             table.add_row("median step", f"{results['step_seconds']:.3f} s")
         table.add_row("peak memory", f"{results['peak_mb']:,.0f} MB")
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # names are what they are
     print(f"Run folder: {folder}")
 
 
@@ -119,8 +134,8 @@ def print_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
     table = Table(*columns, title=title)
     for row in rows:
         table.add_row(*(_shown(row[key]) for key in keys))
-    console = Console()
-    (console if console.is_terminal else Console(width=160)).print(table)
+    console = Console(markup=False, emoji=False)
+    (console if console.is_terminal else Console(width=160, markup=False, emoji=False)).print(table)
     print(f"Run folder: {folder}")
 
 

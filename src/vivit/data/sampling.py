@@ -237,18 +237,6 @@ class GridViews(EvenViews):
         }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SlidingViews(EvenViews):
-    """Views along a whole video: one every ``step`` frames, and one that ends with it."""
-
-    step: int
-
-    def offsets(self, length: int) -> list[int]:
-        """First frame of each temporal view."""
-        room = max(0, length - self.frames * self.stride)
-        return [*range(0, room, self.step), room]
-
-
 def check_crop(resize: int, crop: tuple[int, int], smallest: float) -> None:
     """Refuse a crop that the scaled picture cannot hold."""
     if int(resize * smallest) < max(crop):

@@ -4,26 +4,39 @@ The paper and the released code average logits, other code bases probabilities; 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Average: TypeAlias = Callable[[Float[Tensor, "b v k"], Sequence[int]], Float[Tensor, "b k"]]
-"""Takes the logits of views and the number of classes of each head."""
+
+@runtime_checkable
+class Average(Protocol):
+    """Takes the logits of views, the number of classes of each head, and how much each view counts; None: all alike."""
+
+    def __call__(
+        self, views: Float[Tensor, "b v k"], sizes: Sequence[int], weights: Float[Tensor, " v"] | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Make one score of the views of each video."""
+        ...
 
 
-def mean_of_logits(views: Float[Tensor, "b v k"], sizes: Sequence[int]) -> Float[Tensor, "b k"]:
+def mean_of_logits(
+    views: Float[Tensor, "b v k"], sizes: Sequence[int], weights: Float[Tensor, " v"] | None = None
+) -> Float[Tensor, "b k"]:
     """Average before any softmax (ViViT, section 4.1); the heads do not matter."""
-    return views.mean(1)
+    return views.mean(1) if weights is None else torch.einsum("bvk,v->bk", views, weights / weights.sum())
 
 
-def mean_of_probabilities(views: Float[Tensor, "b v k"], sizes: Sequence[int]) -> Float[Tensor, "b k"]:
+def mean_of_probabilities(
+    views: Float[Tensor, "b v k"], sizes: Sequence[int], weights: Float[Tensor, " v"] | None = None
+) -> Float[Tensor, "b k"]:
     """Average each head's softmax, and give the logarithm, whose own softmax is that average again."""
-    heads = [head.log_softmax(-1).logsumexp(1) for head in views.split(list(sizes), -1)]
+    more = 0.0 if weights is None else (weights / weights.mean()).log()[:, None]
+    heads = [(head.log_softmax(-1) + more).logsumexp(1) for head in views.split(list(sizes), -1)]
     return torch.cat(heads, -1) - math.log(views.shape[1])
 
 
@@ -45,6 +58,8 @@ class Averaging:
     sizes: Sequence[int] = ()
     chosen: Sequence[int] | None = None
 
-    def __call__(self, views: Float[Tensor, "b v k"]) -> Float[Tensor, "b k"]:
-        """Make one score of the views of each video."""
-        return self.rule(views if self.chosen is None else views[:, list(self.chosen)], self.sizes)
+    def __call__(
+        self, views: Float[Tensor, "b v k"], weights: Float[Tensor, " v"] | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Make one score of the views of each video; ``weights`` is how much each that counts does so."""
+        return self.rule(views if self.chosen is None else views[:, list(self.chosen)], self.sizes, weights)

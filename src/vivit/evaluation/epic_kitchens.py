@@ -91,7 +91,7 @@ class Submission:
             text.write(f'{head[:-1]}, "results": {{'.encode())
             for written, (name, result) in enumerate(_results(file, views, average), 1):
                 comma = ", " if written > 1 else ""
-                text.write(f"{comma}{json.dumps(name)}: {json.dumps(result)}".encode())
+                text.write(f"{comma}{json.dumps(name)}: {json.dumps(result, allow_nan=False)}".encode())
             text.write(b"}}")
         if written < about.listed:
             log.warning(

@@ -20,12 +20,18 @@ from vivit.jobs import Job
 from vivit.shapes import Scores, Video
 
 
+class NotNumbersError(ValueError):
+    """A network answered with what is no number, so that no class can be named."""
+
+
 class Timeline(NamedTuple):
     """What is said of every clip along one video."""
 
     spans: list[tuple[float, float]]
     """Its first and last moment, in seconds from the first frame."""
     logits: Float[Tensor, "clips k"]
+    weights: list[int]
+    """For how many moments, as far apart as clips are asked to be, each stands."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,21 @@ class Classifier:
         at_once = max(1, self.batch_size // (views.temporal * views.spatial))
         videos = [Video(file, ()) for file in files]
         for scores in self._scores(self.cutting.read(videos, views, at_once, left_out)):
-            yield from zip((files[row] for row in scores.videos.tolist()), scores.logits, strict=True)
+            for row, logits in zip(scores.videos.tolist(), scores.logits, strict=True):
+                yield files[row], finite(logits, files[row])
 
     def along(self, file: str, every: float) -> Timeline:
         """Give the logits of a clip every so many seconds. What is held at a time does not grow with the video."""
         stretches = slide(file, self.cutting.views, every, self.batch_size)
-        loader = self.cutting.read(stretches.videos, stretches.plan, 1)
-        logits = [scores.logits for scores in self._scores(loader, stretches.plan.spatial)]
-        return Timeline(stretches.spans, torch.cat(logits))
+        loader = self.cutting.read_stretches(stretches)
+        logits = [finite(scores.logits, file) for scores in self._scores(loader, stretches.plans[0].spatial)]
+        return Timeline(stretches.spans, torch.cat(logits), stretches.weights)
+
+    def overall(self, timeline: Timeline) -> Float[Tensor, " k"]:
+        """Average the clips along a video as its views are, each as often as it stands for a moment."""
+        alike = len(set(timeline.weights)) == 1
+        weights = None if alike else torch.tensor(timeline.weights, dtype=timeline.logits.dtype)
+        return self.averaging(timeline.logits[None], weights)[0]
 
     def _scores(self, loader: ScoringLoader, crops: int | None = None) -> Iterator[Scores]:
         """Score batches; with ``crops``, each holds one video, and every so many views are a result of their own."""
@@ -96,6 +109,16 @@ class Classifier:
         return ranked(logits, self.heads, top)
 
 
+def finite(logits: Tensor, file: str) -> Tensor:
+    """Return logits of a video as they are. Raises ``NotNumbersError``, naming it, where any is NaN or infinite."""
+    if not bool(logits.isfinite().all()):
+        raise NotNumbersError(
+            f"{file}: the network's logits are not numbers, so it names no class; the weights of the checkpoint are "
+            "damaged, or they overflow on this video"
+        )
+    return logits
+
+
 def device_called(name: str | None) -> torch.device:
     """Find a device; None: the accelerator of this machine, if it has one. Raises ``ValueError``."""
     if name is None:
@@ -110,6 +133,6 @@ def device_called(name: str | None) -> torch.device:
 def timeline_rows(timeline: Timeline, classifier: Classifier, top: int | None) -> list[dict[str, Any]]:
     """Say of every clip when it is, and its classes."""
     return [
-        {"start": round(start, 3), "end": round(end, 3), **classifier.said(logits, top)}
-        for (start, end), logits in zip(timeline.spans, timeline.logits, strict=True)
+        {"start": round(start, 3), "end": round(end, 3), "weight": weight, **classifier.said(logits, top)}
+        for (start, end), weight, logits in zip(timeline.spans, timeline.weights, timeline.logits, strict=True)
     ]

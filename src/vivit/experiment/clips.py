@@ -14,6 +14,7 @@ from vivit.data.order import OrderedBatches
 from vivit.data.places import spread
 from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import EvenViews, GridViews
+from vivit.data.windows import StretchClips, Stretches
 from vivit.jobs import Job
 from vivit.shapes import Video
 
@@ -86,7 +87,14 @@ class Cutting:
         Raises ``VideoError`` for a video that cannot be read, unless ``left_out`` is there to note it in.
         """
         clips = ClipDataset(videos, plan, Mirror(allowed=False), 0, resampling=self.resampling)
-        batches = OrderedBatches(len(videos), batch_size)
+        return self._loader(clips, batch_size, left_out)
+
+    def read_stretches(self, stretches: Stretches) -> ScoringLoader:
+        """Read the clips along a video, one stretch at a time. Raises ``VideoError``."""
+        return self._loader(StretchClips(stretches, self.resampling), 1)
+
+    def _loader(self, clips: ClipDataset, batch_size: int, left_out: dict[int, str] | None = None) -> ScoringLoader:
+        batches = OrderedBatches(len(clips), batch_size)
         number = min(cores() if self.workers is None else self.workers, len(batches))
         return ScoringLoader(clips, batches, Workers(number, prefetch=1), left_out)
 

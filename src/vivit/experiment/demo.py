@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from vivit.data.reading import open_video
 from vivit.data.video_error import VideoError
 from vivit.experiment.build import check_keys
-from vivit.experiment.classifier import Classifier
+from vivit.experiment.classifier import Classifier, NotNumbersError
 from vivit.experiment.explain import explained, seconds_of
 from vivit.experiment.record import model_name
 from vivit.explain import FUSES, answer_page, refusal_page
@@ -120,5 +120,5 @@ def answer(classifier: Classifier, file: Path, *, longest: int, top: int, heads:
         with TemporaryDirectory(dir=folder) as pictures:
             explained(classifier, str(file), heads, Path(pictures))
             return answer_page(file.name, classifier.said(logits, top), Path(pictures))
-    except VideoError as error:
+    except (VideoError, NotNumbersError) as error:
         return refusal_page(str(error).replace(str(file), file.name))

@@ -7,7 +7,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
 from vivit.data.finding import find_videos
@@ -19,6 +18,7 @@ from vivit.experiment.classifier import Classifier, timeline_rows
 from vivit.experiment.explain import explained
 from vivit.explain import FUSES, draw_timeline
 from vivit.jobs import Job
+from vivit.one_line import one_line
 from vivit.runfolder import provenance, write_json
 
 log = logging.getLogger(__name__)
@@ -59,11 +59,11 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
                 leave_out(cfg, bad, file, error)
                 continue
         predictions.append(prediction)
-    show(predictions)
     views = classifier.cutting.views
     result = {"ckpt_path": str(cfg.ckpt_path), "views": views_name(views.temporal, views.spatial)}
     said = result | {"every": cfg.every, "left_out": bad, "predictions": predictions}
-    write_json(job.folder / "predictions.json", said | provenance())
+    write_json(job.folder / "predictions.json", said | provenance())  # before anything is shown
+    show(predictions)
     print(f"Run folder: {job.folder}")
     return {}
 
@@ -90,8 +90,7 @@ def _along(
             timeline.logits, classifier.heads, timeline.spans, picture_folder(folder, files, number) / "timeline.png"
         )
         rows = timeline_rows(timeline, classifier, cfg.top)
-        whole = classifier.averaging(timeline.logits[None])[0]
-        yield {"video": file, "classes": classifier.said(whole, cfg.top), "timeline": rows}
+        yield {"video": file, "classes": classifier.said(classifier.overall(timeline), cfg.top), "timeline": rows}
 
 
 def leave_out(cfg: DictConfig, bad: dict[str, str], file: str, error: VideoError) -> None:
@@ -119,9 +118,10 @@ def show(predictions: Sequence[Mapping[str, Any]]) -> None:
         for head, rows in classes.items():
             for place, row in enumerate(rows):
                 name = ", ".join(str(part) for key, part in row.items() if key != "probability")
-                video = "" if place or head != next(iter(classes)) else escape(Path(prediction["video"]).name)
-                table.add_row(video, "" if place else head, escape(name), f"{100 * row['probability']:.1f} %")
+                video = "" if place or head != next(iter(classes)) else Path(prediction["video"]).name
+                words = map(one_line, (video, "" if place else head, name))
+                table.add_row(*words, f"{100 * row['probability']:.1f} %")
         table.add_section()
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # names are what they are
     if (rest := len(predictions) - SHOWN) > 0:
         print(f"and {rest} more in predictions.json")
