@@ -19,17 +19,18 @@ ROOMS = {
     "schedules": set(),  # a leaf beside shapes: training uses them, data is handed them by a configuration
     "models": {"shapes"},
     "data": {"shapes"},
-    "evaluation": {"shapes"},
+    "evaluation": {"shapes", "lettering"},
     "cost": {"shapes"},
-    "explain": {"shapes"},
+    "explain": {"shapes", "lettering", "one_line"},
     "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
     "weights": {"shapes", "models"},
     "training": {"shapes", "schedules", "evaluation", "signals"},
     "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
-    "reporting": {"indifferent", "runfolder"},
+    "reporting": {"indifferent", "runfolder", "lettering", "one_line"},
     "dashboards": {"reporting"},
     "runfolder": {"one_line"},
-    "one_line": set(),  # a leaf: text that people wrote
+    "one_line": set(),  # a leaf: text that people wrote, on one line
+    "lettering": {"one_line"},  # the same in pictures
     "signals": set(),  # held back by training and by the process that waits for a job
     "jobs": {"indifferent", "runfolder", "signals"},
     "experiment": {
@@ -55,6 +56,7 @@ FORBIDDEN = {
     "dashboards": {"torch", "lightning", "hydra", "omegaconf"},
     "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
     "one_line": {"torch", "lightning", "hydra", "omegaconf"},
+    "lettering": {"torch", "lightning", "hydra", "omegaconf"},
     "signals": {"torch", "lightning", "hydra", "omegaconf"},
     "jobs": {"torch", "lightning"},
     "experiment": set(),

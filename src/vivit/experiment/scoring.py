@@ -10,7 +10,7 @@ from lightning import Trainer
 from vivit.data import VideoData
 from vivit.data.places import views_name
 from vivit.evaluation import average_named
-from vivit.evaluation.confusion import confusion, draw, write_classes, write_counts
+from vivit.evaluation.confusion import confusion, draw, write_classes, write_confused, write_counts
 from vivit.evaluation.epic_kitchens import official
 from vivit.evaluation.measures import measure
 from vivit.evaluation.metrics import no_labels
@@ -88,8 +88,9 @@ def named(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_tables(folder: Path, head: str, names: Sequence[str], counts: Any) -> None:
-    """Write a head's table of classes, and its confusion matrix as numbers and as a picture."""
+    """Write a head's tables of classes and of what was confused most, and the matrix as numbers and as a picture."""
     write_classes(folder / f"classes_{head}.csv", counts, names)
+    write_confused(folder / f"confused_{head}.csv", counts, names)
     write_counts(folder / f"confusion_{head}.csv", counts, names)
     draw(counts, names).savefig(folder / f"confusion_{head}.png", dpi=100)
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from vivit.one_line import one_line
+
 STYLE = """<style>
 .vivit h3, .vivit p { overflow-wrap: anywhere; }
 .vivit table { width: 100%; border-collapse: collapse; margin: .5rem 0 1rem; }
@@ -36,7 +38,7 @@ def answer_page(name: str, classes: Mapping[str, Sequence[Mapping[str, Any]]], f
     """Show the classes of every head (``evaluation.ranked``) and what ``Attention.draw`` left in ``folder``."""
     return ANSWER.substitute(
         style=STYLE,
-        name=html.escape(name),
+        name=_safe(name),
         tables="\n".join(_table(head, rows) for head, rows in classes.items()),
         film=_inside(folder / "attention.mp4", "video/mp4"),
         sheet=_inside(folder / "attention.png", "image/png"),
@@ -46,7 +48,7 @@ def answer_page(name: str, classes: Mapping[str, Sequence[Mapping[str, Any]]], f
 
 def refusal_page(why: str) -> str:
     """Say why there is no answer."""
-    return f'{STYLE}<div class="vivit" role="alert"><h3>No answer</h3><p>{html.escape(why)}</p></div>'
+    return f'{STYLE}<div class="vivit" role="alert"><h3>No answer</h3><p>{_safe(why)}</p></div>'
 
 
 def _table(head: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -55,8 +57,12 @@ def _table(head: str, rows: Sequence[Mapping[str, Any]]) -> str:
         names = ", ".join(str(part) for key, part in row.items() if key != "probability")
         percent = f"{100 * row['probability']:.1f}"
         bar = f'<div class="bar" style="width: {percent}%"></div>'
-        lines.append(f"<tr><td>{html.escape(names)}</td><td>{bar}</td><td>{percent} %</td></tr>")
-    return f'<table><tr><th colspan="3">{html.escape(head)}</th></tr>{"".join(lines)}</table>'
+        lines.append(f"<tr><td>{_safe(names)}</td><td>{bar}</td><td>{percent} %</td></tr>")
+    return f'<table><tr><th colspan="3">{_safe(head)}</th></tr>{"".join(lines)}</table>'
+
+
+def _safe(text: str) -> str:
+    return html.escape(one_line(text))
 
 
 def _inside(file: Path, kind: str) -> str:

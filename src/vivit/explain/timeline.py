@@ -7,8 +7,12 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vivit.lettering import add_legend, legible, lettered
+
 LINES = 6
 """Classes of a head that are drawn: those that are most probable at any time."""
+SHORT = 40
+"""Letters of a name that are shown."""
 
 
 def draw_timeline(
@@ -20,15 +24,27 @@ def draw_timeline(
     """Draw a panel for each head. A clip's answer stands at its middle; ``spans`` are in seconds."""
     middles = [(start + end) / 2 for start, end in spans]
     parts = logits.split([len(names) for names in heads.values()], 1)
-    figure = Figure(figsize=(9, 3.2 * len(heads)), layout="constrained")
-    panels = figure.subplots(len(heads), squeeze=False)[:, 0]
-    for axes, (head, names), part in zip(panels, heads.items(), parts, strict=True):
-        values = part.softmax(1)
-        for place in values.amax(0).topk(min(LINES, len(names))).indices.tolist():
-            marker = "o-" if len(middles) < 60 else "-"
-            axes.plot(middles, values[:, place].tolist(), marker, label=names[place], markersize=3)
-        axes.set(xlabel="seconds", ylabel=f"probability, {head}", ylim=(-0.02, 1.02))
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(file, dpi=120)
+    shares = [part.softmax(1) for part in parts]
+    drawn = [
+        [(place, _shortened(names[place])) for place in values.amax(0).topk(min(LINES, len(names))).indices.tolist()]
+        for values, names in zip(shares, heads.values(), strict=True)
+    ]
+    with lettered(heads):
+        figure = Figure(figsize=(9, 3.2 * len(heads)), layout="constrained")
+        panels = figure.subplots(len(heads), squeeze=False)[:, 0]
+        for axes, head, values, lines in zip(panels, heads, shares, drawn, strict=True):
+            for place, _ in lines:
+                axes.plot(
+                    middles, values[:, place].tolist(), "o-" if len(middles) < 60 else "-", label=".", markersize=3
+                )
+            axes.set(xlabel="seconds", ylabel=f"probability, {_shortened(head)}", ylim=(-0.02, 1.02))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.3)
+            words = [name for _, name in lines]
+            add_legend(axes, words, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.savefig(file, dpi=120)
+
+
+def _shortened(name: str) -> str:
+    name = legible(name)
+    return name if len(name) <= SHORT else f"{name[: SHORT - 1]}…"

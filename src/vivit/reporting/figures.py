@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from vivit.lettering import add_legend
 from vivit.reporting.paper import LENGTH, MODELS
 from vivit.reporting.sweeps import Answer, Cell
 from vivit.reporting.tables import mean, spread
@@ -111,7 +112,7 @@ def _over_lengths(series: Mapping[str, Sequence[Cell]]) -> Figure:
     right.yaxis.set_major_formatter("{x:g}")
     right.yaxis.set_minor_formatter(NullFormatter())
     _widen(left)
-    right.legend(frameon=False, loc="upper left")  # more tokens cost more: that corner is empty
+    add_legend(right, frameon=False, loc="upper left")  # more tokens cost more: that corner is empty
     return figure
 
 
@@ -126,7 +127,7 @@ def _over_views(cells: Sequence[Cell]) -> Figure:
     axes.set(xlabel="views of a video", ylabel="top-1, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _widen(axes)
-    axes.legend(frameon=False)
+    add_legend(axes, frameon=False)
     return figure
 
 
@@ -142,7 +143,7 @@ def _against_flops(cells: Sequence[Cell]) -> Figure:
     _widen(ours)
     ours.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     theirs.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")
-    theirs.legend(frameon=False)
+    add_legend(theirs, frameon=False)
     return figure
 
 
@@ -159,7 +160,7 @@ def _over_epochs(cells: Sequence[Cell]) -> Figure:
         axes.set(title=title, xlabel="epoch", yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("loss" if name == "train/loss" else "")
-    axes.legend(frameon=False)
+    add_legend(axes, frameon=False)
     return figure
 
 

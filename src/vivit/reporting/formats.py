@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Callable, Mapping
 
+from vivit.one_line import one_line
 from vivit.reporting.tables import Column, Table, Value
 
 TEX = {
@@ -28,11 +29,16 @@ def markdown(table: Table) -> str:
     """Write a table under its title, and what is to be said of it."""
     columns = table.filled()
     marks = ["---:" if is_number(column, table) else "---" for column in columns]
-    lines = [_cells(line, columns, lambda text: text.replace("|", "\\|")) for line in table.lines]
+    lines = [_cells(line, columns, _escaped) for line in table.lines]
     rows = [[column.title for column in columns], marks, *lines]
     text = "\n".join("| " + " | ".join(row) + " |" for row in rows) if columns else ""
     notes = "".join(f"\n* {note}" for note in table.notes)
     return "\n\n".join(part for part in (f"## {table.title}", table.caption, text, notes.strip()) if part) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Leave nothing in a cell that Markdown would take for a column or for emphasis."""
+    return text.replace("|", "\\|").replace("*", "\\*")
 
 
 def latex(table: Table) -> str:
@@ -90,4 +96,4 @@ def unbroken(text: str) -> str:
 
 
 def _cells(line: Mapping[str, Value], columns: tuple[Column, ...], written: Callable[[str], str]) -> list[str]:
-    return [written(column.shown(line)) for column in columns]
+    return [written(one_line(column.shown(line))) for column in columns]

@@ -59,14 +59,14 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, about: Map
     sections.append(Section(PROVENANCE, "", origin))
     lead = _lead(runs, logs, about)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.html").write_text(page(TITLE, lead, sections), encoding="utf-8")
+    (folder / "index.html").write_text(page(TITLE, lead, sections), encoding="utf-8", errors="backslashreplace")
     tables = [table for section in sections for table in section.tables]
     _write_tables(tables, folder)
     figures = [f"![{caption}](figures/{name}.png)\n" for name, (_, _, caption) in drawn.items()]
     text = "\n".join(
         [f"# {TITLE}\n", *(f"{line}\n" for line in lead), markdown(findings), *figures, *map(markdown, tables[1:])]
     )
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    (folder / "report.md").write_text(text, encoding="utf-8", errors="backslashreplace")
     return text
 
 
@@ -127,9 +127,13 @@ def _with_rest(table: Table, runs: Sequence[RunRecord], logs: Path) -> Table:
 def _write_tables(tables: Sequence[Table], folder: Path) -> None:
     (folder / "tables").mkdir(exist_ok=True)
     for table in tables:
-        (folder / "tables" / f"{table.name}.csv").write_text(comma_separated(table), encoding="utf-8")
+        (folder / "tables" / f"{table.name}.csv").write_text(
+            comma_separated(table), encoding="utf-8", errors="backslashreplace"
+        )
     packages = "% needs \\usepackage{booktabs,graphicx}\n"
-    (folder / "report.tex").write_text(packages + "\n".join(map(latex, tables)), encoding="utf-8")
+    (folder / "report.tex").write_text(
+        packages + "\n".join(map(latex, tables)), encoding="utf-8", errors="backslashreplace"
+    )
 
 
 def _counted(count: int, what: str) -> str:
