@@ -18,8 +18,8 @@ log = logging.getLogger(__name__)
 
 BASE = "DejaVu Sans"
 """Comes with matplotlib."""
-PREFERRED = ("Noto Sans CJK", "Noto Sans", "WenQuanYi", "Droid Sans")
-"""How the names of fonts start that are asked first for letters that the base lacks."""
+PREFERRED = ("Noto Sans CJK SC", "Noto Sans CJK", "Noto Sans", "WenQuanYi", "Droid Sans")
+"""How the names of fonts start that are asked first, in this order, for letters that the base lacks."""
 NO_LETTERS = "Last Resort"
 """Has a box for every code there is."""
 INVISIBLE = ("Cf", "Mn")
@@ -109,7 +109,11 @@ def _fonts() -> tuple[Font, ...]:
         if entry.style == "normal" and entry.weight in (400, "normal", "regular") and entry.size == "scalable"
     ]
     fit = [font for font in plain if not font.name.startswith(NO_LETTERS) and "Mono" not in font.name]
-    return tuple(sorted(dict.fromkeys(fit), key=lambda font: (not font.name.startswith(PREFERRED), font)))
+    return tuple(sorted(dict.fromkeys(fit), key=lambda font: (_rank(font.name), font)))
+
+
+def _rank(name: str) -> int:
+    return next((at for at, start in enumerate(PREFERRED) if name.startswith(start)), len(PREFERRED))
 
 
 @cache
