@@ -155,7 +155,11 @@ def _over_epochs(cells: Sequence[Cell]) -> Figure:
     ):
         for i, cell in enumerate(cells):
             for j, run in enumerate(cell.done.values()):
-                points = [(epoch["epoch"], epoch[name], 0) for epoch in run.results.get("epochs", ()) if name in epoch]
+                points = [
+                    (epoch["epoch"], epoch[name], 0)
+                    for epoch in run.results.get("epochs") or ()
+                    if epoch.get(name) is not None
+                ]
                 _line(axes, i, cell.label if j == 0 else "_", points)
         axes.set(title=title, xlabel="epoch", yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

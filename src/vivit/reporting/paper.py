@@ -224,7 +224,7 @@ SWEEPS = (
         ),
         own=("experiment=k400_base_factorised_self_attention", VIEWS),
     ),
-    Sweep("seeds", "The main job", "Factorised encoder, three seeds; no table of the paper's.", (Row("main job", {}),)),
+    Sweep("seeds", "The main job", "Factorised encoder; no table of the paper's.", (Row("main job", {}),)),
     Sweep(
         "time_order",
         "Does the order of frames matter?",

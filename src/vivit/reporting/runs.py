@@ -1,14 +1,13 @@
 """Read what runs left behind: run folders, and the small records of jobs that ran elsewhere."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from vivit.reporting.reading import read_results, read_status
 
 Status = Literal["running", "done", "failed", "interrupted", "unreadable"]
-NEEDED = ("metrics", "overrides", "seed", "params", "gmac", "paper_gflops")
-"""What results must have to stand in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,10 @@ class RunRecord:
         object.__setattr__(self, "settings", {key: value for key, _, value in pairs})
 
     @property
-    def seed(self) -> int:
-        """Of a run that is not done, what its overrides say."""
-        return int(self.results["seed"] if self.results else self.settings.get("seed", 1))
+    def seed(self) -> int | str:
+        """Of a run that is not done, what its overrides say, be it a number or not."""
+        said = self.results["seed"] if self.results else self.settings.get("seed", 1)
+        return int(said) if str(said).isdecimal() else said
 
 
 def read_runs(logs: Path | None, records: Path | None = None) -> list[RunRecord]:
@@ -49,7 +49,7 @@ def read_runs(logs: Path | None, records: Path | None = None) -> list[RunRecord]
     return sorted([*kept, *runs], key=lambda run: run.time)
 
 
-def newest(runs: Iterable[RunRecord]) -> dict[int, RunRecord]:
+def newest(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:
     """Give one run that is done for every seed: a run folder before a record, then the later one."""
     done = [run for run in runs if run.status == "done"]
     last = {run.seed: run for run in sorted(done, key=lambda run: (not run.is_record, run.time))}
@@ -65,37 +65,26 @@ def _run_folders(logs: Path) -> Iterator[Path]:
 
 def _read_folder(folder: Path) -> RunRecord:
     sweep = folder.parent.name if folder.parent.parent.name == "multiruns" else None
-    overrides = _overrides(folder)
+    overrides: tuple[str, ...] = ()
     try:
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        time = str(status.get("time", ""))
-        if status["status"] != "done":
-            error = " ".join((status["error"] or "").split()) or None  # one line, for cells and notes
-            return RunRecord(folder, status["status"], error, {}, sweep, overrides, time)
-        results = _checked(json.loads((folder / "results.json").read_text(encoding="utf-8")))
+        overrides = _overrides(folder)
+        status, error, time = read_status(folder / "status.json")
+        if status != "done":
+            return RunRecord(folder, cast(Status, status), error, {}, sweep, overrides, time)
+        results = read_results(folder / "results.json")
         return RunRecord(folder, "done", None, results, sweep, tuple(results["overrides"]), time)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         return RunRecord(folder, "unreadable", f"{type(error).__name__}: {error}", {}, sweep, overrides)
 
 
 def _read_record(file: Path) -> RunRecord:
     sweep = file.parent.name
     try:
-        results = _checked(json.loads(file.read_text(encoding="utf-8")))
-        time = str(results.get("finished", ""))
+        results = read_results(file)
+        time = str(results.get("finished") or "")
         return RunRecord(file, "done", None, results, sweep, tuple(results["overrides"]), time, is_record=True)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         return RunRecord(file, "unreadable", f"{type(error).__name__}: {error}", {}, sweep, is_record=True)
-
-
-def _checked(results: dict[str, Any]) -> dict[str, Any]:
-    if missing := [key for key in NEEDED if key not in results]:
-        raise ValueError(f"the results have no {missing[0]!r}")
-    if not isinstance(results["metrics"], dict) or not all(
-        isinstance(v, int | float) for v in results["metrics"].values()
-    ):
-        raise ValueError("the metrics are not numbers")
-    return results
 
 
 def _overrides(folder: Path) -> tuple[str, ...]:

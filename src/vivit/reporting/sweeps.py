@@ -15,6 +15,7 @@ TOP1 = "test/acc_top1"
 LONGEST = 150
 """Characters of overrides in a file's name; a hash tells those apart that look the same in it."""
 
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 PHRASES = {
     "data": "{}", "size": "size {}", "views": "{} views", "epochs": "{} epochs", "batch_size": "batches of {}",
     "frames": "clips of {} frames", "stride": "{} apart", "crop": "{} pixels",
@@ -54,7 +55,7 @@ class Cell:
 
     row: Row
     label: str
-    done: Mapping[int, RunRecord]
+    done: Mapping[int | str, RunRecord]
     rest: tuple[RunRecord, ...]
 
     @property
@@ -184,8 +185,15 @@ class Answer:
         same = {key: of[0] for key, of in facts.items() if of[0] is not None and of == of[:1] * len(of)}
         if isinstance(crop := same.get("crop"), list):
             same["crop"] = "x".join(map(str, crop))
-        said = ", ".join(PHRASES[key].format(value) for key, value in same.items())
-        return f"Here: {said}." if said else ""
+        said = [self._seeds, *(PHRASES[key].format(value) for key, value in same.items())]
+        return f"Here: {', '.join(said)}."
+
+    @property
+    def _seeds(self) -> str:
+        """Count the seeds of its rows, as far as these are done."""
+        counts = sorted({len(cell.done) for cell in self.cells if cell.done})
+        words = [COUNTS[count] if count < len(COUNTS) else str(count) for count in (counts[0], counts[-1])]
+        return f"{' to '.join(dict.fromkeys(words))} seed{'' if counts[-1] == 1 else 's'}"
 
 
 def _of_views(n: int) -> Column:
@@ -245,4 +253,6 @@ def _by_label(runs: Sequence[RunRecord], axes: Sequence[str]) -> dict[str, list[
 def _cell(row: Row, label: str, runs: Sequence[RunRecord]) -> Cell:
     done = newest(runs)
     rest = {run.seed: run for run in runs if run.status != "done" and run.seed not in done}
-    return Cell(row, label, done, tuple(rest[seed] for seed in sorted(rest)))
+    return Cell(
+        row, label, done, tuple(rest[seed] for seed in sorted(rest, key=lambda seed: (isinstance(seed, str), seed)))
+    )
