@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from vivit.experiment import demo
 from vivit.experiment.formats import Weights, write_ours
+from vivit.experiment.uploads import Uploads
 from vivit.jobs import Job
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
@@ -110,6 +111,49 @@ def test_two_visitors_have_their_own_answers(page: Page, ask: Ask, tmp_path: Pat
         answers = list(pool.map(ask, files))
     assert ["one.mp4</h3>" in answers[0], "two.mp4</h3>" in answers[1]] == [True, True]
     assert page.uploads() == []
+
+
+def test_one_film_from_four_at_once_has_four_answers(page: Page, ask: Ask, tmp_path: Path) -> None:
+    """Gradio keeps equal uploads in one place, and answers come one after another."""
+    files = []
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+        files.append(film(tmp_path / str(number) / ("same.mp4" if number < 3 else "other name.mp4"), noise(24)))
+    for _ in range(2):
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(ask, files))
+        assert [answer.count("same.mp4</h3>") for answer in answers] == [1, 1, 1, 0]
+        assert "other name.mp4</h3>" in answers[3]
+        assert page.uploads() == []
+
+
+def test_an_upload_stays_until_all_who_sent_it_have_an_answer(tmp_path: Path) -> None:
+    uploads, folder = Uploads(), tmp_path / "hash"
+    folder.mkdir()
+    file = folder / "same.mp4"
+
+    def send() -> None:
+        uploads.begins()
+        file.write_bytes(b"film")
+        uploads.stored([str(file)])
+        uploads.ends()
+
+    send()
+    send()
+    uploads.answered(str(file))
+    assert file.is_file(), "one of two still waits"
+    uploads.begins()  # a third begins to send the same
+    file.write_bytes(b"film")
+    uploads.answered(str(file))
+    assert file.is_file(), "stored already, but not yet counted"
+    uploads.stored([str(file)])
+    uploads.ends()
+    assert file.is_file()
+    uploads.begins()  # a fourth breaks off
+    uploads.answered(str(file))
+    assert file.is_file()
+    uploads.ends()
+    assert not folder.exists()
 
 
 def test_what_cannot_be_read_is_told_and_the_page_lives_on(page: Page, ask: Ask, tmp_path: Path) -> None:

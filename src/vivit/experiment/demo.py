@@ -5,7 +5,6 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +18,7 @@ from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, NotNumbersError
 from vivit.experiment.explain import explained, seconds_of
 from vivit.experiment.record import model_name
+from vivit.experiment.uploads import CountUploads, Uploads
 from vivit.explain import FUSES, answer_page, refusal_page
 from vivit.jobs import Job
 from vivit.shapes import Video
@@ -46,14 +46,19 @@ def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
     if not find_spec("gradio"):
         raise ValueError("the page needs gradio, which `make install` installs")
+    from starlette.middleware import Middleware  # which gradio brings along
+
     check_free(cfg.host, cfg.port)
     classifier = Classifier.of(cfg, job)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # gradio calls on itself to see that it runs
     with TemporaryDirectory(prefix="vivit-demo-", ignore_cleanup_errors=True) as folder:
         os.environ.update(QUIET | {"GRADIO_TEMP_DIR": folder})
-        page, look = page_of(cfg, classifier, Path(folder))
+        uploads = Uploads()
+        page, look = page_of(cfg, classifier, Path(folder), uploads)
+        counting = {"middleware": [Middleware(CountUploads, uploads=uploads)]}
         try:
             page.launch(
+                app_kwargs=counting,
                 server_name=cfg.host, server_port=cfg.port, max_file_size=f"{cfg.largest}mb", share=False,
                 ssr_mode=False, footer_links=[], quiet=True, prevent_thread_lock=True, **look,
             )  # fmt: skip
@@ -78,7 +83,7 @@ def check_free(host: str, port: int) -> None:
         raise ValueError(f"host={host} port={port} cannot be listened on: {error}") from None
 
 
-def page_of(cfg: DictConfig, classifier: Classifier, folder: Path) -> tuple[Any, dict[str, Any]]:
+def page_of(cfg: DictConfig, classifier: Classifier, folder: Path, uploads: Uploads) -> tuple[Any, dict[str, Any]]:
     """Lay the page out; give it, and how it looks. ``folder`` takes the uploads."""
     import gradio as gr  # after its settings, and only here, for it takes seconds
 
@@ -88,9 +93,7 @@ def page_of(cfg: DictConfig, classifier: Classifier, folder: Path) -> tuple[Any,
         try:
             return answer(classifier, Path(upload), longest=cfg.longest, top=cfg.top, heads=cfg.heads, folder=folder)
         finally:
-            Path(upload).unlink(missing_ok=True)
-            with suppress(OSError):
-                Path(upload).parent.rmdir()  # which gradio made for it, unless somebody else's lies there
+            uploads.answered(upload)
 
     assert isinstance(classifier.network, Network)
     network = f"{model_name(classifier.network)}, {sum(map(len, classifier.heads.values()))} classes"
@@ -109,8 +112,8 @@ def page_of(cfg: DictConfig, classifier: Classifier, folder: Path) -> tuple[Any,
 
 def answer(classifier: Classifier, file: Path, *, longest: int, top: int, heads: str, folder: Path) -> str:
     """Say as HTML what is in a video, with all pictures inside; or why that cannot be said."""
-    if not file.is_file():  # gradio stores uploads by their content
-        return refusal_page(f"{file.name} is gone, for somebody else's same file was just answered; drop it once more")
+    if not file.is_file():  # a second question about one upload
+        return refusal_page(f"{file.name} is gone, for somebody has had the answer; drop it once more")
     try:
         with open_video(Video(str(file), ())) as video:
             seconds = seconds_of(video, (0, video.extent.frames - 1))[-1]
