@@ -28,6 +28,8 @@ PREDICT_KEYS = (
     *("views", "resampling", "paths"),
 )
 
+LONGEST = 200
+"""Bytes of a video's name in that of a folder; disks take 255 with what is put before it."""
 SHOWN = 50
 """Videos in the table on the terminal, at most; all are in predictions.json."""
 
@@ -105,7 +107,8 @@ def picture_folder(folder: Path, files: list[str], number: int) -> Path:
     """Where the pictures of one of several videos go: the run folder itself where it is the only one."""
     if len(files) == 1:
         return folder
-    own = folder / f"{number:0{len(str(len(files) - 1))}d}_{Path(files[number]).stem}"
+    stem = one_line(Path(files[number]).stem).encode()[:LONGEST].decode(errors="ignore")
+    own = folder / f"{number:0{len(str(len(files) - 1))}d}_{stem}"
     own.mkdir(exist_ok=True)
     return own
 

@@ -61,7 +61,7 @@ class Fill:
         return self.backbone.tensors[neutral]
 
     def warn(self, note: str) -> None:
-        """Say what the result may be wrong by: in the report, and aloud."""
+        """Note what the result may be wrong by, in the report and aloud."""
         self.notes.append(note)
         log.warning("%s: %s", self.backbone.label, note)
 
