@@ -46,6 +46,8 @@ def decisive(cfg: DictConfig) -> dict:
     for key in (*INDIFFERENT, *SOURCES):
         group, _, name = key.rpartition(".")
         (plain.get(group) or {} if group else plain).pop(name, None)
+    if (weights := plain.get("weights")) and weights.get("key") is None:
+        weights.pop("key", None)  # it is younger than the names of runs
     return plain
 
 
