@@ -13,27 +13,36 @@ left early.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
+from itertools import chain
 from types import TracebackType
 
 import av
-import av.stream
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.complete import is_cut, last_end, missing_bytes, missing_frames, promised
 from vivit.data.conversion import Converter, Orientation
+from vivit.data.damage import Damage
 from vivit.data.sampling import Extent, Window
-from vivit.data.timestamps import list_frames, promised
-from vivit.data.video_error import VideoError
+from vivit.data.streams import can_seek, holds_pictures, open_film, packets_of
+from vivit.data.timestamps import list_frames
+from vivit.data.video_error import VideoError, file_errors_named
 
 __all__ = ["VideoError", "VideoFile"]
+
+NEAR, FAR = 0.0, 10.0
+"""Seconds before the first wanted frame to which a seek is tried."""
 
 
 class VideoFile:
     """An open video, or the part of it between ``start`` and ``end`` (seconds from its first frame).
 
     Opening reads the packets' timestamps without decoding, unless ``stamps`` gives those of a whole file that an
-    index knows. Frame numbers count displayed frames of the part, from 0; height and width are the displayed ones.
+    index knows. The first packet is decoded before anything else: some decoders find in it what all others need, a
+    palette or the version of the encoder. Frame numbers count displayed frames of the part, from 0; height and width
+    are the displayed ones. Raises ``VideoError``.
     """
 
     distrusted: str | None = None
@@ -42,71 +51,88 @@ class VideoFile:
     def __init__(
         self, path: str, start: float | None = None, end: float | None = None, stamps: Sequence[int] | None = None
     ) -> None:
-        self.path, self._orientation = path, Orientation()
-        self._open()
-        try:
-            if _has_display_matrix(self._container):
-                first = next(self._in_order(), None)
-                if first is None:
-                    raise VideoError(path, "holds no picture that can be decoded; the file is damaged")
-                self._orientation = Orientation.of(first)
+        self.path = path
+        with file_errors_named(path):
+            self._container, self._stream = open_film(path)
+            try:
+                self._count_frames(stamps)
+                self._choose_part(start, end)
+            except BaseException:
                 self.close()
-                self._open()  # or the packets that this took would be missing from the list
-            self._count_frames(stamps)
-            self._choose_part(start, end)
-        except av.FFmpegError as error:
-            self.close()
-            raise VideoError(path, f"is damaged ({error.strerror})") from None
-        except BaseException:
-            self.close()
-            raise
-
-    def _open(self) -> None:
-        """Open the file at its beginning."""
-        try:
-            self._container = av.open(self.path, metadata_errors="ignore")
-        except (av.FFmpegError, OSError) as error:
-            raise VideoError(self.path, f"cannot be opened ({error.strerror or error})") from None
-        covers = av.stream.Disposition.attached_pic
-        films = [stream for stream in self._container.streams.video if not stream.disposition & covers]
-        if not films or films[0].codec_context is None:
-            self.close()
-            raise VideoError(self.path, "has no moving picture that can be decoded, only sound or data")
-        self._stream = films[0]
-        for stream in self._container.streams:
-            stream.discard = av.stream.Discard.default if stream is self._stream else av.stream.Discard.all
-        self._stream.codec_context.thread_count = 1
-        try:
-            self._stream.codec_context.open()  # before anything is skipped: dav1d would skip the same to its end
-        except av.FFmpegError as error:
-            self.close()
-            raise VideoError(self.path, f"cannot be decoded ({error.strerror}); its header is damaged") from None
+                raise
 
     def _count_frames(self, stamps: Sequence[int] | None) -> None:
-        """Find the time of every frame of the file, in ticks."""
-        if stamps is None:
-            stamps, self.distrusted = list_frames(self._container, self._stream)
-        if self.distrusted:
-            step = 1 / (float(self._stream.average_rate or 25) * self._unit)
-            stamps = [round(number * step) for number, _ in enumerate(self._in_order())]
-        if not stamps or self._stream.time_base is None:
-            raise VideoError(self.path, "holds no frame with a timestamp")
-        if self._stream.codec_context.pix_fmt is None:
+        """Find the time of every frame of the file, in ticks, and how the first is shown."""
+        packets = packets_of(self._container, self._stream)
+        start = next(packets, None)
+        first = None if start is None else self._prime(start)
+        if start is not None and stamps is None:
+            stamps = self._listed(chain([start], packets))
+        if first is None:  # a stream may begin with what needs earlier frames
+            first = next((frame for _, frame in self.frames(self.damage())), None)
+        if not stamps or self._stream.time_base is None or first is None:
             raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
         self._all = stamps
-        promise, ends = promised(self._container, self._stream), stamps[-1] * self._unit
-        if ends < 0.9 * promise - 1:
-            raise VideoError(self.path, f"is cut off; it ends at {ends:.2f} of the {promise:.2f} s that it promises")
+        self._stored, self._orientation = (first.height, first.width), Orientation.of(first)
+
+    def _prime(self, packet: av.Packet) -> av.VideoFrame | None:
+        """Decode the first packet, and return its picture; None: it has none by itself."""
+        context, first = self._stream.codec_context, None
+        with suppress(av.FFmpegError):
+            first = next(iter([*packet.decode(), *context.decode(None)]), None)  # type: ignore[list-item]
+        context.flush_buffers()
+        return first  # type: ignore[return-value]
+
+    def _listed(self, packets: Iterator[av.Packet]) -> Sequence[int]:
+        """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no film."""
+        listing = list_frames(self._container, self._stream, packets)
+        behind, named = missing_frames(self._container, self._stream)
+        if behind:
+            raise VideoError(self.path, f"is cut off; {behind} of the {named} frames that its index names are missing")
+        stamps, self.distrusted = listing.stamps, listing.distrusted
+        if self.distrusted:
+            count = sum(1 for _ in self.frames(self.damage()))
+            stamps = listing.spread(count, float(self._stream.average_rate or 25), self._unit)
+        if len(stamps) == 1 and holds_pictures(self._container):
+            raise VideoError(self.path, "is a picture, no video")
+        if stamps:
+            length = listing.last or (stamps[-1] - stamps[0]) / max(1, len(stamps) - 1)
+            self._check_promise((stamps[-1] + length) * self._unit, length * self._unit)
+        return stamps
+
+    def _check_promise(self, end: float, length: float) -> None:
+        """Refuse a film that ends too early, unless sound or a caption is what its header counts.
+
+        ``end`` and ``length`` are seconds, of the last frame.
+        """
+        promise = promised(self._container, self._stream)
+        lacking, size = missing_bytes(self._container, self.path)
+        if lacking and (not promise or end + length < promise):
+            raise VideoError(self.path, f"is cut off; {lacking} of the {size} bytes that its header names are missing")
+        if is_cut(end, promise):
+            with av.open(f"file:{self.path}", metadata_errors="ignore") as container:
+                cut = is_cut(last_end(container.demux()), promise)
+            if cut:
+                raise VideoError(self.path, f"is cut off; it ends at {end:.2f} of the {promise:.2f} s that it promises")
 
     def _choose_part(self, start: float | None, end: float | None) -> None:
         times, first = self._all, self._all[0]
-        slack = 0.01  # of a tick: 0.28 s times 12800 is a little more than 3584, and would miss the frame at 0.28 s
-        low = 0 if start is None else bisect_left(times, first + start / self._unit - slack)
-        high = len(times) if end is None else bisect_left(times, first + end / self._unit - slack)
+        low = 0 if start is None else bisect_left(times, first + start / self._unit - self._slack)
+        high = len(times) if end is None else bisect_left(times, first + end / self._unit - self._slack)
         if low >= high:
             lasts = (times[-1] - first) * self._unit
             raise VideoError(self.path, f"has no frame between {start} and {end} s; it lasts {lasts:.2f} s")
         self._part = range(low, high)
+
+    @property
+    def _slack(self) -> float:
+        """Ticks by which a frame may come before a moment and still be the one shown there.
+
+        A timestamp is rounded to whole ticks, so it is up to half of one too early. Where ticks are no finer than the
+        frames, as in AVI, they are exact.
+        """
+        distance = (self._all[-1] - self._all[0]) / max(1, len(self._all) - 1)
+        return min(0.5, distance / 5) if distance else 0.5
 
     @property
     def stamps(self) -> Sequence[int]:
@@ -125,7 +151,22 @@ class VideoFile:
     @property
     def extent(self) -> Extent:
         """Frames, height and width."""
-        return Extent(len(self._part), *self._orientation.shown((self._stream.height, self._stream.width)))
+        return Extent(len(self._part), *self._orientation.shown(self._stored))
+
+    @property
+    def stream(self) -> av.VideoStream:
+        """What the header says of the pictures."""
+        return self._stream
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """Height and width of the pictures as they are stored."""
+        return self._stored
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored pictures are turned for showing."""
+        return self._orientation
 
     def read(
         self, numbers: Sequence[int], windows: Sequence[Window], size: tuple[int, int]
@@ -137,69 +178,120 @@ class VideoFile:
         wanted = sorted({self._part[number] for number in numbers})
         place = {number: at for at, number in enumerate(wanted)}
         views = np.empty((len(windows), len(wanted), *size, 3), np.uint8)
-        convert = Converter((self._stream.height, self._stream.width), self._orientation, windows, size)
+        convert = Converter(self._stored, self._orientation, windows, size)
         missing = set(wanted)
-        try:
-            for number, frame in self._frames(wanted):
-                convert(frame, views[:, place[number]])
-                missing.discard(number)
-        except av.FFmpegError as error:
-            raise VideoError(self.path, f"is damaged ({error.strerror})") from None
-        except ValueError as error:
-            raise VideoError(self.path, str(error)) from None
+        with file_errors_named(self.path):
+            for earlier in self._ways():
+                damage, shown = self.damage(), set()
+                for key, number, frame in self._wanted(missing, earlier, damage):
+                    convert(frame, views[:, place[number]])
+                    shown.add((key, number))
+                spoilt = {number for key, number in shown if damage.spoils(key)}
+                missing -= {number for _, number in shown} - spoilt
+                if not missing:
+                    break
         if missing:
-            raise VideoError(self.path, f"lacks {len(missing)} of {len(wanted)} wanted frames; the file is damaged")
+            what = f"{len(missing)} of {len(wanted)} wanted frames"
+            raise VideoError(self.path, f"is damaged in {what}" if missing & spoilt else f"lacks {what}; it is damaged")
         order = [place[self._part[number]] for number in numbers]
         return views if order == list(range(len(wanted))) else views[:, order]
 
-    def _frames(self, wanted: Sequence[int]) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Decode frames of the file, ascending numbers."""
+    def _ways(self) -> Sequence[float | None]:
+        """Return the ways in which wanted frames are looked for: so many seconds before them, None: from the start."""
+        return (None,) if self.distrusted or not can_seek(self._container) else (NEAR, FAR, None)
+
+    def damage(self) -> Damage:
+        """Return an empty record of damage, for a way through this file."""
+        return Damage(numbered=self.distrusted is not None)
+
+    def moment(self, key: int) -> int:
+        """Return the timestamp of a frame of ``frames``."""
+        return self._all[key] if self.distrusted else key
+
+    def frames(self, damage: Damage) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode everything from the beginning, and yield each shown frame under the key that ``damage`` has for it.
+
+        The key is the number of the frame where the file is distrusted, else its timestamp.
+        """
+        for number, frame in enumerate(self._decoded(self._from_start(), damage)):
+            key = number if self.distrusted or frame.pts is None else frame.pts
+            damage.shown(key, frame)
+            yield key, frame
+
+    def _wanted(
+        self, missing: set[int], earlier: float | None, damage: Damage
+    ) -> Iterator[tuple[int, int, av.VideoFrame]]:
+        """Yield key, number and picture of the ``missing`` frames of the file that one way through it shows."""
         if self.distrusted:
-            for number, frame in enumerate(self._in_order()):
-                if number in wanted:
-                    yield number, frame
-                if number == wanted[-1]:
+            for number, frame in self.frames(damage):
+                if number in missing:
+                    yield number, number, frame
+                if number > max(missing):
                     return
             return
-        numbers = {self._all[number]: number for number in wanted}
-        for earlier in (0, int(10 / self._unit), None):
-            for frame in self._near(set(numbers), earlier):
+        numbers = {self._all[number]: number for number in missing}
+        with suppress(av.FFmpegError):  # whatever a seek raises, the next way begins further back
+            for frame in self._near(set(numbers), earlier, damage):
                 if frame.pts in numbers:
-                    yield numbers.pop(frame.pts), frame
-            if not numbers:
-                return
+                    yield frame.pts, numbers[frame.pts], frame
 
-    def _in_order(self) -> Iterator[av.VideoFrame]:
-        """Decode everything from the beginning."""
-        self.close()
-        self._open()
-        yield from self._container.decode(self._stream)
+    def _near(self, wanted: set[int], earlier: float | None, damage: Damage) -> Iterator[av.VideoFrame]:
+        """Decode from the last key frame that is ``earlier`` seconds before the first wanted one to the last wanted.
 
-    def _near(self, wanted: set[int], earlier: int | None) -> Iterator[av.VideoFrame]:
-        """Decode from the last key frame that is ``earlier`` ticks before the first wanted one; None: from the start.
-
-        Nothing comes where the seek went wrong: not to a key frame, or to one that is shown after a wanted frame, so
-        that frames between may refer to what is not there.
+        None begins with the file. Nothing comes where a seek went wrong: to a packet that is shown after a wanted
+        frame, or whose picture is no key frame, so that frames behind it may refer to what is not there.
         """
-        first = min(wanted)
         if earlier is None:
-            self.close()
-            self._open()
-        else:
-            self._stream.codec_context.flush_buffers()
-            self._container.seek(first - earlier, stream=self._stream, backward=True)
+            for frame in self._decoded(self._needed(self._from_start(), wanted), damage):
+                damage.shown(frame.pts or 0, frame)
+                yield frame
+            return
+        first = min(wanted)
+        self._stream.codec_context.flush_buffers()
+        self._container.seek(first - round(earlier / self._unit), stream=self._stream, backward=True)
+        packets = packets_of(self._container, self._stream)
+        start = next(packets, None)
+        if start is None or start.pts is None or not start.is_keyframe or start.pts > first:
+            return
+        arrived = False
+        for frame in self._decoded(self._needed(chain([start], packets), wanted), damage):
+            damage.shown(frame.pts or 0, frame)
+            arrived = arrived or (frame.pts == start.pts and frame.key_frame)
+            if arrived:
+                yield frame
+            elif frame.pts is not None and frame.pts >= start.pts:
+                return
+
+    def _from_start(self) -> Iterator[av.Packet]:
+        """Open the file anew, and yield its packets."""
+        self.close()
+        self._container, self._stream = open_film(self.path)
+        return packets_of(self._container, self._stream)
+
+    def _needed(self, packets: Iterator[av.Packet], wanted: set[int]) -> Iterator[av.Packet]:
+        """Yield packets up to the last of a wanted frame, and have the decoder skip what nobody refers to."""
+        context, left = self._stream.codec_context, set(wanted)
+        for packet in packets:
+            context.skip_frame = "DEFAULT" if packet.pts in left or packet.pts is None else "NONREF"
+            yield packet
+            if not packet.is_discard:
+                left.discard(packet.pts)
+            if not left:
+                return
+
+    def _decoded(self, packets: Iterator[av.Packet], damage: Damage) -> Iterator[av.VideoFrame]:
+        """Decode packets, and at their end what the decoder holds back; refused packets are noted as damage."""
         context = self._stream.codec_context
-        at_start, sent = True, set(wanted)
-        for packet in self._container.demux(self._stream):
-            if at_start and earlier is not None and not (packet.is_keyframe and (packet.pts or 0) <= first):
-                return
-            at_start = False
-            context.skip_frame = "DEFAULT" if packet.pts in sent or packet.pts is None else "NONREF"
-            yield from packet.decode()
-            sent.discard(packet.pts)
-            if not sent and packet.size:
-                yield from context.decode(None)  # what it holds back until it has seen later packets
-                return
+        for packet in packets:
+            damage.sending(packet)
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                damage.lost()
+                continue
+            yield from frames  # type: ignore[misc]
+        with suppress(av.FFmpegError):
+            yield from context.decode(None)
 
     def close(self) -> None:
         """Close the file."""
@@ -212,13 +304,3 @@ class VideoFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _has_display_matrix(container: av.container.InputContainer) -> bool:
-    """Whether a file says that its pictures are shown turned; FFmpeg tells it without decoding only in words."""
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        return "Display Matrix" in container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
