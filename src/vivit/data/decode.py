@@ -25,8 +25,9 @@ from jaxtyping import UInt8
 from vivit.data.complete import is_cut, last_end, missing_bytes, missing_frames, promised
 from vivit.data.conversion import Converter, Orientation
 from vivit.data.damage import Damage
+from vivit.data.film import Film
 from vivit.data.sampling import Extent, Window
-from vivit.data.streams import can_seek, holds_pictures, open_film, packets_of
+from vivit.data.streams import can_seek, holds_pictures
 from vivit.data.timestamps import list_frames
 from vivit.data.video_error import VideoError, file_errors_named
 
@@ -53,7 +54,7 @@ class VideoFile:
     ) -> None:
         self.path = path
         with file_errors_named(path):
-            self._container, self._stream = open_film(path)
+            self._film = Film(path)
             try:
                 self._count_frames(stamps)
                 self._choose_part(start, end)
@@ -63,41 +64,33 @@ class VideoFile:
 
     def _count_frames(self, stamps: Sequence[int] | None) -> None:
         """Find the time of every frame of the file, in ticks, and how the first is shown."""
-        packets = packets_of(self._container, self._stream)
+        packets = self._film.packets()
         start = next(packets, None)
-        first = None if start is None else self._prime(start)
+        first = None if start is None else self._film.prime(start)
         if start is not None and stamps is None:
             stamps = self._listed(chain([start], packets))
         if first is None:  # a stream may begin with what needs earlier frames
             first = next((frame for _, frame in self.frames(self.damage())), None)
-        if not stamps or self._stream.time_base is None or first is None:
+        if not stamps or self._film.stream.time_base is None or first is None:
             raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
         self._all = stamps
         self._stored, self._orientation = (first.height, first.width), Orientation.of(first)
 
-    def _prime(self, packet: av.Packet) -> av.VideoFrame | None:
-        """Decode the first packet, and return its picture; None: it has none by itself."""
-        context, first = self._stream.codec_context, None
-        with suppress(av.FFmpegError):
-            first = next(iter([*packet.decode(), *context.decode(None)]), None)  # type: ignore[list-item]
-        context.flush_buffers()
-        return first  # type: ignore[return-value]
-
     def _listed(self, packets: Iterator[av.Packet]) -> Sequence[int]:
         """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no film."""
-        listing = list_frames(self._container, self._stream, packets)
-        behind, named = missing_frames(self._container, self._stream)
+        listing = list_frames(self._film.container, self._film.stream, packets)
+        behind, named = missing_frames(self._film.container, self._film.stream)
         if behind:
             raise VideoError(self.path, f"is cut off; {behind} of the {named} frames that its index names are missing")
         stamps, self.distrusted = listing.stamps, listing.distrusted
         if self.distrusted:
             count = sum(1 for _ in self.frames(self.damage()))
-            stamps = listing.spread(count, float(self._stream.average_rate or 25), self._unit)
-        if len(stamps) == 1 and holds_pictures(self._container):
+            stamps = listing.spread(count, float(self._film.stream.average_rate or 25), self._film.unit)
+        if len(stamps) == 1 and holds_pictures(self._film.container):
             raise VideoError(self.path, "is a picture, no video")
         if stamps:
             length = listing.last or (stamps[-1] - stamps[0]) / max(1, len(stamps) - 1)
-            self._check_promise((stamps[-1] + length) * self._unit, length * self._unit)
+            self._check_promise((stamps[-1] + length) * self._film.unit, length * self._film.unit)
         return stamps
 
     def _check_promise(self, end: float, length: float) -> None:
@@ -105,8 +98,8 @@ class VideoFile:
 
         ``end`` and ``length`` are seconds, of the last frame.
         """
-        promise = promised(self._container, self._stream)
-        lacking, size = missing_bytes(self._container, self.path)
+        promise = promised(self._film.container, self._film.stream)
+        lacking, size = missing_bytes(self._film.container, self.path)
         if lacking and (not promise or end + length < promise):
             raise VideoError(self.path, f"is cut off; {lacking} of the {size} bytes that its header names are missing")
         if is_cut(end, promise):
@@ -117,10 +110,10 @@ class VideoFile:
 
     def _choose_part(self, start: float | None, end: float | None) -> None:
         times, first = self._all, self._all[0]
-        low = 0 if start is None else bisect_left(times, first + start / self._unit - self._slack)
-        high = len(times) if end is None else bisect_left(times, first + end / self._unit - self._slack)
+        low = 0 if start is None else bisect_left(times, first + start / self._film.unit - self._slack)
+        high = len(times) if end is None else bisect_left(times, first + end / self._film.unit - self._slack)
         if low >= high:
-            lasts = (times[-1] - first) * self._unit
+            lasts = (times[-1] - first) * self._film.unit
             raise VideoError(self.path, f"has no frame between {start} and {end} s; it lasts {lasts:.2f} s")
         self._part = range(low, high)
 
@@ -142,11 +135,7 @@ class VideoFile:
     @property
     def time_base(self) -> Fraction:
         """Length of a tick in seconds."""
-        return self._stream.time_base or Fraction(1)
-
-    @property
-    def _unit(self) -> float:
-        return float(self.time_base)
+        return self._film.stream.time_base or Fraction(1)
 
     @property
     def extent(self) -> Extent:
@@ -156,7 +145,7 @@ class VideoFile:
     @property
     def stream(self) -> av.VideoStream:
         """What the header says of the pictures."""
-        return self._stream
+        return self._film.stream
 
     @property
     def stored(self) -> tuple[int, int]:
@@ -198,7 +187,7 @@ class VideoFile:
 
     def _ways(self) -> Sequence[float | None]:
         """Return the ways in which wanted frames are looked for: so many seconds before them, None: from the start."""
-        return (None,) if self.distrusted or not can_seek(self._container) else (NEAR, FAR, None)
+        return (None,) if self.distrusted or not can_seek(self._film.container) else (NEAR, FAR, None)
 
     def damage(self) -> Damage:
         """Return an empty record of damage, for a way through this file."""
@@ -213,7 +202,7 @@ class VideoFile:
 
         The key is the number of the frame where the file is distrusted, else its timestamp.
         """
-        for number, frame in enumerate(self._decoded(self._from_start(), damage)):
+        for number, frame in enumerate(self._film.decoded(self._film.from_start(), damage)):
             key = number if self.distrusted or frame.pts is None else frame.pts
             damage.shown(key, frame)
             yield key, frame
@@ -231,71 +220,13 @@ class VideoFile:
             return
         numbers = {self._all[number]: number for number in missing}
         with suppress(av.FFmpegError):  # whatever a seek raises, the next way begins further back
-            for frame in self._near(set(numbers), earlier, damage):
+            for frame in self._film.wanted(set(numbers), earlier, damage):
                 if frame.pts in numbers:
                     yield frame.pts, numbers[frame.pts], frame
 
-    def _near(self, wanted: set[int], earlier: float | None, damage: Damage) -> Iterator[av.VideoFrame]:
-        """Decode from the last key frame that is ``earlier`` seconds before the first wanted one to the last wanted.
-
-        None begins with the file. Nothing comes where a seek went wrong: to a packet that is shown after a wanted
-        frame, or whose picture is no key frame, so that frames behind it may refer to what is not there.
-        """
-        if earlier is None:
-            for frame in self._decoded(self._needed(self._from_start(), wanted), damage):
-                damage.shown(frame.pts or 0, frame)
-                yield frame
-            return
-        first = min(wanted)
-        self._stream.codec_context.flush_buffers()
-        self._container.seek(first - round(earlier / self._unit), stream=self._stream, backward=True)
-        packets = packets_of(self._container, self._stream)
-        start = next(packets, None)
-        if start is None or start.pts is None or not start.is_keyframe or start.pts > first:
-            return
-        arrived = False
-        for frame in self._decoded(self._needed(chain([start], packets), wanted), damage):
-            damage.shown(frame.pts or 0, frame)
-            arrived = arrived or (frame.pts == start.pts and frame.key_frame)
-            if arrived:
-                yield frame
-            elif frame.pts is not None and frame.pts >= start.pts:
-                return
-
-    def _from_start(self) -> Iterator[av.Packet]:
-        """Open the file anew, and yield its packets."""
-        self.close()
-        self._container, self._stream = open_film(self.path)
-        return packets_of(self._container, self._stream)
-
-    def _needed(self, packets: Iterator[av.Packet], wanted: set[int]) -> Iterator[av.Packet]:
-        """Yield packets up to the last of a wanted frame, and have the decoder skip what nobody refers to."""
-        context, left = self._stream.codec_context, set(wanted)
-        for packet in packets:
-            context.skip_frame = "DEFAULT" if packet.pts in left or packet.pts is None else "NONREF"
-            yield packet
-            if not packet.is_discard:
-                left.discard(packet.pts)
-            if not left:
-                return
-
-    def _decoded(self, packets: Iterator[av.Packet], damage: Damage) -> Iterator[av.VideoFrame]:
-        """Decode packets, and at their end what the decoder holds back; refused packets are noted as damage."""
-        context = self._stream.codec_context
-        for packet in packets:
-            damage.sending(packet)
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                damage.lost()
-                continue
-            yield from frames  # type: ignore[misc]
-        with suppress(av.FFmpegError):
-            yield from context.decode(None)
-
     def close(self) -> None:
         """Close the file."""
-        self._container.close()
+        self._film.close()
 
     def __enter__(self) -> "VideoFile":
         return self
