@@ -438,7 +438,7 @@ def test_any_name_of_a_file_is_a_path(tmp_path, name, monkeypatch):
 def test_whatever_a_file_raises_names_it(tmp_path, error, monkeypatch):
     path = write(tmp_path / "a.mp4", drifting(12))
 
-    def fails(*_):
+    def fails(*_: object):
         raise error("utf-8", b"", 0, 1, "odd") if error is UnicodeDecodeError else error("odd")
 
     monkeypatch.setattr(decode, "list_frames", fails)

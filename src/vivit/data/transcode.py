@@ -33,6 +33,21 @@ def transcode(source: Path, target: Path, *, side: int, gop: int, quality: int) 
     return None
 
 
+def is_copy(file: Path, source: Path, side: int) -> bool:
+    """Whether a file is a whole copy of ``source``: no older, of its frames and times, and of a short side of ``side``.
+
+    A copy appears under its name only when it is whole, but the source may have been replaced.
+    """
+    try:
+        if file.stat().st_mtime < source.stat().st_mtime or _difference(source, file):
+            return False
+        with VideoFile(str(source)) as a, VideoFile(str(file)) as b:
+            height, width = a.stored
+            return scaled(width, height, side) == b.stored[::-1]
+    except (OSError, VideoError):
+        return False
+
+
 def scaled(width: int, height: int, side: int) -> tuple[int, int]:
     """Width and height with a short side of at most ``side``; both even, as 4:2:0 wants them."""
     share = min(1.0, side / min(width, height))
