@@ -14,11 +14,16 @@ from av.stream import Disposition
 from PIL import Image
 
 from vivit.data import decode
+from vivit.data.catalogue import Mirror
+from vivit.data.dataset import ClipDataset
 from vivit.data.decode import VideoError, VideoFile
 from vivit.data.pictures import PictureFolder
 from vivit.data.probe import probe
-from vivit.data.sampling import Window
+from vivit.data.reading import open_video
+from vivit.data.resampling import Fused, Reference
+from vivit.data.sampling import GridViews, Window
 from vivit.data.transcode import transcode
+from vivit.shapes import Video
 
 HEIGHT, WIDTH = 48, 64
 
@@ -560,3 +565,37 @@ def test_reported_files(shared):
                 with VideoFile(str(path)) as file:
                     alone = file.read([number], [window], small)[0, 0]
                 np.testing.assert_array_equal(alone, together[number], err_msg=f"{path.name} {number}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "width"), [(Fraction(2), 128), (Fraction(16, 11), 93), (Fraction(1, 2), 32), (Fraction(1), 64)]
+)
+@pytest.mark.parametrize("degrees", [0, 90])
+@pytest.mark.parametrize("resampling", [Fused, Reference])
+def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_path, shape, width, degrees, resampling):
+    """Of a film and of its copy: the size that players show, and what a window shows of it."""
+    drawn = np.full((6, HEIGHT, WIDTH, 3), 40, np.uint8)
+    drawn[:, 16:32, 16:48] = 240
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = add_film(container, crf=5)
+        stream.codec_context.sample_aspect_ratio = Fraction(shape)
+        stream.set_display_rotation(degrees)
+        encode(container, stream, drawn)
+    assert transcode(path, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
+    for file in (path, tmp_path / "copy.mp4"):
+        video = Video(str(file), ())
+        size = (HEIGHT, width) if degrees == 0 else (width, HEIGHT)
+        plan = GridViews(frames=2, stride=1, resize=min(size), crop=(16, 16))
+        with open_video(video) as stored:
+            assert stored.extent[1:] == ((HEIGHT, WIDTH) if degrees == 0 else (WIDTH, HEIGHT))
+        clips = ClipDataset([video], plan, Mirror(), 0, resampling=resampling(square_pixels=True))
+        with clips.open(video) as opened:
+            assert opened.extent == (6, *size)
+            bright = shown(opened, [0])[0].mean(-1) > 140
+        expected = np.rot90(drawn[0, ..., 0] > 140, degrees // 90)
+        rows, columns = (np.arange(a) * b // a for a, b in zip(size, expected.shape, strict=True))
+        assert (bright == expected[np.ix_(rows, columns)]).mean() > 0.94
+        assert clips[0].frames.shape == (1, 2, 16, 16, 3)
+        if width >= 64:  # the middle of the picture is bright
+            assert clips[0].frames[0, 0, 6:10, 6:10].mean() > 200

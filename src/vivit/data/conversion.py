@@ -79,14 +79,24 @@ class Orientation(NamedTuple):
 
 
 class Converter:
-    """Converts frames stored with height and width ``stored`` to views of ``size`` through each of ``windows``."""
+    """Converts frames stored with height and width ``stored`` to views of ``size`` through each of ``windows``.
+
+    Windows are in pixels of the shown picture, which is as high, but ``width`` pixels wide before it is turned.
+    """
 
     def __init__(
-        self, stored: tuple[int, int], orientation: Orientation, windows: Sequence[Window], size: tuple[int, int]
+        self,
+        stored: tuple[int, int],
+        orientation: Orientation,
+        windows: Sequence[Window],
+        size: tuple[int, int],
+        width: int | None = None,
     ) -> None:
-        shown = orientation.shown(stored)
+        width = width or stored[1]
+        shown = orientation.shown((stored[0], width))
         self._stored, self._orientation, self._size = stored, orientation, orientation.shown(size)
-        self._windows = [orientation.stored(window, shown) for window in windows]
+        windows = [orientation.stored(window, shown) for window in windows]
+        self._windows = [narrowed(window, stored[1], width) for window in windows] if width != stored[1] else windows
         self._graphs: dict[str, list[av.filter.Graph]] = {}
 
     def __call__(self, frame: av.VideoFrame, places: UInt8[np.ndarray, "windows h w 3"]) -> None:
@@ -116,6 +126,13 @@ class Converter:
             left.link_to(right)
         graph.configure()
         return graph
+
+
+def narrowed(window: Window, stored: int, shown: int) -> Window:
+    """Return a window of a picture ``shown`` pixels wide in whole pixels of the same picture ``stored`` pixels wide."""
+    left = min(round(window.left * stored / shown), stored - 1)
+    right = max(round((window.left + window.width) * stored / shown), left + 1)
+    return window._replace(left=left, width=right - left)
 
 
 def _pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:

@@ -43,16 +43,23 @@ class VideoFile:
     Opening reads the packets' timestamps without decoding, unless ``stamps`` gives those of a whole file that an
     index knows. The first packet is decoded before anything else: some decoders find in it what all others need, a
     palette or the version of the encoder. Frame numbers count displayed frames of the part, from 0; height and width
-    are the displayed ones. Raises ``VideoError``.
+    are the displayed ones. Pixels that are not square count as if they were, unless ``square_pixels``: then the width
+    is that of a player. Raises ``VideoError``.
     """
 
     distrusted: str | None = None
     """Why the packets do not tell the frames, so that ``stamps`` only spreads these evenly; None: they do."""
 
     def __init__(
-        self, path: str, start: float | None = None, end: float | None = None, stamps: Sequence[int] | None = None
+        self,
+        path: str,
+        start: float | None = None,
+        end: float | None = None,
+        stamps: Sequence[int] | None = None,
+        *,
+        square_pixels: bool = False,
     ) -> None:
-        self.path = path
+        self.path, self._square = path, square_pixels
         with file_errors_named(path):
             self._film = Film(path)
             try:
@@ -75,6 +82,8 @@ class VideoFile:
             raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
         self._all = stamps
         self._stored, self._orientation = (first.height, first.width), Orientation.of(first)
+        shape = self._film.stream.sample_aspect_ratio if self._square else None
+        self._width = max(1, round(first.width * shape)) if shape else first.width
 
     def _listed(self, packets: Iterator[av.Packet]) -> Sequence[int]:
         """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no film."""
@@ -140,7 +149,7 @@ class VideoFile:
     @property
     def extent(self) -> Extent:
         """Frames, height and width."""
-        return Extent(len(self._part), *self._orientation.shown(self._stored))
+        return Extent(len(self._part), *self._orientation.shown((self._stored[0], self._width)))
 
     @property
     def stream(self) -> av.VideoStream:
@@ -167,7 +176,7 @@ class VideoFile:
         wanted = sorted({self._part[number] for number in numbers})
         place = {number: at for at, number in enumerate(wanted)}
         views = np.empty((len(windows), len(wanted), *size, 3), np.uint8)
-        convert = Converter(self._stored, self._orientation, windows, size)
+        convert = Converter(self._stored, self._orientation, windows, size, self._width)
         missing = set(wanted)
         with file_errors_named(self.path):
             for earlier in self._ways():
