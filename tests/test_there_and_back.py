@@ -40,7 +40,13 @@ def checkpoint(composed, tmp_path: Path) -> Callable[[nn.Module], Path]:
     """A run's checkpoint: stride, size, views, average and resampling are none that anything assumes."""
 
     def checkpoint(net: nn.Module) -> Path:
-        words = ("data.stride=8", "data.resize=72", "data.root=/gone", "resampling=reference")
+        words = (
+            "data.stride=8",
+            "data.resize=72",
+            "data.root=/gone",
+            "resampling=reference",
+            "resampling.square_pixels=true",
+        )
         data: Any = OmegaConf.to_container(composed("data=folder", *words).data, resolve=True)
         data["views"] |= VIEWS
         write_ours(Weights(net, "", HEADS, data), tmp_path / "best.ckpt")
@@ -85,8 +91,14 @@ def test_a_file_gets_the_same_logits_after_a_way_there_and_back(
     assert torch.equal(answer(back), answer(ours))
     assert read_record(back)["heads"] == HEADS
     said = capsys.readouterr().out
-    assert said.count("read back as it was written: data.stride=8, data.resize=72, views=3x3 of probabilities") == 2
-    assert said.count("5 classes") == 2 and "Not in the target" not in said
+    assert (
+        said.count(
+            "read back as it was written: data.stride=8, data.resize=72, views=3x3 of probabilities, "
+            "resampling=reference, resampling.square_pixels=true, 5 classes"
+        )
+        == 2
+    )
+    assert "Not in the target" not in said
     assert "assumed" not in caplog.text
 
 

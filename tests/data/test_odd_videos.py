@@ -173,7 +173,7 @@ def test_a_stream_that_begins_between_key_frames_is_numbered_from_the_first_that
 def test_a_file_that_is_cut_off_says_so(tmp_path):
     path = Path(write(tmp_path / "clip.mkv", stamps=range(0, 10 * FRAMES, 10), g=5))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(VideoError, match=r"clip\.mkv: is cut off; it ends at .* of the 1\d\.\d\d s"):
+    with pytest.raises(VideoError, match=r"clip\.mkv: is cut off; \d+ of the \d+ bytes"):
         VideoFile(str(path))
 
 

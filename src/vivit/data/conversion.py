@@ -1,6 +1,6 @@
 """From a decoded frame to the bytes of a view: cut, scaled, turned upright and converted in one pass of libswscale."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -8,9 +8,34 @@ from typing import NamedTuple
 import av
 import av.filter
 import numpy as np
+from av.sidedata.sidedata import Type
 from jaxtyping import UInt8
 
 from vivit.data.sampling import Window
+
+_KNOWN = max(int(kind.value) for kind in Type)  # type: ignore[call-overload]
+UNKNOWN = range(_KNOWN + 1, _KNOWN + 17)
+"""Kinds of side data of newer versions of FFmpeg than PyAV has names for; one of them hides all others from it."""
+
+
+def display_matrix(frame: av.VideoFrame) -> list[int] | None:
+    """Return the nine numbers that say how a picture is turned and mirrored for showing; None: it is shown as it is."""
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        matrix = _without(frame, UNKNOWN).side_data.get("DISPLAYMATRIX")
+    return None if matrix is None else np.frombuffer(bytes(matrix), np.int32)[:9].tolist()  # type: ignore[call-overload]
+
+
+def _without(frame: av.VideoFrame, kinds: Iterable[int]) -> av.VideoFrame:
+    """Return a frame without some kinds of its side data."""
+    graph = av.filter.Graph()
+    tick = frame.time_base or Fraction(1, 1000)
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
+    filters = [graph.add("sidedata", f"mode=delete:type={kind}") for kind in kinds]
+    graph.link_nodes(source, *filters, graph.add("buffersink")).configure()
+    graph.push(frame)
+    return graph.vpull()
 
 
 class Orientation(NamedTuple):
@@ -23,11 +48,18 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: av.VideoFrame) -> "Orientation":
         """Read a frame's display matrix, which sends column x and row y to (a x + c y, b x + d y)."""
-        matrix = frame.side_data.get("DISPLAYMATRIX")
+        matrix = display_matrix(frame)
         if matrix is None:
             return cls()
-        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # type: ignore[call-overload]
+        a, b, _, c, d = matrix[:5]
         return cls(True, b < 0, c < 0) if abs(b) > abs(a) else cls(False, d < 0, a < 0)
+
+    @property
+    def degrees(self) -> int:
+        """By how much the stored picture is turned anticlockwise for showing; mirrored ones after being mirrored."""
+        if self.swapped:
+            return 90 if self.rows_reversed else 270
+        return 180 if self.rows_reversed else 0
 
     def shown(self, stored: tuple[int, int]) -> tuple[int, int]:
         """Height and width as shown of a picture stored with these."""
@@ -47,14 +79,24 @@ class Orientation(NamedTuple):
 
 
 class Converter:
-    """Converts frames stored with height and width ``stored`` to views of ``size`` through each of ``windows``."""
+    """Converts frames stored with height and width ``stored`` to views of ``size`` through each of ``windows``.
+
+    Windows are in pixels of the shown picture, which is as high, but ``width`` pixels wide before it is turned.
+    """
 
     def __init__(
-        self, stored: tuple[int, int], orientation: Orientation, windows: Sequence[Window], size: tuple[int, int]
+        self,
+        stored: tuple[int, int],
+        orientation: Orientation,
+        windows: Sequence[Window],
+        size: tuple[int, int],
+        width: int | None = None,
     ) -> None:
-        shown = orientation.shown(stored)
+        width = width or stored[1]
+        shown = orientation.shown((stored[0], width))
         self._stored, self._orientation, self._size = stored, orientation, orientation.shown(size)
-        self._windows = [orientation.stored(window, shown) for window in windows]
+        windows = [orientation.stored(window, shown) for window in windows]
+        self._windows = [narrowed(window, stored[1], width) for window in windows] if width != stored[1] else windows
         self._graphs: dict[str, list[av.filter.Graph]] = {}
 
     def __call__(self, frame: av.VideoFrame, places: UInt8[np.ndarray, "windows h w 3"]) -> None:
@@ -84,6 +126,13 @@ class Converter:
             left.link_to(right)
         graph.configure()
         return graph
+
+
+def narrowed(window: Window, stored: int, shown: int) -> Window:
+    """Return a window of a picture ``shown`` pixels wide in whole pixels of the same picture ``stored`` pixels wide."""
+    left = min(round(window.left * stored / shown), stored - 1)
+    right = max(round((window.left + window.width) * stored / shown), left + 1)
+    return window._replace(left=left, width=right - left)
 
 
 def _pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:

@@ -72,10 +72,14 @@ class ClipDataset(Dataset[Clip]):
     def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
         """Decode the views that the plan draws from ``rng``."""
         video = self.videos[ticket.row]
-        with open_video(video) as file:
+        with self.open(video) as file:
             views = self.plan(file.extent, rng)
             frames = self.show(file, views)
         return self.finish(ticket, video.labels, views, frames, rng)
+
+    def open(self, video: Video) -> Reader:
+        """Open a video with pixels of the shape that is asked for. Raises ``VideoError``."""
+        return open_video(video, square_pixels=self.resampling.square_pixels)
 
     def show(self, file: Reader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
         """Decode the views."""

@@ -1,14 +1,69 @@
-"""Which videos somebody means who names a file, a folder or a pattern."""
+"""Which files are videos, and which of them somebody means who names a file, a folder or a pattern."""
 
 import glob
-from collections.abc import Iterable, Sequence
+import logging
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vivit.data.catalogue.class_folders import SUFFIXES
+log = logging.getLogger(__name__)
+
+SUFFIXES = (
+    ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m1v", ".m2ts",
+    ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".ogm",
+    ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+)  # fmt: skip
+"""What the name of a video file ends in, in any case of letters."""
+UNSEEN = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini")
+"""What systems and archives put beside somebody's files without showing it."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is one that nobody put there to be seen, by its name."""
+    return name.startswith(".") or name in UNSEEN
+
+
+def is_video(name: str) -> bool:
+    """Whether a file is a video, by its suffix."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def videos_below(folder: Path) -> list[str]:
+    """Return the paths below ``folder``, sorted, of all videos in it and in the folders in it.
+
+    A folder of pictures ``frame_0000000001.jpg`` is one video. Hidden files and folders, and files of other suffixes,
+    are left out, and counted and named in a warning.
+    """
+    hidden: list[str] = []
+    others: list[str] = []
+    found = sorted(_walk(folder, hidden, others))
+    for names, why in ((hidden, "hidden"), (others, "of other suffixes than a video's")):
+        if names:
+            some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+            log.warning("%s: left out %d files or folders that are %s: %s", folder, len(names), why, some)
+    return found
+
+
+def _walk(folder: Path, hidden: list[str], others: list[str]) -> Iterator[str]:
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        below = Path(place).relative_to(folder)
+        hidden += [str(below / name) for name in [*folders, *files] if is_hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        if below != Path() and any(name.startswith("frame_") and name.endswith(".jpg") for name in files):
+            yield str(below)
+            continue
+        visible = [name for name in files if not is_hidden(name)]
+        others += [str(below / name) for name in visible if not is_video(name)]
+        yield from (str(below / name) for name in visible if is_video(name))
 
 
 def find_videos(named: str | Sequence[str]) -> list[str]:
-    """List the videos meant: files as they are, of a folder all below it, of a pattern (``*``, ``**``) what matches.
+    """Return the videos meant: files as they are, of a folder all below it, of a pattern (``*``, ``**``) what matches.
 
     A folder of pictures ``frame_0000000001.jpg`` is one video. Each is listed once. Raises where nothing is there.
     """
@@ -23,17 +78,18 @@ def _meant(name: str) -> list[str]:
     if path.is_dir():
         if any(path.glob("frame_*.jpg")):
             return [name]
-        return _videos(path.rglob("*"), f"video={name} is a folder without a video ({', '.join(SUFFIXES)})")
+        found = [str(path / below) for below in videos_below(path)]
+        return _some(found, f"video={name} is a folder without a video ({', '.join(SUFFIXES)})")
     if path.exists():
         return [name]
     if glob.has_magic(name):
-        found = (Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207  # may begin anywhere
-        return _videos(found, f"video={name} matches no video ({', '.join(SUFFIXES)})")
+        matches = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207  # may begin anywhere
+        found = sorted(str(match) for match in matches if is_video(match.name) and match.is_file())
+        return _some(found, f"video={name} matches no video ({', '.join(SUFFIXES)})")
     raise FileNotFoundError(f"video={name} is not there")
 
 
-def _videos(paths: Iterable[Path], else_say: str) -> list[str]:
-    found = sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+def _some(found: list[str], otherwise: str) -> list[str]:
     if not found:
-        raise FileNotFoundError(else_say)
+        raise FileNotFoundError(otherwise)
     return found

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from vivit.data.conversion import Converter, Orientation
 from vivit.data.sampling import Extent, Window
-from vivit.data.video_error import VideoError
+from vivit.data.video_error import VideoError, file_errors_named
 
 
 class PictureFolder:
@@ -32,7 +32,8 @@ class PictureFolder:
         self._decoder = av.CodecContext.create("mjpeg", "r")
         self._decoder.thread_count = 1
         picture = self._picture(first)
-        self._stored, self._orientation = (picture.height, picture.width), Orientation.of(picture)
+        with file_errors_named(path):
+            self._stored, self._orientation = (picture.height, picture.width), Orientation.of(picture)
 
     @property
     def extent(self) -> Extent:
@@ -62,14 +63,14 @@ class PictureFolder:
             data = (Path(self.path) / _name(number)).read_bytes()
         except OSError as error:
             raise VideoError(self.path, f"{_name(number)} cannot be read ({error.strerror})") from None
+        if b"\xff\xd9" not in data[-64:]:
+            raise VideoError(self.path, f"{_name(number)} is cut off or no JPEG picture")
         try:
-            if b"\xff\xd9" not in data[-64:]:
-                raise VideoError(self.path, f"{_name(number)} is cut off or no JPEG picture")
             (picture,) = self._decoder.decode(av.Packet(data))
-        except (av.FFmpegError, ValueError) as error:
-            if isinstance(error, VideoError):
-                raise
+        except (av.FFmpegError, ValueError):
             raise VideoError(self.path, f"{_name(number)} is damaged") from None
+        if picture.is_corrupt:
+            raise VideoError(self.path, f"{_name(number)} is damaged")
         return picture
 
     def close(self) -> None:

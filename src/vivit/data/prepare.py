@@ -5,6 +5,7 @@ Every piece of work is whole or absent, and none is done twice: a run that was i
 
 import csv
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -19,10 +20,13 @@ from tqdm import tqdm
 from vivit.data.catalogue import Catalogue, Split
 from vivit.data.index import SCHEMA, copies_folder, copy_of, read_index, there, write_piece
 from vivit.data.probe import probe
-from vivit.data.transcode import transcode
+from vivit.data.transcode import is_copy, transcode
+from vivit.data.workers import follow
 
-PIECE = 1000
-"""Files after which what is known is written down."""
+PIECE, PERIOD = 1000, 60.0
+"""Files, or seconds, after which what is known is written down."""
+LEAST_SIDE = 16
+"""Pixels that a copy's short side must have at least: the patch of the smallest network."""
 BRIEF = ("bytes", "decoded", "problem", "codec", "rotation", "irregular")
 Row = dict[str, Any]
 Work = Callable[[str], Row]
@@ -47,8 +51,7 @@ def prepare(
     machines, share the work. The sources are only read. ``prepared/report-*.csv`` names every file that is missing or
     cannot be used, with the reason.
     """
-    if not 0 <= shard < shards:
-        raise ValueError(f"shard={shard} must be from 0 to {shards - 1}, because shards={shards}")
+    check(workers=workers, copies=copies, gop=gop, quality=quality, shard=shard, shards=shards)
     root, folder, workers = catalogue.root, catalogue.prepared_folder, workers or os.cpu_count() or 1
     paths = sorted({path for split in splits for path in catalogue.listed(split)["path"].to_pylist()})[shard::shards]
     here = there(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
@@ -67,6 +70,22 @@ def prepare(
         problems |= failed
     write_report(folder / f"report-{shard + 1}of{shards}.csv", problems)
     return counts
+
+
+def check(*, workers: int | None, copies: int | None, gop: int, quality: int, shard: int, shards: int) -> None:
+    """Refuse what cannot be asked for, before anything is read. Raises ``ValueError``."""
+    if shards < 1:
+        raise ValueError(f"shards={shards} must be at least 1")
+    if not 0 <= shard < shards:
+        raise ValueError(f"shard={shard} must be from 0 to {shards - 1}, because shards={shards}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers={workers} must be at least 1; null takes one for each core")
+    if copies is not None and copies < LEAST_SIDE:
+        raise ValueError(f"copies={copies} must be a short side in pixels, {LEAST_SIDE} or more; null makes no copies")
+    if gop < 1:
+        raise ValueError(f"gop={gop} must be at least 1 frame from one key frame to the next")
+    if not 0 <= quality <= 51:
+        raise ValueError(f"quality={quality} must be x264's rate factor, from 0 to 51")
 
 
 def census(paths: Sequence[str], rows: Mapping[str, Row]) -> tuple[dict[str, int], dict[str, str]]:
@@ -100,13 +119,31 @@ def same(file: Path, row: Row, source: Path | None = None) -> bool:
 
 
 def index(work: Work, paths: Sequence[str], known: dict[str, Row], folder: Path, workers: int, title: str) -> None:
-    """Do ``work`` for all paths that are not ``known`` yet, in parallel; write the rows down and add them."""
+    """Do ``work`` for all paths that are not ``known`` yet, in parallel; write the rows down and add them.
+
+    They are written every ``PIECE`` files or ``PERIOD`` seconds, and when something ends this process in between.
+    """
     todo = [path for path in paths if path not in known]
+    rows: list[Row] = []
+    written = time.monotonic()
     with tqdm(desc=title, total=len(todo), unit=" files", disable=not todo) as bar:
-        for begin in range(0, len(todo), PIECE):
-            rows = list(_rows(work, todo[begin : begin + PIECE], workers, bar))
-            write_piece(folder, pa.Table.from_pylist(rows, SCHEMA))
-            known |= {row["path"]: brief(row) for row in rows}
+        try:
+            for row in _rows(work, todo, workers):
+                rows.append(row)
+                bar.update()
+                if len(rows) == PIECE or time.monotonic() > written + PERIOD:
+                    keep(rows, known, folder)
+                    written = time.monotonic()
+        finally:
+            keep(rows, known, folder)
+
+
+def keep(rows: list[Row], known: dict[str, Row], folder: Path) -> None:
+    """Write rows down, add them to what is ``known``, and forget them."""
+    if rows:
+        write_piece(folder, pa.Table.from_pylist(rows, SCHEMA))
+        known |= {row["path"]: brief(row) for row in rows}
+        rows.clear()
 
 
 def brief(row: Row) -> Row:
@@ -114,32 +151,51 @@ def brief(row: Row) -> Row:
     return {name: row.get(name) for name in BRIEF} | {"irregular": row.get("stamps") is not None}
 
 
-def _rows(work: Work, paths: Sequence[str], workers: int, bar: "tqdm[Any]") -> Iterator[Row]:
-    """Work on each path in another process; a file that takes its process down is named instead of ending the run."""
-    left = list(paths)
+def _rows(work: Work, paths: Sequence[str], workers: int) -> Iterator[Row]:
+    """Work on each path in another process; a file that takes its process down is named instead of ending the run.
+
+    Whatever ends this process ends the others at once: each leaves a file whole or absent.
+    """
+    left = list(reversed(paths))
+    pool = ProcessPoolExecutor(workers, initializer=follow, initargs=(os.getpid(),))
     try:
-        with ProcessPoolExecutor(workers) as pool:
-            for row in pool.map(work, paths, chunksize=4):
-                left.pop(0)
-                bar.update()
+        for begin in range(0, len(paths), PIECE):  # a million waiting files would fill the memory
+            for asked in [pool.submit(work, path) for path in paths[begin : begin + PIECE]]:
+                row = asked.result()
+                left.pop()
                 yield row
     except BrokenProcessPool:
-        for path in left:
-            bar.update()
+        for path in reversed(left):
             yield _alone(work, path)
+    finally:
+        end(pool)
+
+
+def end(pool: ProcessPoolExecutor) -> None:
+    """Stop a pool's processes without waiting for what they are at."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown()  # which cancels nothing: a pool that breaks stumbles over what was cancelled
 
 
 def _alone(work: Work, path: str) -> Row:
+    pool = ProcessPoolExecutor(1, initializer=follow, initargs=(os.getpid(),))
     try:
-        with ProcessPoolExecutor(1) as pool:
-            return pool.submit(work, path).result()
+        return pool.submit(work, path).result()
     except BrokenProcessPool:
         return {"path": path, "bytes": 0, "decoded": False, "problem": "crashes the decoder"}
+    finally:
+        end(pool)
 
 
 def copied(root: Path, folder: Path, path: str, *, side: int, gop: int, quality: int) -> Row:
-    """Copy one video, and make the row of the copies' index, whose path is that of the source."""
+    """Copy one video, and make the row of the copies' index, whose path is that of the source.
+
+    A whole copy that a run left behind before it could write its row is taken as it is.
+    """
     copy = copy_of(folder, path)
+    if is_copy(copy, root / path, side):
+        return probe(copy.parent, copy.name) | {"path": path}
     if why := transcode(root / path, copy, side=side, gop=gop, quality=quality):
         return {"path": path, "bytes": 0, "decoded": False, "problem": why}
     return probe(copy.parent, copy.name) | {"path": path}

@@ -6,8 +6,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import av
-
 from vivit.data.decode import VideoError, VideoFile
 from vivit.data.index import SCHEMA
 
@@ -27,8 +25,8 @@ def probe(root: Path, path: str, *, decode: bool = False) -> dict[str, Any]:
         return row | (_of_pictures(file) if file.is_dir() else _of_video(file, decode))
     except VideoError as error:
         return row | {"problem": error.reason}
-    except (av.FFmpegError, OSError) as error:
-        return row | {"problem": f"is damaged ({error.strerror})"}
+    except OSError as error:
+        return row | {"problem": f"cannot be read ({error.strerror})"}
 
 
 def _of_pictures(folder: Path) -> dict[str, Any]:
@@ -38,27 +36,24 @@ def _of_pictures(folder: Path) -> dict[str, Any]:
 
 def _of_video(file: Path, decode: bool) -> dict[str, Any]:
     with VideoFile(str(file)) as video:
-        stamps, distrusted = video.stamps, video.distrusted
-    with av.open(str(file), metadata_errors="ignore") as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        unit = float(stream.time_base or 0)
-        first = next(container.decode(stream), None)
-        facts = {
-            "codec": stream.codec_context.name,
-            "width": stream.width,
-            "height": stream.height,
-            "rotation": 0 if first is None else first.rotation,
+        stamps, unit, rate = video.stamps, float(video.time_base), float(video.stream.average_rate or 0)
+        facts: dict[str, Any] = {
+            "codec": video.stream.codec_context.name,
+            "width": video.stored[1],
+            "height": video.stored[0],
+            "rotation": video.orientation.degrees,
         }
-        if first is None:
-            facts["problem"] = "none of its frames can be decoded"
-        elif decode and not distrusted:
-            shown = {first.pts} | {frame.pts for frame in container.decode(stream)}
-            listed, stamps = len(stamps), [stamp for stamp in stamps if stamp in shown]
+        if decode:
+            damage, listed = video.damage(), len(stamps)
+            shown = {video.moment(key): key for key, _ in video.frames(damage)}
+            stamps = [stamp for stamp in stamps if stamp in shown]
+            damaged = sum(damage.spoils(shown[stamp]) for stamp in stamps)
             if len(stamps) < (1 - LOST) * listed:
                 facts["problem"] = f"{listed - len(stamps)} of {listed} frames cannot be decoded"
-    times = timeline(stamps, unit, float(stream.average_rate or 0))
-    if distrusted:  # readers must not look for frames by these
+            elif damaged:
+                facts["problem"] = f"{damaged} of {listed} frames are damaged"
+    times = timeline(stamps, unit, rate)
+    if video.distrusted:  # readers must not look for frames by these
         times |= dict.fromkeys(("stamp", "step", "stamps"))
     return facts | times
 

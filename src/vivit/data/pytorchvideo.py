@@ -32,7 +32,6 @@ from vivit.data.dataset import ClipDataset, TrainingClips, collate
 from vivit.data.decode import VideoError
 from vivit.data.loader import TrainingLoader, Workers
 from vivit.data.order import ShuffledBatches, Ticket
-from vivit.data.reading import open_video
 from vivit.data.sampling import Window
 from vivit.data.workers import shield
 from vivit.shapes import BadVideo, Batch, Clip, Video
@@ -91,7 +90,7 @@ class OpenVideo(TheirVideo):
         self.name, self.clips = str(path), clips
         self.file, self.problem = None, None
         try:
-            self.file = open_video(path.video)
+            self.file = clips.open(path.video)
         except VideoError as error:
             self.problem = error
 

@@ -40,8 +40,8 @@ class Reader(Protocol):
     ) -> None: ...
 
 
-def open_video(video: Video) -> Reader:
-    """Open a video, or the segment of one, or a folder of pictures. Raises ``VideoError``."""
+def open_video(video: Video, *, square_pixels: bool = False) -> Reader:
+    """Open a video, or the segment of one, or a folder of pictures, whose pixels are square. Raises ``VideoError``."""
     if video.pictures is not None or Path(video.path).is_dir():
         return PictureFolder(video.path, *(video.pictures or ()))
-    return VideoFile(video.path, video.start, video.end, video.stamps)
+    return VideoFile(video.path, video.start, video.end, video.stamps, square_pixels=square_pixels)

@@ -17,6 +17,11 @@ from vivit.data.sampling import View, Window
 class Resampling(Protocol):
     """Reads the views of a video, each of height and width ``crop``."""
 
+    @property
+    def square_pixels(self) -> bool:
+        """Whether a picture whose pixels are not square is made as wide as a player shows it."""
+        ...
+
     def __call__(
         self, video: Reader, views: Sequence[View], crop: tuple[int, int]
     ) -> UInt8[np.ndarray, "v f {crop[0]} {crop[1]} 3"]:
@@ -33,6 +38,8 @@ class Fused:
     seven web videos by 0.5 to 2.0 grey levels on average without scale jitter and 1.2 to 3.8 with it, single values by
     up to 109.
     """
+
+    square_pixels: bool = False
 
     def __call__(
         self, video: Reader, views: Sequence[View], crop: tuple[int, int]
@@ -55,6 +62,8 @@ class Reference:
 
     Each scaling is bilinear with half-pixel centres, without antialiasing, cut to whole grey levels.
     """
+
+    square_pixels: bool = False
 
     def __call__(
         self, video: Reader, views: Sequence[View], crop: tuple[int, int]

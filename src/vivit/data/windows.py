@@ -49,7 +49,7 @@ class StretchClips(ClipDataset):
 
     def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
         """Decode the views of one stretch."""
-        with open_video(self.videos[ticket.row]) as file:
+        with self.open(self.videos[ticket.row]) as file:
             views = self.plans[ticket.row](file.extent)
             return self.finish(ticket, (), views, self.show(file, views), rng)
 

@@ -1,6 +1,9 @@
-"""What a data worker does with signals that are meant for the run."""
+"""What a worker does with signals that are meant for the run, and when the run is gone."""
 
+import os
 import signal
+import threading
+import time
 from types import FrameType
 
 PATIENCE = 30
@@ -16,6 +19,21 @@ def shield(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, _end_later)
+
+
+def follow(leader: int) -> None:
+    """Shield a worker of a pool, and end it when the process ``leader`` that started it is gone, however that ended.
+
+    A pool's workers hold both ends of their queue, and would wait on it forever.
+    """
+    shield(0)
+    threading.Thread(target=_watch, args=(leader,), daemon=True).start()
+
+
+def _watch(leader: int) -> None:
+    while os.getppid() == leader:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _end_later(number: int, _: FrameType | None) -> None:

@@ -77,6 +77,7 @@ class Cutting:
                 "average": views.average,
             },
             "resampling": type(self.resampling).__name__.lower(),
+            "square_pixels": self.resampling.square_pixels,
         }
 
     def read(

@@ -58,7 +58,7 @@ def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
     """Roll out the attention of the clip in the middle of a video. Raises ``VideoError``."""
     cutting = classifier.cutting
     middle = replace(cutting.views, temporal=1, spatial=1)
-    with open_video(Video(file, ())) as video:
+    with open_video(Video(file, ()), square_pixels=cutting.resampling.square_pixels) as video:
         (view,) = middle(video.extent)
         (frames,) = cutting.resampling(video, [view], middle.crop)
         seconds = seconds_of(video, view.numbers)

@@ -31,6 +31,7 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
         found["views"] = {key: views.get(key, usual) for key, usual in VIEWS.items()}
     if scaling := data.get("resampling"):
         found["resampling"] = str(scaling["_target_"]).rpartition(".")[2].lower()
+        found["square_pixels"] = bool(scaling.get("square_pixels", False))
     return found
 
 
@@ -50,7 +51,9 @@ def configured(told: Mapping[str, Any], source: object) -> dict[str, Any]:
     if (name := told.get("resampling")) is not None:
         if name not in RESAMPLING:
             raise ValueError(f"{source} tells resampling={name!r}, which is none of {', '.join(RESAMPLING)}")
-        found["resampling"] = {"_target_": RESAMPLING[name]}
+        if not isinstance(square := told.get("square_pixels", False), bool):
+            raise ValueError(f"{source} tells square_pixels={square!r}, which is neither true nor false")
+        found["resampling"] = {"_target_": RESAMPLING[name], "square_pixels": square}
     return found
 
 
@@ -95,6 +98,8 @@ def in_words(told: Mapping[str, Any], keys: Sequence[str] = CUT) -> str:
         elif key == "views" and key in told:
             views = told[key]
             words.append(f"views={views_name(views['temporal'], views['spatial'])} of {views['average']}")
+        elif key == "resampling" and told.get("square_pixels"):
+            words.append(f"resampling={told[key]}, resampling.square_pixels=true")
         elif key in told:
             words.append(f"{'' if key == 'resampling' else 'data.'}{key}={told[key]}")
     return ", ".join(words)

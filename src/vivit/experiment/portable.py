@@ -35,7 +35,8 @@ USAGE = (
     "over), the share being one of crops along the longer side and 0.5 along the other. Resampling fused: the crop's "
     "edges, rounded to whole pixels of the source, half to even, are cut first, and scaled once, bilinearly, by "
     "libswscale; reference: the whole picture is scaled first, bilinearly with half-pixel centres and without "
-    "antialiasing, cut to whole levels. Average logits over the views of a video before the softmax (average: logits), "
+    "antialiasing, cut to whole levels. Where square_pixels is true, the width is that which a player shows. "
+    "Average logits over the views of a video before the softmax (average: logits), "
     "or each head's softmax over them (probabilities)."
 )
 ONE_FILE = 2**31 - 2**24

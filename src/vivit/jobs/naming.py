@@ -20,6 +20,9 @@ LONGEST = 180
 ELSEWHERE = dict.fromkeys(("loader", "resampling", "seed", "views"))
 """What a data set refers to and not every script has."""
 
+LATER = {"resampling.square_pixels": False, "data.resampling.square_pixels": False, "weights.key": None}
+"""Keys that came later, with the value that is what was done before: where they have it, no job is another for it."""
+
 
 def job_name(*, _root_: DictConfig) -> str:
     """Name the folder of a sweep's job: what varies, without '=', and a hash of all that decides its result."""
@@ -43,11 +46,13 @@ def decisive(cfg: DictConfig) -> dict:
     copy.paths.update(PLACES)
     plain = OmegaConf.to_container(copy, resolve=True)
     assert isinstance(plain, dict)
-    for key in (*INDIFFERENT, *SOURCES):
-        group, _, name = key.rpartition(".")
-        (plain.get(group) or {} if group else plain).pop(name, None)
-    if (weights := plain.get("weights")) and weights.get("key") is None:
-        weights.pop("key", None)  # it is younger than the names of runs
+    unchanged = [key for key, before in LATER.items() if OmegaConf.select(copy, key) == before]
+    for key in (*INDIFFERENT, *SOURCES, *unchanged):
+        place = plain
+        *groups, name = key.split(".")
+        for group in groups:
+            place = place.get(group) or {}
+        place.pop(name, None)
     return plain
 
 

@@ -18,6 +18,7 @@ class Annotations:
     """The rows of a CSV file as text.
 
     ``header`` names the columns of a file that has no header, or at least the first ones: the others are numbered.
+    Blanks around names and entries are no part of them.
     """
 
     def __init__(self, file: Path, *, header: Sequence[str] | None = None, delimiter: str = ",") -> None:
@@ -25,8 +26,11 @@ class Annotations:
             raise FileNotFoundError(f"{file} is missing; it is the list of the videos of a split")
         self.file, self.delimiter = file, delimiter
         self.has_header = header is None
-        first = self._first_row()
+        first = [name.strip() for name in self._first_row()]
         self.columns = first if header is None else [*header, *map(str, range(len(header), len(first)))]
+        if twice := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            where = "line 1" if header is None else f"data.catalogue.header={list(header)}"
+            raise ValueError(f"{self.file}: {where} has the column {twice[0]!r} twice; each name must stand once")
 
     @cached_property
     def _places(self) -> Column:
@@ -73,7 +77,8 @@ class Annotations:
             table = pa.table({name: pa.array([], pa.string()) for name in self.columns})
         if ragged:
             self._complain_of_length()
-        return table
+        trimmed = [pc.utf8_trim_whitespace(column) for column in table.columns]
+        return pa.table(trimmed, names=self.columns) if self.columns else table
 
     def _complain_of_length(self) -> None:
         for line, row in self._records():
@@ -109,18 +114,22 @@ class Annotations:
         self._check(pc.not_equal(self.table[column], ""), column, "the entry is missing")
         return self.table[column]
 
-    def numbers(self, column: str, kind: pa.DataType, *, needed: bool = False) -> Column:
-        """Numbers of a column; empty entries are null, or refused where a number is ``needed``."""
+    def numbers(self, column: str, kind: pa.DataType, *, needed: bool = False, any_sign: bool = False) -> Column:
+        """Numbers of a column, 0 or more unless of ``any_sign``; empty ones are null, or refused where ``needed``."""
         texts = self.text(column) if needed else self.table[column]
         texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
         try:
-            return texts.cast(kind)
+            numbers = texts.cast(kind)
         except pa.ArrowInvalid:
             for row, text in enumerate(texts.to_pylist()):
                 if not _castable(text, kind):
                     wanted = "a number" if pa.types.is_floating(kind) else "a whole number"
                     raise self.error(row, column, f"{text!r} is not {wanted}") from None
             raise
+        if not any_sign:
+            good = pc.and_(pc.is_finite(numbers), pc.greater_equal(numbers, 0))
+            self._check(pc.fill_null(good, True), column, "{} is out of range; numbers from 0 on are wanted")
+        return numbers
 
     def seconds(self, column: str) -> Column:
         """Seconds of a column of times ``HH:MM:SS.ff``."""
@@ -138,7 +147,7 @@ class Annotations:
 
     def below(self, column: str, count: int) -> Column:
         """Class numbers of a column, from 0 up to ``count`` - 1."""
-        numbers = self.numbers(column, pa.int32(), needed=True)
+        numbers = self.numbers(column, pa.int32(), needed=True, any_sign=True)
         known = pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, count))
         self._check(known, column, f"{{}} is not a class number from 0 to {count - 1}")
         return numbers

@@ -31,7 +31,9 @@ def class_names(file: Path, count: int | None = None) -> tuple[str, ...]:
 
 def in_order(names: set[str]) -> tuple[str, ...]:
     """Order the class names of a data set that has no list of them: numbers by size, other names alphabetically."""
-    return tuple(sorted(names, key=int if all(name.isdecimal() for name in names) else None))
+    if all(name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))  # 1 and 01 are two names
+    return tuple(sorted(names))
 
 
 def _from_lines(file: Path) -> list[tuple[str, int]]:

@@ -33,6 +33,10 @@ class CsvFiles(Catalogue):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if len(set(self.columns)) < len(self.columns) or "path" in self.columns or not self.columns:
+            raise ValueError(
+                f"data.catalogue.columns={list(self.columns)} must name the columns of the heads, each once, not path"
+            )
         self.delimiter = str(self.delimiter).replace("\\t", "\t")
         if len(self.delimiter) != 1 or not self.delimiter.isascii():
             raise ValueError(

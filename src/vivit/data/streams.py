@@ -1,0 +1,101 @@
+"""Which stream of a file is the film: decided once, for the reader, the index and the copies alike."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import av
+import av.container
+from av.format import Flags
+from av.stream import Discard, Disposition
+
+from vivit.data.video_error import VideoError
+
+STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+"""Marks of a stream that accompanies a film: its cover, its thumbnails."""
+TEXT = ("tty", "bin", "xbin", "adf", "idf")
+"""Formats of FFmpeg that draw any text as a film of letters."""
+PICTURES = ("image2", "gif", "apng", "ico")
+PICTURE_BRANDS = ("avif", "heic", "heix", "mif1", "msf1")
+"""Kinds of MP4 that hold photographs."""
+
+
+def open_film(path: str) -> tuple[av.container.InputContainer, av.VideoStream]:
+    """Return a file opened at its beginning, and the stream of the film. Raises ``VideoError``.
+
+    Of several streams of pictures it is one that the file marks as default, else the first; a stream without packets
+    is none, and one of a single picture stands behind one of more. Covers and thumbnails are never the film. Nothing
+    else of the file is read, and one thread decodes.
+    """
+    container = _opened(path)
+    try:
+        streams = _candidates(path, container)
+        if len(streams) > 1:
+            chosen = _preferred(container, streams)
+            container.close()  # or the packets that this took would be missing
+            container = _opened(path)
+            streams = [container.streams[chosen]]  # type: ignore[list-item]
+        (stream,) = streams
+        for other in container.streams:
+            other.discard = Discard.default if other is stream else Discard.all
+        stream.codec_context.thread_count = 1
+        stream.codec_context.open()  # before anything is skipped: dav1d would skip the same to its end
+    except av.FFmpegError as error:
+        container.close()
+        raise VideoError(path, f"cannot be decoded ({error.strerror}); its header is damaged") from None
+    except BaseException:
+        container.close()
+        raise
+    return container, stream
+
+
+def holds_pictures(container: av.container.InputContainer) -> bool:
+    """Whether the format is one of photographs; several of them in a row, as in bare MJPEG, are a film all the same."""
+    name, brand = container.format.name, container.metadata.get("major_brand", "")
+    return name.endswith("_pipe") or any(part in PICTURES for part in name.split(",")) or brand in PICTURE_BRANDS
+
+
+def can_seek(container: av.container.InputContainer) -> bool:
+    """Whether a frame has the same timestamp behind a seek: bare streams store none, so FFmpeg counts from wherever."""
+    counts = Flags(container.format.flags) & (Flags.no_timestamps | Flags.generic_index)
+    return not counts or container.format.name in ("ogg", "ivf")
+
+
+def packets_of(
+    container: av.container.InputContainer, streams: av.VideoStream | Sequence[av.VideoStream]
+) -> Iterator[av.Packet]:
+    """Yield the packets that hold something, from where the file stands: an empty one repeats the picture before."""
+    chosen = list(streams) if isinstance(streams, Sequence) else [streams]
+    return (packet for packet in container.demux(*chosen) if packet.size)
+
+
+def _opened(path: str) -> av.container.InputContainer:
+    try:
+        container = av.open(f"file:{path}", metadata_errors="ignore")  # a name with a colon is no protocol
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(path, f"cannot be opened ({error.strerror or error})") from None
+    if container.format.name in TEXT:
+        container.close()
+        raise VideoError(path, "is text, no video; a list of videos is a CSV file, a folder or a pattern such as *.mp4")
+    return container
+
+
+def _candidates(path: str, container: av.container.InputContainer) -> list[av.VideoStream]:
+    streams = [stream for stream in container.streams.video if stream.codec_context and not stream.disposition & STILLS]
+    if not streams:
+        raise VideoError(path, "has no moving picture that can be decoded, only sound or data")
+    return streams
+
+
+def _preferred(container: av.container.InputContainer, streams: Sequence[av.VideoStream]) -> int:
+    """Return the number of the stream that comes first by its marks and its packets, of which some are read."""
+    ranked = sorted(streams, key=lambda stream: not stream.disposition & Disposition.default)
+    count: Counter[int] = Counter()
+    for packet in packets_of(container, streams):
+        count[packet.stream_index] += 1
+        if count[ranked[0].index] > 1:
+            return ranked[0].index
+    default = [stream.index for stream in ranked if stream.disposition & Disposition.default]
+    return max(
+        (stream.index for stream in ranked),
+        key=lambda index: (count[index] > 0, index in default, count[index] > 1, -index),
+    )

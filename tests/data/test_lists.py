@@ -1,0 +1,162 @@
+"""What people have in folders and lists: nothing becomes a class or is lost without a word."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vivit.data.catalogue import ClassFolders, CsvFiles
+from vivit.data.finding import find_videos
+
+
+def touch(root, *names: str):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def listed(root, split="train"):
+    return ClassFolders(root=root).listed(split).to_pydict()
+
+
+def test_hidden_files_and_folders_are_left_out_and_named(tmp_path, caplog):
+    touch(tmp_path / "train", "a/1.mp4", "a/._1.mp4", "b/2.mp4", "b/.cache/3.mp4", ".ipynb_checkpoints/4.mp4")
+    touch(tmp_path / "train", "__MACOSX/b/._2.mp4", "a/Thumbs.db", "@eaDir/x.mp4", ".DS_Store", "b/desktop.ini")
+    assert ClassFolders(root=tmp_path).heads == {"label": ("a", "b")}
+    assert listed(tmp_path)["path"] == ["train/a/1.mp4", "train/b/2.mp4"]
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "left out 8 files or folders that are hidden: .DS_Store, .ipynb_checkpoints, @eaDir, ..." in message
+
+
+SUFFIXES = [
+    "wmv",
+    "flv",
+    "3gp",
+    "ts",
+    "mts",
+    "m2ts",
+    "gif",
+    "ogv",
+    "asf",
+    "vob",
+    "WMV",
+    "Mp4",
+    "mpeg",
+    "qt",
+    "f4v",
+    "mxf",
+]
+
+
+def test_every_suffix_of_videos_and_folders_in_folders_are_read(tmp_path, caplog):
+    names = [f"a/{number}.{suffix}" for number, suffix in enumerate(SUFFIXES)] + ["b/day1/x.mp4", "b/day2/cam1/x.mov"]
+    touch(tmp_path / "train", *names)
+    table = listed(tmp_path)
+    assert sorted(table["path"]) == sorted(f"train/{name}" for name in names)
+    assert table["label_0"] == [0] * len(SUFFIXES) + [1, 1]
+    assert sorted(find_videos(str(tmp_path))) == sorted(str(tmp_path / "train" / name) for name in names)
+    assert not caplog.records
+
+
+def test_what_is_no_video_is_counted_and_named(tmp_path, caplog):
+    touch(tmp_path / "train", "a/1.mp4", "a/notes.txt", "a/2.mp4.part", "b/3.mkv", "readme.md", "outside.mp4")
+    with caplog.at_level(logging.WARNING):
+        assert listed(tmp_path)["path"] == ["train/a/1.mp4", "train/b/3.mkv"]
+    assert "left out 3 files or folders that are of other suffixes" in caplog.text
+    assert "a/2.mp4.part, a/notes.txt, readme.md" in caplog.text
+    assert "1 videos lie outside of class folders: outside.mp4" in caplog.text
+
+
+def test_a_class_without_a_video_is_named(tmp_path, caplog):
+    touch(tmp_path / "train", "a/1.mp4", "b/2.mp4", "c/notes.txt")
+    touch(tmp_path / "val", "a/1.mp4")
+    listed(tmp_path)
+    assert "train has no video of the classes c" in caplog.text
+    listed(tmp_path, "val")
+    assert "val has no video of the classes b, c" in caplog.text
+
+
+def test_folders_of_pictures_are_videos(tmp_path):
+    touch(tmp_path / "train", "a/clip1/frame_0000000001.jpg", "a/clip1/frame_0000000002.jpg", "b/2.mp4")
+    assert listed(tmp_path)["path"] == ["train/a/clip1", "train/b/2.mp4"]
+    assert find_videos(str(tmp_path)) == [str(tmp_path / "train/a/clip1"), str(tmp_path / "train/b/2.mp4")]
+
+
+def test_a_link_to_a_folder_above_is_no_way_round(tmp_path):
+    touch(tmp_path / "train", "a/1.mp4", "b/2.mp4")
+    (tmp_path / "train/a/up").symlink_to(tmp_path / "train")
+    assert len(set(listed(tmp_path)["path"])) == len(listed(tmp_path)["path"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (map(str, range(12)), [*map(str, range(12))]),
+        (["2", "10", "1"], ["1", "2", "10"]),
+        (["01", "1", "2", "10"], ["01", "1", "2", "10"]),
+        (["b2", "b10", "a"], ["a", "b10", "b2"]),
+    ],
+)
+def test_classes_that_are_numbers_stand_by_size_in_folders_as_in_lists(tmp_path, names, order):
+    names = list(names)
+    touch(tmp_path / "train", *(f"{name}/x.mp4" for name in names))
+    assert ClassFolders(root=tmp_path).heads["label"] == tuple(order)
+    rows = "".join(f"{number}.mp4,{name}\n" for number, name in enumerate(reversed(names)))
+    (tmp_path / "train.csv").write_text(f"path,label\n{rows}")
+    assert CsvFiles(root=tmp_path).heads["label"] == tuple(order)
+
+
+def test_every_process_has_the_classes_in_one_order():
+    names = "{'1', '01', '001', '2', '02', '10', '7', '07'}"
+    code = f"from vivit.data.catalogue.class_names import in_order; print(in_order({names}))"
+    orders = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": str(seed)},
+            cwd=Path(__file__).parents[2] / "src",
+        ).stdout
+        for seed in range(4)
+    }  # fmt: skip
+    assert orders == {"('001', '01', '1', '02', '2', '07', '7', '10')\n"}
+
+
+def csv_files(root, train, **settings):
+    (root / "train.csv").write_text(train, encoding="utf-8")
+    return CsvFiles(root=root, **settings)
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        "path,label\na.mp4, x\nb.mp4,x\n",
+        "path, label\na.mp4,x \nb.mp4 ,x\n",
+        "path ,label\n a.mp4,\tx\nb.mp4,x\n",
+        "\ufeffpath,label\na.mp4,\u00a0x\nb.mp4,x\n",
+        'path,label\na.mp4,"x "\nb.mp4,x\n',
+    ],
+)
+def test_blanks_around_entries_are_no_part_of_them(tmp_path, train):
+    files = csv_files(tmp_path, train)
+    assert files.heads == {"label": ("x",)}
+    assert files.listed("train")["path"].to_pylist() == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("train", "settings", "message"),
+    [
+        ("path,label,label\na.mp4,x,y\n", {}, r"train\.csv: line 1 has the column 'label' twice"),
+        ("path,label,path\na.mp4,x,y\n", {}, r"train\.csv: line 1 has the column 'path' twice"),
+        ("path,label, label\na.mp4,x,y\n", {}, r"train\.csv: line 1 has the column 'label' twice"),
+        ("a.mp4,x\n", {"header": ["path", "path"]}, r"data\.catalogue\.header=\['path', 'path'\] has .* twice"),
+        ("path,label\na.mp4,x\n", {"columns": ["label", "label"]}, r"data\.catalogue\.columns=.* each once"),
+        ("path,label,start\na.mp4,x,-1\n", {}, r"train\.csv, line 2, column start: '-1' is out of range"),
+        ("path,label,start\na.mp4,x,0\nb.mp4,x,-0.01\n", {}, r"train\.csv, line 3, column start: '-0\.01' is"),
+        ("path,label,end\na.mp4,x,-2\n", {}, r"train\.csv, line 2, column end: '-2' is out of range"),
+        ("path,label,start\na.mp4,x,nan\n", {}, r"train\.csv, line 2, column start: 'nan' is out of range"),
+        ("path,label,end\na.mp4,x,inf\n", {}, r"train\.csv, line 2, column end: 'inf' is out of range"),
+    ],
+)
+def test_what_cannot_be_meant_is_named_by_file_line_and_column(tmp_path, train, settings, message):
+    with pytest.raises(ValueError, match=message):
+        csv_files(tmp_path, train, **settings).listed("train")

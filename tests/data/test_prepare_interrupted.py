@@ -1,0 +1,144 @@
+"""A run of prepare.py that is ended goes away with its workers, and the next one goes on from what is whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.films import film
+
+from vivit.data import prepare as preparing
+from vivit.data.catalogue import ClassFolders
+from vivit.data.index import copies_folder, read_index
+from vivit.data.prepare import prepare
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Return a data set of 24 videos, of which a copy takes a while."""
+    for number in range(24):
+        path = tmp_path / f"train/{'ab'[number % 2]}/{number}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        film(path, np.random.default_rng(number).integers(0, 256, (30, 96, 128, 3), np.uint8))
+    return tmp_path
+
+
+def run(root, **options):
+    return prepare(ClassFolders(root=root), splits=["train"], workers=2, **options)
+
+
+def start(root, *options: str):
+    """Start a run in a session of its own, and wait until it has made some copies."""
+    command = [sys.executable, "src/prepare.py", "data=folder", f"data.root={root}", "splits=[train]", "copies=96"]
+    process = subprocess.Popen(
+        [*command, "workers=2", f"hydra.run.dir={root}/run", *options], cwd=REPOSITORY, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    return process
+
+
+def copies(root):
+    return {path.name: path.stat().st_mtime_ns for path in copies_folder(root / "prepared", 96).rglob("*.mp4")}
+
+
+def group(process):
+    """Processes of the session that a run was started in."""
+    found = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_process_alone_ends_its_workers_too(root, number):
+    process = start(root, "quality=0", "gop=1")
+    until = time.monotonic() + 60
+    while len(copies(root)) < 3 and time.monotonic() < until:
+        time.sleep(0.02)
+    made = copies(root)
+    os.kill(process.pid, number)
+    output, _ = process.communicate(timeout=20)
+    until = time.monotonic() + 10
+    while group(process) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not group(process)
+    assert 3 <= len(made) < 24
+    if number != signal.SIGKILL:
+        assert process.returncode == 128 + number
+        assert "interrupted" in output
+        assert "Traceback" not in output
+        rows = read_index(copies_folder(root / "prepared", 96))["path"].to_pylist()
+        assert len(rows) >= 2
+    made = copies(root)
+    assert run(root, copies=96)["copies"] == 24
+    assert {name: copies(root)[name] for name in made} == made
+
+
+def test_what_is_known_is_written_on_the_way_out(root, monkeypatch):
+    """Rows below the thousandth file too, whatever ends the run."""
+    seen = []
+
+    def ends(rows, known, folder):
+        seen.append(len(rows))
+        return keep(rows, known, folder)
+
+    keep = preparing.keep
+    monkeypatch.setattr(preparing, "keep", ends)
+    monkeypatch.setattr(preparing.tqdm, "update", interrupt_after(7))
+    with pytest.raises(KeyboardInterrupt):
+        run(root)
+    assert seen == [7]
+    assert len(read_index(root / "prepared")) == 7
+
+
+def interrupt_after(count):
+    calls = []
+
+    def update(self, n=1):
+        calls.append(n)
+        if len(calls) == count:
+            raise KeyboardInterrupt
+
+    return update
+
+
+def test_what_is_known_is_written_every_minute(root, monkeypatch):
+    monkeypatch.setattr(preparing, "PERIOD", 0.0)
+    run(root)
+    assert len([*(root / "prepared" / "index").glob("*.arrow")]) == 24
+
+
+def test_whole_copies_without_a_row_are_kept_and_others_are_made_anew(root):
+    assert run(root, copies=64)["copies"] == 24
+    folder = copies_folder(root / "prepared", 64)
+    for piece in (folder / "index").glob("*.arrow"):
+        piece.unlink()
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
+    paths = sorted(before)
+    paths[0].write_bytes(paths[0].read_bytes()[:-400])
+    film(root / "train/a/0.mp4", np.zeros((12, 96, 128, 3), np.uint8))
+    assert run(root, copies=64)["copies"] == 24
+    kept = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
+    assert set(paths) - set(kept) == {paths[0], folder / "train/a/0.mp4.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"copies": 0}, "copies=0 must be a short side in pixels, 16 or more"),
+        ({"copies": -3}, "copies=-3 must be"),
+        ({"copies": 2}, "copies=2 must be"),
+        ({"gop": 0}, "gop=0 must be at least 1"),
+        ({"quality": 99}, "quality=99 must be x264's rate factor"),
+        ({"shards": 0}, "shards=0 must be at least 1"),
+        ({"workers": 0}, "workers=0 must be at least 1"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_before_anything_is_read(tmp_path, options, message):
+    (tmp_path / "train/a").mkdir(parents=True)
+    with pytest.raises(ValueError, match=message):
+        prepare(ClassFolders(root=tmp_path), splits=["train"], **{"workers": 1} | options)

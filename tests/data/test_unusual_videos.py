@@ -1,0 +1,604 @@
+"""Files of the kinds that public bug reports name: their frames are right, or the file is refused by name."""
+
+import csv
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.container
+import numpy as np
+import pytest
+from av.bitstream import BitStreamFilterContext
+from av.stream import Disposition
+from PIL import Image, ImageOps
+
+from vivit.data import decode
+from vivit.data.catalogue import Mirror
+from vivit.data.dataset import ClipDataset
+from vivit.data.decode import VideoError, VideoFile
+from vivit.data.pictures import PictureFolder
+from vivit.data.probe import probe
+from vivit.data.reading import open_video
+from vivit.data.resampling import Fused, Reference
+from vivit.data.sampling import GridViews, Window
+from vivit.data.transcode import transcode
+from vivit.shapes import Video
+
+HEIGHT, WIDTH = 48, 64
+
+
+def drifting(frames, height=HEIGHT, width=WIDTH):
+    """Draw waves that drift: every frame differs from every other."""
+    y, x = np.mgrid[:height, :width]
+    t = np.arange(frames)[:, None, None, None]
+    waves = 128 + 100 * np.sin(x[..., None] / 7 + y[..., None] / 5 + t / 3 + np.arange(3))
+    return waves.clip(0, 255).astype(np.uint8)
+
+
+def add_film(container, codec="h264", rate=25, size=(HEIGHT, WIDTH), pixels="yuv420p", **options):
+    stream = container.add_stream(codec, rate=rate)
+    stream.height, stream.width, stream.pix_fmt = *size, pixels
+    stream.codec_context.time_base = 1 / Fraction(rate)
+    stream.codec_context.thread_count = 1
+    stream.options = {key.replace("_", "-"): str(value) for key, value in options.items()}
+    return stream
+
+
+def encode(container, stream, pictures, stamps=None):
+    for number, picture in enumerate(pictures):
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        if stream.pix_fmt == "pal8":
+            frame = palettised(picture)
+        frame.pts, frame.time_base = stamps[number] if stamps else number, stream.codec_context.time_base
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+
+
+def palettised(picture):
+    """Return a picture in eight greys, whose palette is not one that a decoder would assume."""
+    palette = np.zeros((256, 4), np.uint8)
+    palette[:, 0] = 255
+    palette[:8, 1:] = (30 * np.arange(8))[::-1, None]
+    return av.VideoFrame.from_ndarray((picture[..., 0] // 32, palette), format="pal8")
+
+
+def write(path, pictures, codec="h264", kind=None, stamps=None, muxing=None, **film):
+    with av.open(str(path), "w", format=kind, options=muxing or {}) as container:
+        encode(container, add_film(container, codec, size=pictures.shape[1:3], **film), pictures, stamps)
+    return str(path)
+
+
+def shown(file, numbers):
+    height, width = file.extent[1:]
+    return file.read(numbers, [Window(0, 0, height, width)], (height, width))[0]
+
+
+def in_sequence(path, stream=0):
+    """Decode a file from its beginning with nothing but PyAV; the pictures in grey."""
+    with av.open(str(path), metadata_errors="ignore") as container:
+        container.streams.video[stream].codec_context.thread_count = 1
+        return [frame.reformat(format="gray").to_ndarray() for frame in container.decode(video=stream)]
+
+
+def check(path, expected=None, frames=None):
+    """Every frame read alone is the same as in sequence, bit for bit; the sequence is that of ``expected``."""
+    expected = in_sequence(path) if expected is None else expected
+    with VideoFile(str(path)) as file:
+        together = shown(file, range(file.extent.frames))
+    assert len(together) == len(expected) == (frames or len(expected))
+    for number, (picture, right) in enumerate(zip(together, expected, strict=True)):
+        luma = picture @ [0.299, 0.587, 0.114]
+        right = right.astype(float) if right.ndim == 2 else right @ [0.299, 0.587, 0.114]
+        assert np.abs(luma - right).mean() < 20, number
+        assert right.std() < 2 or np.corrcoef(luma.ravel(), right.ravel())[0, 1] > 0.98
+        with VideoFile(str(path)) as file:
+            np.testing.assert_array_equal(shown(file, [number])[0], picture)
+
+
+def refused(path, why):
+    with pytest.raises(VideoError, match=why) as error, VideoFile(str(path)):
+        pass
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.avi", "rawvideo", "pal8"), ("a.mov", "qtrle", "rgb24"), ("a.mov", "smc", "pal8")]
+)
+@pytest.mark.parametrize("size", [(48, 64), (80, 112)])
+def test_what_comes_with_the_first_packet_is_not_lost_by_a_seek(tmp_path, name, codec, pixels, size):
+    path = write(tmp_path / name, drifting(10, *size), codec, pixels=pixels)
+    if pixels == "pal8":
+        expected = [240 - 30.0 * (1 + picture[..., 0] // 32) for picture in drifting(10, *size)]
+        with VideoFile(path) as file:
+            assert np.abs(shown(file, range(10)).mean() - np.mean(expected)) < 2
+    else:
+        check(path, frames=10)
+
+
+@pytest.mark.parametrize("kind", ["mp4", "matroska", "mpegts"])
+def test_the_version_of_an_encoder_in_the_first_packet_is_not_lost_by_a_seek(tmp_path, kind):
+    """Builds of x264 before 151 wrote 4:4:4 otherwise; decoders go by the number that the first packet has."""
+    path = Path(write(tmp_path / "a", drifting(50), kind=kind, pixels="yuv444p", g=10, bf=2, x264_params="cabac=0"))
+    data = path.read_bytes()
+    begin = data.index(b"x264 - core ") + len("x264 - core ")
+    path.write_bytes(data[:begin] + b"142" + data[begin + 3 :])
+    check(path, frames=50)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {"x264_params": "intra-refresh=1:keyint=20:bframes=0"}),
+        ("a.mkv", "libx264", {"x264_params": "intra-refresh=1:keyint=12:bframes=0"}),
+        ("a.ts", "libx264", {"x264_params": "intra-refresh=1:keyint=30:bframes=2"}),
+        ("a.mkv", "libx264", {"x264_params": "open-gop=1:keyint=12:bframes=3"}),
+        ("a.flv", "libx264", {"x264_params": "open-gop=1:keyint=12:bframes=3"}),
+        ("a.flv", "libx264", {"bf": 3, "g": 20}),
+        ("a.mp4", "libx265", {"x265_params": "log-level=none:intra-refresh=1:keyint=20"}),
+        ("a.mkv", "libx265", {"x265_params": "log-level=none:open-gop=1:keyint=12"}),
+        ("a.m1v", "mpeg1video", {"bf": 2, "g": 12}),
+        ("a.m2v", "mpeg2video", {"bf": 2, "g": 12}),
+        ("a.mjpeg", "mjpeg", {}),
+        ("a.h264", "libx264", {"bf": 2, "g": 12}),
+        ("a.vob", "mpeg2video", {"bf": 2, "g": 12}),
+        ("a.wmv", "wmv2", {"g": 12}),
+        ("a.3gp", "mpeg4", {"g": 12}),
+        ("a.m2ts", "libx264", {"bf": 2, "g": 12}),
+        ("a.gif", "gif", {}),
+    ],
+)
+def test_frames_read_alone_are_those_of_the_sequence(tmp_path, name, codec, options):
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg cannot write {codec}")
+    pixels = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
+    check(write(tmp_path / name, drifting(60), codec, pixels=pixels, **options), frames=60)
+
+
+@pytest.mark.parametrize(("name", "sound"), [("a.webm", "libopus"), ("a.mkv", "aac"), ("a.avi", "libmp3lame")])
+@pytest.mark.parametrize("tags", [True, False])
+def test_sound_that_is_longer_does_not_cut_a_film_off(tmp_path, name, sound, tags):
+    path = tmp_path / name
+    with av.open(str(path), "w", options={} if tags else {"fflags": "+bitexact"}) as container:
+        film = add_film(container, "libvpx" if name == "a.webm" else "mpeg4", g=12)
+        voice = container.add_stream(sound, rate=48000)
+        encode(container, film, drifting(25))
+        for number in range(480):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.pts, frame.sample_rate, frame.time_base = 1024 * number, 48000, Fraction(1, 48000)
+            container.mux(voice.encode(frame))
+        container.mux(voice.encode())
+    data = path.read_bytes()
+    path.write_bytes(data if tags else data.replace(b"DURATION", b"LOUDNESS"))
+    check(path, frames=25)
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.mov", "a.mp4"])
+@pytest.mark.parametrize(("pictures", "seconds"), [(1, 2), (2, 5), (3, 7)])
+def test_the_last_picture_of_a_slide_show_lasts_as_long_as_the_others(tmp_path, name, pictures, seconds):
+    codec = {"a.webm": "libvpx", "a.avi": "mpeg4"}.get(name, "h264")
+    path = write(tmp_path / name, drifting(pictures), codec, rate=Fraction(1, seconds))
+    check(path, frames=pictures)
+    facts = probe(tmp_path, name)
+    assert facts["problem"] is None
+    assert facts["seconds"] == pytest.approx(pictures * seconds)
+
+
+@pytest.mark.parametrize(("told", "frames"), [(50, 60), (60, 60), (48, 240)])
+def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time(tmp_path, told, frames):
+    source = write(tmp_path / "a.mp4", drifting(frames), rate=told // 2, bf=2, g=12)
+    path = tmp_path / "a.avi"
+    with av.open(source) as reading, av.open(str(path), "w") as writing:
+        old = reading.streams.video[0]
+        new = writing.add_stream_from_template(old)
+        new.time_base = Fraction(1, told)
+        unwrap = BitStreamFilterContext("h264_mp4toannexb", old)
+        for packet in reading.demux(old):
+            for part in unwrap.filter(packet if packet.size else None):
+                part.stream = new
+                writing.mux(part)
+    with VideoFile(str(path)) as file:
+        assert file.extent.frames == frames
+        times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
+    np.testing.assert_allclose(times, np.arange(frames) * 2 / told, atol=1e-3)
+    check(path, frames=frames)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize(
+    ("name", "codec", "muxing"),
+    [
+        ("a.mp4", "libx264", {"movflags": "faststart"}),
+        ("a.mov", "libx264", {"movflags": "faststart"}),
+        ("a.mkv", "libx264", {}),
+        ("a.webm", "libvpx", {}),
+        ("a.avi", "mpeg4", {}),
+        ("a.wmv", "wmv2", {}),
+    ],
+)
+def test_half_a_download_is_refused(tmp_path, name, codec, muxing, share):
+    noise = np.random.default_rng(0).integers(0, 256, (100, HEIGHT, WIDTH, 3), np.uint8)
+    path = Path(write(tmp_path / name, noise, codec, muxing=muxing, g=12))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    refused(path, r"is cut off; \d+ of the \d+ (frames that its index|bytes that its header) names are missing")
+
+
+@pytest.mark.parametrize("tag", [b"4.0", b"noon", b"1:00:00:00", b"00:00:99.0", b"-1", b"1e999"])
+def test_an_odd_tag_is_no_promise(tmp_path, tag):
+    path = Path(write(tmp_path / "a.mkv", drifting(25)))
+    data = path.read_bytes()
+    assert b"00:00:01.000000000" in data
+    path.write_bytes(data.replace(b"00:00:01.000000000", tag.ljust(18)))
+    check(path, frames=25)
+
+
+def boxes(data, begin, end):
+    """Yield place, size and name of the boxes of an MP4 file."""
+    while begin < end:
+        size = int.from_bytes(data[begin : begin + 4])
+        yield begin, size, data[begin + 4 : begin + 8]
+        begin += size
+
+
+def with_edits(data, edits):
+    """Return an MP4 whose index, which comes last, shows ``edits``: (length in milliseconds, first tick) each."""
+    way, begin, end = [], 0, len(data)
+    for name in (b"moov", b"trak", b"edts"):
+        begin, size, _ = next(box for box in boxes(data, begin, end) if box[2] == name)
+        way.append(begin)
+        begin, end = begin + 8, begin + size
+    entries = b"".join(
+        length.to_bytes(4) + start.to_bytes(4, signed=True) + b"\x00\x01\x00\x00" for length, start in edits
+    )
+    elst = (16 + len(entries)).to_bytes(4) + b"elst" + bytes(4) + len(edits).to_bytes(4) + entries
+    grown = len(elst) - (end - begin)
+    data = bytearray(data[:begin] + elst + data[end:])
+    for box in way:
+        data[box : box + 4] = (int.from_bytes(data[box : box + 4]) + grown).to_bytes(4)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("edits", "frames"),
+    [
+        ([(1000, 12800), (1000, 38400)], [*range(25, 50), *range(75, 100)]),
+        ([(400, 0), (400, 25600), (400, 44800)], [*range(10), *range(50, 60), *range(87, 97)]),
+        ([(1000, 38400), (1000, 12800)], [*range(75, 100), *range(25, 50)]),
+    ],
+)
+def test_edit_lists_of_several_entries(tmp_path, edits, frames):
+    pictures = drifting(100)
+    path = Path(write(tmp_path / "a.mp4", pictures, bf=0, g=12))
+    path.write_bytes(with_edits(path.read_bytes(), [(length, start) for length, start in edits]))
+    expected = in_sequence(path)
+    if frames[0] < frames[-1]:  # FFmpeg's frames are those that the edits name
+        assert len(expected) == len(frames)
+    check(path, frames=len(expected))
+
+
+def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
+    """An encoder of MPEG-4 in AVI leaves frames out by empty chunks; the others keep their times."""
+    stamps = [number for number in range(60) if number % 3 != 1]
+    path = write(tmp_path / "a.avi", drifting(40), "mpeg4", stamps=stamps, g=12)
+    with VideoFile(path) as file:
+        times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
+    np.testing.assert_allclose(times * 25, stamps, atol=0.01)
+    check(path, frames=40)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
+@pytest.mark.parametrize("first", ["still", "cover"])
+def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
+    with av.open(str(tmp_path / name), "w") as container:
+        still = add_film(container, "mjpeg", size=(96, 128), pixels="yuvj420p")
+        film = add_film(container)
+        still.disposition = Disposition.attached_pic if first == "cover" else Disposition(0)
+        film.disposition = Disposition.default
+        encode(container, still, drifting(1, 96, 128))
+        encode(container, film, drifting(25))
+    with VideoFile(str(tmp_path / name)) as file:
+        assert file.extent == (25, HEIGHT, WIDTH)
+        whole = shown(file, range(25))
+        np.testing.assert_array_equal(shown(file, [17])[0], whole[17])
+    assert probe(tmp_path, name, decode=True)["frames"] == 25
+    assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=18) is None
+    with VideoFile(str(tmp_path / "copy.mp4")) as file:
+        assert file.extent == (25, HEIGHT, WIDTH)
+
+
+def test_an_announced_stream_without_pictures_is_none(tmp_path):
+    with av.open(str(tmp_path / "a.ts"), "w") as container:
+        add_film(container, size=(96, 128))
+        film = add_film(container)
+        encode(container, film, drifting(25))
+    check(tmp_path / "a.ts", in_sequence(tmp_path / "a.ts", 1), frames=25)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("degrees", [0, 90, 180, 270])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_all_eight_orientations_are_upright_in_copies_too(tmp_path, name, degrees, mirrored):
+    drawn = np.zeros((HEIGHT, WIDTH))
+    drawn[: HEIGHT // 3, : WIDTH // 4] = 1
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = add_film(container, crf=5)
+        stream.set_display_rotation(degrees, hflip=mirrored)
+        encode(container, stream, (40 + 200 * drawn[None, ..., None].repeat(3, 3).repeat(5, 0)).astype(np.uint8))
+    expected = np.rot90(drawn, degrees // 90)
+    expected = expected[:, ::-1] if mirrored else expected
+    assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
+    for path in (tmp_path / name, tmp_path / "copy.mp4"):
+        with VideoFile(str(path)) as file:
+            assert file.extent[1:] == expected.shape
+            assert ((shown(file, [2])[0].mean(-1) > 140) == expected).mean() > 0.97
+
+
+def jpeg(picture, orientation=None):
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "jpeg", quality=95, exif=exif)
+    return data.getvalue()
+
+
+EXIF = {
+    1: (0, False),
+    2: (0, True),
+    3: (2, False),
+    4: (2, True),
+    5: (3, True),
+    6: (3, False),
+    7: (1, True),
+    8: (1, False),
+}
+
+
+@pytest.mark.parametrize("orientation", EXIF)
+@pytest.mark.parametrize("film", [True, False])
+def test_pictures_of_cameras_are_upright(tmp_path, orientation, film):
+    """EXIF's eight numbers (CIPA DC-008, section 4.6.4): quarter turns, then mirrored."""
+    stored = np.full((60, 90, 3), 40, np.uint8)
+    stored[:20, :22] = 240
+    turns, mirrored = EXIF[orientation]
+    expected = np.rot90(stored, turns)
+    expected = expected[:, ::-1] if mirrored else expected
+    right = ImageOps.exif_transpose(Image.open(io.BytesIO(jpeg(stored, orientation))))  # Pillow's own reading of it
+    assert np.abs(np.asarray(right).astype(int) - expected).mean() < 6
+    if film:
+        with av.open(str(tmp_path / "a.mov"), "w") as container:
+            stream = add_film(container, "mjpeg", size=(60, 90), pixels="yuvj420p")
+            for number in range(3):
+                packet = av.Packet(jpeg(stored, orientation))
+                packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 25), number, number
+                packet.is_keyframe = True
+                container.mux(packet)
+        assert transcode(tmp_path / "a.mov", tmp_path / "copy.mp4", side=60, gop=12, quality=5) is None
+        with VideoFile(str(tmp_path / "copy.mp4")) as copy:
+            assert np.abs(shown(copy, [1])[0].astype(int) - expected).mean() < 6
+        opened = VideoFile(str(tmp_path / "a.mov"))
+    else:
+        for number in range(1, 4):
+            (tmp_path / f"frame_{number:010d}.jpg").write_bytes(jpeg(stored, orientation))
+        opened = PictureFolder(str(tmp_path))
+    with opened as file:
+        assert file.extent == (3, *expected.shape[:2])
+        assert np.abs(shown(file, [1])[0].astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "parts"), [("a.ts", "h264", 2), ("a.ts", "mpeg2video", 3), ("a.vob", "mpeg2video", 2)]
+)
+def test_parts_joined_byte_by_byte_keep_their_order(tmp_path, name, codec, parts):
+    part = Path(write(tmp_path / name, drifting(50), codec, bf=2, g=25)).read_bytes()
+    path = tmp_path / f"joined{Path(name).suffix}"
+    path.write_bytes(part * parts)
+    with VideoFile(str(path)) as file:
+        assert file.distrusted
+        assert np.ptp(np.diff(file.stamps)) <= 1
+    check(path, frames=50 * parts)
+    rows = shown(VideoFile(str(path)), [3, 53])
+    assert np.abs(rows[0].astype(int) - rows[1]).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "rate", [Fraction(24), Fraction(30), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120)]
+)
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.mp4"])
+def test_a_part_that_begins_at_a_frames_time_begins_with_it(tmp_path, name, rate):
+    """Ticks of a millisecond are up to half of one too early."""
+    path = write(tmp_path / name, drifting(40), rate=rate)
+    for number in range(40):
+        with VideoFile(path, start=float(number / rate)) as file:
+            assert file.extent.frames == 40 - number
+        if number:
+            with VideoFile(path, end=float(number / rate)) as file:
+                assert file.extent.frames == number
+
+
+def picture(path, kind):
+    Image.fromarray(drifting(1)[0]).save(path, kind)
+
+
+@pytest.mark.parametrize("name", ["list.txt", "a.mp4", "notes.md"])
+def test_text_is_no_film(tmp_path, name):
+    (tmp_path / name).write_text("train/fight/a.mp4\ntrain/fight/b.mp4\n" * 40)
+    refused(tmp_path / name, "is text, no video|cannot be opened")
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "tiff", "webp", "gif", "avif"])
+@pytest.mark.parametrize("suffix", [None, "mp4"])
+def test_a_picture_is_no_film(tmp_path, kind, suffix):
+    path = tmp_path / f"clip.{suffix or kind}"
+    picture(path, kind)
+    refused(path, "is a picture, no video|cannot be opened|no moving picture|holds no picture")
+
+
+@pytest.mark.parametrize("name", ["a:b.mp4", "http:clip.mp4", "pipe:0.mp4", "%d.mp4", "ü [1] (2).mp4"])
+def test_any_name_of_a_file_is_a_path(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(Path("plain.mp4"), drifting(12))
+    Path("plain.mp4").rename(name)
+    check(name, in_sequence(tmp_path / name), frames=12)
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError, UnicodeDecodeError, KeyError, RuntimeError])
+def test_whatever_a_file_raises_names_it(tmp_path, error, monkeypatch):
+    path = write(tmp_path / "a.mp4", drifting(12))
+
+    def fails(*_: object):
+        raise error("utf-8", b"", 0, 1, "odd") if error is UnicodeDecodeError else error("odd")
+
+    monkeypatch.setattr(decode, "list_frames", fails)
+    refused(path, rf"cannot be read \({error.__name__}: .*odd")
+
+
+KINDS = {
+    "h264.mp4": ("libx264", {"g": 20, "bf": 2}),
+    "h264.mkv": ("libx264", {"g": 40, "bf": 3}),
+    "mpeg4.avi": ("mpeg4", {"g": 20}),
+    "mpeg4.mkv": ("mpeg4", {"g": 20, "bf": 2}),
+    "vp9.webm": ("libvpx-vp9", {"g": 20, "deadline": "realtime", "cpu_used": 8}),
+    "hevc.mp4": ("libx265", {"x265_params": "log-level=none:keyint=20"}),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
+    """Bits flipped and packets zeroed: what comes of each frame, read alone, is held against a plain sequential decode.
+
+    A frame that FFmpeg marks there, or that comes after one before the next key frame, is refused; one before all
+    damage is as in the undamaged file; and nothing ends in another error.
+    """
+    codec, options = KINDS[name]
+    if codec not in av.codecs_available:
+        pytest.skip(f"this FFmpeg cannot write {codec}")
+    good = Path(write(tmp_path / name, drifting(60), codec, **options))
+    with VideoFile(str(good)) as file:
+        right = shown(file, range(60))
+    with av.open(str(good)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    rng = np.random.default_rng(1)
+    given = 0
+    for trial in range(12):
+        data = bytearray(good.read_bytes())
+        at, size = packets[int(rng.integers(5, 60))]
+        if trial % 2:
+            data[at + size // 2 : at + size] = bytes(size - size // 2)
+        else:
+            for place in rng.integers(at + size // 4, at + size, size=3):
+                data[place] ^= 1 << int(rng.integers(8))
+        bad = tmp_path / f"bad_{name}"
+        bad.write_bytes(data)
+        marked, first = marks(bad)
+        try:
+            opened = VideoFile(str(bad))
+        except VideoError as error:
+            assert str(bad) in str(error)
+            continue
+        with opened as file:
+            for number in range(0, file.extent.frames, 4):
+                stamp = file.stamps[number]
+                try:
+                    alone = shown(file, [number])[0]
+                except VideoError:
+                    continue
+                given += 1
+                assert stamp not in marked
+                if file.extent.frames == 60 and stamp < first:
+                    np.testing.assert_array_equal(alone, right[number])
+    assert given > 20
+
+
+def marks(path):
+    """Timestamps of frames that a decoder marks, and from which on anything may be wrong, in a sequential decode."""
+    marked, lost = set(), []
+    with av.open(str(path), metadata_errors="ignore") as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode() if packet.size else stream.codec_context.decode(None)
+            except av.FFmpegError:
+                lost.append(packet.pts)
+                continue
+            marked |= {frame.pts for frame in frames if frame.is_corrupt}
+    return marked, min([*marked, *lost], default=-1) - 20000
+
+
+def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (60, HEIGHT, WIDTH, 3), np.uint8)
+    good = Path(write(tmp_path / "a.mp4", noise, g=20, bf=0, x264_params="scenecut=0"))
+    with av.open(str(good)) as container:
+        packets = [(packet.pos, packet.size, packet.pts) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(good.read_bytes())
+    at, size, _ = packets[25]
+    data[at + size // 3 : at + size] = bytes(size - size // 3)
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(data)
+    with VideoFile(str(good)) as whole, VideoFile(str(bad)) as file:
+        for number in [*range(25), *range(40, 60)]:
+            np.testing.assert_array_equal(shown(file, [number]), shown(whole, [number]))
+        for number in range(25, 40):
+            with pytest.raises(VideoError, match=r"bad\.mp4: (is damaged in|lacks) 1 of 1 wanted frames"):
+                shown(file, [number])
+    assert probe(tmp_path, "bad.mp4", decode=True)["problem"]
+    assert "damaged" in (transcode(bad, tmp_path / "copy.mp4", side=48, gop=12, quality=18) or "")
+    assert not (tmp_path / "copy.mp4").exists()
+
+
+def test_reported_files(shared):
+    """The files of public reports: as many frames, of the size, as ffmpeg shows; each alone as in sequence."""
+    cases = shared / "cases"
+    if not cases.is_dir():
+        pytest.skip(f"{cases} is not there")
+    with (cases / "expected.csv").open(newline="", encoding="utf-8") as text:
+        for row in csv.DictReader(text):
+            path = cases / "videos" / row["file"]
+            if row["frames"] == "error":
+                refused(path, "is cut off")
+                continue
+            with VideoFile(str(path)) as file:
+                frames, *size = file.extent
+                assert [str(length) for length in size] == [row["height"], row["width"]], path.name
+                assert str(frames) == row["frames"] or not row["frames"], path.name
+                window, small = Window(0, 0, *size), (32, 32)
+                together = file.read(range(frames), [window], small)[0]
+            for number in range(0, frames, max(1, frames // 40)):
+                with VideoFile(str(path)) as file:
+                    alone = file.read([number], [window], small)[0, 0]
+                np.testing.assert_array_equal(alone, together[number], err_msg=f"{path.name} {number}")
+
+
+@pytest.mark.parametrize(
+    ("shape", "width"), [(Fraction(2), 128), (Fraction(16, 11), 93), (Fraction(1, 2), 32), (Fraction(1), 64)]
+)
+@pytest.mark.parametrize("degrees", [0, 90])
+@pytest.mark.parametrize("resampling", [Fused, Reference])
+def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_path, shape, width, degrees, resampling):
+    """Of a film and of its copy: the size that players show, and what a window shows of it."""
+    drawn = np.full((6, HEIGHT, WIDTH, 3), 40, np.uint8)
+    drawn[:, 16:32, 16:48] = 240
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as container:
+        stream = add_film(container, crf=5)
+        stream.codec_context.sample_aspect_ratio = Fraction(shape)
+        stream.set_display_rotation(degrees)
+        encode(container, stream, drawn)
+    assert transcode(path, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
+    for file in (path, tmp_path / "copy.mp4"):
+        video = Video(str(file), ())
+        size = (HEIGHT, width) if degrees == 0 else (width, HEIGHT)
+        plan = GridViews(frames=2, stride=1, resize=min(size), crop=(16, 16))
+        with open_video(video) as stored:
+            assert stored.extent[1:] == ((HEIGHT, WIDTH) if degrees == 0 else (WIDTH, HEIGHT))
+        clips = ClipDataset([video], plan, Mirror(), 0, resampling=resampling(square_pixels=True))
+        with clips.open(video) as opened:
+            assert opened.extent == (6, *size)
+            bright = shown(opened, [0])[0].mean(-1) > 140
+        expected = np.rot90(drawn[0, ..., 0] > 140, degrees // 90)
+        rows, columns = (np.arange(a) * b // a for a, b in zip(size, expected.shape, strict=True))
+        assert (bright == expected[np.ix_(rows, columns)]).mean() > 0.94
+        assert clips[0].frames.shape == (1, 2, 16, 16, 3)
+        if width >= 64:  # the middle of the picture is bright
+            assert clips[0].frames[0, 0, 6:10, 6:10].mean() > 200
