@@ -117,13 +117,15 @@ def test_a_configuration_of_another_network_is_passed_over(theirs, tmp_path: Pat
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 768, "hidden_act": "gelu_new"}))
     report = load_image_weights(one_frame(), tmp_path / "model.safetensors", **ONE)
-    assert "config.json is of another network, and was not read" in str(report)
+    assert "config.json is of another network, and neither it nor what lies beside it was read" in str(report)
+    assert "mean 0.5 and deviation 0.5 are assumed" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
         ("config.json", {"hidden_act": "relu"}, "config.json says hidden_act='relu', but these networks have one of"),
+        ("config.json", {"hidden_act": ["gelu"]}, r"config.json says hidden_act=\['gelu'\], but"),
         ("config.json", "{", "config.json is not JSON"),
         (
             "preprocessor_config.json",

@@ -42,13 +42,14 @@ def with_told(found: Backbone, folder: Path | None) -> Backbone:
 
     ``folder`` is where the weights lie; None: they are in memory.
     """
-    file, config = (Path(CONFIG), {}) if folder is None else (folder / CONFIG, read_json(folder / CONFIG))
     notes, form = list(found.notes), found.format
+    file = (folder or Path()) / CONFIG
+    config = read_json(file) if folder is not None and form.told else {}
     if config and not _belongs(config, found):
-        notes.append(f"{file} is of another network, and was not read")
-        config = {}
+        notes.append(f"{file} is of another network, and neither it nor what lies beside it was read")
+        config, folder = {}, None
     act = config.get("hidden_act", _inside(config, "model_args").get("act_layer")) if form.told else None
-    if act is not None and act not in GELUS:
+    if act is not None and (not isinstance(act, str) or act not in GELUS):
         raise ValueError(f"{file} says hidden_act={act!r}, but these networks have one of {', '.join(GELUS)}")
     form = form if act is None else replace(form, gelu=GELUS[act])
     if heads := config.get("num_attention_heads"):
