@@ -10,6 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from vivit.indifferent import INDIFFERENT, is_about
 from vivit.jobs.apart import quoted
 from vivit.jobs.booleans import settle_booleans
 from vivit.jobs.folders import make_new, name_for_ranks, named_by_first, rank_group
@@ -149,7 +150,7 @@ def sweep_folder(config: DictConfig) -> Path:
     if is_new(config, "sweep"):
         folder = _made(folder, lambda: make_new(folder))
     check_writable(folder)
-    said = sorted([*config.hydra.overrides.task, config.hydra.job.name])
+    said = sorted(override for override in config.hydra.overrides.task if not is_about(override, INDIFFERENT))
     refused_in_words(lambda: take(folder, f"{OWNER}-{hashlib.sha256(repr(said).encode()).hexdigest()[:8]}"))
     return folder
 
@@ -190,4 +191,3 @@ def _made(folder: Path, make: Callable[[], Path]) -> Path:
         raise SystemExit(
             f"error: the run folder {folder} cannot be written ({error.strerror}); set paths.logs to a folder that can"
         ) from None
-

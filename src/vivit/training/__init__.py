@@ -5,6 +5,7 @@ from vivit.training.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastC
 from vivit.training.finite import FiniteLoss
 from vivit.training.interruption import Interruption
 from vivit.training.memory import keep_freed
+from vivit.training.metrics_file import MetricsFile
 from vivit.training.module import VideoClassifier, described
 from vivit.training.optim import LayerDecay, Recipe
 from vivit.training.options import Compile, MovingAverage, RateFinder
@@ -25,6 +26,7 @@ __all__ = [
     "KeepScores",
     "LastCheckpoint",
     "LayerDecay",
+    "MetricsFile",
     "MovingAverage",
     "Provenance",
     "RateFinder",
