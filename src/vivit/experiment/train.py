@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
 from vivit.cost import cost
-from vivit.experiment.build import build_data, build_module, build_trainer, check_keys, check_mixup
+from vivit.experiment.build import build_data, build_module, build_trainer, check_keys, check_mixup, check_monitors
 from vivit.experiment.initial import check_source, start_from_weights
 from vivit.experiment.results import course, describe, identity, last_metrics, numbers
 from vivit.experiment.scoring import announced, measured, scores_of
@@ -37,6 +37,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         check_source(cfg)
     data = build_data(cfg)
     module = build_module(cfg, data)
+    check_monitors(cfg, module)
     trainer = build_trainer(cfg)
     announce(trainer, identity(cfg, job))
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])

@@ -8,7 +8,7 @@ from vivit.training.memory import keep_freed
 from vivit.training.metrics_file import MetricsFile
 from vivit.training.module import VideoClassifier, described
 from vivit.training.optim import LayerDecay, Recipe
-from vivit.training.options import Compile, MovingAverage, RateFinder
+from vivit.training.options import Compile, EarlyStop, MovingAverage, RateFinder
 from vivit.training.provenance import Provenance
 from vivit.training.scores import KeepScores
 from vivit.training.sharding import BlockShards
@@ -21,6 +21,7 @@ __all__ = [
     "BlockShards",
     "Compile",
     "Curves",
+    "EarlyStop",
     "FiniteLoss",
     "Interruption",
     "KeepScores",

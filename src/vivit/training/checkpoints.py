@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.types import _PATH
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -66,9 +66,19 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save at a multiple of the interval, behind a whole step: the gradient of a part is in no checkpoint."""
-        if not trainer.is_last_batch and not trainer.fit_loop._should_accumulate():
+        """Save at a multiple of the interval, behind a whole step: the gradient of a part is in no checkpoint.
+
+        Where the time is over in mid-epoch (``trainer.max_time``), save as well, so that a run that is given more goes
+        on there; behind the epoch, which Lightning ends at once, it would go on with the next.
+        """
+        if trainer.is_last_batch:
+            return
+        if not trainer.fit_loop._should_accumulate():
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            if trainer.should_stop:
+                self.save(trainer)
+        elif any(isinstance(callback, Timer) for callback in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.should_stop = False  # the timer asks again behind the next part
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what the steps since the last multiple have learnt."""

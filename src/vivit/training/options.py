@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateFinder
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, LearningRateFinder
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -49,6 +49,16 @@ class RateFinder(LearningRateFinder):
         for group, factor in zip(trainer.optimizers[0].param_groups, schedule.lr_lambdas, strict=True):
             group["initial_lr"], group["lr"] = rate, rate * factor(0)
         log.info("learning rate found: %.3g", rate)
+
+
+class EarlyStop(EarlyStopping):
+    """Stops a run that does not improve any more; Lightning's own trains on for an epoch when it is resumed."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave a run alone that goes on from where it was stopped, unless it is to be more patient now."""
+        if trainer.ckpt_path is not None and self.wait_count >= self.patience:
+            trainer.should_stop = True
+            log.info("%s has not improved for %d validations: stopped already", self.monitor, self.wait_count)
 
 
 class MovingAverage(EMAWeightAveraging):
