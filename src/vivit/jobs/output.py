@@ -6,7 +6,7 @@ import os
 import select
 import sys
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 NOBODY_READS = (errno.EPIPE, errno.EIO, errno.ENXIO, errno.EBADF)
 """What a pipe or a terminal says once its other end is closed, and what a closed descriptor says."""
@@ -52,7 +52,7 @@ def keep_output_steady() -> None:
     sys.stderr = steadied(sys.stderr, 2)
 
 
-def steadied(stream: TextIO | None, number: int) -> TextIO:
+def steadied(stream: Any, number: int) -> Any:
     """Return a stream like ``stream`` on the descriptor ``number`` that cannot fail."""
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123
@@ -83,7 +83,7 @@ def point_nowhere(number: int) -> None:
         os.set_inheritable(number, True)
 
 
-def _is_on(stream: TextIO, number: int) -> bool:
+def _is_on(stream: io.TextIOWrapper, number: int) -> bool:
     try:
         return stream.fileno() == number
     except (OSError, ValueError):

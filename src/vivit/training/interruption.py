@@ -57,7 +57,7 @@ class Interruption(Checkpoint):
         """End the run here if it was asked to, behind the validation."""
         self._end_if_asked(trainer, log=partial(log_epoch, trainer))
 
-    def _end_if_asked(self, trainer: Trainer, log: Callable[[], None]) -> None:
+    def _end_if_asked(self, trainer: Trainer, log: Callable[[], None] = lambda: None) -> None:
         number = self._signals.caught or 0
         if trainer.world_size > 1:
             asked = torch.tensor(number, device=trainer.strategy.root_device)
