@@ -96,7 +96,7 @@ def _read(number: int, patience: float) -> dict[str, Any]:
     """Read what an owner wrote of itself, which may come a moment after its lock."""
     end = time.monotonic() + patience
     while True:
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError):  # of somebody else, or half of it
             return dict(json.loads(os.pread(number, 4096, 0)))
         if time.monotonic() >= end:
             return {}

@@ -54,8 +54,9 @@ def checkpointing(cfg: DictConfig) -> list[str]:
     return [str(name) for name, node in nodes if node is not None and "Checkpoint" in str(node.get("_target_"))]
 
 
-def _whole(value: Any, lowest: int, largest: float = float("inf")) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= largest
+def _whole(value: Any, lowest: int, largest: int | None = None) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and value >= lowest and (largest is None or value <= largest)
 
 
 def _shown(value: Any) -> str:

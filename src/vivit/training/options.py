@@ -60,6 +60,10 @@ class EarlyStop(EarlyStopping):
             trainer.should_stop = True
             log.info("%s has not improved for %d validations: stopped already", self.monitor, self.wait_count)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting, with the patience that is asked for now."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
 
 class MovingAverage(EMAWeightAveraging):
     """Keeps an exponential moving average of the weights; validation, checkpoints and tests are of the average.
