@@ -8,7 +8,7 @@ from vivit.jobs.naming import register_resolvers
 from vivit.jobs.output import keep_output_steady
 
 CONFIGS = Path(__file__).absolute().parents[3] / "configs"
-NO_CHOICE = re.compile(r"([\w/]+)=(null|none)?", re.IGNORECASE)
+NO_CHOICE = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
 """A group of configurations for which nothing is chosen; Hydra takes neither null nor nothing."""
 
 
