@@ -52,7 +52,7 @@ class VideoClassifier(LightningModule):
         self.seed, self.batch_size = seed, batch_size
         self.record = record
         self.averaging, self.measured = averaging or Averaging(), measured
-        self.val_loss = MeanMetric()
+        self.val_loss = MeanMetric(nan_strategy="disable")  # a loss that is not a number is one of the split
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
 
