@@ -1,0 +1,93 @@
+"""What a run that goes on from a checkpoint takes from it, and what its own configuration decides."""
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from lightning.pytorch.utilities import rank_zero_only
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+log = logging.getLogger(__name__)
+
+RATES = ("lr", "initial_lr")
+SHAPING = ("amsgrad", "centered")
+"""Settings of torch's optimisers that decide what they remember of every parameter."""
+ANEW = "or start anew from its weights: weights=video weights.source=FILE instead of ckpt_path=FILE"
+
+
+class Step(NamedTuple):
+    """The clips of a step: so many at once on so many devices, in so many parts after one another."""
+
+    batch_size: int
+    devices: int
+    parts: int
+
+    def check(self, checkpoint: Mapping[str, Any]) -> None:
+        """Raise where the steps of the run that saved a checkpoint had another number of clips.
+
+        Its place in the schedule is counted in steps, and that in an epoch in batches. Earlier checkpoints do not tell.
+        """
+        if "clips_a_step" not in checkpoint:
+            return
+        theirs = Step(*checkpoint["clips_a_step"])
+        if math.prod(theirs) != math.prod(self):
+            raise ValueError(
+                f"data.batch_size={self.batch_size}: {self}, but the checkpoint is of a run that has {theirs}, in "
+                f"which its schedule counts; set them so that a step has {math.prod(theirs)} clips, {ANEW}"
+            )
+        if theirs.parts != self.parts and in_mid_epoch(checkpoint):
+            raise ValueError(
+                f"trainer.accumulate_grad_batches={self.parts}: the checkpoint lies within an epoch of batches for "
+                f"{theirs.parts}; go on from one behind an epoch, or set {theirs.parts}"
+            )
+
+    def __str__(self) -> str:
+        return f"{math.prod(self)} clips a step ({self.batch_size} x {self.devices} devices x {self.parts} parts)"
+
+
+def in_mid_epoch(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was saved while an epoch was under way."""
+    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    return bool(epochs["processed"] < epochs["ready"])
+
+
+def settle(checkpoint: Mapping[str, Any], optimiser: Optimizer, schedule: LambdaLR, *, keep_rate: bool) -> None:
+    """Put the settings of a new optimiser and its schedule into a checkpoint that they are about to be restored from.
+
+    So a run goes on with what its configuration says, and what was remembered of every parameter. ``keep_rate``
+    leaves the checkpoint its rate, which somebody has found. Raises where the checkpoint is another optimiser's.
+    """
+    (saved,), (clock,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
+    ours, theirs = optimiser.param_groups, saved["param_groups"]
+    if len(ours) != len(theirs) or another(ours[0], theirs[0]):
+        raise ValueError(
+            f"optim={type(optimiser).__name__} in {len(ours)} groups of parameters cannot go on from the checkpoint, "
+            f"whose optimiser has {len(theirs)} groups with {', '.join(settings(theirs[0]))}; leave optim as it was, "
+            f"{ANEW}"
+        )
+    changed: dict[str, tuple[Any, Any]] = {}
+    for at, (mine, group) in enumerate(zip(ours, theirs, strict=True)):
+        if not keep_rate and group["initial_lr"] != mine["initial_lr"]:
+            changed["lr"] = mine["initial_lr"], group["initial_lr"]
+            group["initial_lr"] = clock["base_lrs"][at] = mine["initial_lr"]
+        for key in settings(mine):
+            if key in group and group[key] != mine[key]:
+                changed[key] = mine[key], group[key]
+            group[key] = mine[key]
+        group["lr"] = group["initial_lr"] * schedule.lr_lambdas[at](clock["last_epoch"])
+    for key, (now, before) in changed.items():
+        rank_zero_only(log.warning)("optim.optimiser.%s=%s from here on; it was %s in the checkpoint", key, now, before)
+
+
+def another(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether two groups are those of optimisers of which neither can take the other's memory."""
+    mine, foreign = set(settings(ours)), set(settings(theirs))
+    reshaped = any(ours[key] != theirs[key] for key in SHAPING if key in mine & foreign)
+    return reshaped or bool(mine - foreign and foreign - mine)  # a newer torch only adds settings
+
+
+def settings(group: Mapping[str, Any]) -> list[str]:
+    """Names of what a configuration says of a group, but for its rate."""
+    return [key for key in group if key not in ("params", *RATES)]
