@@ -103,8 +103,8 @@ class FiniteLoss(Checkpoint):
             else f"the loss is finite, but its largest gradient is {value}"
         )
         raise NotFiniteError(
-            f"{what} at step {step:.0f} (epoch {epoch:.0f}); nothing was learnt from it and the last checkpoint "
-            f"is good. {CURE}"
+            f"{what} at step {step:.0f} (epoch {epoch:.0f}); nothing was learnt from it, and what "
+            f"was saved before is good. {CURE}"
         )
 
     def _look(self, trainer: Trainer, node: Any) -> None:

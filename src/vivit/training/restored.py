@@ -61,11 +61,11 @@ def settle(checkpoint: Mapping[str, Any], optimiser: Optimizer, schedule: Lambda
     """
     (saved,), (clock,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
     ours, theirs = optimiser.param_groups, saved["param_groups"]
-    if len(ours) != len(theirs) or another(ours[0], theirs[0]):
+    if len(ours) != len(theirs) or (foreign := another(ours[0], theirs[0])):
+        of = f" with {', '.join(foreign)}" if len(ours) == len(theirs) else f" with {len(theirs)} groups of parameters"
         raise ValueError(
-            f"optim={type(optimiser).__name__} in {len(ours)} groups of parameters cannot go on from the checkpoint, "
-            f"whose optimiser has {len(theirs)} groups with {', '.join(settings(theirs[0]))}; leave optim as it was, "
-            f"{ANEW}"
+            f"optim: {type(optimiser).__name__}, with {len(ours)} groups of parameters, cannot go on from the "
+            f"checkpoint of an optimiser{of}; leave optim as it was, {ANEW}"
         )
     changed: dict[str, tuple[Any, Any]] = {}
     for at, (mine, group) in enumerate(zip(ours, theirs, strict=True)):
@@ -77,15 +77,20 @@ def settle(checkpoint: Mapping[str, Any], optimiser: Optimizer, schedule: Lambda
                 changed[key] = mine[key], group[key]
             group[key] = mine[key]
         group["lr"] = group["initial_lr"] * schedule.lr_lambdas[at](clock["last_epoch"])
+    if keep_rate:
+        rate = theirs[0]["initial_lr"]
+        rank_zero_only(log.info)("the rate is that of the checkpoint, %s, as for any run with a rate finder", rate)
     for key, (now, before) in changed.items():
         rank_zero_only(log.warning)("optim.optimiser.%s=%s from here on; it was %s in the checkpoint", key, now, before)
 
 
-def another(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
-    """Whether two groups are those of optimisers of which neither can take the other's memory."""
-    mine, foreign = set(settings(ours)), set(settings(theirs))
-    reshaped = any(ours[key] != theirs[key] for key in SHAPING if key in mine & foreign)
-    return reshaped or bool(mine - foreign and foreign - mine)  # a newer torch only adds settings
+def another(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Name the settings that show a group to be of an optimiser whose memory ours cannot take; none if it can."""
+    mine, foreign = settings(ours), settings(theirs)
+    unknown = [key for key in foreign if key not in mine]
+    if unknown and set(mine) - set(foreign):  # one of the two alone is another version of torch
+        return unknown
+    return [f"{key}={theirs[key]}" for key in SHAPING if key in mine and key in foreign and ours[key] != theirs[key]]
 
 
 def settings(group: Mapping[str, Any]) -> list[str]:
