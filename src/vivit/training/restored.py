@@ -62,10 +62,10 @@ def settle(checkpoint: Mapping[str, Any], optimiser: Optimizer, schedule: Lambda
     (saved,), (clock,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
     ours, theirs = optimiser.param_groups, saved["param_groups"]
     if len(ours) != len(theirs) or (foreign := another(ours[0], theirs[0])):
-        of = f" with {', '.join(foreign)}" if len(ours) == len(theirs) else f" with {len(theirs)} groups of parameters"
+        of = ", ".join(foreign) if len(ours) == len(theirs) else f"{len(theirs)} group(s) of parameters"
         raise ValueError(
-            f"optim: {type(optimiser).__name__}, with {len(ours)} groups of parameters, cannot go on from the "
-            f"checkpoint of an optimiser{of}; leave optim as it was, {ANEW}"
+            f"optim: {type(optimiser).__name__}, with {len(ours)} group(s) of parameters, cannot go on from the "
+            f"checkpoint of an optimiser with {of}; leave optim as it was, {ANEW}"
         )
     changed: dict[str, tuple[Any, Any]] = {}
     for at, (mine, group) in enumerate(zip(ours, theirs, strict=True)):
@@ -81,7 +81,8 @@ def settle(checkpoint: Mapping[str, Any], optimiser: Optimizer, schedule: Lambda
         rate = theirs[0]["initial_lr"]
         rank_zero_only(log.info)("the rate is that of the checkpoint, %s, as for any run with a rate finder", rate)
     for key, (now, before) in changed.items():
-        rank_zero_only(log.warning)("optim.optimiser.%s=%s from here on; it was %s in the checkpoint", key, now, before)
+        of = "groups" if key == "scale" else "optimiser"
+        rank_zero_only(log.warning)("optim.%s.%s=%s from here on; it was %s in the checkpoint", of, key, now, before)
 
 
 def another(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
