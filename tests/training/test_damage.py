@@ -235,3 +235,22 @@ def test_a_bad_gradient_of_one_rank_stops_both_with_the_same_words(parts: int, s
     checkpoint = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == step
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+
+
+def test_a_validation_whose_loss_is_no_number_is_not_one_of_the_rest(
+    tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
+    """Nothing is saved of an epoch one of whose batches of validation gives NaN, though training had none."""
+
+    class Ill(Callback):
+        def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+            if trainer.current_epoch == 1 and batch_idx == 1:
+                batch.labels.zero_()
+                pl_module.network.register_forward_hook(lambda *_: _[-1] * torch.nan)
+
+    best = BestCheckpoint(dirpath=str(tmp_path), monitor="val/loss", mode="min")
+    last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
+    with pytest.raises(ValueError, match=r"val/loss is not finite behind step 10 \(epoch 2\); it was not saved"):
+        trainer(Ill(), FiniteLoss(), best, last, epochs=2).fit(module(), *loaders())
+    for name in ("best", "last"):
+        assert torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"] == STEPS

@@ -1,6 +1,7 @@
 """The training step and the evaluation steps, around a network that is handed in ready."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ class VideoClassifier(LightningModule):
         self._bad_videos = 0  # of this epoch so far, on this rank
         self._parts: list[Tensor] = []  # loss and accuracy of those of this step so far
         self._restored: dict[str, Any] | None = None
-        self.val_loss = MeanMetric(nan_strategy="disable")  # a loss that is not a number is one of the split
+        self.val_loss = MeanMetric(nan_strategy=math.nan)  # else a loss that is not a number would be left out
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
 
