@@ -61,7 +61,8 @@ class VideoClassifier(LightningModule):
         self.averaging, self.measured = averaging or Averaging(), measured
         self._bad_videos = 0  # of this epoch so far, on this rank
         self._parts: list[Tensor] = []  # loss and accuracy of those of this step so far
-        self._restored: dict[str, Any] | None = None
+        self._restored: dict[str, Any] | None = None  # a checkpoint that an optimiser is waited for with
+        self._asked: list[dict[str, Any]] = []  # settings of the optimiser as configured
         self.val_loss = MeanMetric(nan_strategy=math.nan)  # else a loss that is not a number would be left out
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
@@ -81,7 +82,6 @@ class VideoClassifier(LightningModule):
         makes it ask before it has read how far the run was.
         """
         self.trainer.fit_loop._load_combined_loader_states()
-        self._restored = None
 
     def on_train_epoch_start(self) -> None:
         """Count bad videos anew; an epoch that is gone on with has no such start."""
@@ -169,6 +169,7 @@ class VideoClassifier(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Optimiser and, stepped after every step, its schedule."""
         optimiser, schedule = self.recipe(self.network, **steps_of(self.trainer))
+        self._asked = [{key: group[key] for key in group if key != "params"} for group in optimiser.param_groups]
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
@@ -202,7 +203,8 @@ class VideoClassifier(LightningModule):
         if self._restored is not None and self.trainer.optimizers:
             schedule: Any = self.trainer.lr_scheduler_configs[0].scheduler
             keep = self._watched_by(LearningRateFinder)
-            settle(self._restored, self.trainer.optimizers[0], schedule, keep_rate=keep)
+            settle(self._restored, self._asked, self.trainer.optimizers[0], schedule, keep_rate=keep)
+            self._restored = None
 
     def _watched_by(self, kind: type[Callback]) -> bool:
         """Whether a callback of a kind takes part in this run."""

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -53,36 +53,41 @@ def in_mid_epoch(checkpoint: Mapping[str, Any]) -> bool:
     return bool(epochs["processed"] < epochs["ready"])
 
 
-def settle(checkpoint: Mapping[str, Any], optimiser: Optimizer, schedule: LambdaLR, *, keep_rate: bool) -> None:
-    """Put the settings of a new optimiser and its schedule into a checkpoint that they are about to be restored from.
+def settle(
+    checkpoint: Mapping[str, Any],
+    asked: Sequence[Mapping[str, Any]],
+    optimiser: Optimizer,
+    schedule: LambdaLR,
+    *,
+    keep_rate: bool,
+) -> None:
+    """Put what is ``asked`` of every group of parameters into a checkpoint that is about to be restored.
 
-    So a run goes on with what its configuration says, and what was remembered of every parameter. ``keep_rate``
-    leaves the checkpoint its rate, which somebody has found. Raises where the checkpoint is another optimiser's.
+    So a run goes on with what its configuration says, and with what was remembered of every parameter. The optimiser
+    gets the same, since a strategy may have restored that first. ``keep_rate`` leaves the checkpoint its rate, which
+    somebody has found. Raises where the checkpoint is another optimiser's.
     """
     (saved,), (clock,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
-    ours, theirs = optimiser.param_groups, saved["param_groups"]
-    if len(ours) != len(theirs) or (foreign := another(ours[0], theirs[0])):
-        of = ", ".join(foreign) if len(ours) == len(theirs) else f"{len(theirs)} group(s) of parameters"
+    theirs = saved["param_groups"]
+    if len(asked) != len(theirs) or (foreign := another(asked[0], theirs[0])):
+        of = ", ".join(foreign) if len(asked) == len(theirs) else f"{len(theirs)} group(s) of parameters"
         raise ValueError(
-            f"optim: {type(optimiser).__name__}, with {len(ours)} group(s) of parameters, cannot go on from the "
+            f"optim: {type(optimiser).__name__}, with {len(asked)} group(s) of parameters, cannot go on from the "
             f"checkpoint of an optimiser with {of}; leave optim as it was, {ANEW}"
         )
     changed: dict[str, tuple[Any, Any]] = {}
-    for at, (mine, group) in enumerate(zip(ours, theirs, strict=True)):
-        if not keep_rate and group["initial_lr"] != mine["initial_lr"]:
-            changed["lr"] = mine["initial_lr"], group["initial_lr"]
-            group["initial_lr"] = clock["base_lrs"][at] = mine["initial_lr"]
-        for key in settings(mine):
-            if key in group and group[key] != mine[key]:
-                changed[key] = mine[key], group[key]
-            group[key] = mine[key]
-        group["lr"] = group["initial_lr"] * schedule.lr_lambdas[at](clock["last_epoch"])
-    if keep_rate:
-        rate = theirs[0]["initial_lr"]
-        rank_zero_only(log.info)("the rate is that of the checkpoint, %s, as for any run with a rate finder", rate)
-    for key, (now, before) in changed.items():
+    for at, (mine, group, live) in enumerate(zip(asked, theirs, optimiser.param_groups, strict=True)):
+        rate = group["initial_lr"] if keep_rate else mine["initial_lr"]
+        now = {key: mine[key] for key in settings(mine)}
+        before = {key: group[key] for key in settings(group)} | {"lr": group["initial_lr"]}
+        changed |= {key: (new, before[key]) for key, new in (now | {"lr": rate}).items() if before.get(key, new) != new}
+        clock["base_lrs"][at] = rate
+        now |= {"initial_lr": rate, "lr": rate * schedule.lr_lambdas[at](clock["last_epoch"])}
+        group.update(now)
+        live.update(now)
+    for key, (new, old) in changed.items():
         of = "groups" if key == "scale" else "optimiser"
-        rank_zero_only(log.warning)("optim.%s.%s=%s from here on; it was %s in the checkpoint", of, key, now, before)
+        rank_zero_only(log.warning)("optim.%s.%s=%s from here on; it was %s in the checkpoint", of, key, new, old)
 
 
 def another(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
