@@ -60,16 +60,16 @@ def with_optimiser(module: VideoClassifier, name: str) -> VideoClassifier:
     return module
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
 @pytest.mark.parametrize(
-    ("step", "value", "options"),
+    ("name", "step", "value", "options"),
     [
-        (0, torch.inf, {}),
-        (3, torch.nan, {}),
-        (6, -torch.inf, {"gradient_clip_val": None}),
-        (9, torch.inf, {}),
-        (3, torch.inf, {"accumulate_grad_batches": 2, "epochs": 3}),
-        (8, torch.inf, {"accumulate_grad_batches": 2, "epochs": 3, "log_every_n_steps": 2}),
+        ("AdamW", 0, torch.inf, {}),
+        ("fused AdamW", 0, torch.nan, {}),
+        ("AdamW", 6, -torch.inf, {"gradient_clip_val": None}),
+        ("fused SGD", 6, torch.inf, {}),
+        ("fused AdamW", 9, torch.inf, {"gradient_clip_val": None}),
+        ("AdamW", 3, torch.inf, {"accumulate_grad_batches": 2, "epochs": 3}),
+        ("fused AdamW", 8, torch.inf, {"accumulate_grad_batches": 2, "epochs": 3, "log_every_n_steps": 2}),
     ],
     ids=str,
 )

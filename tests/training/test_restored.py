@@ -68,15 +68,14 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
     return go_on
 
 
-@pytest.mark.parametrize("start", [5, 7])
 @pytest.mark.parametrize(
-    ("optimiser", "before", "typed", "expected"),
+    ("start", "optimiser", "before", "typed", "expected"),
     [
-        (ADAMW, {"lr": 0.01}, {"lr": 1e-5}, (1e-5, 0.01, (0.9, 0.999))),
-        (ADAMW, {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.3}, (0.01, 0.3, (0.9, 0.999))),
-        (ADAMW, {"lr": 0.01}, {"lr": 0.02, "betas": (0.5, 0.6)}, (0.02, 0.01, (0.5, 0.6))),
-        (ADAMW, {"lr": 0.01}, {"lr": 0.01, "fused": True}, (0.01, 0.01, (0.9, 0.999))),
-        (SGD, {"lr": 0.1, "momentum": 0.9}, {"lr": 0.3, "momentum": 0.5}, (0.3, 0, 0.5)),
+        (5, ADAMW, {"lr": 0.01}, {"lr": 1e-5}, (1e-5, 0.01, (0.9, 0.999))),
+        (7, ADAMW, {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.3}, (0.01, 0.3, (0.9, 0.999))),
+        (7, ADAMW, {"lr": 0.01}, {"lr": 0.02, "betas": (0.5, 0.6)}, (0.02, 0.01, (0.5, 0.6))),
+        (5, ADAMW, {"lr": 0.01}, {"lr": 0.01, "fused": True}, (0.01, 0.01, (0.9, 0.999))),
+        (7, SGD, {"lr": 0.1, "momentum": 0.9}, {"lr": 0.3, "momentum": 0.5}, (0.3, 0, 0.5)),
     ],
     ids=str,
 )

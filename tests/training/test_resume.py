@@ -377,11 +377,9 @@ def two_halves(
     ("step", "options"),
     [
         (2, {"val_check_interval": 2}),
-        (3, {"val_check_interval": 2}),
         (4, {"val_check_interval": 4}),
         (7, {"val_check_interval": 0.4}),
         (6, {"val_check_interval": 3, "check_val_every_n_epoch": None}),
-        (1, {"val_check_interval": 2, "accumulate_grad_batches": 2}),
         (2, {"val_check_interval": 3, "accumulate_grad_batches": 2}),
     ],
     ids=str,
