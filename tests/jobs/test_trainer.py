@@ -90,7 +90,9 @@ def test_a_group_that_cannot_be_empty_says_what_there_is() -> None:
         without_null("model=null")
 
 
-@pytest.mark.parametrize("word", ["ckpt_path=null", "model=none", "callbacks.best=null", "trainer.devices=1", "-m", "data=csv"])
+@pytest.mark.parametrize(
+    "word", ["ckpt_path=null", "model=none", "callbacks.best=null", "trainer.devices=1", "-m", "data=csv"]
+)
 def test_other_words_stay(word: str) -> None:
     assert without_null(word) == word
 

@@ -11,7 +11,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from vivit.signals import HeldSignals
-from vivit.training.checkpoints import LastCheckpoint
+from vivit.training.checkpoints import LastCheckpoint, may_end, within_epoch
 
 logger = logging.getLogger(__name__)
 
@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 class Interruption(Checkpoint):
     """Holds SIGTERM, SIGHUP, Ctrl-C and a queueing system's signal back until ``last.ckpt`` is written.
 
-    That is behind the step that was under way, or behind the validation, where that was under way; a second signal
-    ends the run at once, and what was learnt since the last checkpoint is lost. One rank that is asked is enough. It is
-    a ``Checkpoint`` to Lightning, which therefore calls it behind all that watch the step.
+    That is behind the step that was under way, or behind the validation, where that was under way or due; a second
+    signal ends the run at once, and what was learnt since the last checkpoint is lost. One rank that is asked is
+    enough. It is a ``Checkpoint`` to Lightning, which therefore calls it behind all that watch the step.
 
     It takes the place of Lightning's own handler of SIGTERM, which talks to the other ranks wherever they are: they
     could wait for one another for ever.
@@ -50,8 +50,13 @@ class Interruption(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End the run here if it was asked to; not between validation and the step before it."""
-        if not trainer.is_last_batch and not trainer.fit_loop._should_accumulate():
+        if may_end(trainer):
             self._end_if_asked(trainer, log=trainer._logger_connector.update_train_step_metrics)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the run here if it was asked to, where the validation was one within an epoch."""
+        if within_epoch(trainer):
+            self._end_if_asked(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the run here if it was asked to, behind the validation."""
