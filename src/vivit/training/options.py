@@ -39,6 +39,7 @@ class RateFinder(LearningRateFinder):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Search, unless the run goes on from a checkpoint."""
         if trainer.ckpt_path is not None:
+            log.info("no search: a run that goes on keeps the rate of its checkpoint")
             return
         super().on_fit_start(trainer, pl_module)
         rate = self.optimal_lr and self.optimal_lr.suggestion()
