@@ -3,17 +3,19 @@
 import datetime
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from forked import forking
 from hydra.core import utils as hydra_core
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.jobs import Preflight
 from vivit.jobs.folders import make_new, name_for_ranks, named_by_first, rank_group
-from vivit.jobs.owner import OWNER, give_back
+from vivit.jobs.owner import OWNER, give_back, take
 from vivit.runfolder import write_status
 
 Compose = Callable[..., DictConfig]
@@ -155,6 +157,35 @@ def test_a_sweep_is_refused_where_the_same_one_is_at_work(begun: Compose, tmp_pa
     begun("seed=2,3", f"hydra.sweep.dir={tmp_path}", sweep=True)
     begun("seed=1,2", "data.workers=3", f"hydra.sweep.dir={tmp_path}", sweep=True)
     assert len(list(tmp_path.glob(f"{busy}*"))) == 2, "how fast it reads is no difference"
+
+
+def held(folder: Path, ready: Path) -> None:
+    take(folder)
+    ready.touch()
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    "words", [["resume={}"], ["hydra.run.dir={}", "ckpt_path=auto"], ["hydra.run.dir={}"]], ids=str
+)
+def test_a_folder_at_work_is_refused_by_name(
+    words: list[str], composed: Compose, begun: Compose, tmp_path: Path
+) -> None:
+    """Whatever is asked of it, and before Hydra writes there."""
+    folder = tmp_path / "mine"
+    trained(folder, "running", "checkpoints/last.ckpt")
+    (folder / ".hydra" / "hydra.yaml").touch()
+    owner = forking().Process(target=held, args=(folder, tmp_path / "ready"), daemon=True)
+    owner.start()
+    while not (tmp_path / "ready").exists():
+        assert owner.is_alive()
+        time.sleep(0.01)
+    with pytest.raises(SystemExit, match=rf"{folder} is in use by process {owner.pid} on "):
+        begun(*(word.format(folder) for word in words))
+    owner.kill()
+    owner.join()
+    if "resume" in words[0] or len(words) > 1:
+        assert Path(begun(*(word.format(folder) for word in words)).hydra.run.dir) == folder
 
 
 def test_jobs_run_where_their_paths_are_meant(begun: Compose) -> None:
