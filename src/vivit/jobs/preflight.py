@@ -55,6 +55,7 @@ class Preflight(Callback):
             refuse("torchrun starts the ranks of one run, a sweep those of its jobs: leave torchrun out, or -m")
         check_scale(config)
         check_place(config)
+        refused_in_words(lambda: settle_booleans(config))
         folder = agreed(config, "sweep", lambda: sweep_folder(config))
         with open_dict(config), read_write(config):
             config.hydra.sweep.dir = str(folder)
