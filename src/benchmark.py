@@ -17,5 +17,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    jobs.register_resolvers()
+    jobs.begin()
     main()

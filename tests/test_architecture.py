@@ -63,7 +63,7 @@ FORBIDDEN = {
 }
 """Libraries that each room may not see."""
 
-TORCHLESS = {"report.py": {"reporting"}, "dashboards.py": {"dashboards"}}
+TORCHLESS = {"report.py": {"reporting", "jobs"}, "dashboards.py": {"dashboards", "jobs"}}
 """Scripts that hand plain values to a room that needs no torch, and what they import."""
 EXCEPTIONS = {("vivit/data/datamodule.py", "lightning")}
 PEERS = {"transformers", "torchcodec", "decord"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vivit.signals import HeldSignals, leave
+from vivit.signals import ENDING, HeldSignals, leave, leave_when_asked
 
 
 @pytest.fixture
@@ -60,3 +60,56 @@ def test_leaving_tells_the_signal_as_a_shell_does() -> None:
     with pytest.raises(SystemExit) as left:
         leave(signal.SIGTERM, None)
     assert left.value.code == 143
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """Whoever handled the signals before has them back."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    yield
+    for number, who in before.items():
+        signal.signal(number, who)
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_closed_terminal_is_one_wish_however_often_it_is_said() -> None:
+    """The system and the shell both say it."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    leave_when_asked()
+    held = HeldSignals()
+    held.remember()
+    held.hold()
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert held.caught == signal.SIGHUP
+    with pytest.raises(SystemExit) as left:
+        held.obey(signal.SIGHUP)
+    assert left.value.code == 129
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_was_to_be_ignored_stays_so(number: int) -> None:
+    """As nohup asks for SIGHUP, and a shell in a script for Ctrl-C to what it starts in the background."""
+    signal.signal(number, signal.SIG_IGN)
+    leave_when_asked()
+    held = HeldSignals()
+    held.remember()
+    held.hold()
+    os.kill(os.getpid(), number)
+    assert held.caught is None
+    held.release()
+    assert signal.getsignal(number) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("restored")
+def test_all_that_asks_a_command_to_end_ends_it_in_order() -> None:
+    for number in ENDING:
+        signal.signal(number, signal.SIG_DFL)
+    leave_when_asked()
+    for number in ENDING:
+        with pytest.raises(SystemExit) as left:
+            os.kill(os.getpid(), number)
+        assert left.value.code == 128 + number

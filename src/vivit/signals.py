@@ -5,16 +5,20 @@ import threading
 from types import FrameType
 from typing import Any
 
-HELD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""Ctrl-C; the wish of an operator or a cluster that a process ends; what a queueing system may send before it does."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C; the wish of an operator or a cluster that a process ends; a terminal or a connection that is closed."""
+HELD = (*ENDING, signal.SIGUSR1, signal.SIGUSR2)
+"""Those, and what a queueing system may send before it ends a process."""
 
 
 class HeldSignals:
     """Notes the first of the signals of ``HELD`` in ``caught`` instead of obeying it; a second one is obeyed at once.
 
     ``remember`` notes who handles the signals now, ``hold`` takes over from those and ``release`` gives back to them.
-    The user signals are left alone where nobody handles them: they would then only end the process. Outside of the
-    main thread, where Python handles no signals, all of it does nothing.
+    The user signals are left alone where nobody handles them: they would then only end the process; so is what this
+    process was told to ignore, as ``nohup`` and shells do. A second SIGHUP is no second wish: the system and the shell
+    both send one when a terminal is closed. Outside of the main thread, where Python handles no signals, all of it does
+    nothing.
     """
 
     def __init__(self) -> None:
@@ -25,8 +29,8 @@ class HeldSignals:
         """Note who is to have the signals back."""
         if threading.current_thread() is threading.main_thread():
             now = {number: signal.getsignal(number) for number in HELD}
-            free = (signal.SIGINT, signal.SIGTERM)
-            self._before = {number: who for number, who in now.items() if number in free or callable(who)}
+            held = [n for n, who in now.items() if callable(who) or (n in ENDING and who != signal.SIG_IGN)]
+            self._before = {number: now[number] for number in held}
 
     def hold(self) -> None:
         """Take the signals over from those that were remembered."""
@@ -48,10 +52,19 @@ class HeldSignals:
     def _note(self, number: int, _: FrameType | None) -> None:
         if self.caught is None:
             self.caught = number
-        else:
+        elif number != signal.SIGHUP:
             self.obey(number)
+
+
+def leave_when_asked() -> None:
+    """Have the signals of ``ENDING`` end this process in an orderly way, but for those that it is to ignore."""
+    for number in ENDING:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, leave)
 
 
 def leave(number: int, _: FrameType | None) -> None:
     """End the process as a shell reports a signal: exit code 128 + its number."""
+    if number == signal.SIGHUP:
+        signal.signal(number, signal.SIG_IGN)  # the second one of a closed terminal must not disturb what is noted now
     raise SystemExit(128 + number)

@@ -3,14 +3,17 @@
 import os
 import platform
 import shutil
+from collections import defaultdict
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch.distributed
+from lightning import LightningModule, Trainer
+from torch import nn
 
 from vivit.data import VideoData
-from vivit.data.catalogue import CsvFiles
+from vivit.data.catalogue import CsvFiles, Motion
 from vivit.data.decode import VideoError
 from vivit.data.loader import cores
 from vivit.data.sampling import GridViews, RandomView
@@ -107,3 +110,47 @@ def test_what_evaluation_leaves_out_it_tells(four_videos):
     assert left_out[0] == "test"
     assert left_out[1]["videos"] == 1
     assert "3.mp4: " in left_out[1]["why"][0]
+
+
+class Looks(LightningModule):
+    """Learns nothing, but notes which videos it is shown in every epoch of training and of validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.train_videos, self.val_videos = defaultdict(list), defaultdict(list)
+
+    def training_step(self, batch, batch_idx):
+        self.train_videos[self.current_epoch].append(batch.videos.tolist())
+        return self.weight * 0.0
+
+    def validation_step(self, batch, batch_idx):
+        self.val_videos[self.current_epoch].append(batch.videos.tolist())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("share", "batches"), [(1, 1), (3, 3), (0.25, 2), (0, 9)], ids=["one", "three", "a share", "all of them, shuffled"]
+)
+def test_overfitting_has_the_same_batches_in_every_epoch(small_motion, tmp_path, share, batches):
+    data = VideoData(
+        root=str(small_motion), catalogue=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, workers=0,
+        batch_size=5, augment=RandomView, views=partial(GridViews, temporal=1),
+    )  # fmt: skip
+    looks = Looks()
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=3, overfit_batches=share, enable_model_summary=False, default_root_dir=tmp_path,
+        use_distributed_sampler=False, **quiet,
+    )  # fmt: skip
+    trainer.fit(looks, data)
+    first, *others = looks.train_videos.values()
+    assert len(first) == batches
+    assert len(others) == 2
+    assert all(epoch == first for epoch in others) == bool(share)
+    shown = {video for batch in first for video in batch}
+    assert len(shown) == 5 * batches
+    assert len({video % 8 for video in shown}) > 1, "they are of several classes, as a batch always is"
+    assert all(epoch == looks.val_videos[0] for epoch in looks.val_videos.values())

@@ -92,7 +92,7 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
     """Make a quiet trainer with the atomic checkpoints of the repository."""
 
     def trainer(*callbacks: Callback, epochs: int = 3, **others: Any) -> Trainer:
-        quiet: Mapping[str, Any] = {
+        quiet: dict[str, Any] = {
             "accelerator": "cpu",
             "devices": 1,
             "logger": False,
@@ -103,8 +103,8 @@ def trainer(tmp_path: Path) -> Callable[..., Trainer]:
             "use_distributed_sampler": False,
             "gradient_clip_val": 1.0,
             "default_root_dir": tmp_path,
+            "plugins": [AtomicCheckpointIO()],
         }
-        plugins = [AtomicCheckpointIO()]
-        return Trainer(**quiet, callbacks=list(callbacks), max_epochs=epochs, plugins=plugins, **others)
+        return Trainer(**quiet | others, callbacks=list(callbacks), max_epochs=epochs)
 
     return trainer

@@ -74,9 +74,26 @@ def test_the_update_is_the_reference_s_momentum() -> None:
         torch.testing.assert_close(parameter.detach(), expected)
 
 
-def test_a_warm_up_longer_than_the_run_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"optim\.warmup_epochs=3.0 leaves nothing of a run of 8 steps, 4 of them an"):
-        Recipe(partial(torch.optim.SGD, lr=0.5), 3.0)(nn.Linear(2, 3), steps=8, of_an_epoch=4)
+@pytest.mark.parametrize(
+    ("epochs", "steps", "of_an_epoch", "warmup"),
+    [(3.0, 8, 4, 0), (1.0, 34, 34, 3), (2.5, 100, 50, 10), (1.0, 12, 100, 1), (0.99, 34, 34, 33), (2.5, 120, 40, 100)],
+)
+def test_only_a_warm_up_that_outlasts_the_run_is_shortened(
+    epochs: float, steps: int, of_an_epoch: int, warmup: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To a tenth of the run, with a warning; one that fits, however tightly, is the recipe's own."""
+    recipe = Recipe(partial(torch.optim.SGD, lr=0.5), epochs)
+    optimiser, schedule = recipe(nn.Linear(2, 3), steps=steps, of_an_epoch=of_an_epoch)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([0.5 * warmup_cosine(step, warmup, steps) for step in range(steps)])
+    assert max(rates) == 0.5
+    shortened = f"optim.warmup_epochs={epochs} would leave nothing of a run of {steps} steps" in caplog.text
+    assert shortened == (epochs * of_an_epoch >= steps)
+    assert (f"in a tenth of them, {warmup}" in caplog.text) == shortened
 
 
 class Rates(Callback):
@@ -99,6 +116,9 @@ class Rates(Callback):
         ({"epochs": 30, "max_steps": 12}, 2, 12),
         ({"epochs": -1, "max_steps": 7, "accumulate_grad_batches": 2}, 1, 7),
         ({"epochs": 2, "max_steps": 70, "accumulate_grad_batches": 2}, 1, 6),
+        ({"epochs": -1, "max_steps": 2}, 0, 2),
+        ({"epochs": 9, "max_time": "00:01:00:00"}, 2, 45),
+        ({"epochs": 1, "overfit_batches": 2}, 1, 2),
     ],
     ids=str,
 )

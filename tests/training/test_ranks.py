@@ -82,7 +82,13 @@ def trained(name: str, rank: int, ranks: int) -> dict[str, list]:
 
 
 def fit(
-    name: str, rank: int, ranks: int, *callbacks: Callback, start: Path | None = None, **others: Any
+    name: str,
+    rank: int,
+    ranks: int,
+    *callbacks: Callback,
+    start: Path | None = None,
+    rate: float = 0.002,
+    **others: Any,
 ) -> tuple[Trainer, VideoClassifier]:
     """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
@@ -92,7 +98,7 @@ def fit(
     )
     module = VideoClassifier(
         network, heads={"label": ("a", "b", "c")}, targets=Targets(), seed=5, batch_size=BATCH // ranks, record={},
-        recipe=Recipe(partial(torch.optim.SGD, lr=0.002, momentum=0.9), 0.5),
+        recipe=Recipe(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
     )  # fmt: skip
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))

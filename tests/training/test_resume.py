@@ -206,12 +206,12 @@ class Asked(Callback):
     """Somebody sends signals to the run in step ``step``, counted from 1."""
 
     def __init__(self, step: int, times: int = 1, number: int = signal.SIGTERM) -> None:
-        self.step, self.times, self.number = step, times, number
+        self.step, self.left, self.number = step, times, number
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == self.step - 1:
-            for _ in range(self.times):
-                os.kill(os.getpid(), self.number)
+        while trainer.global_step == self.step - 1 and self.left:
+            self.left -= 1
+            os.kill(os.getpid(), self.number)
 
 
 @pytest.fixture
@@ -343,3 +343,106 @@ def test_a_run_that_is_asked_twice_ends_at_once(
     with pytest.raises(SystemExit):
         trainer(Interruption(), last, Asked(7, times=2), epochs=EPOCHS).fit(module(), *loaders())
     assert torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["global_step"] == STEPS
+
+
+class Validated(Callback):
+    """Notes the step behind which each validation was, and what it measured."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, float]] = []
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.found.append((trainer.global_step, float(trainer.callback_metrics["val/loss"])))
+
+
+def two_halves(
+    folder: Path, module: VideoClassifier, trainer: Callable[..., Trainer], data: tuple[Any, ...],
+    *ends: Callback, every: int = 100, start: Path | None = None, **options: Any,
+) -> tuple[VideoClassifier, list[tuple[int, float]], list[dict[str, Any]]]:  # fmt: skip
+    """Train until something ends it; give the network, its validations and its curves."""
+    folder.mkdir(exist_ok=True)
+    seen, curves = Validated(), Curves(str(folder))
+    last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=every)
+    best = BestCheckpoint(dirpath=str(folder / "kept"), monitor="val/loss", mode="min")
+    run = trainer(seen, curves, best, last, Interruption(), *ends, **{"epochs": EPOCHS} | options)
+    if ends:
+        with pytest.raises((SystemExit, Interrupted)):
+            run.fit(module, *data, ckpt_path=start, weights_only=True)
+    else:
+        run.fit(module, *data, ckpt_path=start, weights_only=True)
+    return module, seen.found, curves.epochs
+
+
+@pytest.mark.parametrize(
+    ("step", "options"),
+    [
+        (2, {"val_check_interval": 2}),
+        (4, {"val_check_interval": 4}),
+        (7, {"val_check_interval": 0.4}),
+        (6, {"val_check_interval": 3, "check_val_every_n_epoch": None}),
+        (2, {"val_check_interval": 3, "accumulate_grad_batches": 2}),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("leaving")
+def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
+    step: int, options: dict[str, Any], tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:  # fmt: skip
+    """The validations of both halves are those of a run that was not asked, and no step is made twice."""
+    whole, all_found, epochs = two_halves(tmp_path / "whole", module(), trainer, loaders(), **options)
+    _, before, _ = two_halves(tmp_path / "cut", module(), trainer, loaders(), Asked(step), **options)
+    file = tmp_path / "cut" / "kept" / "last.ckpt"
+    assert torch.load(file, weights_only=True)["global_step"] == step
+    rest, after, again = two_halves(tmp_path / "cut", module(), trainer, loaders(), start=file, **options)
+    assert before + after == all_found
+    assert again == epochs
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(rest).items())
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
+    every: int, tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:  # fmt: skip
+    """What is saved behind a step that a validation follows is saved behind the validation."""
+    options = {"val_check_interval": 2, "every": every}
+    _, all_found, epochs = two_halves(tmp_path / "whole", module(), trainer, loaders(), **options)
+    _, before, _ = two_halves(tmp_path / "cut", module(), trainer, loaders(), Blackout(3), **options)
+    file = tmp_path / "cut" / "kept" / "last.ckpt"
+    step = torch.load(file, weights_only=True)["global_step"]
+    assert step == {1: 6, 7: 5}[every], "the third validation is behind step 7"
+    _, after, again = two_halves(tmp_path / "cut", module(), trainer, loaders(), start=file, **options)
+    assert before + after == all_found
+    assert again == epochs
+
+
+@pytest.mark.parametrize(
+    ("options", "measured"),
+    [
+        ({"check_val_every_n_epoch": 2}, [2]),
+        ({"limit_val_batches": 0}, []),
+        ({"val_check_interval": 7, "check_val_every_n_epoch": None}, [2, 3]),
+        ({"val_check_interval": 4}, [1, 2, 3]),
+        ({"num_sanity_val_steps": 1, "check_val_every_n_epoch": 3}, [3]),
+    ],
+    ids=str,
+)
+def test_only_what_was_measured_has_an_entry(
+    options: dict[str, Any], measured: list[int], tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:  # fmt: skip
+    """Batches 7 and 14 of all lie in the second and the third epoch."""
+    seen, curves = Validated(), Curves(str(tmp_path))
+    trainer(curves, seen, epochs=EPOCHS, **options).fit(module(), *loaders())
+    assert [row["epoch"] for row in curves.epochs if "val/loss" in row] == measured
+    assert [row["epoch"] for row in curves.epochs if "train/loss" in row] == [1, 2, 3]
+    last_of = {-(-step // STEPS): loss for step, loss in seen.found if step}
+    assert {row["epoch"]: row["val/loss"] for row in curves.epochs if "val/loss" in row} == last_of

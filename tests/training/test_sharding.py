@@ -9,13 +9,15 @@ import pytest
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning import Callback, Trainer
 from omegaconf import DictConfig
 from test_ranks import fit, in_two_ranks, scored
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from vivit.jobs import explain
 from vivit.models.blocks import Block
-from vivit.training import AtomicCheckpointIO, BestCheckpoint
+from vivit.training import AtomicCheckpointIO, BestCheckpoint, FiniteLoss, LastCheckpoint
+from vivit.training.optim import warmup_cosine
 from vivit.training.sharding import BlockShards, ShardClipping
 
 Compose = Callable[..., DictConfig]
@@ -97,3 +99,47 @@ def test_what_was_trained_in_shards_is_tested(tmp_path: Path) -> None:
     """With the parameters that are in no block: tokeniser, positions, class token, last norm, head."""
     first, second = in_two_ranks(trained_and_tested, tmp_path)
     assert first == second == [first[0]] * 3
+
+
+class BadShard(Callback):
+    """Makes a gradient bad in step 3, in the shard of the second rank alone."""
+
+    def on_after_backward(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.global_step == 3 and trainer.global_rank == 1:
+            shards = (part.grad for part in pl_module.parameters() if part.grad is not None and part.grad.numel())
+            next(shards).view(-1)[0] = torch.inf
+
+
+def sharded_until_damage(rank: int, folder: Path, start: Path | None) -> tuple[str, list[float]]:
+    """Train in shards; give what stopped it and the rates of its steps."""
+    rates: list[float] = []
+
+    class Rates(Callback):
+        def on_before_optimizer_step(self, trainer: Trainer, pl_module: Any, optimizer: Any) -> None:
+            rates.append(optimizer.param_groups[0]["lr"])
+
+    shard_on_the_cpu()
+    with patch("torch.cuda.is_available", lambda: True):
+        strategy = BlockShards(blocks=[Block])
+    kept = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
+    watches = [FiniteLoss(), kept, Rates()] + ([BadShard()] if start is None else [])
+    options = {"strategy": strategy, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "max_epochs": 1}
+    try:
+        fit("factorised_encoder", rank, 2, *watches, start=start, rate=0.002 if start is None else 0.004, **options)
+    except ValueError as error:
+        return str(error), rates
+    return "it went on", rates
+
+
+def test_a_bad_gradient_in_one_shard_stops_all_and_a_run_goes_on_before_it_at_its_own_rate(tmp_path: Path) -> None:
+    (first, _), (second, _) = in_two_ranks(sharded_until_damage, tmp_path, None)
+    assert first == second
+    assert first.startswith("the loss is finite, but its largest gradient is inf at step 3 (epoch 1); ")
+    file = tmp_path / "kept" / "last.ckpt"
+    checkpoint = torch.load(file, weights_only=True)
+    assert checkpoint["global_step"] == 3
+    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+    (said, rates), other = in_two_ranks(sharded_until_damage, tmp_path, file)
+    assert (said, rates) == tuple(other)
+    assert said == "it went on"
+    assert rates == pytest.approx([0.004 * warmup_cosine(step, 5, 10) for step in range(3, 10)])

@@ -104,9 +104,10 @@ class VideoData(LightningDataModule):
         return ClipDataset(self.catalogue.videos(split), plan, self.mirror, self.seed, resampling=self.resampling)
 
     def train_dataloader(self) -> TrainingLoader:
-        """Shuffled batches, of this rank."""
+        """Shuffled batches, of this rank; with ``trainer.overfit_batches`` every epoch has those of the first."""
         videos = self.catalogue.videos("train")
-        batches = ShuffledBatches(len(videos), self.batch_size, self.seed, *self._ranks)
+        same = bool(getattr(self.trainer, "overfit_batches", 0))
+        batches = ShuffledBatches(len(videos), self.batch_size, self.seed, *self._ranks, same=same)
         clips = TrainingClips(
             videos,
             self.training_view,

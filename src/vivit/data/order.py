@@ -22,10 +22,12 @@ class ShuffledBatches(Sampler[list[Ticket]]):
     """Batches of one rank in training: every epoch a new order of all videos, cut into global batches, shared by rank.
 
     What does not fill a global batch is left out of that epoch, as in the reference. ``first`` is the batch to begin
-    the next epoch with.
+    the next epoch with. ``same`` leaves every epoch the order of the first, whose beginning can be learnt by heart.
     """
 
-    def __init__(self, videos: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self, videos: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1, *, same: bool = False
+    ) -> None:
         self.steps = videos // (batch_size * ranks)
         if not self.steps:
             raise ValueError(
@@ -33,6 +35,7 @@ class ShuffledBatches(Sampler[list[Ticket]]):
                 "lower data.batch_size"
             )
         self.videos, self.batch_size, self.seed, self.rank, self.ranks = videos, batch_size, seed, rank, ranks
+        self.same = same
         self.epoch = 0
         self.first = 0
         self.sampler = self  # Lightning calls set_epoch on a batch sampler's sampler
@@ -45,7 +48,7 @@ class ShuffledBatches(Sampler[list[Ticket]]):
         return self.steps
 
     def __iter__(self) -> Iterator[list[Ticket]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.videos)
+        order = np.random.default_rng([self.seed, 0 if self.same else self.epoch]).permutation(self.videos)
         for step in range(self.first, self.steps):
             begin = (step * self.ranks + self.rank) * self.batch_size
             chosen = order[begin : begin + self.batch_size]

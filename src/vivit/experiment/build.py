@@ -15,6 +15,8 @@ from vivit.training import Strengths, VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
+MEASURED = ("speed/", "strength/")
+"""What callbacks log beside the network's loss and accuracies."""
 SCHEDULED = "callbacks.strengths.mixup"
 
 
@@ -64,6 +66,21 @@ def check_mixup(cfg: DictConfig) -> None:
             "one; make that 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where these share "
             f"the clips of a step), or set {key}=0"
         )
+
+
+def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
+    """Refuse callbacks that watch what nobody logs, or take the worst of what they watch for the best."""
+    known = ["val/loss", *sorted(map(str, module.val_accuracies)), "train/loss", "train/acc_top1"]
+    for name, node in (cfg.get("callbacks") or {}).items():
+        monitor = None if node is None else node.get("monitor")
+        if monitor is None or str(monitor).startswith(MEASURED):
+            continue
+        said = f"callbacks.{name}.monitor={monitor}"
+        if monitor not in known:
+            raise ValueError(f"{said}: is logged by nobody; set one of {', '.join(known)}")
+        right, mode = "min" if monitor.endswith("loss") else "max", node.get("mode", "min")
+        if mode in ("min", "max") and mode != right:
+            raise ValueError(f"{said}: mode={mode} takes the worst for the best; set callbacks.{name}.mode={right}")
 
 
 def build_data(cfg: DictConfig) -> VideoData:

@@ -10,6 +10,7 @@ from vivit.data.places import views_name
 from vivit.jobs import Job
 from vivit.jobs.naming import setting
 from vivit.training import Curves, LastCheckpoint, Stopwatch
+from vivit.training.optim import steps_of
 
 CHOSEN = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
 """The groups whose choices ``results.json`` names."""
@@ -55,6 +56,16 @@ def recipe(cfg: DictConfig) -> dict[str, Any]:
     """Say in a few words what a run was, for tables."""
     clip = {"frames": cfg.data.frames, "stride": cfg.data.stride, "crop": list(cfg.data.crop)}
     return clip | {"batch_size": cfg.data.batch_size, "epochs": cfg.trainer.max_epochs}
+
+
+def learnt_with(trainer: Trainer) -> dict[str, Any]:
+    """Say what a training really used: the optimiser, its base rate, be it found or restored, its warm-up and steps."""
+    (optimiser,), steps = trainer.optimizers, steps_of(trainer)
+    module: Any = trainer.lightning_module
+    group = max(optimiser.param_groups, key=lambda group: group.get("weight_decay", 0))  # some are spared it
+    plain = {key: value for key, value in group.items() if key not in ("params", "lr", "initial_lr", "scale")}
+    said = {"name": type(optimiser).__name__, "lr": group["initial_lr"], **plain}
+    return {"optimiser": said | {"warmup_steps": module.recipe.warmup(**steps), "steps": steps["steps"]}}
 
 
 def course(trainer: Trainer) -> dict[str, Any]:

@@ -24,6 +24,11 @@ def starting_point(ckpt_path: str | None, job: Job) -> str | None:
         return None
     else:
         file = checkpoint_file(ckpt_path)
+        if said := [typed for typed in job.typed("weights") if typed != "weights=null"]:
+            raise ValueError(
+                f"{said[0]} has no effect beside ckpt_path={ckpt_path}: a run that goes on has its weights from there; "
+                "leave one of them out"
+            )
     read_record(file)
     step = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["global_step"]
     log.info("resumed at step %d, from %s", step, file)

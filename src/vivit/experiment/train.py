@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
 from vivit.cost import cost
-from vivit.experiment.build import build_data, build_module, build_trainer, check_keys, check_mixup
+from vivit.experiment.build import build_data, build_module, build_trainer, check_keys, check_mixup, check_monitors
 from vivit.experiment.initial import check_source, start_from_weights
-from vivit.experiment.results import course, describe, identity, last_metrics, numbers
+from vivit.experiment.results import course, describe, identity, last_metrics, learnt_with, numbers
 from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
 from vivit.jobs import Job
@@ -37,6 +37,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         check_source(cfg)
     data = build_data(cfg)
     module = build_module(cfg, data)
+    check_monitors(cfg, module)
     trainer = build_trainer(cfg)
     announce(trainer, identity(cfg, job))
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
@@ -46,7 +47,8 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if not start:
         start_from_weights(cfg, module.network)
     trainer.fit(module, data, ckpt_path=start, weights_only=True)
-    metrics, time = last_metrics(trainer), course(trainer)  # testing a checkpoint turns the stopwatch back
+    metrics, used = last_metrics(trainer), learnt_with(trainer)
+    time = course(trainer)  # testing a checkpoint turns the stopwatch back
     found: dict[str, Any] = {"metrics": {}}
     if about is not None:
         scores, left_out = scores_of(trainer, module, data, about, job.folder, best_checkpoint(trainer))
@@ -58,7 +60,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if trainer.is_global_zero:
         metrics |= found.pop("metrics")
         costs = {"params": one_clip.params, "gmac": one_clip.gmac, "paper_gflops": one_clip.paper_gflops}
-        results = describe(cfg, job, metrics) | found | costs | time | {"left_out": left_out} | provenance()
+        results = describe(cfg, job, metrics) | found | used | costs | time | {"left_out": left_out} | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_ONLY = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
 """What was said to Hydra about the sweep and not about its jobs."""
+CONFIGS = Path(__file__).absolute().parents[3] / "configs"
 PR_SET_PDEATHSIG = 1
 
 
@@ -89,8 +90,16 @@ def command(job: Job) -> list[str]:
     where = [f"{key}={quoted(folder)}" for key, folder in folders.items()]
     script = Path(__file__).parents[2] / f"{hydra.job.name}.py"
     started = str(script) if script.is_file() else sys.argv[0]  # a queue starts its own script, which has our task run
-    start = [sys.executable, started, f"--config-name={hydra.job.config_name}"]
+    start = [sys.executable, started, f"--config-name={hydra.job.config_name}", *configurations()]
     return [*start, *job.overrides, *ours, "hydra.mode=RUN", *where]
+
+
+def configurations() -> list[str]:
+    """Write where a command looks for configurations, beside the places where it does so by itself."""
+    options = {"main": "--config-path", "command-line": "--config-dir"}
+    sources = HydraConfig.get().runtime.config_sources
+    given = [(options[source.provider], source.path) for source in sources if source.provider in options]
+    return [f"{option}={path}" for option, path in given if Path(path).absolute() != CONFIGS]
 
 
 def quoted(path: Path) -> str:

@@ -52,5 +52,6 @@ def watch(folder: str, pid: int, killed: str) -> None:
     if read_status(Path(folder)).get("status") == "running":
         word = Path(folder, SAID)
         said = f"in another rank: {word.read_text('utf-8')}" if word.is_file() else killed
-        sys.stderr.write(f"\nerror: {said}\n")
         write_status(Path(folder), "failed", said)
+        with suppress(OSError):  # nobody may be left to read it
+            sys.stderr.write(f"\nerror: {said}\n")

@@ -4,10 +4,12 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.indifferent import INDIFFERENT, is_about, telling
+from vivit.jobs.booleans import settle_booleans
 from vivit.jobs.resume import RECORD
 from vivit.jobs.sharing import clips_a_device
 
@@ -44,6 +46,8 @@ def decisive(cfg: DictConfig) -> dict:
     assert isinstance(unresolved, dict)
     copy = OmegaConf.create(ELSEWHERE | {key: node for key, node in unresolved.items() if key != "hydra"})
     copy.paths.update(PLACES)
+    with suppress(ValueError):  # which the job itself tells
+        settle_booleans(copy)
     plain = OmegaConf.to_container(copy, resolve=True)
     assert isinstance(plain, dict)
     unchanged = [key for key, before in LATER.items() if OmegaConf.select(copy, key) == before]

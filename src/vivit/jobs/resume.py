@@ -40,7 +40,7 @@ def own(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
     assert isinstance(theirs, DictConfig)
     for override in job.overrides:
         if is_about(override, ["logger"]):
-            theirs.logger = cfg.logger
+            theirs.logger = cfg.get("logger")
         elif is_about(override, ["trainer.devices"]):
             theirs.data.batch_size = _share(theirs, cfg.trainer.devices)
             theirs.trainer.devices = cfg.trainer.devices

@@ -3,20 +3,24 @@
 import logging
 import signal
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from vivit.jobs.apart import needs_own_process, run_apart, several_ranks
+from vivit.jobs.booleans import settle_booleans
 from vivit.jobs.errors import explain, mendable
 from vivit.jobs.guard import guarded, leave_word
 from vivit.jobs.job import Job
+from vivit.jobs.owner import TakenError, give_back, take
 from vivit.jobs.records import keep_record, recorded
 from vivit.jobs.resume import own
+from vivit.jobs.trainer import check_trainer
 from vivit.runfolder import State, finished, leads, write_status
-from vivit.signals import leave
+from vivit.signals import leave_when_asked
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,8 @@ def run(task: Task, cfg: DictConfig) -> float | None:
 
     A single run that fails ends the process with exit code 1; a job of a sweep raises, and Hydra goes on with the
     next. A job that is done, or has a record where those count, is skipped: its folder's name holds a hash of all that
-    decides its result. SIGTERM and Ctrl-C end the process with exit codes 143 and 130, in training after a checkpoint
-    is written.
+    decides its result. SIGTERM, Ctrl-C and a closed terminal end the process with exit codes 143, 130 and 129, in
+    training after a checkpoint is written.
     """
     logging.raiseExceptions = False  # a full disk is told once, not by every line of the log
     job = Job.current()
@@ -40,19 +44,45 @@ def run(task: Task, cfg: DictConfig) -> float | None:
         log.info("%s is done, skipped; delete its folder to run it again", job.folder.name)
         keep_record(cfg, job)
         return done["metrics"].get(OPTIMISED)
-    elif kept := recorded(cfg, job):
+    checked = _checked(task, cfg)
+    if checked is task and not cfg.get("resume") and (kept := recorded(cfg, job)):
         log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
         return kept["metrics"].get(OPTIMISED)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(number, leave)
-    if needs_own_process(cfg):
+    leave_when_asked()
+    if checked is task and needs_own_process(cfg):
         run_apart(job)
         return (finished(job.folder) or {"metrics": {}})["metrics"].get(OPTIMISED)
     if not leads():
-        return _follow(task, cfg, job).get(OPTIMISED)
-    with guarded(job.folder, goes_on="resume" in cfg) if several_ranks(cfg) else nullcontext():
-        return _lead(task, cfg, job).get(OPTIMISED)
+        return _follow(checked, cfg, job).get(OPTIMISED)
+    with owned(job), guarded(job.folder, goes_on="resume" in cfg) if several_ranks(cfg) else nullcontext():
+        return _lead(checked, cfg, job).get(OPTIMISED)
+
+
+def _checked(task: Task, cfg: DictConfig) -> Task:
+    """Settle what a configuration says; return the task or, where something cannot be, one that says so."""
+    try:
+        settle_booleans(cfg)
+        check_trainer(cfg)
+    except ValueError as error:
+        return partial(_refused, error)
+    return task
+
+
+def _refused(error: Exception, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    raise error
+
+
+@contextmanager
+def owned(job: Job) -> Iterator[None]:
+    """Have a job's folder for this process alone; of a single run it was taken before anything was written there."""
+    try:
+        take(job.folder)
+    except TakenError as error:
+        raise RuntimeError(str(error)) from None
+    try:
+        yield
+    finally:
+        give_back(job.folder)
 
 
 def _follow(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:

@@ -5,9 +5,10 @@ from vivit.training.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastC
 from vivit.training.finite import FiniteLoss
 from vivit.training.interruption import Interruption
 from vivit.training.memory import keep_freed
+from vivit.training.metrics_file import MetricsFile
 from vivit.training.module import VideoClassifier, described
 from vivit.training.optim import LayerDecay, Recipe
-from vivit.training.options import Compile, MovingAverage, RateFinder
+from vivit.training.options import Compile, EarlyStop, MovingAverage, RateFinder
 from vivit.training.provenance import Provenance
 from vivit.training.scores import KeepScores
 from vivit.training.sharding import BlockShards
@@ -20,11 +21,13 @@ __all__ = [
     "BlockShards",
     "Compile",
     "Curves",
+    "EarlyStop",
     "FiniteLoss",
     "Interruption",
     "KeepScores",
     "LastCheckpoint",
     "LayerDecay",
+    "MetricsFile",
     "MovingAverage",
     "Provenance",
     "RateFinder",

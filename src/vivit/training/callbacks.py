@@ -51,7 +51,7 @@ class Stopwatch(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting."""
         forget_peak()
-        self._since = time.perf_counter()
+        self._since = self._ended = time.perf_counter()  # an epoch that is gone on with has no start of its own
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave out of the wait what lies between epochs."""
@@ -107,49 +107,59 @@ class Stopwatch(Callback):
 class Curves(Callback):
     """Draws ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation.
 
-    The first rank does it alone. A mean over an epoch is one over all of its batches, wherever the run was resumed.
+    The first rank does it alone. A mean over an epoch is one over all of its batches, wherever the run was resumed;
+    validation is the epoch's last, and is left out of an epoch that has none.
     """
 
     def __init__(self, folder: str) -> None:
         self.file = Path(folder) / "curves.png"
         self.epochs: list[dict[str, int | float]] = []
-        self._epoch = self._batches = 0
+        self._begin(0)
+
+    def _begin(self, epoch: int) -> None:
+        self._epoch, self._batches = epoch, 0
         self._means: dict[str, Any] = {}
+        self._val: dict[str, float] = {}
 
     @rank_zero_only
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add the batch's numbers to the means so far, without waiting for the device."""
+        """Add the step's numbers, means over its parts, to the means so far, without waiting for the device."""
         if self._epoch != trainer.current_epoch:
-            self._epoch, self._batches, self._means = trainer.current_epoch, 0, {}
-        self._batches += 1
+            self._begin(trainer.current_epoch)
+        if trainer.fit_loop._should_accumulate():
+            return
+        parts = batch_idx % trainer.accumulate_grad_batches + 1
+        self._batches += parts
         for name in ("train/loss", "train/acc_top1"):
             mean = self._means.get(name, 0.0)
-            self._means[name] = mean + (trainer.callback_metrics[name] - mean) / self._batches
+            self._means[name] = mean + (trainer.callback_metrics[name] - mean) * parts / self._batches
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note what was measured."""
+        measured = trainer.callback_metrics
+        if not trainer.sanity_checking:
+            self._val = {name: float(measured[name]) for name in ("val/loss", "val/acc_top1") if name in measured}
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the epoch and draw."""
         means = {name: float(mean) for name, mean in self._means.items()}
-        val = {
-            name: float(trainer.callback_metrics[name])
-            for name in ("val/loss", "val/acc_top1")
-            if name in trainer.callback_metrics
-        }
-        self.epochs.append({"epoch": trainer.current_epoch + 1} | means | val)
-        self._batches, self._means = 0, {}
+        self.epochs.append({"epoch": trainer.current_epoch + 1} | means | self._val)
+        self._begin(self._epoch)
         draw_curves(self.epochs, self.file)
 
     def state_dict(self) -> dict[str, Any]:
         """Keep the epochs drawn so far, and what there is of the next, in the checkpoint."""
         means = {name: float(mean) for name, mean in self._means.items()}
-        return {"epochs": self.epochs, "under_way": [self._epoch, self._batches, means]}
+        return {"epochs": self.epochs, "under_way": [self._epoch, self._batches, means, self._val]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the curves of the run that is resumed."""
+        """Go on with the curves of the run that is resumed; earlier checkpoints have less of the epoch under way."""
         self.epochs = state_dict["epochs"]
-        self._epoch, self._batches, self._means = state_dict.get("under_way", (0, 0, {}))  # earlier ones have none
+        self._epoch, self._batches, self._means, self._val = (*state_dict.get("under_way", (0, 0, {})), {})[:4]
 
 
 def draw_curves(epochs: list[dict[str, int | float]], file: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.types import _PATH
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
 
 log = logging.getLogger(__name__)
@@ -46,11 +47,26 @@ def _reason(error: BaseException) -> BaseException:
     return before if not isinstance(error, OSError) and isinstance(before, OSError) else error
 
 
+def may_end(trainer: Trainer) -> bool:
+    """Whether a run may be saved and ended behind this batch: a whole step that no validation follows."""
+    loop = trainer.fit_loop
+    if trainer.is_last_batch or loop._should_accumulate():
+        return False
+    return loop._data_fetcher is None or not loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+
+
+def within_epoch(trainer: Trainer) -> bool:
+    """Whether a validation that ends here was one within an epoch, behind a whole step."""
+    ended = trainer.sanity_checking or trainer.state.fn != TrainerFn.FITTING
+    return not (ended or trainer.is_last_batch or trainer.fit_loop._should_accumulate())
+
+
 class LastCheckpoint(ModelCheckpoint):
     """Keeps ``last.ckpt``: every ``every_n_train_steps`` steps and at the end of every epoch, after its validation.
 
-    Behind an epoch's last step nothing is saved before the validation is done: Lightning would take the epoch for
-    complete and go on with the next. ``metrics`` are those of the moment of saving; after loading, of the checkpoint.
+    Behind a step that a validation follows, an epoch's last or one within it, nothing is saved before that is done:
+    Lightning would take it for done and go on with the next step. ``metrics`` are those of the moment of saving; after
+    loading, of the checkpoint.
     """
 
     def __init__(self, *, dirpath: str, every_n_train_steps: int) -> None:
@@ -66,9 +82,26 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save at a multiple of the interval, behind a whole step: the gradient of a part is in no checkpoint."""
-        if not trainer.is_last_batch and not trainer.fit_loop._should_accumulate():
+        """Save at a multiple of the interval, behind a whole step: the gradient of a part is in no checkpoint.
+
+        Where the time is over in mid-epoch (``trainer.max_time``), save as well, here or behind the validation that
+        Lightning then makes, so that a run that is given more goes on there: behind the epoch, which Lightning ends at
+        once, it would go on with the next.
+        """
+        if may_end(trainer):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+            if trainer.should_stop:
+                self.save(trainer)
+        elif trainer.fit_loop._should_accumulate() and self._timed(trainer):
+            trainer.should_stop = False  # the timer asks again behind the next part
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save behind a validation within an epoch what had to wait for it, and where the time is over."""
+        if within_epoch(trainer) and (trainer.should_stop or trainer.global_step % self._every_n_train_steps == 0):
+            self.save(trainer)
+
+    def _timed(self, trainer: Trainer) -> bool:
+        return any(isinstance(watch, Timer) for watch in trainer.callbacks)  # type: ignore[attr-defined]
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save what the steps since the last multiple have learnt."""

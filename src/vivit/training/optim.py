@@ -1,14 +1,18 @@
 """Optimiser and learning rate: linear warm-up, then a cosine to zero as the released code does."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+log = logging.getLogger(__name__)
 
 Group = dict[str, Any]
 """Parameters of one group of an optimiser, and what differs in it; ``scale`` multiplies the rate."""
@@ -84,11 +88,12 @@ class Recipe:
 
     def __call__(self, network: nn.Module, *, steps: int, of_an_epoch: int) -> tuple[Optimizer, LambdaLR]:
         """Make both for a run of ``steps`` steps, ``of_an_epoch`` of them an epoch."""
-        warmup = int(self.warmup_epochs * of_an_epoch)
-        if warmup >= steps:
-            raise ValueError(
-                f"optim.warmup_epochs={self.warmup_epochs} leaves nothing of a run of {steps} steps, {of_an_epoch} of "
-                "them an epoch; make it smaller"
+        warmup = self.warmup(steps=steps, of_an_epoch=of_an_epoch)
+        if warmup != int(self.warmup_epochs * of_an_epoch):
+            rank_zero_only(log.warning)(
+                "optim.warmup_epochs=%s would leave nothing of a run of %d steps, %d of them an epoch: the rate warms "
+                "up in a tenth of them, %d",
+                *(self.warmup_epochs, steps, of_an_epoch, warmup),
             )
         groups = self.groups(network)
 
@@ -98,6 +103,11 @@ class Recipe:
         scales = [group["scale"] for group in groups]
         optimiser = self.optimiser(groups)
         return optimiser, LambdaLR(optimiser, [factor(scale) for scale in scales])
+
+    def warmup(self, *, steps: int, of_an_epoch: int) -> int:
+        """Count the steps of the warm-up: one that would not end before the run does becomes a tenth of the run."""
+        planned = int(self.warmup_epochs * of_an_epoch)
+        return planned if planned < steps else steps // 10
 
 
 def steps_of(trainer: Trainer) -> dict[str, int]:
