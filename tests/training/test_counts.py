@@ -12,7 +12,7 @@ from test_ranks import fit, in_two_ranks
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.shapes import BadVideo, Batch
-from vivit.training import AtomicCheckpointIO, LastCheckpoint, MovingAverage, Stopwatch, VideoClassifier
+from vivit.training import AtomicCheckpointIO, LastCheckpoint, MovingAverage, RateFinder, Stopwatch, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -127,3 +127,13 @@ def test_weights_beside_an_average_go_on_where_nobody_averages(
     trainer(epochs=2).fit(rest, *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     expected = whole.network.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in rest.network.state_dict().items())
+
+
+def test_a_search_for_the_rate_leaves_the_average_in_place(
+    module: Module, loaders: Loaders, trainer: Trainers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It puts everything back from a checkpoint of its own, while nobody else is there."""
+    finder = RateFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
+    trainer(finder, MovingAverage(), epochs=5).fit(module(), *loaders())
+    assert "gone on with" not in caplog.text
+    assert "from here on" not in caplog.text

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(
             dirpath=dirpath,
             filename="last",
-            every_n_train_steps=every_n_train_steps,
+            every_n_train_steps=every_n_train_steps or sys.maxsize,  # 0: behind epochs alone
             save_top_k=1,
             enable_version_counter=False,
         )

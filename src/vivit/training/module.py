@@ -59,6 +59,7 @@ class VideoClassifier(LightningModule):
         self.seed, self.batch_size = seed, batch_size
         self.record = record
         self.averaging, self.measured = averaging or Averaging(), measured
+        self._watches: list[Callback] = []
         self._bad_videos = 0  # of this epoch so far, on this rank
         self._parts: list[Tensor] = []  # loss and accuracy of those of this step so far
         self._restored: dict[str, Any] | None = None  # a checkpoint that an optimiser is waited for with
@@ -66,6 +67,10 @@ class VideoClassifier(LightningModule):
         self.val_loss = MeanMetric(nan_strategy=math.nan)  # else a loss that is not a number would be left out
         self.val_accuracies = Accuracies(heads, "val/")
         self.test_accuracies = Accuracies(heads, "test/")
+
+    def setup(self, stage: str) -> None:
+        """Note who takes part in this run; a search for the rate sends them away while it lasts."""
+        self._watches = list(self.trainer.callbacks)  # type: ignore[attr-defined]  # set without being declared
 
     def on_fit_start(self) -> None:
         """Have a run that ``max_steps`` ends resumed as any other.
@@ -208,7 +213,7 @@ class VideoClassifier(LightningModule):
 
     def _watched_by(self, kind: type[Callback]) -> bool:
         """Whether a callback of a kind takes part in this run."""
-        return any(isinstance(watch, kind) for watch in self.trainer.callbacks)  # type: ignore[attr-defined]
+        return any(isinstance(watch, kind) for watch in self._watches)
 
     @property
     def _step(self) -> Step:
