@@ -134,12 +134,38 @@ def csv_files(root, train, **settings):
         "path ,label\n a.mp4,\tx\nb.mp4,x\n",
         "\ufeffpath,label\na.mp4,\u00a0x\nb.mp4,x\n",
         'path,label\na.mp4,"x "\nb.mp4,x\n',
+        'path, label\na.mp4, "x"\nb.mp4,x\n',
+        '"path", "label"\n"a.mp4", "x"\n"b.mp4", "x"\n',
     ],
 )
 def test_blanks_around_entries_are_no_part_of_them(tmp_path, train):
     files = csv_files(tmp_path, train)
     assert files.heads == {"label": ("x",)}
     assert files.listed("train")["path"].to_pylist() == ["a.mp4", "b.mp4"]
+
+
+def test_quoted_entries_may_have_the_delimiter_in_them(tmp_path):
+    files = csv_files(tmp_path, 'path, label\n"a, b.mp4", "y, z"\nb.mp4, "y, z"\n')
+    assert files.heads == {"label": ("y, z",)}
+    assert files.listed("train")["path"].to_pylist() == ["a, b.mp4", "b.mp4"]
+    (tmp_path / "train.csv").write_text('path, label\na.mp4, "x", 3\n')
+    with pytest.raises(ValueError, match=r"train\.csv, line 2: 3 entries for 2 columns"):
+        CsvFiles(root=tmp_path).listed("train")
+
+
+def test_a_pattern_finds_what_a_folder_does_and_names_what_it_passes_over(tmp_path, caplog):
+    touch(tmp_path / "v", "a.mp4", "b.xyz", "sub/c.mp4", "__MACOSX/d.mp4", ".hidden/e.mp4")
+    for pattern in ("v/*", "v/**", "v"):
+        caplog.clear()
+        found = find_videos(str(tmp_path / pattern))
+        assert found == [str(tmp_path / "v/a.mp4"), str(tmp_path / "v/sub/c.mp4")], pattern
+        assert "1 files or folders that are of other suffixes" in caplog.text
+
+
+def test_a_class_may_have_a_line_break_in_its_name(tmp_path):
+    touch(tmp_path, "train/a\nb/1.mp4", "train/c\td/2.mp4")
+    videos = ClassFolders(root=tmp_path).videos("train")
+    assert [Path(video.path).name for video in videos] == ["1.mp4", "2.mp4"]
 
 
 @pytest.mark.parametrize(

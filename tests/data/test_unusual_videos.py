@@ -287,13 +287,15 @@ def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
-@pytest.mark.parametrize("first", ["still", "cover"])
+@pytest.mark.parametrize("first", ["still", "marked", "cover"])
 def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
+    """Not even where the still picture is the one that is marked, as muxers mark the first."""
     with av.open(str(tmp_path / name), "w") as container:
         still = add_film(container, "mjpeg", size=(96, 128), pixels="yuvj420p")
         film = add_film(container)
-        still.disposition = Disposition.attached_pic if first == "cover" else Disposition(0)
-        film.disposition = Disposition.default
+        marks = {"cover": Disposition.attached_pic, "marked": Disposition.default}
+        still.disposition = marks.get(first, Disposition(0))
+        film.disposition = Disposition(0) if first == "marked" else Disposition.default
         encode(container, still, drifting(1, 96, 128))
         encode(container, film, drifting(25))
     with VideoFile(str(tmp_path / name)) as file:
@@ -424,6 +426,29 @@ def picture(path, kind):
 def test_text_is_no_film(tmp_path, name):
     (tmp_path / name).write_text("train/fight/a.mp4\ntrain/fight/b.mp4\n" * 40)
     refused(tmp_path / name, "is text, no video|cannot be opened")
+
+
+PLAYLISTS = ["ffconcat version 1.0\nfile film.mp4\nfile film.mp4\n", "#EXTM3U\n#EXTINF:1\nfilm.mp4\n"]
+
+
+@pytest.mark.parametrize("text", PLAYLISTS)
+def test_a_list_of_other_files_is_no_film(tmp_path, text):
+    write(tmp_path / "film.mp4", drifting(12))
+    for name in ("list.mp4", "list.ffconcat", "list.m3u8"):
+        (tmp_path / name).write_text(text)
+        refused(tmp_path / name, "is a list of other files|cannot be opened|is text")
+
+
+def test_an_avi_written_into_a_pipe_promises_nothing(tmp_path):
+    """Its writer could not come back to the header: the number of frames and the size stand for unknown ones."""
+    path = Path(write(tmp_path / "a.avi", drifting(30), "mpeg4"))
+    data = bytearray(path.read_bytes())
+    data[4:8] = b"\xff" * 4
+    main, stream = data.index(b"avih") + 8, data.index(b"strh") + 8
+    for place in (main + 16, stream + 32):
+        data[place : place + 4] = (1 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    check(path, frames=30)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "tiff", "webp", "gif", "avif"])

@@ -8,6 +8,8 @@ import av.container
 
 CUT = 0.9, 1.0
 """A film is cut off if it ends before this share of what its header promises, and by more than so many seconds."""
+UNKNOWN = 1 << 30
+"""Frames from which on the number in an AVI stands for an unknown one, as writers into a pipe leave it."""
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 """The object of a WMV or ASF file that has its size."""
 
@@ -45,7 +47,7 @@ def promised(container: av.container.InputContainer, stream: av.VideoStream) -> 
         lengths = (_clock(stream.metadata.get("DURATION", "")), (container.duration or 0) / av.time_base)
         return min((length for length in lengths if length), default=0.0)
     if name == "avi":
-        return float(stream.frames * stream.time_base) if stream.time_base else 0.0
+        return float(stream.frames * stream.time_base) if stream.time_base and stream.frames < UNKNOWN else 0.0
     return (container.duration or 0) / av.time_base if name == "flv" else 0.0
 
 
@@ -95,7 +97,7 @@ def _element(head: bytes, at: int) -> tuple[int, int]:
 def _riff_end(head: bytes) -> int:
     """Return where the first part of an AVI ends; 0 where its size stands for an unknown one."""
     size = int.from_bytes(head[4:8], "little")
-    return size + 8 if size < 1 << 31 else 0
+    return size + 8 if size < UNKNOWN else 0
 
 
 def _asf_size(head: bytes) -> int:

@@ -134,7 +134,7 @@ class VideoFile:
         frames, as in AVI, they are exact.
         """
         distance = (self._all[-1] - self._all[0]) / max(1, len(self._all) - 1)
-        return min(0.5, distance / 5) if distance else 0.5
+        return (min(0.5, distance / 5) if distance else 0.5) + 1e-6  # for times that are no finite fractions
 
     @property
     def stamps(self) -> Sequence[int]:

@@ -37,11 +37,15 @@ def videos_below(folder: Path) -> list[str]:
     hidden: list[str] = []
     others: list[str] = []
     found = sorted(_walk(folder, hidden, others))
-    for names, why in ((hidden, "hidden"), (others, "of other suffixes than a video's")):
-        if names:
-            some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
-            log.warning("%s: left out %d files or folders that are %s: %s", folder, len(names), why, some)
+    _warn(folder, hidden, "hidden")
+    _warn(folder, others, "of other suffixes than a video's")
     return found
+
+
+def _warn(where: Path | str, names: list[str], why: str) -> None:
+    if names:
+        some = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
+        log.warning("%s: left out %d files or folders that are %s: %s", where, len(names), why, some)
 
 
 def _walk(folder: Path, hidden: list[str], others: list[str]) -> Iterator[str]:
@@ -76,17 +80,31 @@ def find_videos(named: str | Sequence[str]) -> list[str]:
 def _meant(name: str) -> list[str]:
     path = Path(name)
     if path.is_dir():
-        if any(path.glob("frame_*.jpg")):
-            return [name]
-        found = [str(path / below) for below in videos_below(path)]
-        return _some(found, f"video={name} is a folder without a video ({', '.join(SUFFIXES)})")
+        return _some(_meant_below(name), f"video={name} is a folder without a video ({', '.join(SUFFIXES)})")
     if path.exists():
         return [name]
     if glob.has_magic(name):
-        matches = map(Path, glob.glob(name, recursive=True))  # noqa: PTH207  # may begin anywhere
-        found = sorted(str(match) for match in matches if is_video(match.name) and match.is_file())
-        return _some(found, f"video={name} matches no video ({', '.join(SUFFIXES)})")
+        return _some(_matching(name), f"video={name} matches no video ({', '.join(SUFFIXES)})")
     raise FileNotFoundError(f"video={name} is not there")
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the videos that a pattern matches, and below the folders that it matches, unless it does that itself."""
+    matches = [match for match in glob.glob(pattern, recursive=True) if not _is_below_hidden(match)]  # noqa: PTH207
+    files = [match for match in matches if os.path.isfile(match)]  # noqa: PTH113
+    others = [match for match in files if not is_video(match)]
+    _warn(pattern, others, "of other suffixes than a video's")
+    within = [match for match in matches if match not in files and "**" not in pattern]
+    return sorted({*files} - {*others}) + [path for folder in sorted(within) for path in _meant_below(folder)]
+
+
+def _meant_below(folder: str) -> list[str]:
+    path = Path(folder)
+    return [folder] if any(path.glob("frame_*.jpg")) else [str(path / below) for below in videos_below(path)]
+
+
+def _is_below_hidden(path: str) -> bool:
+    return any(is_hidden(part) for part in Path(path).parts if part not in ("..", "."))
 
 
 def _some(found: list[str], otherwise: str) -> list[str]:

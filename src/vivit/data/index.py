@@ -135,7 +135,7 @@ def _copied(path: Column, facts: pa.Table, folder: Path, side: int) -> tuple[Col
 
 def there(root: Path, paths: Column) -> Column:
     """Which paths below ``root`` exist. Reads each folder once: asking for every file takes minutes over a network."""
-    split = pc.extract_regex(paths, r"^(?P<folder>(?:.*/)?)(?P<file>[^/]+)$")
+    split = pc.extract_regex(paths, r"(?s)^(?P<folder>(?:.*/)?)(?P<file>[^/]+)$")
     folders = pc.unique(pc.struct_field(split, [0])).to_pylist()
     found = [
         pa.array([folder + name for name in _names(root / folder)], pa.string())

@@ -14,6 +14,8 @@ STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.s
 """Marks of a stream that accompanies a film: its cover, its thumbnails."""
 TEXT = ("tty", "bin", "xbin", "adf", "idf")
 """Formats of FFmpeg that draw any text as a film of letters."""
+LISTS = ("concat", "hls", "dash", "imf", "sdp", "rtsp")
+"""Formats of FFmpeg that are text too, and name other files or addresses, which would be read."""
 PICTURES = ("image2", "gif", "apng", "ico")
 PICTURE_BRANDS = ("avif", "heic", "heix", "mif1", "msf1")
 """Kinds of MP4 that hold photographs."""
@@ -23,8 +25,8 @@ def open_film(path: str) -> tuple[av.container.InputContainer, av.VideoStream]:
     """Return a file opened at its beginning, and the stream of the film. Raises ``VideoError``.
 
     Of several streams of pictures it is one that the file marks as default, else the first; a stream without packets
-    is none, and one of a single picture stands behind one of more. Covers and thumbnails are never the film. Nothing
-    else of the file is read, and one thread decodes.
+    is none, and one of a single picture stands behind one of more, whatever is marked. Covers and thumbnails are never
+    the film. Nothing else of the file is read, and one thread decodes.
     """
     container = _opened(path)
     try:
@@ -76,6 +78,9 @@ def _opened(path: str) -> av.container.InputContainer:
     if container.format.name in TEXT:
         container.close()
         raise VideoError(path, "is text, no video; a list of videos is a CSV file, a folder or a pattern such as *.mp4")
+    if any(part in LISTS for part in container.format.name.split(",")):
+        container.close()
+        raise VideoError(path, "is a list of other files, no video; name these themselves")
     return container
 
 
@@ -97,5 +102,5 @@ def _preferred(container: av.container.InputContainer, streams: Sequence[av.Vide
     default = [stream.index for stream in ranked if stream.disposition & Disposition.default]
     return max(
         (stream.index for stream in ranked),
-        key=lambda index: (count[index] > 0, index in default, count[index] > 1, -index),
+        key=lambda index: (count[index] > 0, count[index] > 1, index in default, -index),
     )

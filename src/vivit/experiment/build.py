@@ -70,15 +70,21 @@ def check_mixup(cfg: DictConfig) -> None:
 
 def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
     """Refuse callbacks that watch what nobody logs, or take the worst of what they watch for the best."""
-    known = ["val/loss", *sorted(map(str, module.val_accuracies)), "train/loss", "train/acc_top1"]
-    for name, node in (cfg.get("callbacks") or {}).items():
-        monitor = None if node is None else node.get("monitor")
+    known = ["val/loss", *sorted(map(str, module.val_accuracies)), "train/loss", "train/acc_top1", "train/bad_videos"]
+    callbacks = {name: node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
+    foreign = any(not str(node.get("_target_")).startswith(("vivit.", "lightning.")) for node in callbacks.values())
+    for name, node in callbacks.items():
+        monitor = node.get("monitor")
         if monitor is None or str(monitor).startswith(MEASURED):
             continue
         said = f"callbacks.{name}.monitor={monitor}"
+        if monitor in ("step", "epoch") or monitor.startswith("lr-"):  # which Lightning has by itself
+            continue
         if monitor not in known:
+            if foreign:  # it may log whatever it likes
+                continue
             raise ValueError(f"{said}: is logged by nobody; set one of {', '.join(known)}")
-        right, mode = "min" if monitor.endswith("loss") else "max", node.get("mode", "min")
+        right, mode = "max" if "/acc" in monitor else "min", node.get("mode", "min")
         if mode in ("min", "max") and mode != right:
             raise ValueError(f"{said}: mode={mode} takes the worst for the best; set callbacks.{name}.mode={right}")
 

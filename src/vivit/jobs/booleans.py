@@ -40,7 +40,8 @@ def _settle(node: DictConfig, key: str, name: str, kinds: set[Any]) -> None:
     if word is not None:
         node[key] = word
     elif not isinstance(value, bool) and not _taken(value, kinds):
-        raise ValueError(f"{name}={value}: is neither true nor false; set {name}=true or {name}=false")
+        shown = "null" if value is None else value
+        raise ValueError(f"{name}={shown}: is neither true nor false; set {name}=true or {name}=false")
 
 
 def _taken(value: Any, kinds: set[Any]) -> bool:

@@ -56,10 +56,16 @@ def name_for_ranks(beside: Path, group: str, folder: Path | None) -> None:
         atexit.register(file.unlink, missing_ok=True)
 
 
+def forget_named(beside: Path, group: str) -> None:
+    """Take away what an earlier start of the same name has left, before the other ranks of this one read it."""
+    _agreement(beside, group).unlink(missing_ok=True)
+
+
 def named_by_first(beside: Path, group: str) -> Path:
     """Return the folder that the first rank has named, once it has. Raises SystemExit where there will be none."""
     file, end = _agreement(beside, group), time.monotonic() + PATIENCE
-    while not file.is_file():
+    begun = time.time()
+    while not _is_of_this_start(file, begun):
         if time.monotonic() > end:
             raise SystemExit(f"error: the first rank has named no run folder in {beside} within {PATIENCE:.0f} s")
         time.sleep(0.05)
@@ -67,6 +73,15 @@ def named_by_first(beside: Path, group: str) -> Path:
     if not said:
         raise SystemExit(1)  # the first rank says why
     return Path(said)
+
+
+def _is_of_this_start(file: Path, begun: float) -> bool:
+    """Whether a file is no older than ranks of one run start apart; one without a folder is left where it is."""
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    return found.st_mtime > begun - (PATIENCE if found.st_size else PATIENCE / 6)
 
 
 def _agreement(beside: Path, group: str) -> Path:

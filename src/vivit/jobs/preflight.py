@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from vivit.indifferent import INDIFFERENT, is_about
 from vivit.jobs.apart import quoted
 from vivit.jobs.booleans import settle_booleans
-from vivit.jobs.folders import make_new, name_for_ranks, named_by_first, rank_group
+from vivit.jobs.folders import forget_named, make_new, name_for_ranks, named_by_first, rank_group
 from vivit.jobs.job import sweep_of
 from vivit.jobs.naming import register_resolvers
 from vivit.jobs.owner import OWNER, take
@@ -113,6 +113,8 @@ def agreed(config: DictConfig, kind: str, find: Callable[[], Path]) -> Path:
     asked, group = Path(config.hydra[kind].dir), rank_group()
     if leads():
         folder = None
+        if group is not None:
+            forget_named(asked.parent, group)
         try:
             folder = find()
             return folder

@@ -186,6 +186,7 @@ class VideoClassifier(LightningModule):
         """Put the record beside the weights, and what going on from them takes beside Lightning's own."""
         checkpoint["vivit"] = dict(self.record)
         checkpoint["clips_a_step"] = list(self._step)
+        checkpoint["optimiser"] = type(self.trainer.optimizers[0]).__name__
         bad = torch.tensor(self._bad_videos, device=self.trainer.strategy.root_device)
         checkpoint["bad_videos"] = int(self.trainer.strategy.reduce(bad, reduce_op="sum"))
 

@@ -69,7 +69,9 @@ def settle(
     """
     (saved,), (clock,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
     theirs = saved["param_groups"]
-    if len(asked) != len(theirs) or (foreign := another(asked[0], theirs[0])):
+    kind = checkpoint.get("optimiser", type(optimiser).__name__)  # earlier checkpoints do not tell
+    foreign = [kind] if kind != type(optimiser).__name__ else another(asked[0], theirs[0])
+    if len(asked) != len(theirs) or foreign:
         of = ", ".join(foreign) if len(asked) == len(theirs) else f"{len(theirs)} group(s) of parameters"
         raise ValueError(
             f"optim: {type(optimiser).__name__}, with {len(asked)} group(s) of parameters, cannot go on from the "

@@ -37,7 +37,8 @@ def unwrapped(names: Mapping[str, Tensor]) -> tuple[dict[str, str], tuple[str, .
 
     Raises ValueError where two names become one.
     """
-    found = {name: name for name in names}
+    aside = [name for name, tensor in names.items() if not (tensor.ndim or "." in name)]
+    found = {name: name for name in names if name not in aside or len(aside) == len(names)}
     dropped = ""
     while prefix := next((each for each in PREFIXES if found and all(new.startswith(each) for new in found)), None):
         found = {new.removeprefix(prefix): name for new, name in found.items()}
@@ -50,6 +51,7 @@ def unwrapped(names: Mapping[str, Tensor]) -> tuple[dict[str, str], tuple[str, .
         bare[short] = name
     within = any("_orig_mod." in new for new in found)
     said = [f"all names begin with {dropped!r}, which was left out"] if dropped else []
+    said += [f"{', '.join(aside)} belong to no layer and were left out"] if aside else []
     said += ["names have '_orig_mod.' within them, which was left out"] if within else []
     return bare, tuple(said)
 

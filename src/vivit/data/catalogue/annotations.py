@@ -1,6 +1,7 @@
 """Annotation files as columns, checked at the speed of columns; what is wrong is named by file, line and column."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
@@ -40,7 +41,7 @@ class Annotations:
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Rows with their line numbers, read slowly: only to say where something is wrong."""
         with self.file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.reader(text, delimiter=self.delimiter)
+            reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=True)
             yield from ((reader.line_num, row) for row in reader if row)
 
     def _first_row(self) -> list[str]:
@@ -70,7 +71,7 @@ class Annotations:
             "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(self.columns, pa.string())),
         }
         try:
-            table = pa.csv.read_csv(self.file, **options)
+            table = self._loosely() if self._has_loose_quotes() else pa.csv.read_csv(self.file, **options)
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):
                 raise ValueError(f"{self.file}: {error}") from None
@@ -79,6 +80,19 @@ class Annotations:
             self._complain_of_length()
         trimmed = [pc.utf8_trim_whitespace(column) for column in table.columns]
         return pa.table(trimmed, names=self.columns) if self.columns else table
+
+    def _has_loose_quotes(self) -> bool:
+        """Whether a blank stands before a quoted entry anywhere, which Arrow would take for a part of it."""
+        return re.search(re.escape(self.delimiter.encode()) + rb'[ \t]+"', self.file.read_bytes()) is not None
+
+    def _loosely(self) -> pa.Table:
+        """Return all rows as Python reads them, which is slower."""
+        rows = [row for _, row in self._records()][int(self.has_header) :]
+        if any(len(row) != len(self.columns) for row in rows):
+            self._complain_of_length()
+        return pa.table(
+            {name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(self.columns)}
+        )
 
     def _complain_of_length(self) -> None:
         for line, row in self._records():
