@@ -101,7 +101,7 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
     for name in ("a/2.mp4", "a/b/1.MKV", "a/notes.txt", "odd[1].mp4", "strange.xyz"):
         Path(name).write_bytes(b"")
     assert find_videos("a") == ["a/2.mp4", "a/b/1.MKV"]
-    assert find_videos("a/*") == ["a/2.mp4"]
+    assert find_videos("a/*") == ["a/2.mp4", "a/b/1.MKV"], "a folder that matches stands for all below it"
     assert find_videos("**/*.MKV") == ["a/b/1.MKV"]
     assert find_videos(["strange.xyz", "a", "a/2.mp4"]) == ["strange.xyz", "a/2.mp4", "a/b/1.MKV"]
     assert find_videos("odd[1].mp4") == ["odd[1].mp4"], "a file that is there is no pattern"

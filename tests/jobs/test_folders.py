@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from hydra.core import utils as hydra_core
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.jobs import Preflight
-from vivit.jobs.folders import make_new, name_for_ranks, named_by_first, rank_group
+from vivit.jobs.folders import forget_named, make_new, name_for_ranks, named_by_first, rank_group
 from vivit.jobs.owner import OWNER, give_back, take
 from vivit.runfolder import write_status
 
@@ -235,6 +236,20 @@ def test_the_first_rank_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("vivit.jobs.folders.PATIENCE", 0.2)
     with pytest.raises(SystemExit, match="the first rank has named no run folder in"):
         named_by_first(tmp_path, "another group")
+
+
+def test_what_an_earlier_start_of_the_same_name_left_is_not_believed(tmp_path: Path) -> None:
+    """Its first rank was killed, or refused to start; this one's comes a moment later."""
+    for folder in (tmp_path / "old", None):
+        name_for_ranks(tmp_path, "group", folder)
+        (left,) = tmp_path.glob(".ranks-*")
+        os.utime(left, (time.time() - 3600,) * 2)
+        late = threading.Timer(0.3, name_for_ranks, (tmp_path, "group", tmp_path / "new"))
+        late.start()
+        assert named_by_first(tmp_path, "group") == tmp_path / "new"
+        late.join()
+    forget_named(tmp_path, "group")
+    assert not [*tmp_path.glob(".ranks-*")]
 
 
 def test_ranks_end_where_the_first_has_no_folder(

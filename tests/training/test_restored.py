@@ -108,6 +108,8 @@ def test_a_longer_run_has_its_own_rate_from_the_first_step_on(go_on: Callable[..
     [
         (SGD, {"lr": 0.1, "momentum": 0.9}),
         (torch.optim.NAdam, {"lr": 0.01}),
+        (torch.optim.Adamax, {"lr": 0.01}),
+        (torch.optim.Adam, {"lr": 0.01}),
         (ADAMW, {"lr": 0.01, "amsgrad": True}),
         (ADAMW, {"lr": 0.01, "groups": LayerDecay(0.5)}),
     ],
@@ -118,6 +120,12 @@ def test_another_optimiser_is_refused(optimiser: Any, typed: dict[str, Any], go_
     message = rf"optim: {optimiser.__name__}, with \d+ group\(s\) of parameters, cannot go on .*; leave optim as it was"
     with pytest.raises(ValueError, match=message + ", or .*weights=video"):
         go_on(optimiser, start=7, **typed)
+
+
+def test_an_optimiser_that_remembers_less_is_another_too(go_on: Callable[..., Used]) -> None:
+    go_on(torch.optim.Adamax, stop=7, lr=0.01)
+    with pytest.raises(ValueError, match="optim: AdamW, .* of an optimiser with Adamax"):
+        go_on(start=7, lr=0.01)
 
 
 @pytest.mark.parametrize("start", [5, 7])

@@ -1,24 +1,30 @@
 """Variables that are set to nothing, as compose files set them, are such as are not set."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-import wandb
-
+CODE = """
 from vivit.training.tracking import WandbRun
+run = WandbRun("run", project="mine").experiment
+print(run.settings.mode, run.project, run.name)
+run.finish()
+"""
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_an_empty_mode_of_wandb_is_none(tmp_path: Path, monkeypatch) -> None:
-    for name in ("CONFIG", "CACHE", "DATA"):
-        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / name.lower()))
-    monkeypatch.setenv("NETRC", str(tmp_path / "nobody"))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    for name, value in {"MODE": "", "API_KEY": "", "ENTITY": " ", "BASE_URL": "", "RUN_GROUP": ""}.items():
-        monkeypatch.setenv(f"WANDB_{name}", value)
-    try:
-        run = WandbRun(str(tmp_path / "run"), project="mine").experiment
-        assert (run.settings.mode, run.project, run.name) == ("offline", "mine", "run"), "for nobody is logged in"
-        assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
-    finally:
-        wandb.teardown()
+def test_an_empty_mode_of_wandb_is_none(tmp_path: Path) -> None:
+    """In a process of its own: what wandb tears down behind one test it does not set up for another."""
+    places = {f"WANDB_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "CACHE", "DATA")}
+    empty = {"MODE": "", "API_KEY": "", "ENTITY": " ", "BASE_URL": "", "RUN_GROUP": ""}
+    variables = places | {f"WANDB_{name}": value for name, value in empty.items()} | {"WANDB_SILENT": "true"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", CODE],
+        cwd=tmp_path,
+        env=os.environ | variables | {"NETRC": str(tmp_path / "nobody")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["offline", "mine", "run"], f"for nobody is logged in; {done.stderr}"
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))

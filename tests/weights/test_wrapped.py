@@ -72,6 +72,16 @@ def test_prefixes_of_wrappers_are_left_out_and_told(prefix: str, tmp_path: Path)
     assert f"{prefix}cls_token" in report.loaded, "names are those of the file"
 
 
+def test_what_counts_the_steps_of_an_average_is_no_weight(tmp_path: Path) -> None:
+    """As torch.optim.swa_utils.AveragedModel saves itself."""
+    averaged = {"n_averaged": torch.tensor(7)} | {f"module.{name}": tensor for name, tensor in PLAIN.items()}
+    torch.save(averaged, tmp_path / "a.pth")
+    found, report = loaded(tmp_path / "a.pth")
+    assert is_of(found, PLAIN)
+    assert "all names begin with 'module.', which was left out" in str(report)
+    assert "n_averaged belong to no layer and were left out" in str(report)
+
+
 def test_single_compiled_blocks_and_names_that_fall_together(tmp_path: Path) -> None:
     blocks = {name.replace("blocks.0.", "blocks.0._orig_mod."): tensor for name, tensor in PLAIN.items()}
     found, report = loaded(blocks)
