@@ -7,12 +7,14 @@ python src/benchmark.py bench=loader bench.videos=FOLDER
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
 def main(cfg: DictConfig) -> None:
     """Run one benchmark."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     jobs.run(experiment.benchmark, cfg)
 
 

@@ -6,12 +6,14 @@ python src/convert.py source=vivit-b-16x2-kinetics400 target=vivit.ckpt
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="convert")
 def main(cfg: DictConfig) -> None:
     """Convert."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     jobs.run(experiment.convert, cfg)
 
 

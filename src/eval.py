@@ -6,12 +6,14 @@ python src/eval.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt views=4x3
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
 def main(cfg: DictConfig) -> float | None:
     """Evaluate; give the accuracy."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     return jobs.run(experiment.evaluate, cfg)
 
 

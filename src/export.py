@@ -6,12 +6,14 @@ python src/export.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt target=
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="export")
 def main(cfg: DictConfig) -> None:
     """Export."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     jobs.run(experiment.export, cfg)
 
 

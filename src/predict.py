@@ -7,12 +7,14 @@ python src/predict.py ckpt_path=... video=long.mp4 every=0.5 explain=true
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
 def main(cfg: DictConfig) -> None:
     """Predict."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     jobs.run(experiment.predict, cfg)
 
 

@@ -6,12 +6,14 @@ python src/prepare.py data=kinetics400 data.root=/kinetics copies=256
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="prepare")
 def main(cfg: DictConfig) -> None:
     """Prepare a data set, or one shard of it."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     jobs.run(experiment.prepare, cfg)
 
 

@@ -6,12 +6,14 @@ python src/train.py model=factorised_encoder
 import hydra
 from omegaconf import DictConfig
 
-from vivit import experiment, jobs
+from vivit import jobs
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
 def main(cfg: DictConfig) -> float | None:
     """Train; give the test accuracy, which a sweeper may maximise."""
+    from vivit import experiment  # here, so that --help waits for no torch
+
     return jobs.run(experiment.train, cfg)
 
 
