@@ -37,7 +37,7 @@ def unwrapped(names: Mapping[str, Tensor]) -> tuple[dict[str, str], tuple[str, .
 
     Raises ValueError where two names become one.
     """
-    aside = [name for name, tensor in names.items() if not (tensor.ndim or "." in name)]
+    aside = [name for name, tensor in names.items() if not (tensor.ndim or "." in name or "/" in name)]
     found = {name: name for name in names if name not in aside or len(aside) == len(names)}
     dropped = ""
     while prefix := next((each for each in PREFIXES if found and all(new.startswith(each) for new in found)), None):
