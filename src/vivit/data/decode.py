@@ -27,7 +27,7 @@ from vivit.data.conversion import Converter, Orientation
 from vivit.data.damage import Damage
 from vivit.data.film import Film
 from vivit.data.sampling import Extent, Window
-from vivit.data.streams import can_seek, holds_pictures
+from vivit.data.streams import can_seek, holds_pictures, is_turned
 from vivit.data.timestamps import list_frames
 from vivit.data.video_error import VideoError, file_errors_named
 
@@ -73,17 +73,22 @@ class VideoFile:
         """Find the time of every frame of the file, in ticks, and how the first is shown."""
         packets = self._film.packets()
         start = next(packets, None)
-        first = None if start is None else self._film.prime(start)
+        may_turn = is_turned(self._film.container, self._film.stream)
+        first = None if start is None else self._film.prime(start, picture=may_turn)
         if start is not None and stamps is None:
             stamps = self._listed(chain([start], packets))
-        if first is None:  # a stream may begin with what needs earlier frames
+        context = self._film.stream.codec_context
+        if first is None and (may_turn or not context.pix_fmt):  # a stream may begin with what needs earlier frames
             first = next((frame for _, frame in self.frames(self.damage())), None)
-        if not stamps or self._film.stream.time_base is None or first is None:
-            raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
+            if first is None:
+                raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
+        if not stamps or self._film.stream.time_base is None:
+            raise VideoError(self.path, "holds no frame with a timestamp")
         self._all = stamps
-        self._stored, self._orientation = (first.height, first.width), Orientation.of(first)
+        self._stored = (context.height, context.width) if first is None else (first.height, first.width)
+        self._orientation = Orientation() if first is None else Orientation.of(first)
         shape = self._film.stream.sample_aspect_ratio if self._square else None
-        self._width = max(1, round(first.width * shape)) if shape else first.width
+        self._width = max(1, round(self._stored[1] * shape)) if shape else self._stored[1]
 
     def _listed(self, packets: Iterator[av.Packet]) -> Sequence[int]:
         """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no film."""

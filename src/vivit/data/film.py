@@ -32,14 +32,17 @@ class Film:
         """Yield packets from where the file stands."""
         return packets_of(self.container, self.stream)
 
-    def prime(self, packet: av.Packet) -> av.VideoFrame | None:
-        """Decode the first packet, and return its picture; None: it has none by itself.
+    def prime(self, packet: av.Packet, *, picture: bool) -> av.VideoFrame | None:
+        """Have the decoder read the first packet, and return its picture; None: it has none by itself.
 
         Before a seek, because some decoders find in it what all others need: a palette, the version of the encoder.
+        Unless the ``picture`` is wanted, a decoder may leave it at that, which takes a twentieth of the time.
         """
         context, first = self.stream.codec_context, None
+        context.skip_frame = "DEFAULT" if picture else "ALL"
         with suppress(av.FFmpegError):
             first = next(iter([*packet.decode(), *context.decode(None)]), None)  # type: ignore[list-item]
+        context.skip_frame = "DEFAULT"
         context.flush_buffers()
         return first  # type: ignore[return-value]
 

@@ -16,6 +16,8 @@ TEXT = ("tty", "bin", "xbin", "adf", "idf")
 """Formats of FFmpeg that draw any text as a film of letters."""
 LISTS = ("concat", "hls", "dash", "imf", "sdp", "rtsp")
 """Formats of FFmpeg that are text too, and name other files or addresses, which would be read."""
+CAMERAS = ("mjpeg", "mjpegb", "png", "apng", "webp", "tiff", "jpegxl", "jpegxl_anim")
+"""Codecs whose pictures have EXIF data, with the way up, of their own."""
 PICTURES = ("image2", "gif", "apng", "ico")
 PICTURE_BRANDS = ("avif", "heic", "heix", "mif1", "msf1")
 """Kinds of MP4 that hold photographs."""
@@ -54,6 +56,21 @@ def holds_pictures(container: av.container.InputContainer) -> bool:
     """Whether the format is one of photographs; several of them in a row, as in bare MJPEG, are a film all the same."""
     name, brand = container.format.name, container.metadata.get("major_brand", "")
     return name.endswith("_pipe") or any(part in PICTURES for part in name.split(",")) or brand in PICTURE_BRANDS
+
+
+def is_turned(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Whether pictures may be shown turned or mirrored, as only a decoded one tells in full.
+
+    FFmpeg tells of a container's display matrix in words alone; cameras write theirs into each JPEG picture.
+    """
+    if stream.codec_context.name in CAMERAS:
+        return True
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)
+    try:
+        return "Display Matrix" in container.dumps_format()  # type: ignore[attr-defined]
+    finally:
+        av.logging.set_level(level)
 
 
 def can_seek(container: av.container.InputContainer) -> bool:
