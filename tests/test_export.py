@@ -15,6 +15,8 @@ import torch
 from films import film
 from torch import nn
 
+from vivit.data.catalogue import Mirror
+from vivit.data.dataset import ClipDataset
 from vivit.experiment import export
 from vivit.experiment import export as task
 from vivit.experiment.classifier import Classifier
@@ -28,6 +30,7 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
+from vivit.shapes import Video
 
 REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}
@@ -227,7 +230,10 @@ def test_the_reader_in_the_documents_says_what_the_pipeline_says(
         ((_, expected),) = classifier.whole([file])
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
-        exec(compile(READER[1], "docs/exported.md", "exec"), {})
+        exec(compile(READER[1], "docs/exported.md", "exec"), there := {})
+        cutting = classifier.cutting
+        clips = ClipDataset([Video(file, ())], cutting.views, Mirror(allowed=False), 0, resampling=cutting.resampling)
+        np.testing.assert_array_equal(there["given"], clips[0].frames, "to the same bytes")
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == ["noun", "verb"]
         found = [float(number) for line in lines for number in line.split()[1:-1]]

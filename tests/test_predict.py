@@ -118,7 +118,7 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
         ("empty/*.mp4", [], r"video=empty/\*.mp4 matches no video"),
         ([], [], "video names nothing"),
         ("sound.mp4", [], "sound.mp4: has no moving picture"),
-        ("text.mp4", [], "text.mp4: cannot be opened"),
+        ("text.mp4", [], r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
         (
             "good.mp4",
             ["ckpt_path=good.mp4"],
@@ -167,7 +167,7 @@ def test_bad_videos_may_be_left_out_and_are_named(said, tmp_path: Path) -> None:
         found = said(str(tmp_path / "*.mp4"), "skip_bad=true", *words)
         assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
         ((bad, why),) = found["left_out"].items()
-        assert bad.endswith("text.mp4") and "cannot be opened" in why
+        assert bad.endswith("text.mp4") and "is text, no video" in why
 
 
 def test_a_clip_that_only_attention_cannot_read_may_be_left_out_too(said, tmp_path: Path, monkeypatch) -> None:

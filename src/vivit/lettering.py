@@ -68,6 +68,12 @@ def legible(text: str) -> str:
     return "".join(letter if font_of(letter) is not None else _code(letter) for letter in one_line(text))
 
 
+def shortened(text: str, longest: int) -> str:
+    """Return text legibly in at most so many letters, with an ellipsis for the last where there are more."""
+    text = legible(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
 def width_of(text: str) -> int:
     """Return how wide a text is, in letters of Latin; those of Chinese, Japanese and Korean count as two."""
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

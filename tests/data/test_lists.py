@@ -153,6 +153,12 @@ def test_quoted_entries_may_have_the_delimiter_in_them(tmp_path):
         CsvFiles(root=tmp_path).listed("train")
 
 
+def test_letters_of_another_encoding_are_named_with_the_file(tmp_path):
+    (tmp_path / "train.csv").write_bytes(b'path,label\na.mp4, "x"\nb.mp4, "Stra\xdfe"\n')
+    with pytest.raises(ValueError, match=r"train\.csv.*UTF-8 is wanted"):
+        CsvFiles(root=tmp_path).listed("train")
+
+
 def test_a_pattern_finds_what_a_folder_does_and_names_what_it_passes_over(tmp_path, caplog):
     touch(tmp_path / "v", "a.mp4", "b.xyz", "sub/c.mp4", "__MACOSX/d.mp4", ".hidden/e.mp4")
     for pattern in ("v/*", "v/**", "v"):

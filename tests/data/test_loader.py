@@ -172,7 +172,7 @@ def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):
 def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
     videos = list(Motion(root=root).videos("val"))
     for row in broken:
-        (tmp_path / f"broken{row}.mp4").write_bytes(b"no video")
+        (tmp_path / f"broken{row}.mp4").write_bytes(b"\0no video")
         videos[row] = Video(str(tmp_path / f"broken{row}.mp4"), (0,))
     clips = ClipDataset(videos, GridViews(**CLIP), Mirror(), 0)
     return ScoringLoader(clips, OrderedBatches(len(videos), 2), Workers(workers), left_out)

@@ -42,7 +42,7 @@ IRREGULAR = [0, 40, 100, 120, 300, 310, 400, 440, 520, 600]
 def root(tmp_path):
     write_video(tmp_path / "even.mp4", range(0, 1200, 40))
     write_video(tmp_path / "uneven.mkv", IRREGULAR, size=(34, 62))
-    (tmp_path / "broken.mp4").write_bytes(b"no video" * 99)
+    (tmp_path / "broken.mp4").write_bytes(b"\0no video" * 99)
     (tmp_path / "train.csv").write_text("path,label\neven.mp4,a\nuneven.mkv,b\nbroken.mp4,a\ngone.mp4,b\n")
     (tmp_path / "val.csv").write_text("path,label\neven.mp4,a\n")
     return tmp_path

@@ -43,6 +43,7 @@ def test_a_pipe_that_nobody_reads_takes_all(pipe: tuple[int, int]) -> None:
     for _ in range(3):
         print("x" * 100_000, file=ours, flush=True)
     print("by a library, past our stream", file=raw, flush=True)
+    assert os.fstat(here).st_rdev == Path(os.devnull).stat().st_rdev, "the descriptor leads nowhere from now on"
     ours.close()
 
 

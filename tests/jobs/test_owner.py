@@ -104,4 +104,6 @@ def test_without_locks_what_an_owner_wrote_decides(
 def test_with_locks_no_text_blocks(text: str, tmp_path: Path) -> None:
     (tmp_path / OWNER).write_text(text)
     take(tmp_path)
+    assert json.loads((tmp_path / OWNER).read_text())["pid"] == os.getpid()
     give_back(tmp_path)
+    assert (tmp_path / OWNER).read_text() == ""

@@ -18,12 +18,12 @@ from tqdm import tqdm
 
 from vivit.benchmarks.loader_peers import PEERS, Clip, Wanted, bare_decode, ours
 from vivit.data.decode import VideoFile
+from vivit.data.finding import SUFFIXES, is_video
 from vivit.data.sampling import RandomView
 from vivit.data.transcode import transcode
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = {".mp4", ".mkv", ".webm", ".avi", ".mov"}
 Reader = Callable[[Wanted], Clip | None]
 
 
@@ -49,9 +49,9 @@ def loader_rows(
     """
     torch.set_num_threads(1)
     view = RandomView(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
-    files = sorted(file for file in Path(videos).iterdir() if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in Path(videos).iterdir() if is_video(file.name))
     if not files:
-        raise ValueError(f"bench.videos={videos} holds no video ({', '.join(sorted(SUFFIXES))})")
+        raise ValueError(f"bench.videos={videos} holds no video ({', '.join(SUFFIXES)})")
     rng = np.random.default_rng(seed)
     wanted = [planned(files[number % len(files)], view, rng) for number in range(plans)]
     readers = installed()

@@ -1,6 +1,5 @@
 """Dashboards into files, or to Weights & Biases."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -63,8 +62,6 @@ def saved(entity: str, project: str) -> dict[str, str]:
 
 
 def _service() -> wandb.Api:
-    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
-        del os.environ[name]  # which W&B would not take for one that is not set
     try:
         return wandb.Api()
     except wandb.errors.UsageError:

@@ -41,8 +41,8 @@ class VideoFile:
     """An open video, or the part of it between ``start`` and ``end`` (seconds from its first frame).
 
     Opening reads the packets' timestamps without decoding, unless ``stamps`` gives those of a whole file that an
-    index knows. The first packet is decoded before anything else: some decoders find in it what all others need, a
-    palette or the version of the encoder. Frame numbers count displayed frames of the part, from 0; height and width
+    index knows. The decoder is given the first packet before any other: it may hold what all others need, a palette or
+    the version of the encoder. Frame numbers count displayed frames of the part, from 0; height and width
     are the displayed ones. Pixels that are not square count as if they were, unless ``square_pixels``: then the width
     is that of a player. Raises ``VideoError``.
     """

@@ -36,7 +36,7 @@ class Film:
         """Have the decoder read the first packet, and return its picture; None: it has none by itself.
 
         Before a seek, because some decoders find in it what all others need: a palette, the version of the encoder.
-        Unless the ``picture`` is wanted, a decoder may leave it at that, which takes a twentieth of the time.
+        Unless the ``picture`` is wanted, a decoder that can skip it does.
         """
         context, first = self.stream.codec_context, None
         context.skip_frame = "DEFAULT" if picture else "ALL"

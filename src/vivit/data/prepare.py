@@ -157,7 +157,7 @@ def _rows(work: Work, paths: Sequence[str], workers: int) -> Iterator[Row]:
     Whatever ends this process ends the others at once: each leaves a file whole or absent.
     """
     left = list(reversed(paths))
-    pool = ProcessPoolExecutor(workers, initializer=follow, initargs=(os.getpid(),))
+    pool = _pool(workers)
     try:
         for begin in range(0, len(paths), PIECE):  # a million waiting files would fill the memory
             for asked in [pool.submit(work, path) for path in paths[begin : begin + PIECE]]:
@@ -171,6 +171,10 @@ def _rows(work: Work, paths: Sequence[str], workers: int) -> Iterator[Row]:
         end(pool)
 
 
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, initializer=follow, initargs=(os.getpid(),))
+
+
 def end(pool: ProcessPoolExecutor) -> None:
     """Stop a pool's processes without waiting for what they are at."""
     for process in list((pool._processes or {}).values()):
@@ -179,7 +183,7 @@ def end(pool: ProcessPoolExecutor) -> None:
 
 
 def _alone(work: Work, path: str) -> Row:
-    pool = ProcessPoolExecutor(1, initializer=follow, initargs=(os.getpid(),))
+    pool = _pool(1)
     try:
         return pool.submit(work, path).result()
     except BrokenProcessPool:
@@ -193,10 +197,8 @@ def copied(root: Path, folder: Path, path: str, *, side: int, gop: int, quality:
 
     A whole copy that a run left behind before it could write its row is taken as it is.
     """
-    copy = copy_of(folder, path)
-    if is_copy(copy, root / path, side):
-        return probe(copy.parent, copy.name) | {"path": path}
-    if why := transcode(root / path, copy, side=side, gop=gop, quality=quality):
+    copy, whole = copy_of(folder, path), partial(transcode, side=side, gop=gop, quality=quality)
+    if not is_copy(copy, root / path, side) and (why := whole(root / path, copy)):
         return {"path": path, "bytes": 0, "decoded": False, "problem": why}
     return probe(copy.parent, copy.name) | {"path": path}
 

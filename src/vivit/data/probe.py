@@ -43,7 +43,9 @@ def _of_video(file: Path, decode: bool) -> dict[str, Any]:
             "height": video.stored[0],
             "rotation": video.orientation.degrees,
         }
-        if decode:
+        if next(video.frames(video.damage()), None) is None:
+            facts["problem"] = "none of its frames can be decoded"
+        elif decode:
             damage, listed = video.damage(), len(stamps)
             shown = {video.moment(key): key for key, _ in video.frames(damage)}
             stamps = [stamp for stamp in stamps if stamp in shown]

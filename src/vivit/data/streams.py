@@ -1,7 +1,9 @@
 """Which stream of a file is the film: decided once, for the reader, the index and the copies alike."""
 
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import av
 import av.container
@@ -14,8 +16,7 @@ STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.s
 """Marks of a stream that accompanies a film: its cover, its thumbnails."""
 TEXT = ("tty", "bin", "xbin", "adf", "idf")
 """Formats of FFmpeg that draw any text as a film of letters."""
-LISTS = ("concat", "hls", "dash", "imf", "sdp", "rtsp")
-"""Formats of FFmpeg that are text too, and name other files or addresses, which would be read."""
+IS_TEXT = "is text, no video; name videos themselves, as [a,b], or by a folder or a pattern such as *.mp4"
 CAMERAS = ("mjpeg", "mjpegb", "png", "apng", "webp", "tiff", "jpegxl", "jpegxl_anim")
 """Codecs whose pictures have EXIF data, with the way up, of their own."""
 PICTURES = ("image2", "gif", "apng", "ico")
@@ -89,16 +90,30 @@ def packets_of(
 
 def _opened(path: str) -> av.container.InputContainer:
     try:
+        if _is_text(path):
+            raise VideoError(path, IS_TEXT)
         container = av.open(f"file:{path}", metadata_errors="ignore")  # a name with a colon is no protocol
     except (av.FFmpegError, OSError) as error:
         raise VideoError(path, f"cannot be opened ({error.strerror or error})") from None
     if container.format.name in TEXT:
         container.close()
-        raise VideoError(path, "is text, no video; a list of videos is a CSV file, a folder or a pattern such as *.mp4")
-    if any(part in LISTS for part in container.format.name.split(",")):
-        container.close()
-        raise VideoError(path, "is a list of other files, no video; name these themselves")
+        raise VideoError(path, IS_TEXT)
     return container
+
+
+def _is_text(path: str) -> bool:
+    """Whether a file begins as text: FFmpeg would draw it, or take it for a list of files, and read whatever it names.
+
+    A bare film of YUV4MPEG2 begins with a line of text, and the pictures behind it may look like any letters.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(1024)
+    try:
+        text = getincrementaldecoder("utf-8")().decode(head)  # which may end within a letter
+    except UnicodeDecodeError:
+        return False
+    readable = all(letter.isprintable() or letter.isspace() for letter in text)
+    return bool(text) and readable and not text.startswith("YUV4MPEG2")
 
 
 def _candidates(path: str, container: av.container.InputContainer) -> list[av.VideoStream]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from vivit.lettering import legible, lettered, width_of
+from vivit.lettering import lettered, shortened, width_of
 
 FEW = 20
 """So many classes leave room for numbers in the cells."""
@@ -74,7 +74,7 @@ def draw(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
     """
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
     named = len(names) <= MANY
-    short = [_shortened(legible(name)) for name in names] if named else []
+    short = [shortened(name, SHORT) for name in names] if named else []
     cell, size = (0.5, 9.0) if len(names) <= FEW else (0.11, 6.0)
     side, margin = cell * len(names) if named else FIXED, 0.6 + 0.011 * size * max(map(width_of, short), default=5)
     width, height = side + margin + 1, side + margin + 0.3
@@ -96,10 +96,6 @@ def draw(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
         if len(names) <= FEW:
             _write_shares(axes, shares)
     return figure
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= SHORT else f"{name[: SHORT - 1]}…"
 
 
 def _coarse(shares: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "n n"]:

@@ -15,7 +15,7 @@ ROUNDING = 1e-15
 
 
 def wilson(right: int, videos: int) -> tuple[float, float]:
-    """Give the score interval of a share (Wilson 1927): the rates that the videos found do not speak against."""
+    """Return the score interval of a share (Wilson 1927): the rates that the videos found do not speak against."""
     share, spread = right / videos, Z**2 / videos
     middle = share + spread / 2
     half = Z * np.sqrt(share * (1 - share) / videos + spread / (4 * videos))
@@ -24,7 +24,7 @@ def wilson(right: int, videos: int) -> tuple[float, float]:
 
 
 def of_mean(right: Int[np.ndarray, " k"], videos: Int[np.ndarray, " k"]) -> tuple[float, float]:
-    """Give the score interval of a mean of shares, each of videos of its own: of one class after another.
+    """Return the score interval of a mean of shares, each of videos of its own: of one class after another.
 
     It holds those means that lie within Z deviations, as large as they would be if that mean were the truth: with the
     most likely rate of every class, as if ``DRAWN`` videos of it more had the mean for theirs, because rates of few
@@ -58,6 +58,6 @@ def _lowest(right: Int[np.ndarray, " k"], videos: Int[np.ndarray, " k"]) -> floa
 def _most_likely(
     right: Int[np.ndarray, " k"], videos: Int[np.ndarray, " k"], multiplier: float
 ) -> Float[np.ndarray, " k"]:
-    """Give the rates that make what was found most likely, among those of a mean that Lagrange's multiplier sets."""
+    """Return the rates that make what was found most likely, among those of a mean that Lagrange's multiplier sets."""
     root = np.sqrt((multiplier - videos) ** 2 + 4 * multiplier * (videos - right))
     return 2 * right / (multiplier + videos + root)

@@ -96,7 +96,7 @@ def rates(right: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, "
 def intervals(
     right: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, "n heads"]
 ) -> dict[str, list[float]]:
-    """Give the 95 % interval of every rate."""
+    """Return the 95 % interval of every rate."""
     found = {name: list(wilson(int(of.sum()), len(of))) for name, of in right.items()}
     if labels.shape[1] == 1:
         found["acc_mean_class"] = list(of_mean(*by_class(right["acc_top1"], labels[:, 0])))

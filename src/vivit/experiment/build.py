@@ -15,8 +15,8 @@ from vivit.training import Strengths, VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
-MEASURED = ("speed/", "strength/")
-"""What callbacks log beside the network's loss and accuracies."""
+MEASURED = ("speed/", "strength/", "lr-", "step", "epoch")
+"""How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
 SCHEDULED = "callbacks.strengths.mixup"
 
 
@@ -72,17 +72,14 @@ def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
     """Refuse callbacks that watch what nobody logs, or take the worst of what they watch for the best."""
     known = ["val/loss", *sorted(map(str, module.val_accuracies)), "train/loss", "train/acc_top1", "train/bad_videos"]
     callbacks = {name: node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
+    # a callback of somebody else may log whatever it likes
     foreign = any(not str(node.get("_target_")).startswith(("vivit.", "lightning.")) for node in callbacks.values())
     for name, node in callbacks.items():
         monitor = node.get("monitor")
-        if monitor is None or str(monitor).startswith(MEASURED):
+        if monitor is None or str(monitor).startswith(MEASURED) or (foreign and monitor not in known):
             continue
         said = f"callbacks.{name}.monitor={monitor}"
-        if monitor in ("step", "epoch") or monitor.startswith("lr-"):  # which Lightning has by itself
-            continue
         if monitor not in known:
-            if foreign:  # it may log whatever it likes
-                continue
             raise ValueError(f"{said}: is logged by nobody; set one of {', '.join(known)}")
         right, mode = "max" if "/acc" in monitor else "min", node.get("mode", "min")
         if mode in ("min", "max") and mode != right:

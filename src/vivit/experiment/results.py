@@ -59,7 +59,7 @@ def recipe(cfg: DictConfig) -> dict[str, Any]:
 
 
 def learnt_with(trainer: Trainer) -> dict[str, Any]:
-    """Say what a training really used: the optimiser, its base rate, be it found or restored, its warm-up and steps."""
+    """Return what a training really used: optimiser and base rate, be it found or restored, warm-up and steps."""
     (optimiser,), steps = trainer.optimizers, steps_of(trainer)
     module: Any = trainer.lightning_module
     group = max(optimiser.param_groups, key=lambda group: group.get("weight_decay", 0))  # some are spared it

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vivit.lettering import add_legend, legible, lettered
+from vivit.lettering import add_legend, lettered, shortened
 
 LINES = 6
 """Classes of a head that are drawn: those that are most probable at any time."""
@@ -25,9 +25,10 @@ def draw_timeline(
     middles = [(start + end) / 2 for start, end in spans]
     parts = logits.split([len(names) for names in heads.values()], 1)
     shares = [part.softmax(1) for part in parts]
+    chosen = [values.amax(0).topk(min(LINES, values.shape[1])).indices.tolist() for values in shares]
     drawn = [
-        [(place, _shortened(names[place])) for place in values.amax(0).topk(min(LINES, len(names))).indices.tolist()]
-        for values, names in zip(shares, heads.values(), strict=True)
+        [(place, shortened(names[place], SHORT)) for place in places]
+        for places, names in zip(chosen, heads.values(), strict=True)
     ]
     with lettered(heads):
         figure = Figure(figsize=(9, 3.2 * len(heads)), layout="constrained")
@@ -37,14 +38,9 @@ def draw_timeline(
                 axes.plot(
                     middles, values[:, place].tolist(), "o-" if len(middles) < 60 else "-", label=".", markersize=3
                 )
-            axes.set(xlabel="seconds", ylabel=f"probability, {_shortened(head)}", ylim=(-0.02, 1.02))
+            axes.set(xlabel="seconds", ylabel=f"probability, {shortened(head, SHORT)}", ylim=(-0.02, 1.02))
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.3)
             words = [name for _, name in lines]
             add_legend(axes, words, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
         figure.savefig(file, dpi=120)
-
-
-def _shortened(name: str) -> str:
-    name = legible(name)
-    return name if len(name) <= SHORT else f"{name[: SHORT - 1]}…"

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from vivit.jobs.command import CONFIGS
 from vivit.jobs.job import Job
 from vivit.runfolder import read_status, write_status
 from vivit.signals import HeldSignals
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 
 SWEEP_ONLY = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
 """What was said to Hydra about the sweep and not about its jobs."""
-CONFIGS = Path(__file__).absolute().parents[3] / "configs"
 PR_SET_PDEATHSIG = 1
 
 

@@ -1,5 +1,6 @@
 """What every command does before Hydra reads its configuration."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -13,8 +14,13 @@ NO_CHOICE = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
 
 
 def begin() -> None:
-    """Make printing safe, teach configurations our words, and read null where nothing is chosen of a group."""
+    """Make printing safe, teach configurations our words, and read null where nothing is chosen of a group.
+
+    Empty variables of Weights & Biases, as compose files set them, are unset here, as it does not do itself.
+    """
     keep_output_steady()
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
+        del os.environ[name]
     register_resolvers()
     sys.argv[1:] = [without_null(word) for word in sys.argv[1:]]
 

@@ -10,6 +10,8 @@ from vivit.jobs.owner import started
 
 PATIENCE = 180.0
 """Seconds that a rank waits for the first one to name the run folder."""
+STALE = 30.0
+"""Seconds after which a word that there is no folder is one of an earlier start; it stays when the first rank ends."""
 
 
 def make_new(folder: Path) -> Path:
@@ -81,7 +83,7 @@ def _is_of_this_start(file: Path, begun: float) -> bool:
         found = file.stat()
     except OSError:
         return False
-    return found.st_mtime > begun - (PATIENCE if found.st_size else PATIENCE / 6)
+    return found.st_mtime > begun - (PATIENCE if found.st_size else STALE)
 
 
 def _agreement(beside: Path, group: str) -> Path:

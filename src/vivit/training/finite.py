@@ -127,7 +127,7 @@ def largest(optimiser: Optimizer) -> Tensor:
 
 
 def numbers(node: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Give every tensor of floating point below a node of mappings and lists, with its name."""
+    """Yield every tensor of floating point below a node of mappings and lists, with its name."""
     if isinstance(node, Tensor):
         if node.is_floating_point():
             yield name, node

@@ -14,6 +14,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 log = logging.getLogger(__name__)
 
+LARGEST_RATE = 1e6
+"""Rate beyond which a slip of the finger is assumed; torch ends in a traceback where a step overflows float32."""
+
 Group = dict[str, Any]
 """Parameters of one group of an optimiser, and what differs in it; ``scale`` multiplies the rate."""
 
@@ -102,6 +105,8 @@ class Recipe:
 
         scales = [group["scale"] for group in groups]
         optimiser = self.optimiser(groups)
+        if (rate := optimiser.defaults["lr"]) > LARGEST_RATE:
+            raise ValueError(f"optim.optimiser.lr={rate}: is more than {LARGEST_RATE:g}; set one such as 1e-3")
         return optimiser, LambdaLR(optimiser, [factor(scale) for scale in scales])
 
     def warmup(self, *, steps: int, of_an_epoch: int) -> int:

@@ -125,6 +125,6 @@ def moved(average: Tensor, weights: Tensor, n: Tensor, *, decay: float) -> Tenso
 
 
 def all_of(module: nn.Module) -> Iterator[Tensor]:
-    """Give every parameter and buffer, in one order."""
+    """Yield every parameter and buffer, in one order."""
     yield from module.parameters()
     yield from module.buffers()

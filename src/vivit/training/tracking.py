@@ -1,7 +1,6 @@
 """Weights & Biases: one run a job, the same one after a resume, and never a reason to fail."""
 
 import logging
-import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ class WandbRun(WandbLogger):
         self, folder: str, *, project: str = "vivit", entity: str | None = None, offline: bool = False
     ) -> None:
         self.folder = Path(folder)
-        unset_empty()
         super().__init__(
             name=self.folder.name,
             save_dir=folder,
@@ -59,12 +57,6 @@ class WandbRun(WandbLogger):
         """Close the run of a job that failed, as failed. A good one is closed by the next job or the end."""
         if status == "failed" and self._experiment is not None:
             self._experiment.finish(exit_code=1)
-
-
-def unset_empty() -> None:
-    """Take variables that are empty, as compose files set ``WANDB_MODE=``, for such as are not set; W&B does not."""
-    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
-        del os.environ[name]
 
 
 def sweep_of(folder: Path) -> str | None:

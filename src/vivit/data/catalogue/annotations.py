@@ -39,7 +39,7 @@ class Annotations:
         return pa.array(range(len(self.table)))
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
-        """Rows with their line numbers, read slowly: only to say where something is wrong."""
+        """Rows with their line numbers, read slowly: where Arrow cannot, and to say where something is wrong."""
         with self.file.open(newline="", encoding="utf-8-sig") as text:
             reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=True)
             yield from ((reader.line_num, row) for row in reader if row)
@@ -72,6 +72,8 @@ class Annotations:
         }
         try:
             table = self._loosely() if self._has_loose_quotes() else pa.csv.read_csv(self.file, **options)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ValueError(f"{self.file}: {error}; a text file in UTF-8 is wanted") from None
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):
                 raise ValueError(f"{self.file}: {error}") from None
