@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 log = logging.getLogger(__name__)
 
-LARGEST_RATE = 1e6
-"""Rate beyond which a slip of the finger is assumed; torch ends in a traceback where a step overflows float32."""
+LARGEST_RATE = 1e36
+"""Largest learning rate: beyond it the step of AdamW overflows float32, which torch answers with a traceback."""
 
 Group = dict[str, Any]
 """Parameters of one group of an optimiser, and what differs in it; ``scale`` multiplies the rate."""
