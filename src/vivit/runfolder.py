@@ -1,7 +1,6 @@
 """What a run leaves behind for people and for ``report.py``: ``status.json`` and ``results.json``."""
 
 import json
-import math
 import os
 import platform
 import subprocess
@@ -14,34 +13,13 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Column, Table
 
+from vivit.io import write_json
 from vivit.one_line import one_line
 
 State = Literal["running", "done", "failed", "interrupted"]
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """The variables by which torch, Lightning and SLURM number processes that work on one run."""
 PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "av", "numpy")
-
-
-def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Write beside the target and rename, so that nobody reads half of it.
-
-    JSON has no NaN and no infinity, which strict readers refuse: null stands in their place.
-    """
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        partial.write_text(json.dumps(_strict(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(file)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def _strict(content: Any) -> Any:
-    if isinstance(content, Mapping):
-        return {key: _strict(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_strict(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_status(folder: Path, state: State, error: str | None = None) -> dict[str, Any]:

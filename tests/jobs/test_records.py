@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.io import write_json
 from vivit.jobs.job import Job
 from vivit.jobs.records import keep_record, recorded
-from vivit.runfolder import write_json, write_status
+from vivit.runfolder import write_status
 
 RESULTS = {"job": "seed-1_0badcafe", "metrics": {"test/acc_top1": 0.5}, "config": {"seed": 1}, "commit": "abc"}
 

@@ -13,6 +13,8 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vivit.io import atomic_write
+
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 log = logging.getLogger(__name__)
@@ -65,10 +67,8 @@ def write_piece(folder: Path, rows: pa.Table) -> None:
     """Add rows to an index: a piece of it is whole or absent."""
     (folder / "index").mkdir(parents=True, exist_ok=True)
     piece = folder / "index" / f"{time.time_ns()}-{os.getpid()}.arrow"
-    partial = piece.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
+    with atomic_write(piece) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
         file.write_table(rows)
-    partial.replace(piece)
 
 
 def read_index(folder: Path) -> pa.Table:

@@ -10,6 +10,7 @@ from av.video.frame import PictureType
 
 from vivit.data.conversion import display_matrix
 from vivit.data.decode import VideoError, VideoFile
+from vivit.io import atomic_write
 
 
 def transcode(source: Path, target: Path, *, side: int, gop: int, quality: int) -> str | None:
@@ -20,17 +21,14 @@ def transcode(source: Path, target: Path, *, side: int, gop: int, quality: int) 
     ``target`` is whole or absent. Gives None, or the reason why there is no copy.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
     try:
-        _encode(source, partial, side, {"g": str(gop), "crf": str(quality)})
-        if why := _difference(source, partial):
+        with atomic_write(target) as partial:
+            _encode(source, partial, side, {"g": str(gop), "crf": str(quality)})
+            if why := _difference(source, partial):
+                partial.unlink()
             return why
-        partial.replace(target)
     except (av.FFmpegError, VideoError, ValueError) as error:
         return f"cannot be copied ({error})"
-    finally:
-        partial.unlink(missing_ok=True)
-    return None
 
 
 def is_copy(file: Path, source: Path, side: int) -> bool:

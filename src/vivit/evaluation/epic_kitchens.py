@@ -21,7 +21,7 @@ from vivit.evaluation.averages import average_named
 from vivit.evaluation.measures import Measured
 from vivit.evaluation.scores_reader import ScoresFile
 from vivit.evaluation.standings import ACTION
-from vivit.evaluation.whole_file import whole
+from vivit.io import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Submission:
         head = json.dumps({"version": "0.2", "challenge": "action_recognition"} | levels)
         written = 0
         with (
-            whole(target) as place,
+            atomic_write(target) as place,
             ZipFile(place, "w", ZIP_DEFLATED, compresslevel=5) as archive,
             archive.open("test.json", "w") as text,
         ):

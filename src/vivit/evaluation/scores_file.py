@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vivit.evaluation.whole_file import whole
+from vivit.io import atomic_write
 from vivit.shapes import Scores
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -96,7 +96,7 @@ def merge(parts: Sequence[Path], target: Path, about: Description, paths: Column
     """Make the file of the parts of all ranks; ``paths`` and ``names`` are those of the catalogue's videos."""
     rows = heapq.merge(*map(_rows, parts), key=itemgetter(0))
     writer, last = None, -1
-    with whole(target) as place:
+    with atomic_write(target) as place:
         while group := list(islice(rows, GROUP)):
             for row in group:
                 if row.video <= last:

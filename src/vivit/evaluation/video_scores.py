@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 
 from vivit.evaluation.averages import average_named
 from vivit.evaluation.scores_reader import ScoresFile
-from vivit.evaluation.whole_file import whole
+from vivit.io import atomic_write
 
 
 def write_video_scores(file: ScoresFile, target: Path, *, views: str, average: str) -> None:
     """Write labels, first choices and averaged scores of every video of a file of scores."""
     writer = None
-    with whole(target) as place:
+    with atomic_write(target) as place:
         for table in _tables(file, views, average):
             writer = writer or pq.ParquetWriter(place, table.schema, compression="zstd", use_dictionary=["path"])
             writer.write_table(table)

@@ -6,8 +6,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from vivit.experiment.build import check_keys
+from vivit.io import write_json
 from vivit.jobs import Job
-from vivit.runfolder import machine, print_rows, provenance, write_json
+from vivit.runfolder import machine, print_rows, provenance
 
 
 def benchmark(cfg: DictConfig, job: Job) -> Mapping[str, float]:

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.experiment.build import build_data, check_keys
 from vivit.experiment.formats import READERS, WRITERS, Weights, format_of_source, format_of_target, given_by, given_of
 from vivit.experiment.held import CUT, in_words, plain, settled
-from vivit.experiment.whole_target import whole_target
+from vivit.io import atomic_output, write_json
 from vivit.jobs import Job
-from vivit.runfolder import provenance, write_json
+from vivit.runfolder import provenance
 from vivit.weights import Network
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         log.warning(
             "assumed, for neither %s nor the command line tells it: %s", source, in_words(_all(weights), assumed)
         )
-    with whole_target(target) as place:
+    with atomic_output(target) as place:
         WRITERS[write](weights, place)
         again = READERS[write](place, given_of(weights.net))
         checked, lost = compared(weights.net, again.net), not_held(weights, again)

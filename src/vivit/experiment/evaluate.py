@@ -16,8 +16,9 @@ from vivit.experiment.build import averaging_of, check_keys, check_taken
 from vivit.experiment.checkpoint import checkpoint_file, read_record
 from vivit.experiment.clips import check_reading, views_of
 from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
+from vivit.io import write_json
 from vivit.jobs import Job
-from vivit.runfolder import print_results, provenance, write_json
+from vivit.runfolder import print_results, provenance
 from vivit.training import Recipe, Targets, VideoClassifier, keep_freed
 
 EVAL_KEYS = (

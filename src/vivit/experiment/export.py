@@ -14,9 +14,9 @@ from vivit.experiment.build import check_keys
 from vivit.experiment.checkpoint import check_weights, read_network
 from vivit.experiment.clips import Cutting
 from vivit.experiment.portable import PORTABLE, Logits
-from vivit.experiment.whole_target import whole_target
+from vivit.io import atomic_output, write_json
 from vivit.jobs import Job
-from vivit.runfolder import provenance, write_json
+from vivit.runfolder import provenance
 from vivit.shapes import colours
 
 EXPORT_KEYS = ("ckpt_path", "target", "paths")
@@ -43,7 +43,7 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     cutting = Cutting.of_record(record)
     heads, clip = record["heads"], (cutting.views.frames, *cutting.views.crop)
     save, run = PORTABLE[target.suffix]
-    with whole_target(target) as written:
+    with atomic_output(target) as written:
         save(network.eval(), heads, clip, {"heads": heads} | cutting.told(), written)
         checked = compared(network, heads, clip, lambda frames: run(written, frames))
     write_json(job.folder / "results.json", {"target": str(target), "check": checked} | provenance())

@@ -17,9 +17,10 @@ from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, timeline_rows
 from vivit.experiment.explain import explained
 from vivit.explain import FUSES, draw_timeline
+from vivit.io import write_json
 from vivit.jobs import Job
 from vivit.one_line import one_line
-from vivit.runfolder import provenance, write_json
+from vivit.runfolder import provenance
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from vivit.data.catalogue import Catalogue
 from vivit.data.prepare import prepare as go_through
 from vivit.experiment.build import check_keys, check_taken
+from vivit.io import write_json
 from vivit.jobs import Job
-from vivit.runfolder import provenance, write_json
+from vivit.runfolder import provenance
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,9 @@ from vivit.experiment.initial import check_source, start_from_weights
 from vivit.experiment.results import course, describe, identity, last_metrics, learnt_with, numbers
 from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
+from vivit.io import write_json
 from vivit.jobs import Job
-from vivit.runfolder import print_results, provenance, write_json
+from vivit.runfolder import print_results, provenance
 from vivit.training import Provenance, described
 
 log = logging.getLogger(__name__)

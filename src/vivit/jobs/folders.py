@@ -6,6 +6,7 @@ import socket
 import time
 from pathlib import Path
 
+from vivit.io import atomic_write
 from vivit.jobs.owner import started
 
 PATIENCE = 180.0
@@ -51,9 +52,8 @@ def rank_group() -> str | None:
 def name_for_ranks(beside: Path, group: str, folder: Path | None) -> None:
     """Let the other ranks of a run know its folder, or, with None, that there will be none."""
     file = _agreement(beside, group)
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text("" if folder is None else str(folder.absolute()), encoding="utf-8")
-    partial.replace(file)
+    with atomic_write(file) as partial:
+        partial.write_text("" if folder is None else str(folder.absolute()), encoding="utf-8")
     if folder is not None:
         atexit.register(file.unlink, missing_ok=True)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from vivit.io import write_json
 from vivit.jobs.job import Job
-from vivit.runfolder import finished, read_status, write_json
+from vivit.runfolder import finished, read_status
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """Checkpoints that are whole or absent, and know where they lie."""
 
 import logging
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_only
+
+from vivit.io import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +29,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         where somebody has removed it.
         """
         target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
         try:
             target.parent.mkdir(exist_ok=True)
-            with partial.open("wb") as file:
+            with atomic_write(target, sync=True) as partial, partial.open("wb") as file:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
         except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
             kept = "the one before it is intact" if target.is_file() else "there is none before it"
             raise OSError(f"the checkpoint {target} cannot be written, {kept}: {_reason(error)}") from error
 
@@ -152,6 +148,5 @@ class BestCheckpoint(ModelCheckpoint):
 def _bring(source: Path, target: Path) -> None:
     if source.is_file():
         target.parent.mkdir(exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(source, partial)
-        partial.replace(target)
+        with atomic_write(target) as partial:
+            shutil.copyfile(source, partial)

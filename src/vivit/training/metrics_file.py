@@ -11,6 +11,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from vivit.io import atomic_write
+
 ALWAYS = {"step", "epoch"}
 """Columns of every row."""
 STARTED = "started_at_step"
@@ -86,11 +88,10 @@ class Rows(ExperimentWriter):
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         """Write the whole file, beside it first, so that at no moment there is less than before."""
-        partial = self.file.with_name(f".{self.file.name}.partial")
         header = io.StringIO(newline="")
         csv.DictWriter(header, self.metrics_keys).writeheader()
-        partial.write_text(header.getvalue() + self._lines(rows), encoding="utf-8", newline="")
-        partial.replace(self.file)
+        with atomic_write(self.file) as partial:
+            partial.write_text(header.getvalue() + self._lines(rows), encoding="utf-8", newline="")
 
     def _lines(self, rows: list[dict[str, Any]]) -> str:
         text = io.StringIO(newline="")
