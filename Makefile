@@ -6,10 +6,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed-$(subst $(empty) ,-,$(EXTRAS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test lint format smoke sweep report benchmark
+.PHONY: help install train test test-fast lint format smoke sweep report benchmark
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(STAMP)  ## set up .venv; EXTRAS=bench adds the peers of the benchmarks
 
@@ -22,8 +22,13 @@ $(STAMP): pyproject.toml
 train: install  ## train the factorised encoder on the embedded data set
 	$(BIN)/python src/train.py model=factorised_encoder
 
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: install lint  ## lint, then all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: install  ## the tests without those that launch commands or take seconds: under four minutes
+	$(PYTEST) -m "not slow"
 
 lint: install  ## check style and types
 	$(BIN)/ruff check

@@ -7,7 +7,7 @@ python src/benchmark.py bench=loader bench.videos=FOLDER
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
@@ -15,9 +15,9 @@ def main(cfg: DictConfig) -> None:
     """Run one benchmark."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    jobs.run(experiment.benchmark, cfg)
+    launch.run(experiment.benchmark, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

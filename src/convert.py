@@ -6,7 +6,7 @@ python src/convert.py source=vivit-b-16x2-kinetics400 target=vivit.ckpt
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="convert")
@@ -14,9 +14,9 @@ def main(cfg: DictConfig) -> None:
     """Convert."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    jobs.run(experiment.convert, cfg)
+    launch.run(experiment.convert, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

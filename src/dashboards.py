@@ -10,7 +10,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 from vivit.dashboards import make_dashboards
 
 
@@ -23,5 +23,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

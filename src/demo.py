@@ -6,7 +6,7 @@ python src/demo.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="demo")
@@ -14,9 +14,9 @@ def main(cfg: DictConfig) -> None:
     """Serve."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    jobs.run(experiment.demo, cfg)
+    launch.run(experiment.demo, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

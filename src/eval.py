@@ -6,7 +6,7 @@ python src/eval.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt views=4x3
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
@@ -14,9 +14,9 @@ def main(cfg: DictConfig) -> float | None:
     """Evaluate; give the accuracy."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    return jobs.run(experiment.evaluate, cfg)
+    return launch.run(experiment.evaluate, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

@@ -7,7 +7,7 @@ python src/predict.py ckpt_path=... video=long.mp4 every=0.5 explain=true
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
@@ -15,9 +15,9 @@ def main(cfg: DictConfig) -> None:
     """Predict."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    jobs.run(experiment.predict, cfg)
+    launch.run(experiment.predict, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

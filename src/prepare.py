@@ -6,7 +6,7 @@ python src/prepare.py data=kinetics400 data.root=/kinetics copies=256
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="prepare")
@@ -14,9 +14,9 @@ def main(cfg: DictConfig) -> None:
     """Prepare a data set, or one shard of it."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    jobs.run(experiment.prepare, cfg)
+    launch.run(experiment.prepare, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

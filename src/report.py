@@ -9,7 +9,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 from vivit.reporting import make_report
 
 
@@ -22,5 +22,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

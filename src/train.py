@@ -6,7 +6,7 @@ python src/train.py model=factorised_encoder
 import hydra
 from omegaconf import DictConfig
 
-from vivit import jobs
+from vivit import launch
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="train")
@@ -14,9 +14,9 @@ def main(cfg: DictConfig) -> float | None:
     """Train; give the test accuracy, which a sweeper may maximise."""
     from vivit import experiment  # here, so that --help waits for no torch
 
-    return jobs.run(experiment.train, cfg)
+    return launch.run(experiment.train, cfg)
 
 
 if __name__ == "__main__":
-    jobs.begin()
+    launch.begin()
     main()

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import nn
 
-from vivit import jobs
+from vivit import launch
 from vivit.data import motion
 
 REPOSITORY = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def reference_numbers() -> Mapping[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def composed() -> Callable[..., DictConfig]:
     """Compose a configuration as a script would; with ``hydra=True`` also what Hydra itself is told."""
-    jobs.register_resolvers()
+    launch.register_resolvers()
 
     def composed(*overrides: str, name: str = "train", hydra: bool = False) -> DictConfig:
         with initialize_config_dir(str(REPOSITORY / "configs"), version_base="1.3"):

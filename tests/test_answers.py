@@ -15,8 +15,8 @@ from vivit.experiment.classifier import Classifier
 from vivit.experiment.demo import answer
 from vivit.experiment.formats import Weights, write_ours
 from vivit.io import write_json
-from vivit.jobs import Job
-from vivit.runfolder import print_results, print_rows
+from vivit.launch import Job
+from vivit.run_folder import print_results, print_rows
 
 ODD = [
     "win $$ now",

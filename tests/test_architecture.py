@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -14,7 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 260
 """Lines of a file."""
 
-LEAVES = {"errors", "io"}
+LEAVES = {"errors", "io", "overrides", "run_folder", "signals", "text"}
 """Rooms without torch that every other may import."""
 
 ROOMS = {
@@ -26,21 +27,21 @@ ROOMS = {
     "data": {"shapes"},
     "evaluation": {"shapes", "lettering"},
     "cost": {"shapes"},
-    "explain": {"shapes", "lettering", "one_line"},
-    "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
+    "explain": {"shapes", "lettering", "text"},
+    "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "run_folder"},
     "weights": {"shapes", "models"},
     "training": {"shapes", "schedules", "evaluation", "signals"},
-    "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
-    "reporting": {"indifferent", "runfolder", "lettering", "one_line"},
+    "overrides": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
+    "reporting": {"overrides", "run_folder", "lettering", "text"},
     "dashboards": {"reporting"},
-    "runfolder": {"one_line"},
-    "one_line": set(),  # a leaf: text that people wrote, on one line
-    "lettering": {"one_line"},  # the same in pictures
+    "run_folder": {"text"},
+    "text": set(),  # a leaf: text that people wrote, on one line
+    "lettering": {"text"},  # the same in pictures
     "signals": set(),  # held back by training and by the process that waits for a job
-    "jobs": {"indifferent", "runfolder", "signals"},
+    "launch": {"overrides", "run_folder", "signals"},
     "experiment": {
         *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
-        *("runfolder", "jobs", "one_line"),
+        *("run_folder", "launch", "text"),
     },
 }
 """What of ours each room may import, beside itself."""
@@ -58,19 +59,19 @@ FORBIDDEN = {
     "benchmarks": {"hydra", "omegaconf"},
     "weights": {"lightning", "hydra", "omegaconf"},
     "training": {"hydra", "omegaconf"},
-    "indifferent": {"torch", "lightning", "hydra", "omegaconf"},
+    "overrides": {"torch", "lightning", "hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
     "dashboards": {"torch", "lightning", "hydra", "omegaconf"},
-    "runfolder": {"torch", "lightning", "hydra", "omegaconf"},
-    "one_line": {"torch", "lightning", "hydra", "omegaconf"},
+    "run_folder": {"torch", "lightning", "hydra", "omegaconf"},
+    "text": {"torch", "lightning", "hydra", "omegaconf"},
     "lettering": {"torch", "lightning", "hydra", "omegaconf"},
     "signals": {"torch", "lightning", "hydra", "omegaconf"},
-    "jobs": {"torch", "lightning"},
+    "launch": {"torch", "lightning"},
     "experiment": set(),
 }
 """Libraries that each room may not see."""
 
-TORCHLESS = {"report.py": {"reporting", "jobs"}, "dashboards.py": {"dashboards", "jobs"}}
+TORCHLESS = {"report.py": {"reporting", "launch"}, "dashboards.py": {"dashboards", "launch"}}
 """Scripts that hand plain values to a room that needs no torch, and what they import."""
 EXCEPTIONS = {("vivit/data/datamodule.py", "lightning")}
 PEERS = {"transformers", "torchcodec", "decord"}
@@ -126,7 +127,7 @@ def test_scripts_are_thin(file: Path) -> None:
     assert [function.name for function in functions] == ["main"]
     assert len(functions[0].body) <= 4
     used = {module.split(".")[1] for module in imported(file) if module.startswith("vivit.")}
-    assert used <= {"experiment", "jobs"} or used == TORCHLESS.get(file.name)
+    assert used <= {"experiment", "launch"} or used == TORCHLESS.get(file.name)
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)
@@ -184,50 +185,9 @@ def test_there_is_one_spelling() -> None:
     assert [file.name for file in here if foreign.search(file.read_text(encoding="utf-8"))] == []
 
 
-def tree_of(readme: str) -> set[str]:
-    """Paths of Python files in the fenced block below "## The tree".
-
-    A line holds a path, relative to ``src/vivit`` or, from ``src/`` on, to the repository, and then a comment:
-    ``models/encoder.py   what it is``. Lines may be indented; a line that ends in ``/`` (before its comment) is a
-    folder, and what is indented deeper below it lies in it. Drawn branches (``├── ``) are taken for indentation.
-    """
-    block = re.search(r"^## The tree\n.*?^```\w*\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    assert block, 'there is no fenced block below "## The tree"'
-    found: set[str] = set()
-    above: list[tuple[int, str]] = []
-    for line in re.sub("[│├└─]", " ", block[1]).splitlines():
-        if not line.strip():
-            continue
-        depth, first = len(line) - len(line.lstrip()), line.split()[0]
-        above = [(indent, folder) for indent, folder in above if indent < depth]
-        path = "".join(folder for _, folder in above) + first
-        if first.endswith("/"):
-            above.append((depth, first))
-        for part in (word.strip(",;") for word in line.split()):
-            if part == first and part.endswith(".py"):
-                found.add(path)
-    return {located(path) for path in found}
-
-
-def located(path: str) -> str:
-    """Write a path relative to ``src``."""
-    for prefix in ("./", "src/"):
-        path = path.removeprefix(prefix)
-    return path if (SOURCE / path).is_file() or path.startswith("vivit/") else f"vivit/{path}"
-
-
-def test_the_tree_parser_reads_both_styles() -> None:
-    flat = "## The tree\n\n```\n  src/train.py   trains\n  models/encoder.py  x.py in a comment\n```\n"
-    nested = (
-        "## The tree\n```text\nsrc/\n  train.py  trains\n  vivit/   ours\n    models/\n      encoder.py  encodes\n```\n"
-    )
-    assert tree_of(flat) == tree_of(nested) == {"train.py", "vivit/models/encoder.py"}
-
-
-def test_the_tree_in_the_documents_is_the_tree() -> None:
-    tree = (REPOSITORY / "docs" / "tree.md").read_text(encoding="utf-8")
-    listed = {path for path in tree_of(tree) if not path.endswith("__init__.py")}
-    assert listed == {name(file) for file in FILES if file.name != "__init__.py"}
+def test_tree_in_the_documents_is_generated_from_the_docstrings() -> None:
+    module = runpy.run_path(str(REPOSITORY / "docs" / "write_tree.py"))
+    assert module["TARGET"].read_text(encoding="utf-8") == module["tree"](), "run python docs/write_tree.py"
 
 
 def test_the_readme_stays_short_and_names_every_room() -> None:

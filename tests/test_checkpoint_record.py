@@ -47,7 +47,7 @@ def test_whatever_a_training_run_keeps_is_read(
 
 
 HOSTILE = {
-    "a method of a class that a module imports": "vivit.runfolder.Path.touch",
+    "a method of a class that a module imports": "vivit.run_folder.Path.touch",
     "the same below a room that may be named": "vivit.data.finding.Path.touch",
     "a function of a library that a module imports": "vivit.data.loader.os.mkdir",
     "a module that a module imports": "vivit.models.embedding.torch.hub.load",
@@ -55,7 +55,7 @@ HOSTILE = {
     "a class that a file of ours imports": "vivit.data.finding.Path",
     "a function that the file of positions imports": "vivit.models.positions.rearrange",
     "a function of ours that writes": "vivit.data.motion.make",
-    "a function of another room": "vivit.runfolder.write_json",
+    "a function of another room": "vivit.run_folder.write_json",
     "a class of another room": "vivit.training.Curves",
     "a method of a class of ours": "vivit.data.VideoData.from_datasets",
     "another package": "os.mkdir",

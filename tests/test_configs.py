@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from vivit.experiment import TRAIN_KEYS, check_keys
-from vivit.jobs import explain
+from vivit.launch import format_error
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
@@ -88,16 +88,16 @@ def test_a_misspelt_key_of_a_class_is_named(group: str, composed: Compose) -> No
     shared = {"frames": 4, "stride": 1, "resize": 9, "crop": (8, 9)} if group in ("augment", "views") else {}
     with pytest.raises((InstantiationException, TypeError)) as error:
         instantiate(cfg[group], _convert_="all")(**shared)
-    assert "misspelt" in explain(error.value)
-    assert "\n" not in explain(error.value)
+    assert "misspelt" in format_error(error.value)
+    assert "\n" not in format_error(error.value)
 
 
 def test_a_misspelt_key_of_the_model_says_where(composed: Compose) -> None:
     cfg = composed("+model.stochastic_dept=0.1")
     with pytest.raises(InstantiationException) as error:
         instantiate(cfg.model, classes=7, _convert_="all")
-    assert "stochastic_dept" in explain(error.value)
-    assert explain(error.value).endswith("(in model)")
+    assert "stochastic_dept" in format_error(error.value)
+    assert format_error(error.value).endswith("(in model)")
 
 
 @pytest.mark.parametrize(

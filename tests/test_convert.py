@@ -14,7 +14,7 @@ from vivit.experiment import convert
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.formats import format_of_source, format_of_target
 from vivit.experiment.record import model_record
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
     FactorisedEncoder,

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from vivit.experiment import demo
 from vivit.experiment.formats import Weights, write_ours
 from vivit.experiment.uploads import Uploads
-from vivit.jobs import Job
+from vivit.launch import Job
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

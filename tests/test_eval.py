@@ -18,7 +18,7 @@ from vivit.experiment import evaluate
 from vivit.experiment.checkpoint import read_record
 from vivit.experiment.evaluate import data_of
 from vivit.experiment.formats import Weights, write_ours
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.models import FactorisedEncoder, Tubelets
 
 MOTION = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}

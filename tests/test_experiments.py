@@ -22,7 +22,7 @@ from vivit.benchmarks.model import CASES
 from vivit.cost import cost
 from vivit.data import motion
 from vivit.experiment.build import check_mixup
-from vivit.jobs import Job, explain
+from vivit.launch import Job, format_error
 
 Compose = Callable[..., DictConfig]
 Commanded = Callable[[str], DictConfig]
@@ -194,7 +194,7 @@ def test_devices_that_cannot_share_a_step_are_refused(devices: str, message: str
     cfg = composed("experiment=k400_huge", "data.root=x", "trainer=ddp", f"trainer.devices={devices}")
     with pytest.raises(Exception, match="clips a step") as error:
         _ = cfg.data.batch_size
-    assert message in explain(error.value)
+    assert message in format_error(error.value)
 
 
 ONE_CLIP = ("experiment=epic_large_factorised_encoder", "trainer=ddp", "trainer.accumulate_grad_batches=8")

@@ -21,7 +21,7 @@ from vivit.experiment import export
 from vivit.experiment import export as task
 from vivit.experiment.classifier import Classifier
 from vivit.experiment.formats import Weights, write_ours
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
     FactorisedEncoder,

@@ -17,11 +17,11 @@ from vivit import lettering
 from vivit.evaluation.confusion import CELLS, FIXED, confusion, draw, write_confused
 from vivit.explain import answer_page, draw_timeline, refusal_page
 from vivit.lettering import families, legible, width_of
-from vivit.one_line import one_line
 from vivit.reporting.drawing import drawn
 from vivit.reporting.figures import _line
 from vivit.reporting.formats import latex, markdown, web
 from vivit.reporting.tables import Column, Table
+from vivit.text import one_line
 
 ODD = [
     *("win $$ now", "$5 vs $x^2_{", "\\frac{", "<b>&", "[red]x[/red]", "%s", "{0}", "*", "-v", "_x", "لعب كرة"),

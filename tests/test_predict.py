@@ -29,7 +29,7 @@ from vivit.evaluation import ranked, score
 from vivit.experiment import predict
 from vivit.experiment.classifier import Classifier
 from vivit.experiment.formats import Weights, write_ours
-from vivit.jobs import Job
+from vivit.launch import Job
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vivit.experiment.start import starting_point
-from vivit.jobs import Job
+from vivit.launch import Job
 
 
 @pytest.fixture

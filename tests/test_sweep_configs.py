@@ -14,8 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.cost import cost
 from vivit.experiment import TRAIN_KEYS, check_keys
-from vivit.jobs.naming import job_name
-from vivit.jobs.preflight import check_scale
+from vivit.launch.preflight import check_scale
+from vivit.launch.resolvers import job_name
 from vivit.reporting.paper import SWEEPS as ANSWERED
 from vivit.reporting.paper import Row
 from vivit.reporting.runs import RunRecord

@@ -18,7 +18,7 @@ from vivit.experiment import convert
 from vivit.experiment.checkpoint import read_record
 from vivit.experiment.classifier import Classifier
 from vivit.experiment.formats import Weights, write_ours
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
 from vivit.weights import save_huggingface
 

@@ -12,7 +12,7 @@ from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.ft2font import FT2Font
 
-from vivit.one_line import one_line
+from vivit.text import one_line
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.experiment.results import identity
-from vivit.jobs import Job
-from vivit.jobs.naming import setting
+from vivit.launch import Job
+from vivit.launch.resolvers import run_group
 from vivit.reporting.paper import SWEEPS, Sweep
 
 pytestmark = pytest.mark.filterwarnings(
@@ -158,9 +158,9 @@ def test_a_run_tells_what_it_is(run: Path) -> None:
 
 def test_a_setting_is_a_job_without_seed_and_surroundings() -> None:
     said = ["+row=regularisation/mixup", "data=motion_verb_noun", "seed=3", "sweep=x", "data.workers=1"]
-    assert setting(said) == "row=regularisation/mixup data=motion_verb_noun"
-    assert setting(["seed=3", "sweep=seeds", "paths.logs=/tmp", "records=docs/results"]) == "default"
-    assert setting(["seeds=3", "data.workers_of_mine=2"]) == "seeds=3 data.workers_of_mine=2"
+    assert run_group(said) == "row=regularisation/mixup data=motion_verb_noun"
+    assert run_group(["seed=3", "sweep=seeds", "paths.logs=/tmp", "records=docs/results"]) == "default"
+    assert run_group(["seeds=3", "data.workers_of_mine=2"]) == "seeds=3 data.workers_of_mine=2"
 
 
 def test_dashboards_are_files_by_default(tmp_path: Path) -> None:

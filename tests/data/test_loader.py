@@ -17,7 +17,7 @@ from vivit.data.decode import VideoError
 from vivit.data.loader import ClipLoader, ScoringLoader, TrainingLoader, Workers
 from vivit.data.order import OrderedBatches, ShuffledBatches
 from vivit.data.sampling import GridViews, RandomView
-from vivit.jobs import explain
+from vivit.launch import format_error
 from vivit.shapes import BadVideo, Clip, Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
@@ -252,6 +252,6 @@ def test_a_batch_of_nothing_is_a_batch():
 
 
 def test_a_lost_worker_is_said_in_one_sentence_with_advice():
-    said = explain(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
+    said = format_error(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
     assert said.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
     assert "lower data.workers, data.prefetch or data.batch_size, outside of train.py workers or batch_size" in said

@@ -17,7 +17,7 @@ from vivit.data.index import SCHEMA, copy_names, read_index, write_piece
 from vivit.data.prepare import prepare
 from vivit.data.sampling import Window
 from vivit.data.transcode import scaled
-from vivit.jobs import Job
+from vivit.launch import Job
 
 
 def write_video(path, stamps, size=(50, 34), gop=100):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from made_up import TIME, results, run_folder, scored
 
-from vivit.indifferent import telling
+from vivit.overrides import distinguishing_overrides
 from vivit.reporting.best import best_tables
 from vivit.reporting.others import others_table
 from vivit.reporting.paper import BY_NAME
@@ -116,9 +116,11 @@ def test_another_start_or_recipe_is_another_setting(override: str, tmp_path: Pat
 
 def test_several_devices_are_no_other_setting_where_an_experiment_shares_the_clips_of_a_step_out() -> None:
     said, machine = ["experiment=k400_huge"], ["trainer=ddp", "trainer.devices=8", "trainer.num_nodes=2"]
-    assert telling([*said, *machine]) == said
-    assert telling([*said, *machine, "data.batch_size=8"]) == [*said, *machine, "data.batch_size=8"]
-    assert telling([*said, "trainer=fsdp", "trainer.devices=8"]) == [*said, "trainer=fsdp"], "in bfloat16"
+    assert distinguishing_overrides([*said, *machine]) == said
+    assert distinguishing_overrides([*said, *machine, "data.batch_size=8"]) == [*said, *machine, "data.batch_size=8"]
+    assert distinguishing_overrides([*said, "trainer=fsdp", "trainer.devices=8"]) == [*said, "trainer=fsdp"], (
+        "in bfloat16"
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,6 +290,6 @@ def test_records_need_no_log_folder(tmp_path: Path) -> None:
 
 def test_the_rows_of_tables_and_of_dashboards_are_told_apart_by_the_same_overrides() -> None:
     said = ["model=average_pool", "weights.source=a.npz", "trainer=gpu", "seed=2", "data.root=/videos"]
-    assert telling(said) == telling(said, "kinetics400") == said[:2]
-    assert telling(["data=csv", *said]) == ["data=csv", *said[:2], "data.root=/videos"]
-    assert telling(said, "folder") == [*said[:2], "data.root=/videos"]
+    assert distinguishing_overrides(said) == distinguishing_overrides(said, "kinetics400") == said[:2]
+    assert distinguishing_overrides(["data=csv", *said]) == ["data=csv", *said[:2], "data.root=/videos"]
+    assert distinguishing_overrides(said, "folder") == [*said[:2], "data.root=/videos"]

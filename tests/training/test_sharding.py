@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from test_ranks import fit, in_two_ranks, scored
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from vivit.jobs import explain
+from vivit.launch import format_error
 from vivit.models.blocks import Block
 from vivit.training import AtomicCheckpointIO, BestCheckpoint, FiniteLoss, LastCheckpoint
 from vivit.training.optim import warmup_cosine
@@ -27,7 +27,7 @@ Compose = Callable[..., DictConfig]
 def test_without_a_gpu_it_says_that_it_needs_one(composed: Compose) -> None:
     with pytest.raises(InstantiationException) as error:
         instantiate(composed("trainer=fsdp", "size=large").trainer)
-    assert "trainer=fsdp needs GPUs" in explain(error.value)
+    assert "trainer=fsdp needs GPUs" in format_error(error.value)
 
 
 @pytest.fixture

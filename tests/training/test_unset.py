@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 CODE = """
-from vivit import jobs
-jobs.begin()  # as every command does
+from vivit import launch
+launch.begin()  # as every command does
 from vivit.training.tracking import WandbRun
 run = WandbRun("run", project="mine").experiment
 print(run.settings.mode, run.project, run.name)

@@ -7,15 +7,15 @@ from omegaconf import DictConfig
 
 from vivit.experiment.build import check_keys
 from vivit.io import write_json
-from vivit.jobs import Job
-from vivit.runfolder import machine, print_rows, provenance
+from vivit.launch import Job
+from vivit.run_folder import hardware_info, print_rows, provenance
 
 
 def benchmark(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Run one benchmark; write ``results.json`` and show its rows."""
     check_keys(cfg, ("bench", "paths"))
     rows = instantiate(cfg.bench, _convert_="all")
-    results = {"bench": job.choices["bench"], "machine": machine(), "rows": rows} | provenance()
+    results = {"bench": job.choices["bench"], "machine": hardware_info(), "rows": rows} | provenance()
     write_json(job.folder / "results.json", results)
     print_rows(rows, job.folder)
     return {}

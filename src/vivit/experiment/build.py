@@ -10,7 +10,7 @@ from torch import nn
 from vivit.data import VideoData
 from vivit.data.places import views_name
 from vivit.evaluation import Averaging, average_named
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.training import Strengths, VideoClassifier, keep_freed
 
 NAMED = ("callbacks", "logger")
@@ -45,8 +45,8 @@ def check_keys(cfg: DictConfig, known: tuple[str, ...]) -> None:
 
 def check_taken(job: Job, taken: tuple[str, ...], own: tuple[str, ...]) -> None:
     """Refuse what was typed of a data set beside what is ``taken`` of it; for the keys ``own`` a script has its own."""
-    read = job.typed(*(f"data.{key}" for key in taken))
-    for said in job.typed("data"):
+    read = job.cli_overrides(*(f"data.{key}" for key in taken))
+    for said in job.cli_overrides("data"):
         key = said.lstrip("+~").partition("=")[0].removeprefix("data.")
         if key == "data" or said in read:
             continue

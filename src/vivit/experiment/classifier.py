@@ -16,7 +16,7 @@ from vivit.data.windows import slide
 from vivit.evaluation import Averaging, Ranked, average_named, ranked, score
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting, check_reading, views_of
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.shapes import Scores, Video
 
 

@@ -15,7 +15,7 @@ from vivit.data.places import spread
 from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import EvenViews, GridViews
 from vivit.data.windows import StretchClips, Stretches
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.shapes import Video
 
 
@@ -113,9 +113,9 @@ def views_of(told: Any, cfg: DictConfig, job: Job) -> Any:
     ``told`` is what the checkpoint tells, which holds where nothing was typed; one that was converted may tell nothing.
     """
     said = cfg.get("views")  # a group that is null is not there
-    if not said or (told and not job.typed("views")):
+    if not said or (told and not job.cli_overrides("views")):
         return told
-    if not told or job.typed("views.average"):
+    if not told or job.cli_overrides("views.average"):
         return said
     return OmegaConf.merge(said, {"average": told.average})
 

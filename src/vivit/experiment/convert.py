@@ -13,8 +13,8 @@ from vivit.experiment.build import build_data, check_keys
 from vivit.experiment.formats import READERS, WRITERS, Weights, format_of_source, format_of_target, given_by, given_of
 from vivit.experiment.held import CUT, in_words, plain, settled
 from vivit.io import atomic_output, write_json
-from vivit.jobs import Job
-from vivit.runfolder import provenance
+from vivit.launch import Job
+from vivit.run_folder import provenance
 from vivit.weights import Network
 
 log = logging.getLogger(__name__)

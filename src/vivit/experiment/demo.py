@@ -20,7 +20,7 @@ from vivit.experiment.explain import explained, seconds_of
 from vivit.experiment.record import model_name
 from vivit.experiment.uploads import CountUploads, Uploads
 from vivit.explain import FUSES, answer_page, refusal_page
-from vivit.jobs import Job
+from vivit.launch import Job
 from vivit.shapes import Video
 from vivit.weights import Network
 

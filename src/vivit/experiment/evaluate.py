@@ -17,8 +17,8 @@ from vivit.experiment.checkpoint import checkpoint_file, read_record
 from vivit.experiment.clips import check_reading, views_of
 from vivit.experiment.scoring import announced, check_classes, measured, scores_of, unmeasured
 from vivit.io import write_json
-from vivit.jobs import Job
-from vivit.runfolder import print_results, provenance
+from vivit.launch import Job
+from vivit.run_folder import print_results, provenance
 from vivit.training import Recipe, Targets, VideoClassifier, keep_freed
 
 EVAL_KEYS = (
@@ -89,7 +89,7 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
     With ``data`` the classes must be those of that data set.
     """
-    if meaningless := job.typed(*OF_A_PASS):
+    if meaningless := job.cli_overrides(*OF_A_PASS):
         raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
     file = ScoresFile(Path(cfg.scores))
     if cfg.get("data"):
@@ -101,8 +101,8 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
     """Write what follows from scores: results and tables and, where it is asked for, a submission."""
     kept = cfg.get("views") if cfg.scores else None
-    views = views_name(kept.temporal, kept.spatial) if kept and job.typed("views") else None
-    average = kept.average if kept and job.typed("views.average") else None
+    views = views_name(kept.temporal, kept.spatial) if kept and job.cli_overrides("views") else None
+    average = kept.average if kept and job.cli_overrides("views.average") else None
     about = scores.about
     source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
     results = source | (measured if with_metrics else unmeasured)(scores, job.folder, views, average)

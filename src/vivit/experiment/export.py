@@ -15,8 +15,8 @@ from vivit.experiment.checkpoint import check_weights, read_network
 from vivit.experiment.clips import Cutting
 from vivit.experiment.portable import PORTABLE, Logits
 from vivit.io import atomic_output, write_json
-from vivit.jobs import Job
-from vivit.runfolder import provenance
+from vivit.launch import Job
+from vivit.run_folder import provenance
 from vivit.shapes import colours
 
 EXPORT_KEYS = ("ckpt_path", "target", "paths")

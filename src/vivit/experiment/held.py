@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.places import views_name
 from vivit.evaluation import average_named
-from vivit.jobs import Job
+from vivit.launch import Job
 
 CUT = ("stride", "resize", "views", "resampling")
 """Keys of a data set that decide a clip of a file, beside its size, which the network tells."""
@@ -77,9 +77,9 @@ def settled(told: Mapping[str, Any], cfg: DictConfig, job: Job) -> Cut:
     configured: Any = OmegaConf.to_container(cfg.data, resolve=True)
     whole = "_target_" in told
     data, assumed = dict(told) if whole else dict(configured), []
-    chosen = any(said.partition("=")[0] == "data" for said in job.typed("data"))
+    chosen = any(said.partition("=")[0] == "data" for said in job.cli_overrides("data"))
     for key in CUT:
-        if job.typed(f"data.{key}", *([key] if key in ("views", "resampling") else [])):
+        if job.cli_overrides(f"data.{key}", *([key] if key in ("views", "resampling") else [])):
             data[key] = configured[key]
         elif key in told:
             data[key] = told[key]

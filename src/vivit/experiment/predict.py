@@ -18,9 +18,9 @@ from vivit.experiment.classifier import Classifier, timeline_rows
 from vivit.experiment.explain import explained
 from vivit.explain import FUSES, draw_timeline
 from vivit.io import write_json
-from vivit.jobs import Job
-from vivit.one_line import one_line
-from vivit.runfolder import provenance
+from vivit.launch import Job
+from vivit.run_folder import provenance
+from vivit.text import one_line
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from vivit.data.catalogue import Catalogue
 from vivit.data.prepare import prepare as go_through
 from vivit.experiment.build import check_keys, check_taken
 from vivit.io import write_json
-from vivit.jobs import Job
-from vivit.runfolder import provenance
+from vivit.launch import Job
+from vivit.run_folder import provenance
 
 log = logging.getLogger(__name__)
 

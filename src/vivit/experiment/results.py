@@ -7,8 +7,8 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.places import views_name
-from vivit.jobs import Job
-from vivit.jobs.naming import setting
+from vivit.launch import Job
+from vivit.launch.resolvers import run_group
 from vivit.training import Curves, LastCheckpoint, Stopwatch
 from vivit.training.optim import steps_of
 
@@ -45,7 +45,7 @@ def identity(cfg: DictConfig, job: Job) -> dict[str, Any]:
     """Say what loggers sort runs by, beside network and data: what was chosen, what varies, the seed, the start."""
     return {
         "chosen": {group: job.choices.get(group) for group in CHOSEN},
-        "setting": setting(job.overrides),
+        "setting": run_group(job.overrides),
         "seed": cfg.seed,
         "trainer": {"precision": cfg.trainer.precision},
         "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,

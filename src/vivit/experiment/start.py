@@ -5,7 +5,7 @@ import logging
 import torch
 
 from vivit.experiment.checkpoint import checkpoint_file, read_record
-from vivit.jobs import Job
+from vivit.launch import Job
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ def starting_point(ckpt_path: str | None, job: Job) -> str | None:
     A run that goes on in its own folder has precedence over the checkpoint that it once started from.
     """
     own = job.folder / "checkpoints" / "last.ckpt"
-    if own.is_file() and (job.goes_on or ckpt_path == "auto"):
+    if own.is_file() and (job.resumes or ckpt_path == "auto"):
         file = own
     elif ckpt_path is None or ckpt_path == "auto":
         if ckpt_path == "auto":
@@ -24,7 +24,7 @@ def starting_point(ckpt_path: str | None, job: Job) -> str | None:
         return None
     else:
         file = checkpoint_file(ckpt_path)
-        if said := [typed for typed in job.typed("weights") if typed != "weights=null"]:
+        if said := [typed for typed in job.cli_overrides("weights") if typed != "weights=null"]:
             raise ValueError(
                 f"{said[0]} has no effect beside ckpt_path={ckpt_path}: a run that goes on has its weights from there; "
                 "leave one of them out"

@@ -15,8 +15,8 @@ from vivit.experiment.results import course, describe, identity, last_metrics, l
 from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
 from vivit.io import write_json
-from vivit.jobs import Job
-from vivit.runfolder import print_results, provenance
+from vivit.launch import Job
+from vivit.run_folder import print_results, provenance
 from vivit.training import Provenance, described
 
 log = logging.getLogger(__name__)

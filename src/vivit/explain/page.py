@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from vivit.one_line import one_line
+from vivit.text import one_line
 
 STYLE = """<style>
 .vivit h3, .vivit p { overflow-wrap: anywhere; }

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vivit.indifferent import key_of
+from vivit.overrides import override_key
 from vivit.reporting.paper import BY_NAME
 from vivit.reporting.paper_best import BEST, OURS, Best, Method
 from vivit.reporting.runs import RunRecord, newest
@@ -38,7 +38,7 @@ def _ours(best: Best, runs: Sequence[RunRecord]) -> list[dict[str, Value]]:
     for run in runs:
         experiment = run.results.get("experiment")
         if run.status == "done" and experiment and run.results.get("data") in best.data:
-            other = [override for override in decisive(run) if key_of(override) != "experiment"]
+            other = [override for override in decisive(run) if override_key(override) != "experiment"]
             other += [f"sweep={run.sweep}"] if run.sweep in BY_NAME else []  # which sets more than its overrides say
             groups[experiment, str(run.results.get("views")), " ".join(other)].append(run)
     return [_our_line(best, *key, list(newest(group).values())) for key, group in sorted(groups.items())]

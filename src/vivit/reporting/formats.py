@@ -6,8 +6,8 @@ import io
 import re
 from collections.abc import Callable, Mapping
 
-from vivit.one_line import one_line
 from vivit.reporting.tables import Column, Table, Value
+from vivit.text import one_line
 
 TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from vivit.indifferent import key_of
+from vivit.overrides import override_key
 from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.sweeps import TOP1, decisive
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
@@ -33,7 +33,7 @@ def others_table(runs: Sequence[RunRecord]) -> Table:
 def _setting(run: RunRecord) -> tuple[str | None, ...]:
     """What makes runs repetitions of each other: the choices, the views, and all else that decides its result."""
     chosen = [run.results.get(key) for key in (*CHOICES, "views")]
-    return (*chosen, " ".join(override for override in decisive(run) if key_of(override) not in CHOICES))
+    return (*chosen, " ".join(override for override in decisive(run) if override_key(override) not in CHOICES))
 
 
 def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, Value]:

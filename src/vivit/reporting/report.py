@@ -17,7 +17,7 @@ from vivit.reporting.provenance import commands_table, commits_table, place, run
 from vivit.reporting.runs import RunRecord, read_runs
 from vivit.reporting.sweeps import Answer, answers
 from vivit.reporting.tables import Table
-from vivit.runfolder import commit
+from vivit.run_folder import git_commit
 
 TITLE = "ViViT: the paper's tables and figures, and ours"
 EMPTY = "No run with results yet: `make train` makes one, `make sweep` all of the paper's tables, in hours."
@@ -35,7 +35,7 @@ def made_with() -> dict[str, str]:
     """Say what makes this report: the command, the commit of this code, and when."""
     command = " ".join(["python", *sys.argv])
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"command": command, "commit": commit() or "unknown", "time": time}
+    return {"command": command, "commit": git_commit() or "unknown", "time": time}
 
 
 def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, about: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from vivit.indifferent import key_of, machine_of, telling
+from vivit.overrides import distinguishing_overrides, hardware_overrides, override_key
 from vivit.reporting.paper import Row, Sweep
 from vivit.reporting.runs import RunRecord, newest
 from vivit.reporting.tables import Column, Table, Value, mean, scaled, spread
@@ -143,7 +143,7 @@ class Answer:
         """What all of its runs say of their machine and of the place of the videos: by these too, jobs are known."""
         said = [run.overrides for run in self.done]
         first = said[0] if said else ()
-        where = [*machine_of(first), *(override for override in first if key_of(override) == "data.root")]
+        where = [*hardware_overrides(first), *(override for override in first if override_key(override) == "data.root")]
         return [override for override in where if override not in self.extra and all(override in of for of in said)]
 
     @property
@@ -215,12 +215,13 @@ def setting(sweep: Sweep, run: RunRecord) -> tuple[str, tuple[str, ...]]:
     """Scale and overrides of a run that are neither of a row of its sweep, nor the sweep's own, nor indifferent."""
     scale = run.settings.get("scale", "laptop")
     axes = {key for row in sweep.rows for key in row.choice_at(scale)}
-    return scale, tuple(o for o in decisive(run) if key_of(o) not in axes and o not in sweep.own_at(scale))
+    return scale, tuple(o for o in decisive(run) if override_key(o) not in axes and o not in sweep.own_at(scale))
 
 
 def decisive(run: RunRecord) -> list[str]:
     """Give, in order of the alphabet, what tells a run from others; tables say the scale elsewhere."""
-    return sorted(said for said in telling(run.overrides, run.results.get("data")) if key_of(said) != "scale")
+    overrides = distinguishing_overrides(run.overrides, run.results.get("data"))
+    return sorted(override for override in overrides if override_key(override) != "scale")
 
 
 def _answer(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[RunRecord]) -> Answer:
@@ -244,9 +245,8 @@ def _by_label(runs: Sequence[RunRecord], axes: Sequence[str]) -> dict[str, list[
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
         if run.overrides:
-            groups[" ".join(f"{key}={run.settings[key]}" for key in axes if key in run.settings) or "others"].append(
-                run
-            )
+            label = " ".join(f"{key}={run.settings[key]}" for key in axes if key in run.settings)
+            groups[label or "others"].append(run)
     return groups
 
 

@@ -1,0 +1,92 @@
+"""Parse the words for true and false of every key of every command."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
+
+from vivit.errors import ConfigError
+
+BOOLEAN_KEYS = ("decode", "explain", "metrics", "push", "skip_bad", "skip_recorded", "test")
+"""Boolean keys of the commands themselves; annotations of classes and functions tell those of nodes with a target."""
+BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
+"""Booleans of YAML 1.1; Hydra's command line parses the first of each, and leaves the rest as text."""
+Container = DictConfig | ListConfig
+
+
+def parse_booleans(cfg: DictConfig) -> None:
+    """Replace words for true and false by booleans wherever a key is boolean. Raises ConfigError for other values.
+
+    A key is boolean by ``BOOLEAN_KEYS`` or by the annotations of the arguments of its ``_target_``. A key that accepts
+    text too keeps all text but those words, and numbers where it accepts numbers.
+    """
+    with flag_override(cfg, ["readonly"], [False]):
+        for key in BOOLEAN_KEYS:
+            if key in cfg:
+                _parse(cfg, key, key, {bool})
+        for node, name in _nodes(cfg, ""):
+            for key, types in _boolean_arguments(node).items():
+                _parse(node, key, f"{name}.{key}", types)
+
+
+def _parse(node: DictConfig, key: str, name: str, types: set[Any]) -> None:
+    try:
+        value = node[key]
+    except Exception:
+        return  # a value that is missing or cannot be resolved raises its own error later
+    boolean = BOOLEANS.get(value.strip().lower()) if isinstance(value, str) else None
+    if boolean is not None:
+        node[key] = boolean
+    elif not isinstance(value, bool) and not _is_accepted(value, types):
+        raise ConfigError(name, value, "is neither true nor false", f"set {name}=true or {name}=false")
+
+
+def _is_accepted(value: Any, types: set[Any]) -> bool:
+    """Whether a key accepts a value that is no boolean, too."""
+    plain = (int, float, str, type(None))
+    if type(value) in plain:
+        return type(value) in types or Any in types or (type(value) is int and float in types)
+    return any(type_ not in (*plain, bool) for type_ in types)
+
+
+def _nodes(node: Container, name: str) -> Iterator[tuple[DictConfig, str]]:
+    """Yield every node of a configuration that has a target, and its key."""
+    if isinstance(node, DictConfig) and OmegaConf.select(node, "_target_", throw_on_missing=False) is not None:
+        yield node, name
+    keys = list(node) if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
+        if key == "hydra" and not name:
+            continue
+        below = node._get_node(key)
+        if isinstance(below, Container) and not (below._is_none() or below._is_missing() or below._is_interpolation()):
+            yield from _nodes(below, f"{name}.{key}" if name else str(key))
+
+
+def _boolean_arguments(node: DictConfig) -> dict[str, set[Any]]:
+    """Return the boolean keys of a node, each with all types that it accepts."""
+    with suppress(Exception):  # a class that does not exist raises when it is built
+        arguments = _arguments(get_object(node._target_))
+        return {str(key): arguments[str(key)] for key in node if bool in arguments.get(str(key), ())}
+    return {}
+
+
+def _arguments(target: Callable[..., Any]) -> dict[str, set[Any]]:
+    parameters = inspect.signature(target, eval_str=True).parameters.values()
+    return {argument.name: _types(argument) for argument in parameters if argument.annotation is not argument.empty}
+
+
+def _types(argument: inspect.Parameter) -> set[Any]:
+    types = _union_members(argument.annotation)
+    return types | ({type(None)} if argument.default is None else set())
+
+
+def _union_members(annotation: Any) -> set[Any]:
+    if get_origin(annotation) in (Union, UnionType):
+        return set().union(*map(_union_members, get_args(annotation)))
+    if get_origin(annotation) is Literal:
+        return {type(value) for value in get_args(annotation)}
+    return {annotation}

@@ -1,0 +1,44 @@
+"""What every command does before Hydra reads its configuration."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from vivit.launch.resolvers import register_resolvers
+from vivit.launch.steady_output import steady_output
+
+CONFIGS = Path(__file__).absolute().parents[3] / "configs"
+NO_OPTION = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
+"""A group set to null or to nothing, neither of which Hydra accepts."""
+
+
+def begin() -> None:
+    """Prepare this process: printing that cannot fail, resolvers, and ``group=null`` where a group has a ``none``.
+
+    Empty variables of Weights & Biases, as compose files set them, are unset here: it would take them for values.
+    """
+    steady_output()
+    for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
+        del os.environ[name]
+    register_resolvers()
+    sys.argv[1:] = [replace_null_option(argument) for argument in sys.argv[1:]]
+
+
+def replace_null_option(argument: str) -> str:
+    """Return ``group=none`` for ``group=null``, and others as they are. Raises SystemExit where a group has no none."""
+    match = NO_OPTION.fullmatch(argument)
+    if match is None or not (CONFIGS / match[1]).is_dir():
+        return argument
+    group = match[1]
+    if (CONFIGS / group / "none.yaml").is_file():
+        return f"{group}=none"
+    raise SystemExit(
+        f"error: {argument}: a group of configurations cannot be {match[2] or 'empty'}; leave it out, or set one of "
+        f"{', '.join(group_options(group))}"
+    )
+
+
+def group_options(group: str) -> list[str]:
+    """Return the options of a group of configurations."""
+    return sorted(file.stem for file in (CONFIGS / group).glob("*.yaml") if not file.stem.startswith("_"))

@@ -1,0 +1,47 @@
+"""What surrounds a run's configuration: its folder, its sweep, the options and overrides of its command."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from vivit.overrides import matches_key
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run's folder, the options of its groups, its overrides, and the sweep that it is part of.
+
+    ``resumes`` means that the run starts from the last checkpoint of its own folder, wherever there is one.
+    """
+
+    folder: Path
+    choices: Mapping[str, str | None]
+    overrides: list[str]
+    sweep: str | None
+    resumes: bool = False
+
+    def cli_overrides(self, *keys: str) -> list[str]:
+        """Return the overrides of some keys and those below them that the command line sets itself."""
+        return [override for override in self.overrides if matches_key(override, keys)]
+
+    @classmethod
+    def current(cls) -> "Job":
+        """Return the job that Hydra runs now. A job of a sweep that is started once more resumes."""
+        hydra = HydraConfig.get()
+        folder = Path(hydra.runtime.output_dir)
+        sweep = sweep_of(folder, str(hydra.mode), hydra.sweep.dir)
+        return cls(folder, dict(hydra.runtime.choices), list(hydra.overrides.task), sweep, resumes=sweep is not None)
+
+
+def sweep_of(folder: Path, mode: Any, sweep_dir: str | None) -> str | None:
+    """Return the name of a run folder's sweep; None for a single run.
+
+    A job that runs as a command of its own is a single run to Hydra, in a folder of the sweep.
+    """
+    if str(mode).endswith(RunMode.MULTIRUN.name):
+        return Path(sweep_dir).name if sweep_dir else folder.parent.name
+    return folder.parent.name if sweep_dir and Path(sweep_dir).absolute() == folder.absolute().parent else None

@@ -1,0 +1,73 @@
+"""``resume=<run folder>``: continue a run in its own folder, from its own configuration."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.errors import ConfigError
+from vivit.launch.job import Job, sweep_of
+from vivit.overrides import matches_key
+
+HYDRA_FOLDER = ".hydra"
+"""Where Hydra stores a run's configuration; that of a resume goes into a folder below it."""
+CHANGEABLE = ("trainer.devices", "data.workers", "logger")
+"""Keys that may be set beside ``resume``: where and how fast a run continues, not what it computes."""
+
+
+def check_resume(folder: Path, overrides: list[str]) -> None:
+    """Raise ConfigError where a folder is no training run, or where an override would change its result."""
+    for file in ("config.yaml", "hydra.yaml"):
+        if not (folder / HYDRA_FOLDER / file).is_file():
+            raise ConfigError("resume", folder, f"is not a run folder, it has no {HYDRA_FOLDER}/{file}")
+    if "resume" not in OmegaConf.load(folder / HYDRA_FOLDER / "config.yaml"):
+        raise ConfigError("resume", folder, "is not a training run", "start its command again")
+    for override in overrides:
+        if not matches_key(override, ("resume", *CHANGEABLE)):
+            raise ConfigError(
+                "resume",
+                folder,
+                f"takes the configuration from there, so {override} is refused",
+                f"only {', '.join(CHANGEABLE)} may be changed (to change more, start a run with ckpt_path=)",
+            )
+
+
+def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
+    """Return the configuration and the job of the run that a command resumes.
+
+    Where the number of devices changes, the videos on one device change with it, so that a step stays what it was.
+    """
+    folder = Path(cfg.resume) / HYDRA_FOLDER
+    config = OmegaConf.load(folder / "config.yaml")
+    hydra = OmegaConf.load(folder / "hydra.yaml").hydra
+    assert isinstance(config, DictConfig)
+    for override in job.overrides:
+        if matches_key(override, ["logger"]):
+            config.logger = cfg.get("logger")
+        elif matches_key(override, ["trainer.devices"]):
+            config.data.batch_size = _batch_size(config, cfg.trainer.devices)
+            config.trainer.devices = cfg.trainer.devices
+        elif matches_key(override, ["data.workers"]):
+            config.data.workers = cfg.data.workers
+    sweep_dir = hydra.sweep._get_node("dir")._value()  # may be an interpolation that nobody can resolve any more
+    sweep = sweep_of(job.folder, hydra.mode, None if "${" in str(sweep_dir) else sweep_dir)
+    overrides = [*hydra.overrides.task, *(text for text in job.overrides if not matches_key(text, ["resume"]))]
+    return config, replace(job, choices=dict(hydra.runtime.choices), overrides=overrides, sweep=sweep, resumes=True)
+
+
+def _batch_size(config: DictConfig, devices: int) -> int:
+    """Return the videos on each of ``devices`` devices that make up the global batch of a run."""
+    before = config.trainer.devices
+    if not isinstance(before, int) or not isinstance(devices, int):
+        raise ConfigError(
+            "trainer.devices", devices, f"a resumed run needs numbers of devices, and this run had {before}", "set one"
+        )
+    total = config.data.batch_size * before
+    if total % devices:
+        raise ConfigError(
+            "trainer.devices",
+            devices,
+            f"cannot divide the run's global batch of {total} videos",
+            "set another",
+        )
+    return total // devices

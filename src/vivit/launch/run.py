@@ -1,0 +1,144 @@
+"""Run a task in its folder: lock, status, record, and errors as one line."""
+
+import logging
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from vivit.launch.booleans import parse_booleans
+from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
+from vivit.launch.job import Job
+from vivit.launch.records import read_record, write_record
+from vivit.launch.resume import load_resumed_config
+from vivit.launch.subprocess_job import needs_subprocess, run_in_subprocess
+from vivit.launch.trainer_checks import check_trainer
+from vivit.launch.user_errors import format_error, is_user_error
+from vivit.run_folder import (
+    RANK_ERROR,
+    State,
+    is_rank_zero,
+    read_finished_results,
+    write_rank_error,
+    write_status,
+)
+from vivit.signals import leave_when_asked
+
+log = logging.getLogger(__name__)
+
+Task = Callable[[DictConfig, Job], Mapping[str, float]]
+OPTIMIZED_METRIC = "test/acc_top1"
+
+
+def run(task: Task, cfg: DictConfig) -> float | None:
+    """Run a task in its folder, keep its status there, and return the metric that a sweeper may maximise.
+
+    An error that a user can mend is printed as one line. A single run that fails ends the process with exit code 1; a
+    job of a sweep raises, and Hydra continues with the next. A job that is done, or that has a record where those
+    count, is skipped: the name of its folder contains a hash of all that decides its result. SIGTERM, Ctrl-C and a
+    closed terminal end the process with exit codes 143, 130 and 129, in training after a checkpoint is written.
+    """
+    logging.raiseExceptions = False  # a full disk is reported once, not by every line of the log
+    job = Job.current()
+    if cfg.get("resume"):
+        cfg, job = load_resumed_config(cfg, job)
+    elif job.sweep is not None and (results := read_finished_results(job.folder)):
+        log.info("%s is done, skipped; delete its folder to run it again", job.folder.name)
+        write_record(cfg, job)
+        return results["metrics"].get(OPTIMIZED_METRIC)
+    checked = _checked(task, cfg)
+    if checked is task and not cfg.get("resume") and (record := read_record(cfg, job)):
+        log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
+        return record["metrics"].get(OPTIMIZED_METRIC)
+    leave_when_asked()
+    if checked is task and needs_subprocess(cfg):
+        run_in_subprocess(job)
+        return (read_finished_results(job.folder) or {"metrics": {}})["metrics"].get(OPTIMIZED_METRIC)
+    if not is_rank_zero():
+        return _run_other_rank(checked, cfg, job).get(OPTIMIZED_METRIC)
+    with locked(job):
+        return _run_rank_zero(checked, cfg, job).get(OPTIMIZED_METRIC)
+
+
+def _checked(task: Task, cfg: DictConfig) -> Task:
+    """Return the task or, where the configuration has an impossible value, a task that raises its error."""
+    try:
+        parse_booleans(cfg)
+        check_trainer(cfg)
+    except ValueError as error:
+        return partial(_raise, error)
+    return task
+
+
+def _raise(error: Exception, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    raise error
+
+
+@contextmanager
+def locked(job: Job) -> Iterator[None]:
+    """Lock a job's folder for this process; that of a single run was locked before anything was written there."""
+    try:
+        lock_folder(job.folder)
+    except FolderInUseError as error:
+        raise RuntimeError(str(error)) from None
+    try:
+        yield
+    finally:
+        release_folder(job.folder)
+
+
+def _run_other_rank(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Run a task in a rank that leaves the folder and the terminal to the first."""
+    logging.getLogger().setLevel(logging.WARNING)
+    try:
+        return task(cfg, job)
+    except SystemExit:
+        raise SystemExit(0) from None  # Lightning kills the first rank, which still saves, where another has failed
+    except Exception as error:
+        if getattr(error, "on_every_rank", False):
+            raise SystemExit(0) from None  # the first rank prints it
+        write_rank_error(job.folder, format_error(error))
+        raise SystemExit(f"error in another rank: {format_error(error)}") from None
+
+
+def _run_rank_zero(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    (job.folder / RANK_ERROR).unlink(missing_ok=True)  # of an earlier start
+    write_status(job.folder, "running")
+    try:
+        metrics = task(cfg, job)
+    except (SystemExit, KeyboardInterrupt) as stopped:
+        code = stopped.code if isinstance(stopped, SystemExit) else 128 + signal.SIGINT
+        _note(job.folder, "interrupted", f"ended with exit code {code}")
+        log.warning("interrupted; %s", f"go on with resume={job.folder}" if "resume" in cfg else "start it again")
+        raise SystemExit(code) from None
+    except BaseException as error:
+        noted = _note(job.folder, "failed", format_error(error), traceback.format_exc())
+        message = format_error(error)
+        if not job.folder.is_dir():
+            message = f"the run folder {job.folder} is gone: {message}"
+        if job.sweep is not None:  # Hydra prints it again when the sweep is over
+            log.error("%s failed: %s", job.folder.name, message)
+        if not is_user_error(error):
+            raise
+        if job.sweep is not None:
+            raise RuntimeError(message) from error
+        where = f"\n(the traceback is in {job.folder / 'error.txt'})" if noted else ""
+        raise SystemExit(f"\nerror: {message}{where}") from None  # below what a progress bar left
+    write_status(job.folder, "done")
+    write_record(cfg, job)
+    return metrics
+
+
+def _note(folder: Path, status: State, error: str, trace: str | None = None) -> bool:
+    """Write the error into the run folder; return whether it could be written."""
+    try:
+        write_status(folder, status, error)
+        if trace is not None:
+            (folder / "error.txt").write_text(trace, encoding="utf-8")
+    except OSError:
+        return False
+    return True

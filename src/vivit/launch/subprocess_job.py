@@ -1,0 +1,113 @@
+"""Run a job of a sweep as a command of its own, where it has several ranks."""
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from vivit.launch.command_line import CONFIGS
+from vivit.launch.job import Job
+from vivit.run_folder import read_status, write_status
+from vivit.signals import HeldSignals
+
+log = logging.getLogger(__name__)
+
+SWEEP_ONLY = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
+"""Overrides of Hydra that are about the sweep and not about its jobs."""
+PR_SET_PDEATHSIG = 1
+
+
+def needs_subprocess(cfg: DictConfig) -> bool:
+    """Whether Lightning will start several ranks of a job of a sweep.
+
+    It repeats the command line of the process that it is in, and that of a sweep would run all of the sweep again in
+    every rank. Where a cluster has started the ranks, nothing is repeated.
+    """
+    if HydraConfig.get().mode != RunMode.MULTIRUN or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+        return False
+    trainer = cfg.get("trainer")
+    return trainer is not None and (str(trainer.get("devices", "auto")) != "1" or trainer.get("num_nodes", 1) != 1)
+
+
+def run_in_subprocess(job: Job) -> None:
+    """Run a job by the command line that a user would type for it alone, in the same folder, and wait for it.
+
+    Forwards signals, waits while the job saves its checkpoint, and kills it if this process dies. Raises RuntimeError
+    where it failed; one that was killed gets a status.
+    """
+    signals = HeldSignals()
+    signals.remember()
+    signals.hold()
+    # a session of its own: Ctrl-C reaches this process, which forwards it once
+    with subprocess.Popen(
+        command_of(job), start_new_session=True, preexec_fn=_end_with_parent, env=subprocess_env()
+    ) as process:
+        try:
+            code = _wait(process, signals)
+        except BaseException:
+            process.kill()
+            raise
+    signals.release()
+    if signals.caught is not None:
+        signals.obey(signals.caught)
+    if code == 0:
+        return
+    status = read_status(job.folder)
+    if status.get("status") != "failed":
+        reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        status = write_status(job.folder, "failed", reason)
+    raise RuntimeError(status["error"])
+
+
+def _wait(process: subprocess.Popen, signals: HeldSignals) -> int:
+    forwarded = False
+    while True:
+        try:
+            return process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            if signals.caught is not None and not forwarded:
+                process.send_signal(signal.SIGTERM)
+                forwarded = True
+
+
+def command_of(job: Job) -> list[str]:
+    """Return the command line of a job."""
+    hydra = HydraConfig.get()
+    kept = [override for override in hydra.overrides.hydra if not override.startswith(SWEEP_ONLY)]
+    folders = {"hydra.run.dir": job.folder, "hydra.sweep.dir": job.folder.parent}
+    script = Path(__file__).parents[2] / f"{hydra.job.name}.py"
+    program = str(script) if script.is_file() else sys.argv[0]  # a queue starts its own script, which runs our task
+    start = [sys.executable, program, f"--config-name={hydra.job.config_name}", *config_options()]
+    quoted = [f"{key}={hydra_quote(folder)}" for key, folder in folders.items()]
+    return [*start, *job.overrides, *kept, "hydra.mode=RUN", *quoted]
+
+
+def config_options() -> list[str]:
+    """Return the options that name folders of configurations, beside the one that a command reads by itself."""
+    options = {"main": "--config-path", "command-line": "--config-dir"}
+    sources = HydraConfig.get().runtime.config_sources
+    named = [(options[source.provider], source.path) for source in sources if source.provider in options]
+    return [f"{option}={path}" for option, path in named if Path(path).absolute() != CONFIGS]
+
+
+def hydra_quote(path: Path) -> str:
+    """Return a path quoted so that Hydra takes it literally."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def subprocess_env() -> dict[str, str]:
+    """Return this environment without the variables of a cluster's single task, where Lightning starts no ranks."""
+    return {name: value for name, value in os.environ.items() if name not in ("SLURM_NTASKS", "SLURM_JOB_NAME")}
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

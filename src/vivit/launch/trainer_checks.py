@@ -1,0 +1,66 @@
+"""Checks of ``seed`` and ``trainer`` before anything is built."""
+
+import re
+from typing import Any
+
+from omegaconf import DictConfig
+
+from vivit.errors import ConfigError
+
+SPAWNING = re.compile(r"ddp_(spawn|fork|forkserver|notebook)")
+"""Strategies whose processes are copies of a function rather than this command again."""
+MAX_SEED = 2**32 - 1
+
+
+def check_trainer(cfg: DictConfig) -> None:
+    """Raise ConfigError for values that would fail late, or that would not do what they promise."""
+    if "seed" in cfg and not _is_integer(cfg.seed, 0, MAX_SEED):
+        raise ConfigError("seed", cfg.seed, f"is no whole number from 0 to {MAX_SEED}", "set one, as seed=1")
+    trainer = cfg.get("trainer")
+    if trainer is None:
+        return
+    check_strategy(trainer.get("strategy"))
+    parts = trainer.get("accumulate_grad_batches", 1)
+    if not _is_integer(parts, 1):
+        raise ConfigError(
+            "trainer.accumulate_grad_batches", parts, "is no whole number above 0", "set 1 to accumulate nothing"
+        )
+    tests = cfg.get("test", "test" not in cfg)
+    if tests and trainer.get("limit_test_batches", 1) == 0:
+        remedy = "set test=false to leave the test out" if "test" in cfg else "leave it out"
+        raise ConfigError("trainer.limit_test_batches", trainer.limit_test_batches, "leaves nothing to test", remedy)
+    if trainer.get("enable_checkpointing") is False and (names := checkpoint_callbacks(cfg)):
+        raise ConfigError(
+            "trainer.enable_checkpointing",
+            False,
+            "checkpoints are callbacks here",
+            f"leave it out and set {' '.join(f'callbacks.{name}=null' for name in names)} to keep none",
+        )
+
+
+def check_strategy(strategy: Any) -> None:
+    """Raise ConfigError for strategies that start ranks as copies of a function: no test can follow."""
+    key, value = "trainer.strategy", strategy
+    spawns = SPAWNING.match(str(strategy)) is not None
+    if isinstance(strategy, DictConfig):
+        key, value = "trainer.strategy.start_method", strategy.get("start_method")
+        spawns = strategy.get("start_method", "popen") != "popen"
+    if spawns:
+        raise ConfigError(
+            key,
+            value,
+            "such ranks take callbacks, log and best checkpoint with them when the training ends, so that no test can "
+            "follow",
+            "set trainer.strategy=ddp, which starts every rank as a command",
+        )
+
+
+def checkpoint_callbacks(cfg: DictConfig) -> list[str]:
+    """Return the names of the callbacks of a configuration that write checkpoints."""
+    nodes = (cfg.get("callbacks") or {}).items()
+    return [str(name) for name, node in nodes if node is not None and "Checkpoint" in str(node.get("_target_"))]
+
+
+def _is_integer(value: Any, lowest: int, largest: int | None = None) -> bool:
+    integer = isinstance(value, int) and not isinstance(value, bool)
+    return integer and value >= lowest and (largest is None or value <= largest)

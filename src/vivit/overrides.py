@@ -1,0 +1,56 @@
+"""Overrides of the command line: their keys and values, and which of them change a run's result."""
+
+from collections.abc import Iterable, Sequence
+
+RECORDING = ("records", "skip_recorded")
+LOADING = ("data.workers", "data.prefetch", "data.timeout")
+LOGGING_CALLBACKS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenance", "showcase")
+"""Callbacks that change no weight."""
+NOT_IN_HASH = ("paths", "logger", "resume", *LOADING, *RECORDING, *(f"callbacks.{name}" for name in LOGGING_CALLBACKS))
+"""Keys that leave a run's result as it is: its folder, its logs, its speed."""
+ONE_DEVICE = ("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1")
+SEVERAL_DEVICES = ("trainer=ddp", "trainer=ddp_cpu")
+"""Trainers that compute in float32, with ``data.batch_size`` clips on each device."""
+USER_DATASETS = ("folder", "csv", "csv_folds")
+"""Data sets that are defined by ``data.root``; the others hold the same videos wherever they lie."""
+
+
+def override_key(override: str) -> str:
+    """Return the key of an override, without the marks of an addition or a removal."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def override_value(overrides: Iterable[str], key: str) -> str | None:
+    """Return the value of the first override of a key; None without one."""
+    return next((override.partition("=")[2] for override in overrides if override_key(override) == key), None)
+
+
+def matches_key(override: str, keys: Iterable[str]) -> bool:
+    """Whether an override sets one of the keys, or a key below it; a key that ends in '=' has nothing below it."""
+    name = override_key(override)
+    return any(name == key.removesuffix("=") or name.startswith(f"{key}.") for key in keys)
+
+
+def distinguishing_overrides(overrides: Sequence[str], data: str | None = None) -> list[str]:
+    """Return the overrides that make two runs more than repetitions with other seeds; ``data`` is the data set.
+
+    Initial weights are among them, by their paths: two names of one file count as two files.
+    """
+    dataset = data or override_value(overrides, "data")
+    ignored = (*NOT_IN_HASH, "sweep", "seed", *(() if dataset in USER_DATASETS else ("data.root",)))
+    hardware = {*hardware_overrides(overrides), "ckpt_path=auto"}
+    return [override for override in overrides if not matches_key(override, ignored) and override not in hardware]
+
+
+def hardware_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that only select hardware, which rows of tables ignore.
+
+    Hardware changes results within rounding, so names of jobs keep it. Several devices are among them where an
+    experiment divides the clips of a step among devices; elsewhere each device has a batch of its own, so that a step
+    has more clips. ``trainer=fsdp`` never is: it computes in bfloat16.
+    """
+    keys = {override_key(override) for override in overrides}
+    divided = "experiment" in keys and "data.batch_size" not in keys
+    by_key = ("trainer.accelerator", *(("trainer.devices", "trainer.num_nodes") if divided else ()))
+    by_override = (*ONE_DEVICE, *(SEVERAL_DEVICES if divided else ()))
+    return [override for override in overrides if override in by_override or override_key(override) in by_key]

@@ -1,0 +1,85 @@
+"""A job's folder is named after what decides its result, and nothing else."""
+
+import json
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.launch import Preflight
+from vivit.launch.resolvers import job_name
+
+Compose = Callable[..., DictConfig]
+RECORDS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*/*.json"))
+
+
+def hashed(cfg: DictConfig) -> str:
+    return job_name(_root_=cfg)[-8:]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "paths.logs=elsewhere",
+        "paths.data=elsewhere",
+        "records=docs/results",
+        "logger=tensorboard",
+        "data.workers=0",
+        "callbacks.checkpoint.every_n_train_steps=3",
+    ],
+)
+def test_what_does_not_decide_the_result_changes_no_hash(override: str, composed: Compose) -> None:
+    assert hashed(composed(hydra=True)) == hashed(composed(override, hydra=True))
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["seed=2", "optim.optimiser.lr=1e-4", "model.stochastic_depth=0.1", "targets.mixup=0.3", "data.root=elsewhere",
+     "trainer=ddp_cpu", "callbacks.best.mode=min", "ckpt_path=a.ckpt", "regularise=epic"],
+)  # fmt: skip
+def test_what_decides_the_result_changes_the_hash(override: str, composed: Compose) -> None:
+    assert hashed(composed(hydra=True)) != hashed(composed(override, hydra=True))
+
+
+def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> None:
+    name = job_name(_root_=composed("model=spatiotemporal", "+data.catalogue.extra='a/b c'", "seed=3", hydra=True))
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+    assert name.startswith("model-spatiotemporal_data.catalogue.extra-a-b-c-_seed-3_")
+
+
+@pytest.mark.parametrize("task", ["prepare", "eval"])
+def test_jobs_of_other_scripts_have_names_too(task: str, composed: Compose) -> None:
+    """A data set refers to a loader and a seed, which only training has."""
+    overrides = ["data=csv", "data.root=/videos"] + (["shard=1", "shards=2"] if task == "prepare" else ["ckpt_path=a"])
+    name = job_name(_root_=composed(*overrides, name=task, hydra=True))
+    assert re.search(r"_[0-9a-f]{8}$", name)
+
+
+def test_a_name_is_short_enough_for_a_folder(composed: Compose) -> None:
+    name = job_name(_root_=composed(f"data.root=/{'long/' * 60}", "paths.logs=/elsewhere", "seed=3", hydra=True))
+    assert len(name) < 200
+    assert re.search(r"[a-z].*_seed-3_[0-9a-f]{8}$", name)
+    assert "elsewhere" not in name, "where the logs lie is no part of a job"
+
+
+def test_a_job_that_arrives_elsewhere_knows_the_names() -> None:
+    """Launchers that put jobs into a queue pickle the checks along with them."""
+    OmegaConf.clear_resolver("job_name")
+    assert isinstance(pickle.loads(pickle.dumps(Preflight())), Preflight)
+    assert OmegaConf.has_resolver("job_name")
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
+def test_a_record_has_the_name_that_its_job_has_today(record: Path, composed: Compose) -> None:
+    """Or `skip_recorded=true` would run it again, and its numbers would be of another configuration than this one."""
+    overrides = json.loads(record.read_text())["overrides"]
+    cfg = composed(*overrides, hydra=True)
+    cfg.hydra.overrides.task = overrides
+    assert job_name(_root_=cfg) == record.stem
+
+
+def test_there_are_records() -> None:
+    assert RECORDS
