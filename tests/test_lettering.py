@@ -17,10 +17,11 @@ from vivit import lettering
 from vivit.evaluation.confusion import CELLS, FIXED, confusion, draw, write_confused
 from vivit.explain import answer_page, draw_timeline, refusal_page
 from vivit.lettering import families, legible, width_of
-from vivit.reporting.drawing import drawn
+from vivit.reporting.figure_files import render
 from vivit.reporting.figures import _line
-from vivit.reporting.formats import latex, markdown, web
+from vivit.reporting.page import render_table
 from vivit.reporting.tables import Column, Table
+from vivit.reporting.writers import to_latex, to_markdown
 from vivit.text import one_line
 
 ODD = [
@@ -84,7 +85,7 @@ def test_the_report_s_figures_take_names_as_they_are() -> None:
         return figure
 
     for form in ("svg", "png"):
-        assert len(drawn(chart, "#000000", form)) > 1000
+        assert len(render(chart, "#000000", form)) > 1000
 
 
 @pytest.mark.parametrize("draws", ["matrix", "timeline"])
@@ -163,10 +164,10 @@ def test_pages_show_names_and_run_nothing(tmp_path: Path) -> None:
 
 def test_tables_of_the_report_keep_a_cell_in_its_place() -> None:
     table = Table("t", "T", "", (Column("a", "a"),), tuple({"a": name} for name in ("x\ny", "<b>|*", "`$_{`")))
-    lines = markdown(table).splitlines()
+    lines = to_markdown(table).splitlines()
     assert [line for line in lines if line.startswith("| ")][2:] == [r"| x\ny |", r"| <b>\|\* |", "| `$_{` |"]
-    assert "&lt;b&gt;|*" in web(table) and r"x\ny" in web(table)
-    assert r"\textbackslash{}ny" in latex(table)
+    assert "&lt;b&gt;|*" in render_table(table) and r"x\ny" in render_table(table)
+    assert r"\textbackslash{}ny" in to_latex(table)
 
 
 def test_one_line_keeps_letters_and_writes_controls() -> None:

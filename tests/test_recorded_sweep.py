@@ -5,9 +5,9 @@ from pathlib import Path
 
 from forked import Command, start
 
+from vivit.reporting.load_runs import read_runs
 from vivit.reporting.paper import SWEEPS
-from vivit.reporting.runs import read_runs
-from vivit.reporting.sweeps import answers
+from vivit.reporting.sweep_results import sweep_results
 
 SHORT = ("debug=limit", "data.workers=0", "data.batch_size=4", "callbacks.progress=null", "trainer=cpu")
 ROWS = "row=input_encoding/uniform_frames,input_encoding/central_frame"
@@ -40,7 +40,8 @@ def test_records_stand_for_runs(small_motion: Path, tmp_path: Path) -> None:
         assert (kept["scale"], kept["seed"], kept["recipe"]["frames"]) == ("laptop", 1, 16)
     (table,) = (found for found in SWEEPS if found.name == "input_encoding")
     by_folder, by_record = (
-        answers(table, read_runs(*where))[-1].table().lines for where in ((logs,), (tmp_path / "no logs", records))
+        sweep_results(table, read_runs(*where))[-1].table().lines
+        for where in ((logs,), (tmp_path / "no logs", records))
     )
     assert by_folder == by_record
     assert sum(line["runs"] for line in by_folder) == 2

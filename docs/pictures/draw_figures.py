@@ -5,11 +5,11 @@ In an ink that reads on light and on dark pages alike.
 
 from pathlib import Path
 
-from vivit.reporting.drawing import drawn
-from vivit.reporting.figures import pictures
+from vivit.reporting.figure_files import render
+from vivit.reporting.figures import make_figures
+from vivit.reporting.load_runs import read_runs
 from vivit.reporting.paper import SWEEPS
-from vivit.reporting.runs import read_runs
-from vivit.reporting.sweeps import answers
+from vivit.reporting.sweep_results import sweep_results
 
 INK = "#77818c"
 SHOWN = ("accuracy_flops", "tokens", "precision")
@@ -17,10 +17,11 @@ HERE = Path(__file__).parent
 
 
 def figures() -> dict[str, bytes]:
-    """Content of every file."""
+    """Return the content of every file."""
     runs = read_runs(None, HERE.parent / "results")
-    own = {answer.sweep.name: answer for sweep in SWEEPS for answer in answers(sweep, runs) if answer.is_own}
-    return {f"{of.name}.svg": drawn(of.draw, INK, "svg") for of in pictures(own) if of.name in SHOWN}
+    results = [result for sweep in SWEEPS for result in sweep_results(sweep, runs)]
+    defaults = {result.sweep.name: result for result in results if result.is_default}
+    return {f"{of.name}.svg": render(of.draw, INK, "svg") for of in make_figures(defaults) if of.name in SHOWN}
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def test_the_curve_of_strengths_finds_those_of_a_run(run: Path) -> None:
 def test_what_it_groups_by_is_what_its_jobs_log(sweep: Sweep, run: Path, composed: Callable[..., DictConfig]) -> None:
     """Identity and record of a job of this sweep, as `train` logs them; another job's real log has the same parts."""
     real = json.loads((run / "provenance.json").read_text())
-    row = sweep.rows[-1].choice_at("laptop")
+    row = sweep.rows[-1].overrides_at("laptop")
     said = [f"{key}={value}" for key, value in row.items()]
     cfg = composed(f"sweep={sweep.name}", *said)
     cfg.paths.run = "logs"

@@ -6,18 +6,18 @@ import pytest
 from made_up import run_folder, scored
 from matplotlib.figure import Figure
 
-from vivit.reporting.figures import pictures
+from vivit.reporting.figures import make_figures
+from vivit.reporting.load_runs import read_runs
 from vivit.reporting.paper import SWEEPS
-from vivit.reporting.runs import read_runs
-from vivit.reporting.sweeps import answers
+from vivit.reporting.sweep_results import sweep_results
 
 Points = list[tuple[float, float]]
 
 
 def drawn(logs: Path, name: str) -> Figure:
     runs = read_runs(logs)
-    own = {sweep.name: answers(sweep, runs)[0] for sweep in SWEEPS}
-    (picture,) = [picture for picture in pictures(own) if picture.name == name]
+    own = {sweep.name: sweep_results(sweep, runs)[0] for sweep in SWEEPS}
+    (picture,) = [picture for picture in make_figures(own) if picture.name == name]
     return picture.draw()
 
 

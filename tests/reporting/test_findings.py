@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from made_up import run_folder, scored
 
-from vivit.reporting.findings import findings_table, summary
+from vivit.reporting.claims import claims_table, summary
+from vivit.reporting.load_runs import read_runs
 from vivit.reporting.paper import SWEEPS
-from vivit.reporting.runs import read_runs
-from vivit.reporting.sweeps import answers
+from vivit.reporting.sweep_results import sweep_results
 from vivit.reporting.tables import Table
 
 GUESS, ORDER, CENTRAL, TOKENS = 0, 1, 2, 3
@@ -17,7 +17,7 @@ GUESS, ORDER, CENTRAL, TOKENS = 0, 1, 2, 3
 
 def judged(logs: Path) -> Table:
     runs = read_runs(logs)
-    return findings_table({sweep.name: answers(sweep, runs)[0] for sweep in SWEEPS})
+    return claims_table({sweep.name: sweep_results(sweep, runs)[0] for sweep in SWEEPS})
 
 
 def seeds(logs: Path, sweep: str, override: str, *percents: float) -> None:

@@ -9,9 +9,9 @@ import pytest
 from made_up import run_folder, scored
 
 from vivit.reporting import make_report
-from vivit.reporting.formats import latex, markdown, tex
 from vivit.reporting.paper import SWEEPS
 from vivit.reporting.tables import Column, Table
+from vivit.reporting.writers import escape_latex, to_latex, to_markdown
 
 VOID = {"meta", "source", "img"}
 
@@ -54,7 +54,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     logs, folder = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("report")
     for sweep in SWEEPS:
         for i, row in enumerate(sweep.rows):
-            said = [f"{key}={value}" for key, value in row.choice_at("laptop").items()]
+            said = [f"{key}={value}" for key, value in row.overrides_at("laptop").items()]
             found = SHOWN.get(sweep.name, {})
             run_folder(
                 logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.laptop, metrics=scored(0.5 + i / 100), **found
@@ -87,7 +87,7 @@ def test_every_table_is_in_every_format(report: Path) -> None:
     text, source = (report / "report.md").read_text(), (report / "report.tex").read_text()
     for sweep in SWEEPS:
         assert f"## {sweep.title}\n" in text
-        assert tex(sweep.title) in source
+        assert escape_latex(sweep.title) in source
         with (report / "tables" / f"{sweep.name}_laptop.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [row["label"] for row in rows] == [row.label_at("laptop") for row in sweep.rows]
@@ -137,9 +137,9 @@ def test_runs_that_all_came_to_nothing_are_named_without_an_empty_grid(tmp_path:
 
 
 def test_cells_are_written_so_that_no_format_breaks() -> None:
-    columns = (Column("a", "what_%"), Column("x", "mean", 2, spread="s"))
+    columns = (Column("a", "what_%"), Column("x", "mean", 2, stdev="s"))
     table = Table("t", "A & B", "", columns, ({"a": "p|q_1", "x": 1234.5, "s": 0.25}, {"a": None, "x": None}))
-    assert r"| p\|q_1 | 1,234.50 ± 0.25 |" in markdown(table)
-    assert "| - | - |" in markdown(table)
-    assert r"what\_\% & mean \\" in latex(table)
-    assert r"p|q\_1 & 1,234.50 $\pm$ 0.25 \\" in latex(table)
+    assert r"| p\|q_1 | 1,234.50 ± 0.25 |" in to_markdown(table)
+    assert "| - | - |" in to_markdown(table)
+    assert r"what\_\% & mean \\" in to_latex(table)
+    assert r"p|q\_1 & 1,234.50 $\pm$ 0.25 \\" in to_latex(table)

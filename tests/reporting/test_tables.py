@@ -7,20 +7,20 @@ import pytest
 from made_up import TIME, results, run_folder, scored
 
 from vivit.overrides import distinguishing_overrides
-from vivit.reporting.best import best_tables
-from vivit.reporting.others import others_table
+from vivit.reporting.load_runs import read_runs
+from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.paper import BY_NAME
-from vivit.reporting.runs import read_runs
-from vivit.reporting.sweeps import Answer, answers
+from vivit.reporting.sweep_results import SweepResult, sweep_results
+from vivit.reporting.table6 import table6
 
 MODEL_1, MODEL_2 = ("Model 1, spatio-temporal", "Model 2, factorised encoder")
 
 
-def answered(logs: Path, sweep: str, records: Path | None = None) -> list[Answer]:
-    return answers(BY_NAME[sweep], read_runs(logs, records))
+def answered(logs: Path, sweep: str, records: Path | None = None) -> list[SweepResult]:
+    return sweep_results(BY_NAME[sweep], read_runs(logs, records))
 
 
-def lines(answer: Answer) -> dict[str, dict]:
+def lines(answer: SweepResult) -> dict[str, dict]:
     return {str(line["label"]): dict(line) for line in answer.table().lines}
 
 
@@ -181,7 +181,7 @@ def test_two_folders_of_videos_are_two_data_sets(tmp_path: Path) -> None:
         run_folder(tmp_path, None, root[1:], *said, "trainer=cpu", metrics=scored(top1), data="folder")
     _, mine, yours = answered(tmp_path, "model_variants")
     assert [lines(answer)[MODEL_1]["top1"] for answer in (mine, yours)] == [50, pytest.approx(70)]
-    others = others_table([run for run in read_runs(tmp_path) if run.sweep is None])
+    others = other_runs_table([run for run in read_runs(tmp_path) if run.sweep is None])
     assert [line["other"] for line in others.lines] == ["data.root=/mine", "data.root=/yours"]
 
 
@@ -241,7 +241,7 @@ def test_table_6_has_the_paper_s_rows_and_then_ours(tmp_path: Path) -> None:
     run_folder(
         tmp_path, None, "x", f"experiment={name}", metrics={"test/acc_top1": 0.789, "test/acc_top5": 0.93}, **found
     )
-    first, *rest = best_tables(read_runs(tmp_path))
+    first, *rest = table6(read_runs(tmp_path))
     ours = first.lines[-1]
     assert (ours["method"], ours["by"], ours["views"]) == (name, "ours", "4x3")
     assert (ours["test/acc_top1"], ours["test/acc_top5"]) == (pytest.approx(78.9), pytest.approx(93))
@@ -264,8 +264,8 @@ def test_table_6_and_the_other_runs_count_one_run_a_seed_the_newest(tmp_path: Pa
         folder = run_folder(tmp_path, None, job, *said, metrics=scored(top1), **found)
         (folder / "status.json").write_text(json.dumps({"status": "done", "time": time, "error": None}))
     runs = read_runs(tmp_path)
-    ours = best_tables(runs)[0].lines[-1]
-    (other,) = others_table(runs).lines
+    ours = table6(runs)[0].lines[-1]
+    (other,) = other_runs_table(runs).lines
     assert (ours["runs"], ours["test/acc_top1"]) == (2, pytest.approx(85))
     assert (other["runs"], other["top1"]) == (2, pytest.approx(85))
 
@@ -276,7 +276,7 @@ def test_table_6_keeps_a_sweep_s_runs_apart_because_it_sets_more_than_their_over
     for sweep in (None, "frames_constant_tokens"):
         found = {"experiment": name, "data": "kinetics400", "metrics": scored(0.7)}
         run_folder(tmp_path, sweep, "a", *said, **found)
-    ours = [line["method"] for line in best_tables(read_runs(tmp_path))[0].lines if line["by"] == "ours"]
+    ours = [line["method"] for line in table6(read_runs(tmp_path))[0].lines if line["by"] == "ours"]
     assert ours == [f"{name} data.frames=64 views=4x1{of}" for of in ("", " sweep=frames_constant_tokens")]
 
 

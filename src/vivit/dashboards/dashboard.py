@@ -3,10 +3,10 @@
 import wandb_workspaces.reports.v2 as wr
 
 from vivit.dashboards import panels
-from vivit.reporting.formats import markdown
 from vivit.reporting.paper import Sweep
-from vivit.reporting.sweeps import answers
+from vivit.reporting.sweep_results import sweep_results
 from vivit.reporting.tables import Table
+from vivit.reporting.writers import to_markdown
 
 PRINTED = {"k400": "top-1 on Kinetics-400", "epic": "top-1 of actions on EPIC-Kitchens-100"}
 
@@ -47,6 +47,6 @@ def sentence(sweep: Sweep, key: str) -> str:
 
 def printed(sweep: Sweep) -> str:
     """The paper's numbers as a table."""
-    whole = answers(sweep, [])[0].table()
-    columns = tuple(column for column in whole.columns if column.key == "label" or column.by_paper)
-    return markdown(Table(whole.name, "The paper's numbers", "", columns, whole.lines))
+    whole = sweep_results(sweep, [])[0].table()
+    columns = tuple(column for column in whole.columns if column.key == "label" or column.from_paper)
+    return to_markdown(Table(whole.name, "The paper's numbers", "", columns, whole.lines))

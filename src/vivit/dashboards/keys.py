@@ -14,7 +14,7 @@ CHOSEN = ("model", "size", "row", "experiment")
 
 def varied(sweep: Sweep) -> list[str]:
     """Places, in the settings that a run logs, of the keys by which the rows of a sweep differ."""
-    choices = [choice for row in sweep.rows for choice in (row.choice_at("laptop"), row.choice_at("paper"))]
+    choices = [choice for row in sweep.rows for choice in (row.overrides_at("laptop"), row.overrides_at("paper"))]
     return list(dict.fromkeys(place(key) for choice in choices for key in choice))
 
 

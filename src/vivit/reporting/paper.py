@@ -1,8 +1,8 @@
-"""What the paper says: every table and figure that a sweep answers, in its order, and the jobs that make each row.
+"""The paper's tables and figures that sweeps reproduce, in its order: rows, printed numbers, and overrides of jobs.
 
-Numbers are those that the paper prints (arXiv v2). What it only plots (figures 7, 8 and 9) has none, and none are made
-up. ``k400`` is top-1 on Kinetics-400 and ``epic`` that of actions on EPIC-Kitchens-100, in per cent; ``gflops`` are
-10^9 FLOPs as the paper counts them, ``params`` 10^6, ``ms`` measured on a TPU-v3.
+Numbers are those that the paper prints (arXiv v2). What it only plots (figures 7, 8 and 9) has none. ``k400`` is top-1
+on Kinetics-400 and ``epic`` that of actions on EPIC-Kitchens-100, in percent; ``gflops`` are 10^9
+FLOPs as the paper counts them, ``params`` 10^6, ``ms`` measured on a TPU-v3.
 """
 
 from collections.abc import Mapping
@@ -13,43 +13,43 @@ VIEWS = "views=4x1"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the overrides by which a job is known to belong to it, and what the paper prints there.
+    """One row: the overrides that identify its jobs, and the numbers that the paper prints.
 
-    ``laptop`` holds the overrides at that scale, and ``here`` what stands in the row's place, where they differ.
+    ``laptop`` are the overrides at laptop scale, and ``here`` the name of the row's stand-in, where they differ.
     """
 
     label: str
-    choice: Mapping[str, str]
+    overrides: Mapping[str, str]
     paper: Mapping[str, float] = field(default_factory=dict)
     laptop: Mapping[str, str] | None = None
     here: str | None = None
 
-    def choice_at(self, scale: str) -> Mapping[str, str]:
-        """Overrides of this row's jobs at a scale."""
-        return self.laptop if scale == "laptop" and self.laptop is not None else self.choice
+    def overrides_at(self, scale: str) -> Mapping[str, str]:
+        """Return the overrides of this row's jobs at a scale."""
+        return self.laptop if scale == "laptop" and self.laptop is not None else self.overrides
 
     def label_at(self, scale: str) -> str:
-        """Name of the row, and of what stands in its place."""
+        """Return the name of the row, and of what stands in for it."""
         return f"{self.label} (here {self.here})" if scale == "laptop" and self.here else self.label
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A table or figure, the sweep that answers it, and how many seeds each row takes (on a laptop)."""
+    """A table or figure, its rows, and the number of seeds of each row at laptop scale."""
 
     name: str
     title: str
     caption: str
     rows: tuple[Row, ...]
     seeds: int = 3
-    own: tuple[str, ...] = ()
-    """Overrides that all of its jobs have at the paper's scale, beside those of the rows."""
+    fixed: tuple[str, ...] = ()
+    """Overrides of all of its jobs at the paper's scale, beside those of the rows."""
     laptop: tuple[str, ...] = ()
-    """The same on a laptop."""
+    """The same at laptop scale."""
 
-    def own_at(self, scale: str) -> tuple[str, ...]:
-        """Overrides that make no other setting of this sweep; the embedded data's own views are among them."""
-        return (VIEWS, *self.laptop) if scale == "laptop" else self.own
+    def fixed_overrides(self, scale: str) -> tuple[str, ...]:
+        """Return the overrides that all of its jobs have at a scale; the embedded data's views are among them."""
+        return (VIEWS, *self.laptop) if scale == "laptop" else self.fixed
 
 
 MODELS = (
@@ -84,7 +84,7 @@ SWEEPS = (
             Row("tubelets, filter inflation", {"row": "input_encoding/filter_inflation"}, {"k400": 77.6}),
             Row("tubelets, central frame", {"row": "input_encoding/central_frame"}, {"k400": 79.2}),
         ),
-        own=("experiment=k400_base_spatiotemporal", VIEWS),
+        fixed=("experiment=k400_base_spatiotemporal", VIEWS),
     ),
     Sweep(
         "model_variants",
@@ -97,7 +97,7 @@ SWEEPS = (
             _variant(*MODELS[3], 76.3, 39.5, 277.1, 88.9, 22.9),
             _variant("Model 2, average pooling", "average_pool", 75.8, 38.8, 283.9, 86.7, 17.3),
         ),
-        own=(VIEWS,),
+        fixed=(VIEWS,),
     ),
     Sweep(
         "temporal_depth",
@@ -107,7 +107,7 @@ SWEEPS = (
             Row(f"{layers} layer{'' if layers == '1' else 's'}", {"model.temporal_depth": layers}, {"k400": top1})
             for layers, top1 in (("0", 75.8), ("1", 78.6), ("4", 78.8), ("8", 78.8), ("12", 78.9))
         ),
-        own=("experiment=k400_base_factorised_encoder", VIEWS),
+        fixed=("experiment=k400_base_factorised_encoder", VIEWS),
     ),
     Sweep(
         "regularisation",
@@ -124,7 +124,7 @@ SWEEPS = (
                 ("+ mixup", "mixup", 43.7),
             )
         ),
-        own=("experiment=epic_large_factorised_encoder", "size=base"),
+        fixed=("experiment=epic_large_factorised_encoder", "size=base"),
         laptop=("data=motion_verb_noun",),
     ),
     Sweep(
@@ -145,7 +145,7 @@ SWEEPS = (
                 (320, 48, 81.0, 3992, 238.8),
             )
         ),
-        own=(VIEWS,),
+        fixed=(VIEWS,),
     ),
     Sweep(
         "backbone",
@@ -153,7 +153,7 @@ SWEEPS = (
         "Model 1 in two sizes, over the length of its tubelets. The paper plots this and prints no numbers.",
         tuple(_backbone(*size, t) for size in BACKBONES for t in (8, 4, 2)),
         seeds=1,
-        own=(VIEWS,),
+        fixed=(VIEWS,),
     ),
     Sweep(
         "tokens",
@@ -168,7 +168,7 @@ SWEEPS = (
             for label, model in MODELS
             for t in (8, 4, 2)
         ),
-        own=(VIEWS,),
+        fixed=(VIEWS,),
     ),
     Sweep(
         "frames_views",
@@ -179,7 +179,7 @@ SWEEPS = (
             for n, few, paper in ((32, 4, {"gflops": 995.3}), (64, 8, {}), (128, 16, {"gflops": 3980.4}))
         ),
         seeds=1,
-        own=("experiment=k400_large_factorised_encoder", VIEWS),
+        fixed=("experiment=k400_large_factorised_encoder", VIEWS),
     ),
     Sweep(
         "frames_constant_tokens",
@@ -190,7 +190,7 @@ SWEEPS = (
             for n, few in ((32, 8), (64, 16), (128, 32))
         ),
         seeds=1,
-        own=("experiment=k400_base_factorised_encoder", VIEWS),
+        fixed=("experiment=k400_base_factorised_encoder", VIEWS),
     ),
     Sweep(
         "attention_order",
@@ -200,14 +200,14 @@ SWEEPS = (
             Row("space, then time", {"model.order": "space_time"}),
             Row("time, then space", {"model.order": "time_space"}),
         ),
-        own=("experiment=k400_base_factorised_self_attention", VIEWS),
+        fixed=("experiment=k400_base_factorised_self_attention", VIEWS),
     ),
     Sweep(
         "pooling",
         "Pooling",
         "Class tokens or means over tokens, in both encoders of Model 2. The paper prints no numbers.",
         (Row("class tokens", {"model.pool": "cls"}), Row("means over tokens", {"model.pool": "mean"})),
-        own=("experiment=k400_base_factorised_encoder", VIEWS),
+        fixed=("experiment=k400_base_factorised_encoder", VIEWS),
     ),
     Sweep(
         "temporal_init",
@@ -222,7 +222,7 @@ SWEEPS = (
                 ("random", "fresh"),
             )
         ),
-        own=("experiment=k400_base_factorised_self_attention", VIEWS),
+        fixed=("experiment=k400_base_factorised_self_attention", VIEWS),
     ),
     Sweep("seeds", "The main job", "Factorised encoder; no table of the paper's.", (Row("main job", {}),)),
     Sweep(

@@ -1,18 +1,18 @@
-"""Read what runs left behind: run folders, and the small records of jobs that ran elsewhere."""
+"""Read training runs: their folders, and the records of jobs that ran elsewhere."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from vivit.reporting.reading import read_results, read_status
+from vivit.reporting.json_checks import read_results, read_status
 
 Status = Literal["running", "done", "failed", "interrupted", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run: its folder, or the file of its record; how it stands, and its results where it is done."""
+    """One run: its folder, or the file of its record; its status, and its results where it is done."""
 
     folder: Path
     status: Status
@@ -21,7 +21,7 @@ class RunRecord:
     sweep: str | None = None
     overrides: tuple[str, ...] = ()
     time: str = ""
-    """When it came to stand so."""
+    """Since when it has this status, UTC."""
     is_record: bool = False
     settings: Mapping[str, str] = field(init=False)
     """Its overrides by key, without the marks of an addition."""
@@ -32,28 +32,28 @@ class RunRecord:
 
     @property
     def seed(self) -> int | str:
-        """Of a run that is not done, what its overrides say, be it a number or not."""
-        said = self.results["seed"] if self.results else self.settings.get("seed", 1)
-        return int(said) if str(said).isdecimal() else said
+        """Its seed; of a run that is not done, the value of its override, be it a number or not."""
+        seed = self.results["seed"] if self.results else self.settings.get("seed", 1)
+        return int(seed) if str(seed).isdecimal() else seed
 
 
 def read_runs(logs: Path | None, records: Path | None = None) -> list[RunRecord]:
-    """Read every training run below ``logs``, and every record below ``records`` of a job that is not done there.
+    """Return every training run below ``logs``, and every record below ``records`` of a job that is not done there.
 
-    Either may be None: records alone need no run folder. Oldest first; what cannot be read is reported as such.
+    Either may be None: records alone need no run folder. Oldest first; a run that cannot be read is ``unreadable``.
     """
     runs = [_read_folder(folder) for folder in sorted(_run_folders(logs))] if logs else []
     done = {(run.sweep, run.folder.name) for run in runs if run.status == "done"}
     files = sorted(records.glob("*/*.json")) if records else []
-    kept = [_read_record(file) for file in files if (file.parent.name, file.stem) not in done]
-    return sorted([*kept, *runs], key=lambda run: run.time)
+    others = [_read_record(file) for file in files if (file.parent.name, file.stem) not in done]
+    return sorted([*others, *runs], key=lambda run: run.time)
 
 
-def newest(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:
-    """Give one run that is done for every seed: a run folder before a record, then the later one."""
+def latest_per_seed(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:
+    """Return one run that is done for every seed: a run folder before a record, then the later one."""
     done = [run for run in runs if run.status == "done"]
-    last = {run.seed: run for run in sorted(done, key=lambda run: (not run.is_record, run.time))}
-    return dict(sorted(last.items()))
+    latest = {run.seed: run for run in sorted(done, key=lambda run: (not run.is_record, run.time))}
+    return dict(sorted(latest.items()))
 
 
 def _run_folders(logs: Path) -> Iterator[Path]:
@@ -68,7 +68,7 @@ def _read_folder(folder: Path) -> RunRecord:
     overrides: tuple[str, ...] = ()
     try:
         overrides = _overrides(folder)
-        status, error, time = read_status(folder / "status.json")
+        status, error, time = read_status(folder)
         if status != "done":
             return RunRecord(folder, cast(Status, status), error, {}, sweep, overrides, time)
         results = read_results(folder / "results.json")
@@ -88,7 +88,7 @@ def _read_record(file: Path) -> RunRecord:
 
 
 def _overrides(folder: Path) -> tuple[str, ...]:
-    """Read Hydra's list of overrides: a plain YAML list of strings, one a line."""
+    """Return Hydra's list of overrides: a plain YAML list of strings, one a line."""
     file = folder / ".hydra" / "overrides.yaml"
     if not file.is_file():
         return ()

@@ -4,50 +4,50 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from vivit.reporting.runs import RunRecord
-from vivit.reporting.sweeps import TOP1, Answer
-from vivit.reporting.tables import Column, Table, Value, scaled
+from vivit.reporting.load_runs import RunRecord
+from vivit.reporting.sweep_results import TOP1, SweepResult
+from vivit.reporting.tables import Column, Table, Value, multiply
 
 
 def commits_table(runs: Sequence[RunRecord]) -> Table:
-    """Count runs by the code and the versions that computed them."""
-    found: Counter[tuple[str, str]] = Counter()
+    """Return a table of the code and the versions that computed the runs, with the number of runs of each."""
+    counts: Counter[tuple[str, str]] = Counter()
     for run in runs:
         if run.status == "done":
-            versions = ", ".join(f"{name} {what}" for name, what in (run.results.get("versions") or {}).items())
-            found[str(run.results.get("commit") or "unknown"), versions] += 1
+            versions = ", ".join(f"{name} {value}" for name, value in (run.results.get("versions") or {}).items())
+            counts[str(run.results.get("commit") or "unknown"), versions] += 1
     lines: list[dict[str, Value]] = [
-        {"commit": commit, "versions": versions, "runs": count} for (commit, versions), count in sorted(found.items())
+        {"commit": commit, "versions": versions, "runs": count} for (commit, versions), count in sorted(counts.items())
     ]
     columns = (Column("commit", "commit"), Column("runs", "runs"), Column("versions", "versions"))
-    said = 'Code and versions that computed the runs; "-dirty" means that files were changed.'
-    return Table("provenance", "Commits and versions", said, columns, tuple(lines))
+    caption = 'Code and versions that computed the runs; "-dirty" means that files were changed.'
+    return Table("provenance", "Commits and versions", caption, columns, tuple(lines))
 
 
-def commands_table(answers: Sequence[Answer]) -> Table:
-    """Say what makes each table, or goes on with it."""
+def commands_table(results: Sequence[SweepResult]) -> Table:
+    """Return a table of the commands that make each table, or go on with it."""
     lines: list[dict[str, Value]] = [
-        {"table": answer.title, "command": answer.command, "runs": len(answer.done)} for answer in answers
+        {"table": result.title, "command": result.command, "runs": len(result.done)} for result in results
     ]
     columns = (Column("table", "table"), Column("command", "command"), Column("runs", "runs done"))
     return Table("commands", "Commands", "Each can be started again: it runs what is not done.", columns, tuple(lines))
 
 
-def place(run: RunRecord, logs: Path) -> str:
-    """Say where a run lies below the log folder, and of a record where below the records."""
+def run_path(run: RunRecord, logs: Path) -> str:
+    """Return the path of a run below the log folder, or of a record below the records."""
     if run.is_record:
         return f"{run.sweep}/{run.folder.name}"
     return (run.folder.relative_to(logs) if run.folder.is_relative_to(logs) else run.folder).as_posix()
 
 
 def runs_table(runs: Sequence[RunRecord], logs: Path) -> Table:
-    """List every run."""
+    """Return a table of every run."""
     lines = tuple(
         {
-            "run": place(run, logs),
+            "run": run_path(run, logs),
             "status": f"{run.status}, recorded" if run.is_record else run.status,
-            "top1": scaled(run.results.get("metrics", {}).get(TOP1), 100),
-            "minutes": scaled(run.results.get("train_seconds"), 1 / 60),
+            "top1": multiply(run.results.get("metrics", {}).get(TOP1), 100),
+            "minutes": multiply(run.results.get("train_seconds"), 1 / 60),
             "commit": run.results.get("commit"),
             "time": run.time[:16].replace("T", " "),
             "error": run.error,

@@ -1,4 +1,4 @@
-"""What results must be to stand in a table: read strictly, so that one odd file costs its own run and no report."""
+"""Strict reading of results and status: one odd file makes its own run unreadable, and never ends the report."""
 
 import json
 import math
@@ -6,48 +6,55 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-NEEDED = ("metrics", "overrides", "seed", "params", "gmac", "paper_gflops")
-"""What results must have to stand in a table."""
+from vivit import run_folder
+
+REQUIRED = ("metrics", "overrides", "seed", "params", "gmac", "paper_gflops")
+"""Keys that results need to be a row of a table."""
 STATES = ("running", "done", "failed", "interrupted")
 
 
 def read_results(file: Path) -> dict[str, Any]:
-    """Read and check a ``results.json`` or a record of one. Raises ValueError, or OSError, with the reason."""
-    results = read_map(file)
-    if missing := [key for key in NEEDED if key not in results]:
+    """Return a checked ``results.json`` or a record of one. Raises ValueError, or OSError, with the reason."""
+    results = read_object(file)
+    if missing := [key for key in REQUIRED if key not in results]:
         raise ValueError(f"the results have no {missing[0]!r}")
-    for key, (kind, fits) in KINDS.items():
-        if key in results and not fits(results[key]):
+    for key, (kind, is_valid) in KINDS.items():
+        if key in results and not is_valid(results[key]):
             raise ValueError(f"the {key} are not {kind}" if kind == "numbers" else f"{key} is not {kind}")
     return results
 
 
-def read_status(file: Path) -> tuple[str, str | None, str]:
-    """Read how a run stands: state, error on one line, and time. Raises ValueError, or OSError, with the reason."""
-    found = read_map(file)
-    state, error, time = (found.get(key) for key in ("status", "error", "time"))
-    if state not in STATES or not all(isinstance(said, str | None) for said in (error, time)):
+def read_status(folder: Path) -> tuple[str, str | None, str]:
+    """Return the status of a run, its error on one line, and the time; a run that was killed is failed.
+
+    Raises ValueError, or OSError, with the reason.
+    """
+    status = read_object(folder / "status.json")
+    if status.get("status") == "running" and isinstance(status.get("process"), dict):
+        status = run_folder.read_status(folder)
+    state, error, time = (status.get(key) for key in ("status", "error", "time"))
+    if state not in STATES or not all(isinstance(text, str | None) for text in (error, time)):
         raise ValueError(
-            f"status.json says status={state!r}, which is none of {', '.join(STATES)}, or no words beside it"
+            f"status.json has status={state!r}, which is none of {', '.join(STATES)}, or no text beside it"
         )
     return state, " ".join((error or "").split()) or None, time or ""
 
 
-def read_map(file: Path) -> dict[str, Any]:
-    """Read a map from JSON without NaN or infinity. Raises ValueError, or OSError, with the reason."""
+def read_object(file: Path) -> dict[str, Any]:
+    """Return an object of JSON without NaN or infinity. Raises ValueError, or OSError, with the reason."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
+        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"it holds a {type(found).__name__}, not a map")
-    if not _finite(found):
-        raise ValueError("it holds a number beyond all floats")
-    return found
+    if not isinstance(content, dict):
+        raise ValueError(f"it contains a {type(content).__name__}, not an object")
+    if not _finite(content):
+        raise ValueError("it contains a number beyond all floats")
+    return content
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"it holds {word}, which is no number")
+    raise ValueError(f"it contains {word}, which is no number")
 
 
 def _finite(value: Any) -> bool:
@@ -64,11 +71,11 @@ def _numbers(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_number, value.values()))
 
 
-def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or fits(value)
+def _or_none(is_valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_valid(value)
 
 
-def _words(value: Any) -> bool:
+def _strings(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
@@ -94,16 +101,16 @@ def _recipe(value: Any) -> bool:
 KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("a whole number", lambda value: type(value) is int),
     "metrics": ("numbers", _numbers),
-    "overrides": ("a list of words", _words),
+    "overrides": ("a list of strings", _strings),
     **dict.fromkeys(("params", "gmac", "paper_gflops"), ("a number", _number)),
     **dict.fromkeys(("train_seconds", "step_seconds", "peak_mb"), ("a number", _or_none(_number))),
     **dict.fromkeys(
         ("model", "size", "tokeniser", "data", "experiment", "views", "scale", "commit", "finished"),
-        ("a word", _or_none(lambda value: isinstance(value, str))),
+        ("a string", _or_none(lambda value: isinstance(value, str))),
     ),
     "recipe": ("values by name", _or_none(_recipe)),
     "by_views": ("numbers by name, by views", _or_none(_views)),
     "epochs": ("a list of numbers by name", _or_none(_epochs)),
-    "versions": ("words by name", _or_none(_versions)),
+    "versions": ("strings by name", _or_none(_versions)),
 }
-"""What is read of results, and what it must be."""
+"""Keys of results that are read, with what each must be."""
