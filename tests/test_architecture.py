@@ -20,16 +20,15 @@ LEAVES = {"errors", "io"}
 ROOMS = {
     "errors": set(),
     "io": set(),
-    "shapes": set(),
-    "schedules": set(),  # a leaf beside shapes: training uses them, data is handed them by a configuration
-    "models": {"shapes"},
-    "data": {"shapes"},
-    "evaluation": {"shapes", "lettering"},
-    "cost": {"shapes"},
-    "explain": {"shapes", "lettering", "one_line"},
-    "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
-    "weights": {"shapes", "models"},
-    "training": {"shapes", "schedules", "evaluation", "signals"},
+    "structures": set(),
+    "models": {"structures"},
+    "data": {"structures"},
+    "evaluation": {"structures", "lettering"},
+    "cost": {"structures"},
+    "explain": {"structures", "lettering", "one_line"},
+    "benchmarks": {"structures", "cost", "models", "weights", "data", "training", "runfolder"},
+    "weights": {"structures", "models"},
+    "training": {"structures", "evaluation", "signals"},
     "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
     "reporting": {"indifferent", "runfolder", "lettering", "one_line"},
     "dashboards": {"reporting"},
@@ -39,7 +38,7 @@ ROOMS = {
     "signals": set(),  # held back by training and by the process that waits for a job
     "jobs": {"indifferent", "runfolder", "signals"},
     "experiment": {
-        *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
+        *("structures", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
         *("runfolder", "jobs", "one_line"),
     },
 }
@@ -48,8 +47,7 @@ ROOMS = {
 FORBIDDEN = {
     "errors": {"torch", "lightning", "hydra", "omegaconf"},
     "io": {"torch", "lightning", "hydra", "omegaconf"},
-    "shapes": {"lightning", "hydra", "omegaconf"},
-    "schedules": {"torch", "lightning", "hydra", "omegaconf"},
+    "structures": {"lightning", "hydra", "omegaconf"},
     "models": {"lightning", "hydra", "omegaconf", "torchvision", "av"},
     "data": {"hydra", "omegaconf", "lightning"},
     "evaluation": {"lightning", "hydra", "omegaconf"},

@@ -21,7 +21,7 @@ def options(group: str) -> list[str]:
 GROUPS = ("model", "tokeniser", "positions", "data", "augment", "resampling", "views", "loader")
 TOLD = [
     *(f"{group}={name}" for group in GROUPS for name in options(group)),
-    "augment=epic augment.colours.magnitude={_target_:vivit.schedules.Linear,start:0,end:9}",
+    "augment=epic augment.colours.magnitude={_target_:vivit.training.regularisation.Linear,start:0,end:9}",
 ]
 
 
@@ -56,7 +56,7 @@ HOSTILE = {
     "a function that the file of positions imports": "vivit.models.positions.rearrange",
     "a function of ours that writes": "vivit.data.motion.make",
     "a function of another room": "vivit.runfolder.write_json",
-    "a class of another room": "vivit.training.Curves",
+    "a class of another room": "vivit.training.CurvePlotter",
     "a method of a class of ours": "vivit.data.VideoData.from_datasets",
     "another package": "os.mkdir",
     "a name that only begins like ours": "vivit.database.mkdir",

@@ -198,7 +198,7 @@ def test_devices_that_cannot_share_a_step_are_refused(devices: str, message: str
 
 
 ONE_CLIP = ("experiment=epic_large_factorised_encoder", "trainer=ddp", "trainer.accumulate_grad_batches=8")
-GROWS = "callbacks.strengths.mixup={_target_: vivit.schedules.Linear, start: 0.0, end: 0.3}"
+GROWS = "callbacks.strengths.mixup={_target_: vivit.training.regularisation.Linear, start: 0.0, end: 0.3}"
 
 
 @pytest.mark.parametrize(

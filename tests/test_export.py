@@ -30,7 +30,7 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
-from vivit.shapes import Video
+from vivit.structures import Video
 
 REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}

@@ -14,7 +14,13 @@ from matplotlib.text import Text
 from PIL import Image
 
 from vivit import lettering
-from vivit.evaluation.confusion import CELLS, FIXED, confusion, draw, write_confused
+from vivit.evaluation.confusion_matrix import (
+    FIXED_SIDE,
+    MAX_CELLS,
+    confusion_matrix,
+    plot_confusion_matrix,
+    write_confused_pairs,
+)
 from vivit.explain import answer_page, draw_timeline, refusal_page
 from vivit.lettering import families, legible, width_of
 from vivit.one_line import one_line
@@ -51,7 +57,7 @@ def written(figure: Figure) -> dict[str, Text]:
 
 
 def test_the_matrix_shows_every_name_as_it_is() -> None:
-    figure = draw(np.eye(len(ODD), dtype=int), ODD)
+    figure = plot_confusion_matrix(np.eye(len(ODD), dtype=int), ODD)
     found = written(figure)
     axes = figure.axes[0]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
@@ -91,7 +97,7 @@ def test_the_report_s_figures_take_names_as_they_are() -> None:
 def test_a_letter_that_no_font_has_is_its_code_with_one_warning(draws, no_more_fonts, tmp_path, caplog) -> None:
     names = [f"eat {GONE}", CHINESE, "a\N{VARIATION SELECTOR-17}b", "c"]
     if draws == "matrix":
-        figure = draw(np.eye(4, dtype=int), names)
+        figure = plot_confusion_matrix(np.eye(4, dtype=int), names)
         shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
         assert shown == ["eat U+1F995", "U+6253U+7BEEU+7403", "ab", "c"]
         written(figure)
@@ -107,7 +113,7 @@ def test_fonts_that_are_there_are_used(caplog) -> None:
         pytest.skip("no font with Chinese letters is there: Debian's fonts-noto-cjk has them")
     assert legible(CHINESE) == CHINESE
     assert families(["a", CHINESE]) == [lettering.BASE, "Noto Sans CJK SC"]
-    figure = draw(np.eye(2, dtype=int), [CHINESE, "a"])
+    figure = plot_confusion_matrix(np.eye(2, dtype=int), [CHINESE, "a"])
     written(figure)
     assert figure.axes[0].get_yticklabels()[0].get_text() == CHINESE
     assert not caplog.records
@@ -130,14 +136,14 @@ def test_wide_letters_have_the_room_of_two() -> None:
 
 @pytest.mark.parametrize("classes", [1200, 3000])
 def test_a_picture_of_very_many_classes_opens(classes: int, tmp_path: Path) -> None:
-    counts = confusion(np.arange(classes), (np.arange(classes) + classes // 2) % classes, classes)
-    figure = draw(counts, [f"a class with a rather long name {number}" for number in range(classes)])
+    counts = confusion_matrix(np.arange(classes), (np.arange(classes) + classes // 2) % classes, classes)
+    figure = plot_confusion_matrix(counts, [f"a class with a rather long name {number}" for number in range(classes)])
     figure.savefig(tmp_path / "matrix.png", dpi=100)
     with Image.open(tmp_path / "matrix.png") as picture:
         assert math.prod(picture.size) < 10e6
-        assert min(picture.size) >= 100 * FIXED
+        assert min(picture.size) >= 100 * FIXED_SIDE
     cells = figure.axes[0].images[0].get_array()
-    step = -(-classes // CELLS)
+    step = -(-classes // MAX_CELLS)
     assert cells.shape == (-(-classes // step),) * 2
     assert set(cells.max(1)) == {1.0}, "nothing that was confused is lost among cells"
     assert figure.axes[0].get_xlabel() == "said, by number"
@@ -145,7 +151,7 @@ def test_a_picture_of_very_many_classes_opens(classes: int, tmp_path: Path) -> N
 
 def test_what_was_confused_most_stands_in_a_table(tmp_path: Path) -> None:
     counts = np.array([[5, 3, 0], [7, 1, 0], [0, 7, 0]])
-    write_confused(tmp_path / "confused.csv", counts, ["a, b", "$x$", "光"])
+    write_confused_pairs(tmp_path / "confused.csv", counts, ["a, b", "$x$", "光"])
     assert (tmp_path / "confused.csv").read_text(encoding="utf-8") == (
         'is,said,times,share\n$x$,"a, b",7,0.8750\n光,$x$,7,1.0000\n"a, b",$x$,3,0.3750\n'
     )

@@ -25,7 +25,7 @@ from vivit.data.finding import find_videos
 from vivit.data.sampling import GridViews, RandomView, Window
 from vivit.data.video_error import VideoError
 from vivit.data.windows import placed, slide
-from vivit.evaluation import ranked, score
+from vivit.evaluation import score, top_k
 from vivit.experiment import predict
 from vivit.experiment.classifier import Classifier
 from vivit.experiment.formats import Weights, write_ours
@@ -86,10 +86,10 @@ def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -
 
 def test_the_last_head_counts_fastest_and_one_head_has_no_action() -> None:
     logits = torch.tensor([0.0, 9.0, 0.0, 0.0, 9.0])
-    assert ranked(logits, {"noun": ["a", "b"], "verb": ["x", "y", "z"]}, 1)["action"] == [
+    assert top_k(logits, {"noun": ["a", "b"], "verb": ["x", "y", "z"]}, 1)["action"] == [
         {"noun": "b", "verb": "z", "probability": pytest.approx(1, abs=1e-3)}
     ]
-    alone = ranked(logits, {"label": list("abcde")}, 3)
+    alone = top_k(logits, {"label": list("abcde")}, 3)
     assert list(alone) == ["label"]
     assert [row["class"] for row in alone["label"]][2] in "acd"
     assert {row["class"] for row in alone["label"][:2]} == {"b", "e"}
@@ -205,8 +205,8 @@ def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path)
     [(20, 5, [0, 5, 10, 12]), (18, 5, [0, 5, 10]), (8, 3, [0]), (3, 3, [0]), (9, 50, [0, 1])],
 )
 def test_clips_slide_to_the_very_end(length: int, step: int, offsets: list[int]) -> None:
-    firsts, weights = placed(np.arange(length) / 25, step / 25, max(0, length - 8))
-    assert firsts == offsets and set(weights) == {1}
+    first_frames, weights = placed(np.arange(length) / 25, step / 25, max(0, length - 8))
+    assert first_frames == offsets and set(weights) == {1}
 
 
 STAMPS = {"even": None, "uneven": sorted({*range(0, 30, 3), *range(31, 60)} - {40, 41, 45})}

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 
 from vivit.data import motion
 from vivit.data.catalogue import ClassFolders, CsvFiles, CsvFolds, Mirror, Motion
-from vivit.shapes import Video
+from vivit.structures import Video
 
 SPLITS = ("train", "val", "test")
 TRAIN = "path,label,start,end,group\nb.mp4,wave,,,1\na.mp4,hop,0.5,2,1\n"

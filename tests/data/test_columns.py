@@ -18,7 +18,7 @@ from vivit.data import VideoData
 from vivit.data.catalogue import CsvFiles
 from vivit.data.index import SCHEMA, write_piece
 from vivit.data.sampling import GridViews, RandomView
-from vivit.shapes import Video
+from vivit.structures import Video
 
 MANY, FEW = 650_000, 650
 FOLDER = 1000

@@ -10,7 +10,7 @@ from vivit.data.decode import VideoError
 from vivit.data.loader import ScoringLoader, TrainingLoader, Workers
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews, RandomView
-from vivit.shapes import Video
+from vivit.structures import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
 PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)

@@ -18,7 +18,7 @@ from vivit.data.loader import ClipLoader, ScoringLoader, TrainingLoader, Workers
 from vivit.data.order import OrderedBatches, ShuffledBatches
 from vivit.data.sampling import GridViews, RandomView
 from vivit.jobs import explain
-from vivit.shapes import BadVideo, Clip, Video
+from vivit.structures import Clip, DecodeFailure, Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
 PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
@@ -244,7 +244,7 @@ def test_a_killed_worker_stops_the_run():
 
 
 def test_a_batch_of_nothing_is_a_batch():
-    bad = BadVideo(3, "x.mp4: is damaged")
+    bad = DecodeFailure(3, "x.mp4: is damaged")
     batch = collate([bad])
     assert batch.bad == (bad,)
     assert [len(part) for part in batch[:3]] == [0, 0, 0]

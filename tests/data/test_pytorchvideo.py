@@ -17,7 +17,7 @@ from vivit.data.loader import TrainingLoader, Workers
 from vivit.data.order import ShuffledBatches
 from vivit.data.pytorchvideo import LabeledClips, LabeledVideoLoader, OpenVideos
 from vivit.data.sampling import RandomView, Window
-from vivit.shapes import Video
+from vivit.structures import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
 PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)

@@ -24,7 +24,7 @@ from vivit.data.reading import open_video
 from vivit.data.resampling import Fused, Reference
 from vivit.data.sampling import GridViews, Window
 from vivit.data.transcode import transcode
-from vivit.shapes import Video
+from vivit.structures import Video
 
 HEIGHT, WIDTH = 48, 64
 

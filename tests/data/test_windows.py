@@ -10,7 +10,7 @@ from films import CLIP, film, network, noise
 from vivit.data.decode import VideoFile
 from vivit.data.sampling import GridViews
 from vivit.data.windows import Stretches, placed, slide
-from vivit.evaluation import Averaging, average_named
+from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.experiment.classifier import Classifier, Timeline
 from vivit.experiment.clips import Cutting
 
@@ -67,15 +67,15 @@ def test_a_clip_begins_at_the_frame_nearest_to_each_moment(every: float, shared:
 @pytest.mark.parametrize("rate", [24, 25, 30, 30000 / 1001])
 def test_even_rates_do_not_drift_and_all_clips_count_alike(rate: float) -> None:
     times = np.arange(3000) / rate
-    firsts, weights = placed(times, 0.7, 2992)
+    first_frames, weights = placed(times, 0.7, 2992)
     assert set(weights) == {1}
-    assert times[firsts[:-1]] == pytest.approx(np.arange(len(firsts) - 1) * 0.7, abs=0.5 / rate + 1e-9)
-    assert firsts[-1] == 2992
+    assert times[first_frames[:-1]] == pytest.approx(np.arange(len(first_frames) - 1) * 0.7, abs=0.5 / rate + 1e-9)
+    assert first_frames[-1] == 2992
 
 
 def test_more_moments_than_frames_cost_no_memory() -> None:
-    firsts, weights = placed(np.arange(3000) / 25, 1e-7, 2992)
-    assert firsts == list(range(2993))
+    first_frames, weights = placed(np.arange(3000) / 25, 1e-7, 2992)
+    assert first_frames == list(range(2993))
     assert sum(weights) == pytest.approx(2992 / 25 / 1e-7, rel=1e-6)
 
 
@@ -97,4 +97,4 @@ def test_the_answer_about_the_whole_weighs_time(rule: str) -> None:
     expected = (each * torch.tensor([[60.0], [1.0], [9.0]])).sum(0) / 70
     torch.testing.assert_close(found.softmax(0), expected.softmax(0) if rule == "logits" else expected)
     alike = classifier.overall(Timeline([(0.0, 1.0)] * 3, logits, [1, 1, 1]))
-    assert torch.equal(alike, Averaging(average_named(rule), [2])(logits[None])[0]), "to the bit as it was"
+    assert torch.equal(alike, ViewAggregator(get_aggregation(rule), [2])(logits[None])[0]), "to the bit as it was"

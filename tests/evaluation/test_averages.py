@@ -6,23 +6,24 @@ import numpy as np
 import pytest
 import torch
 
-from vivit.evaluation import average_named
+from vivit.errors import ConfigError
+from vivit.evaluation import get_aggregation
 
 
 def test_the_rules_can_disagree() -> None:
     """One view is very sure of class 0; two are somewhat sure of class 1."""
     views = torch.tensor([[[9.0, 0.0], [0.0, 2.0], [0.0, 2.0]]])
-    assert average_named("logits")(views, [2]).argmax(1).tolist() == [0]
+    assert get_aggregation("logits")(views, [2]).argmax(1).tolist() == [0]
     sure = 1 / (1 + np.exp(-9))
     unsure = 1 / (1 + np.exp(2))
-    found = average_named("probabilities")(views, [2]).softmax(1)
+    found = get_aggregation("probabilities")(views, [2]).softmax(1)
     np.testing.assert_allclose(found[0, 0], (sure + 2 * unsure) / 3, rtol=1e-5)
     assert found.argmax(1).tolist() == [1]
 
 
 def test_probabilities_are_those_of_each_head() -> None:
     views = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
-    found = average_named("probabilities")(views, [3, 4]).exp()
+    found = get_aggregation("probabilities")(views, [3, 4]).exp()
     expected = torch.cat([views[..., :3].softmax(-1).mean(1), views[..., 3:].softmax(-1).mean(1)], 1)
     torch.testing.assert_close(found, expected)
 
@@ -30,12 +31,14 @@ def test_probabilities_are_those_of_each_head() -> None:
 def test_both_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray]) -> None:
     """Its option averages softmaxes; the default logits."""
     views = torch.from_numpy(reference_numbers["multiview/per_view_logits"])[None]
-    found = {rule: average_named(rule)(views, [views.shape[-1]])[0] for rule in ("logits", "probabilities")}
+    found = {rule: get_aggregation(rule)(views, [views.shape[-1]])[0] for rule in ("logits", "probabilities")}
     np.testing.assert_allclose(found["logits"], np.ravel(reference_numbers["multiview/result_logits"]), atol=1e-6)
     expected = np.ravel(reference_numbers["multiview/result_softmax"])
     np.testing.assert_allclose(found["probabilities"].exp(), expected, atol=1e-6)
 
 
 def test_another_rule_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"views\.average=median is no rule .* there are logits, probabilities"):
-        average_named("median")
+    with pytest.raises(ConfigError) as error:
+        get_aggregation("median")
+    assert (error.value.key, error.value.value) == ("views.average", "median")
+    assert "logits, probabilities" in str(error.value)

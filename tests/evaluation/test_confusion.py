@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vivit.evaluation.confusion import confusion, draw, write_classes, write_counts
+from vivit.evaluation.confusion_matrix import (
+    confusion_matrix,
+    plot_confusion_matrix,
+    write_class_accuracies,
+    write_confusion_counts,
+)
 
 NAMES = ("open, wide", "close", "cut")
 LABELS, SAID = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 2, 2, 1, 1, 1])
@@ -19,16 +24,16 @@ def rows(file: Path) -> list[list[str]]:
 
 
 def test_tables_by_hand(tmp_path: Path) -> None:
-    counts = confusion(LABELS, SAID, 3)
+    counts = confusion_matrix(LABELS, SAID, 3)
     assert counts.tolist() == [[1, 1, 2], [0, 2, 0], [0, 0, 0]]
-    write_classes(tmp_path / "classes.csv", counts, NAMES)
+    write_class_accuracies(tmp_path / "classes.csv", counts, NAMES)
     assert rows(tmp_path / "classes.csv") == [
         ["class", "videos", "right", "accuracy", "most_confused_with", "times"],
         ["open, wide", "4", "1", "0.2500", "cut", "2"],
         ["close", "2", "2", "1.0000", "", ""],
         ["cut", "0", "0", "", "", ""],
     ]
-    write_counts(tmp_path / "counts.csv", counts, NAMES)
+    write_confusion_counts(tmp_path / "counts.csv", counts, NAMES)
     assert rows(tmp_path / "counts.csv")[1:] == [
         ["open, wide", "1", "1", "2"],
         ["close", "0", "2", "0"],
@@ -40,7 +45,7 @@ def test_tables_by_hand(tmp_path: Path) -> None:
 def test_every_class_has_room_for_its_name(classes: int, letters: float, cell: int, tmp_path: Path) -> None:
     """``cell`` pixels a class, at least as high as its name is."""
     names = [f"a class that has a long name, number {number}" for number in range(classes)]
-    figure = draw(confusion(np.arange(classes), np.arange(classes) // 2, classes), names)
+    figure = plot_confusion_matrix(confusion_matrix(np.arange(classes), np.arange(classes) // 2, classes), names)
     axes = figure.axes[0]
     shown = axes.get_yticklabels()
     assert len(shown) == classes
@@ -56,6 +61,6 @@ def test_every_class_has_room_for_its_name(classes: int, letters: float, cell: i
 
 
 def test_few_classes_have_numbers_in_their_cells() -> None:
-    axes = draw(confusion(LABELS, SAID, 3), NAMES).axes[0]
+    axes = plot_confusion_matrix(confusion_matrix(LABELS, SAID, 3), NAMES).axes[0]
     assert sorted(text.get_text() for text in axes.texts) == ["100", "25", "25", "50"]
     assert axes.images[0].get_array().tolist() == [[0.25, 0.25, 0.5], [0, 1, 0], [0, 0, 0]]

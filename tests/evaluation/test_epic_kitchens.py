@@ -11,11 +11,12 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
-from vivit.evaluation.epic_kitchens import Submission, official
-from vivit.evaluation.measures import measure
-from vivit.evaluation.scores_reader import ScoresFile
+from vivit.errors import ConfigError, DataError
+from vivit.evaluation.epic_kitchens import Submission, compute_official_metrics
+from vivit.evaluation.metrics import compute_metrics
+from vivit.evaluation.predictions_reader import PredictionsFile
 
-Kept = Callable[..., ScoresFile]
+Kept = Callable[..., PredictionsFile]
 SIZES = {"noun": 300, "verb": 97}
 
 
@@ -73,7 +74,7 @@ def test_the_official_scores_of_the_real_validation_list(annotations: Path, kept
     truth = np.stack([labels[head] for head in SIZES], 1)
     kept_scores = kept(logits, truth, SIZES, names=names)
     begin = time.process_time()
-    found = official(measure(kept_scores), list(SIZES), {"tail": tail, "unseen": unseen})
+    found = compute_official_metrics(compute_metrics(kept_scores), list(SIZES), {"tail": tail, "unseen": unseen})
     assert time.process_time() - begin < 60
     nouns, verbs = np.split(logits[:, 0].astype(np.float64), [300], 1)
     expected = as_published(verbs, nouns, labels, **tail, unseen=np.isin(people, unseen))
@@ -85,10 +86,12 @@ def test_the_official_scores_of_the_real_validation_list(annotations: Path, kept
 
 def test_what_no_list_tells_is_left_out(kept: Kept) -> None:
     file = kept(np.zeros((2, 1, 397), np.float32), np.zeros((2, 2), np.int64), SIZES, names=["P01_1_0", "P02_1_0"])
-    measured = measure(file)
-    names = set(official(measured, list(SIZES), {"tail": None, "unseen": None}))
+    measured = compute_metrics(file)
+    names = set(compute_official_metrics(measured, list(SIZES), {"tail": None, "unseen": None}))
     assert names == {f"all_{task}_accuracy_at_{top}" for task in ("verb", "noun", "action") for top in (1, 5)}
-    assert set(official(measured, list(SIZES), {"tail": None, "unseen": ["P09"]})) == names, "nobody is unseen here"
+    assert set(compute_official_metrics(measured, list(SIZES), {"tail": None, "unseen": ["P09"]})) == names, (
+        "nobody is unseen here"
+    )
 
 
 LEVELS = {"sls_pt": 2, "sls_tl": 3, "sls_td": 4}
@@ -115,22 +118,22 @@ def test_the_submission_of_the_real_test_list(annotations: Path, kept: Kept, tmp
 
 
 @pytest.mark.parametrize(
-    ("names", "sizes", "message"),
+    ("names", "sizes", "problem"),
     [
-        (["P01_1_0", "P01_1_0"], SIZES, "names P01_1_0 twice"),
-        (None, SIZES, "None is no narration_id of EPIC-Kitchens, such as P01_11_0"),
+        (["P01_1_0", "P01_1_0"], SIZES, "has P01_1_0 twice"),
+        (None, SIZES, "no narration_id"),
         (
             ["P01_1_0", "P01_1_1"],
             {"noun": 97, "verb": 300},
-            "has the classes .*'noun': 300, .* has .*'noun': 97",
+            "has the classes",
         ),
     ],
 )
 def test_scores_of_something_else_are_refused(
-    names: list[str] | None, sizes: dict[str, int], message: str, kept: Kept, tmp_path: Path
+    names: list[str] | None, sizes: dict[str, int], problem: str, kept: Kept, tmp_path: Path
 ) -> None:
     file = kept(np.zeros((2, 1, 397), np.float32), np.full((2, 2), -1), sizes, names=names)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DataError, match=problem):
         Submission(**LEVELS)(file, tmp_path / "submission.zip", views="1x1", average="logits")
 
 
@@ -142,8 +145,9 @@ def test_a_submission_that_lacks_videos_says_so(kept: Kept, tmp_path: Path, capl
 
 
 def test_levels_go_from_0_to_5() -> None:
-    with pytest.raises(ValueError, match=r"submission\.sls_tl=6 is no supervision level"):
+    with pytest.raises(ConfigError) as error:
         Submission(sls_pt=0, sls_tl=6, sls_td=0)
+    assert (error.value.key, error.value.value) == ("submission.sls_tl", 6)
 
 
 def test_a_submission_that_fails_half_way_leaves_the_old_one(kept: Kept, tmp_path: Path) -> None:
@@ -153,6 +157,6 @@ def test_a_submission_that_fails_half_way_leaves_the_old_one(kept: Kept, tmp_pat
     target.parent.mkdir()
     target.write_bytes(b"old")
     file = kept(logits, labels, SIZES, names=["P01_1_0", "P01_1_0"])
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(DataError, match="twice"):
         Submission(**LEVELS)(file, target, views="1x1", average="logits")
     assert [(found.name, found.read_bytes()) for found in target.parent.iterdir()] == [("submission.zip", b"old")]

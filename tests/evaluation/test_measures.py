@@ -9,25 +9,45 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torchmetrics.functional.classification import multiclass_accuracy
 
-from vivit.evaluation import Accuracies
-from vivit.evaluation.measures import measure
-from vivit.evaluation.scores_reader import ScoresFile
-from vivit.evaluation.standings import standing
-from vivit.evaluation.video_scores import write_video_scores
-from vivit.shapes import Scores
+from vivit.errors import ConfigError, DataError
+from vivit.evaluation import ValidationAccuracy
+from vivit.evaluation.metrics import compute_metrics, label_rank
+from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
+from vivit.structures import Predictions
 
-Kept = Callable[..., ScoresFile]
+Kept = Callable[..., PredictionsFile]
 
 
 def test_one_head_by_hand(kept: Kept) -> None:
     """Labels 0, 0, 0, 1 with ranks 1st, 2nd, 6th and 1st: top-1 2/4, top-5 3/4, mean over classes (1/3 + 1) / 2."""
     means = np.array([[9, 1, 2, 3, 4, 5], [8, 9, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5], [0, 9, 2, 3, 4, 5]], np.float32)
     views = np.stack([means + 7, means - 7], 1)  # which averages to the means
-    found = measure(kept(views, np.array([[0], [0], [0], [1]]), {"label": 6}))
+    found = compute_metrics(kept(views, np.array([[0], [0], [0], [1]]), {"label": 6}))
     assert found.metrics == pytest.approx({"acc_top1": 0.5, "acc_top5": 0.75, "acc_mean_class": 2 / 3})
-    assert found.standings["label"].tolist() == [0, 1, 5, 0]
-    assert found.said.tolist() == [[0], [1], [5], [1]]
+    assert found.ranks["label"].tolist() == [0, 1, 5, 0]
+    assert found.predicted.tolist() == [[0], [1], [5], [1]]
+
+
+def torchmetrics_accuracies(logits: torch.Tensor, labels: torch.Tensor, sizes: dict[str, int]) -> dict[str, float]:
+    """Return the accuracies by torchmetrics; every class occurs among the labels."""
+    tasks = {f"{head}_": (part, label) for (head, part), label in zip(
+        zip(sizes, logits.split(list(sizes.values()), 1), strict=True), labels.T, strict=True)}  # fmt: skip
+    if len(sizes) > 1:
+        (nouns, noun), (verbs, verb) = tasks.values()
+        pairs = (nouns.log_softmax(1)[:, :, None] + verbs.log_softmax(1)[:, None]).flatten(1)
+        tasks["action_"] = pairs, noun * verbs.shape[1] + verb
+    else:
+        tasks = {"": next(iter(tasks.values()))}
+    expected = {}
+    for prefix, (scores, truth) in tasks.items():
+        for k in (1, 5) if scores.shape[1] > 5 else (1,):
+            accuracy = multiclass_accuracy(scores, truth, scores.shape[1], average="micro", top_k=k)
+            expected[f"{prefix}acc_top{k}"] = float(accuracy)
+    if len(sizes) > 1:
+        return expected | {"acc_top1": expected["action_acc_top1"]}
+    return expected | {"acc_mean_class": float(multiclass_accuracy(logits, labels[:, 0], logits.shape[1]))}
 
 
 @pytest.mark.parametrize("sizes", [{"label": 12}, {"label": 5}, {"noun": 9, "verb": 7}], ids=str)
@@ -36,24 +56,29 @@ def test_metrics_are_those_of_torchmetrics(sizes: dict[str, int], kept: Kept) ->
     logits = rng.normal(size=(700, 3, sum(sizes.values()))).astype(np.float32)
     labels = np.stack([rng.integers(size, size=700) for size in sizes.values()], 1)
     logits[np.arange(700), :, labels[:, 0]] += 1
-    accuracies = Accuracies({head: [str(n) for n in range(size)] for head, size in sizes.items()}, "")
-    accuracies.update(Scores(torch.from_numpy(logits).mean(1), torch.from_numpy(labels), torch.arange(700)))
-    expected = {name: float(value) for name, value in accuracies.compute().items()}
-    assert measure(kept(logits, labels, sizes)).metrics == pytest.approx(expected, abs=1e-6)
+    means, truth = torch.from_numpy(logits).mean(1), torch.from_numpy(labels)
+    expected = torchmetrics_accuracies(means, truth, sizes)
+    assert compute_metrics(kept(logits, labels, sizes)).metrics == pytest.approx(expected, abs=1e-6)
+    accuracies = ValidationAccuracy({head: [str(n) for n in range(size)] for head, size in sizes.items()})
+    for rows in torch.arange(700).split(300):
+        accuracies.update(Predictions(means[rows], truth[rows], rows))
+    values = {name: float(value) for name, value in accuracies.compute().items()}
+    assert values == expected, "bit for bit"
+    assert sorted(values) == sorted(accuracies.names)
 
 
 def test_actions_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray], kept: Kept) -> None:
     labels = np.stack([reference_numbers[f"joint/labels_{head}"] for head in "ab"], 1)
-    found = measure(kept(reference_numbers["joint/logits"][:, None], labels, {"noun": 7, "verb": 5}))
+    found = compute_metrics(kept(reference_numbers["joint/logits"][:, None], labels, {"noun": 7, "verb": 5}))
     assert found.metrics["action_acc_top1"] == pytest.approx(float(reference_numbers["joint/accuracy"]))
     assert found.metrics["action_acc_top5"] == pytest.approx(float(reference_numbers["joint/accuracy_top5"]))
-    np.testing.assert_array_equal(found.standings["action"] < 1, reference_numbers["joint/correct_top1"] > 0)
-    np.testing.assert_array_equal(found.standings["action"] < 5, reference_numbers["joint/correct_top5"] > 0)
+    np.testing.assert_array_equal(found.ranks["action"] < 1, reference_numbers["joint/correct_top1"] > 0)
+    np.testing.assert_array_equal(found.ranks["action"] < 5, reference_numbers["joint/correct_top5"] > 0)
 
 
 def test_of_equal_scores_the_lower_class_is_first() -> None:
     scores = torch.tensor([[1.0, 3.0, 3.0, 3.0]] * 4)
-    assert standing(scores, torch.arange(4)).tolist() == [3, 0, 1, 2]
+    assert label_rank(scores, torch.arange(4)).tolist() == [3, 0, 1, 2]
 
 
 def test_the_interval_is_wilson_s(kept: Kept) -> None:
@@ -61,7 +86,7 @@ def test_the_interval_is_wilson_s(kept: Kept) -> None:
     labels = np.zeros((400, 1), np.int64)
     logits = np.zeros((400, 1, 3), np.float32)
     logits[100:, 0, 1] = 1
-    found = measure(kept(logits, labels, {"label": 3}))
+    found = compute_metrics(kept(logits, labels, {"label": 3}))
     assert found.interval["acc_top1"] == pytest.approx([0.210079, 0.294677], abs=1e-6)
     assert found.interval["acc_mean_class"] == pytest.approx(found.interval["acc_top1"]), "there is one class"
 
@@ -69,13 +94,19 @@ def test_the_interval_is_wilson_s(kept: Kept) -> None:
 def test_every_choice_of_views_and_the_rule_can_be_asked_for(kept: Kept) -> None:
     logits = np.array([[[9.0, 0], [0, 2], [0, 2]]], np.float32)
     chosen = {"1x1": [1], "2x1": [0, 2], "3x1": [0, 1, 2]}
-    file = kept(logits, np.array([[0]]), {"label": 2}, chosen=chosen)
-    assert {name: rate["acc_top1"] for name, rate in measure(file).by_views.items()} == {"1x1": 0, "2x1": 1, "3x1": 1}
-    assert measure(file).metrics["acc_top1"] == 1
-    assert measure(file, views="1x1").metrics["acc_top1"] == 0
-    assert measure(file, average="probabilities").metrics["acc_top1"] == 0
-    with pytest.raises(ValueError, match=r"holds the views 1x1, 2x1, 3x1, not 4x3"):
-        measure(file, views="4x3")
+    file = kept(logits, np.array([[0]]), {"label": 2}, view_indices=chosen)
+    assert {name: rate["acc_top1"] for name, rate in compute_metrics(file).by_views.items()} == {
+        "1x1": 0,
+        "2x1": 1,
+        "3x1": 1,
+    }
+    assert compute_metrics(file).metrics["acc_top1"] == 1
+    assert compute_metrics(file, views="1x1").metrics["acc_top1"] == 0
+    assert compute_metrics(file, average="probabilities").metrics["acc_top1"] == 0
+    with pytest.raises(ConfigError) as error:
+        compute_metrics(file, views="4x3")
+    assert (error.value.key, error.value.value) == ("views", "4x3")
+    assert "1x1, 2x1, 3x1" in str(error.value)
 
 
 def test_videos_have_a_file_of_their_own(kept: Kept, tmp_path: Path) -> None:
@@ -114,39 +145,44 @@ def test_a_file_of_videos_that_fails_half_way_leaves_the_old_one(
 
 def test_unknown_labels_are_refused(kept: Kept) -> None:
     logits, labels = np.zeros((3, 1, 6), np.float32), np.array([[0], [-1], [-1]])
-    with pytest.raises(ValueError, match="2 of the videos in .* have no label, so no accuracy can be computed"):
-        measure(kept(logits, labels, {"label": 6}))
-    accuracies = Accuracies({"label": [str(n) for n in range(6)]}, "")
+    file = kept(logits, labels, {"label": 6})
+    with pytest.raises(DataError, match="2 of its videos have no label") as error:
+        compute_metrics(file)
+    assert error.value.file == str(file.file)
+    accuracies = ValidationAccuracy({"label": [str(n) for n in range(6)]})
     with pytest.raises(ValueError, match="2 of 3 videos of a batch have no label"):
-        accuracies.update(Scores(torch.zeros(3, 6), torch.from_numpy(labels), torch.arange(3)))
+        accuracies.update(Predictions(torch.zeros(3, 6), torch.from_numpy(labels), torch.arange(3)))
 
 
 def test_a_file_that_is_none_is_one_clear_error(kept: Kept, tmp_path: Path) -> None:
     file = kept(np.zeros((3, 2, 6), np.float32), np.zeros((3, 1), np.int64), {"label": 6}).file
     table, other = pq.read_table(file), tmp_path / "other.parquet"
-    with pytest.raises(FileNotFoundError, match=r"scores=.*gone is not a file; train\.py and eval\.py write"):
-        ScoresFile(tmp_path / "gone")
+    with pytest.raises(ConfigError) as missing:
+        PredictionsFile(tmp_path / "gone")
+    assert (missing.value.key, missing.value.value) == ("scores", tmp_path / "gone")
     (tmp_path / "text").write_text("nothing of that kind")
-    with pytest.raises(ValueError, match="text is no file of scores"):
-        ScoresFile(tmp_path / "text")
+    with pytest.raises(DataError) as error:
+        PredictionsFile(tmp_path / "text")
+    assert error.value.file == str(tmp_path / "text")
     pq.write_table(pa.table({"a": [1]}), other)
-    with pytest.raises(ValueError, match="other.parquet is no file of scores.*it says nothing of its scores"):
-        ScoresFile(other)
+    with pytest.raises(DataError, match="it has no metadata of ours"):
+        PredictionsFile(other)
     pq.write_table(table.drop_columns("logits"), other)
-    with pytest.raises(ValueError, match=r"lacks the columns \['logits'\]"):
-        ScoresFile(other)
+    with pytest.raises(DataError) as error:
+        PredictionsFile(other)
+    assert (error.value.file, error.value.column) == (str(other), "logits")
     pq.write_table(table.slice(1), other)
-    with pytest.raises(ValueError, match="does not hold every view of every video"):
-        measure(ScoresFile(other))
+    with pytest.raises(DataError, match="does not hold every view of every video"):
+        compute_metrics(PredictionsFile(other))
     about = json.loads(table.schema.metadata[b"vivit.scores"]) | {"heads": {"label": ["a", "b"]}}
     pq.write_table(table.replace_schema_metadata({b"vivit.scores": json.dumps(about)}), other)
-    with pytest.raises(ValueError, match="does not hold 2 logits a view"):
-        measure(ScoresFile(other))
+    with pytest.raises(DataError, match="does not hold 2 logits a view"):
+        compute_metrics(PredictionsFile(other))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_logits_that_are_no_numbers_are_never_right(value: float, kept: Kept) -> None:
     logits = np.zeros((3, 2, 6), np.float32)
     logits[1, 1, 4] = value
-    with pytest.raises(ValueError, match=r"scores=.*: logits of 1\.mp4 are not numbers"):
-        measure(kept(logits, np.zeros((3, 1), np.int64), {"label": 6}))
+    with pytest.raises(DataError, match=r"1\.mp4 are not finite"):
+        compute_metrics(kept(logits, np.zeros((3, 1), np.int64), {"label": 6}))

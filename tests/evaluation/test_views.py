@@ -1,4 +1,4 @@
-"""Scores of whole videos: the mean of the logits of their views, however they are put through the network."""
+"""Predictions of whole videos: the mean of the logits of their views, however they are put through the network."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vivit.evaluation import score
 from vivit.models import FactorisedEncoder, Tubelets
-from vivit.shapes import Batch
+from vivit.structures import Batch
 
 
 def network() -> nn.Module:

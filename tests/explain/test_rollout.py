@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
 from vivit.explain.rollout import folded
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 T, ROWS, COLUMNS, HEADS = 3, 2, 4, 2
 S = ROWS * COLUMNS

@@ -17,8 +17,8 @@ from vivit.data.loader import ClipLoader, TrainingLoader, Workers
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews
 from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
-from vivit.shapes import Clip, Video
-from vivit.training import AtomicCheckpointIO, Recipe, Targets, VideoClassifier
+from vivit.structures import Clip, Video
+from vivit.training import AtomicCheckpointIO, OptimizerConfig, SoftTargetLoss, VideoClassifier
 
 VIDEOS, BATCH, FRAMES, HEIGHT, WIDTH = 22, 4, 4, 8, 15
 STEPS = VIDEOS // BATCH
@@ -80,8 +80,9 @@ def module() -> Callable[..., VideoClassifier]:
             checkpointing=checkpointing, **own,
         )  # fmt: skip
         return VideoClassifier(
-            network, heads=HEADS, targets=Targets(mixup=mixup, label_smoothing=0.0),
-            recipe=Recipe(partial(torch.optim.AdamW, lr=rate), 0.5), seed=5, batch_size=BATCH, record=record(depth),
+            network, heads=HEADS, loss=SoftTargetLoss(mixup=mixup, label_smoothing=0.0),
+            optimizer_config=OptimizerConfig(partial(torch.optim.AdamW, lr=rate), 0.5),
+            seed=5, batch_size=BATCH, record=record(depth),
         )  # fmt: skip
 
     return module

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import Curves, LastCheckpoint, Recipe, VideoClassifier
+from vivit.training import CurvePlotter, LastCheckpoint, OptimizerConfig, VideoClassifier
 from vivit.training.optim import warmup_cosine
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
@@ -26,7 +26,7 @@ EPOCHS, BATCHES, RATE = 3, 5, 0.3
 
 def sgd(module: VideoClassifier, warmup: float = 0.5) -> VideoClassifier:
     """Take AdamW's place, which does not see by how much a gradient is too small."""
-    module.recipe = Recipe(partial(torch.optim.SGD, lr=RATE, momentum=0.9), warmup)
+    module.optimizer_config = OptimizerConfig(partial(torch.optim.SGD, lr=RATE, momentum=0.9), warmup)
     return module
 
 
@@ -44,7 +44,7 @@ def plain(net: VideoClassifier, loader: TrainingLoader, parts: int) -> tuple[lis
             group = batches[begin : begin + parts]
             optimiser.zero_grad()
             found = [
-                cross_entropy(net.network(batch.clips(torch.float32)[:, 0]), batch.labels[:, 0]) for batch in group
+                cross_entropy(net.network(batch.normalized(torch.float32)[:, 0]), batch.labels[:, 0]) for batch in group
             ]
             loss = torch.stack(found).mean()
             loss.backward()
@@ -77,7 +77,7 @@ def test_every_step_is_that_of_a_plain_loop(
     """Gradient, rate, number of steps, logged loss, mean of the epoch; and a run that goes on in mid-epoch."""
     ours, theirs = (sgd(module(mixup=0.0, strength=0.0)) for _ in range(2))
     rates, losses = plain(theirs, loaders()[0], parts)
-    steps, curves = Steps(), Curves(str(tmp_path))
+    steps, curves = Steps(), CurvePlotter(str(tmp_path))
     last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
     options = {"epochs": EPOCHS, "accumulate_grad_batches": parts, "gradient_clip_val": None}
     run = trainer(steps, curves, last, **options)

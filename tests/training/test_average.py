@@ -10,7 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import LastCheckpoint, MovingAverage, VideoClassifier
+from vivit.training import EMA, LastCheckpoint, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -60,7 +60,7 @@ def test_the_average_warms_up(
 ) -> None:
     """min(decay, (1 + n) / (10 + n)) of it is left behind n steps, whatever the weights are stored in."""
     shadow, last = Shadow(decay), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
-    trainer(shadow, MovingAverage(decay), last, epochs=4, precision=precision, accumulate_grad_batches=parts).fit(
+    trainer(shadow, EMA(decay), last, epochs=4, precision=precision, accumulate_grad_batches=parts).fit(
         module(), *loaders()
     )
     assert shadow.steps == {1: 20, 2: 12}[parts]
@@ -86,7 +86,7 @@ def test_a_resumed_average_is_the_same_bit_for_bit(
     def go_on(name: str, *callbacks: Callback, start: Path | None = None) -> dict[str, Any]:
         last = LastCheckpoint(dirpath=str(tmp_path / name), every_n_train_steps=2)
         options = {"epochs": 4, "precision": precision, "accumulate_grad_batches": parts}
-        run = trainer(MovingAverage(0.9), last, *callbacks, **options)
+        run = trainer(EMA(0.9), last, *callbacks, **options)
         run.fit(module(), *loaders(), ckpt_path=start, weights_only=True)
         return torch.load(tmp_path / name / "last.ckpt", weights_only=True)
 

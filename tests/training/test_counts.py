@@ -11,8 +11,8 @@ from lightning import Callback, LightningModule, Trainer
 from test_ranks import fit, in_two_ranks
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.shapes import BadVideo, Batch
-from vivit.training import AtomicCheckpointIO, LastCheckpoint, MovingAverage, RateFinder, Stopwatch, VideoClassifier
+from vivit.structures import Batch, DecodeFailure
+from vivit.training import EMA, AtomicCheckpointIO, LastCheckpoint, LRFinder, ThroughputMonitor, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -50,7 +50,7 @@ def with_bad_ones(module: VideoClassifier, rank: int = 0) -> VideoClassifier:
     step = module.training_step
 
     def training_step(batch: Batch, batch_idx: int) -> Any:
-        bad = (BadVideo(0, "0.mp4: cannot be read"),) * (batch_idx + rank)
+        bad = (DecodeFailure(0, "0.mp4: cannot be read"),) * (batch_idx + rank)
         return step(batch._replace(bad=bad), batch_idx)
 
     module.training_step = training_step  # type: ignore[method-assign]
@@ -100,8 +100,8 @@ def test_the_bad_videos_of_two_ranks_are_counted_once_each(tmp_path: Path) -> No
 def test_speed_is_that_from_this_start_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """Nothing between the machine's start and the run's is a wait for data."""
 
-    def watch() -> tuple[Stopwatch, LastCheckpoint]:
-        return Stopwatch(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1)
+    def watch() -> tuple[ThroughputMonitor, LastCheckpoint]:
+        return ThroughputMonitor(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1)
 
     with pytest.raises(KeyError):
         trainer(*watch(), Cut(7), epochs=2).fit(module(), *loaders())
@@ -123,7 +123,7 @@ def test_weights_beside_an_average_go_on_where_nobody_averages(
     trainer(epochs=2).fit(whole, *loaders())
     last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1)
     with pytest.raises(KeyError):
-        trainer(MovingAverage(), last, Cut(7), epochs=2).fit(module(), *loaders())
+        trainer(EMA(), last, Cut(7), epochs=2).fit(module(), *loaders())
     trainer(epochs=2).fit(rest, *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     expected = whole.network.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in rest.network.state_dict().items())
@@ -133,7 +133,7 @@ def test_a_search_for_the_rate_leaves_the_average_in_place(
     module: Module, loaders: Loaders, trainer: Trainers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It puts everything back from a checkpoint of its own, while nobody else is there."""
-    finder = RateFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
-    trainer(finder, MovingAverage(), epochs=5).fit(module(), *loaders())
-    assert "gone on with" not in caplog.text
+    finder = LRFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
+    trainer(finder, EMA(), epochs=5).fit(module(), *loaders())
+    assert "is ignored" not in caplog.text
     assert "from here on" not in caplog.text

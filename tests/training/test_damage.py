@@ -14,14 +14,15 @@ from torch import Tensor
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.training import (
+    EMA,
     AtomicCheckpointIO,
     BestCheckpoint,
-    FiniteLoss,
     LastCheckpoint,
-    MovingAverage,
-    Recipe,
+    NaNCheck,
+    OptimizerConfig,
     VideoClassifier,
 )
+from vivit.training.callbacks.nan_check import NonFiniteError
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -56,7 +57,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 
 def with_optimiser(module: VideoClassifier, name: str) -> VideoClassifier:
-    module.recipe = Recipe(OPTIMISERS[name], 0.5)
+    module.optimizer_config = OptimizerConfig(OPTIMISERS[name], 0.5)
     return module
 
 
@@ -82,14 +83,14 @@ def test_a_bad_gradient_ends_the_run_and_the_checkpoint_before_it_goes_on(
     of_an_epoch = -(-STEPS // options.get("accumulate_grad_batches", 1))
     every = 2
 
-    def kept() -> tuple[FiniteLoss, LastCheckpoint]:
-        return FiniteLoss(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=every)
+    def kept() -> tuple[NaNCheck, LastCheckpoint]:
+        return NaNCheck(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=every)
 
     whole, cut, file = with_optimiser(module(), name), with_optimiser(module(), name), tmp_path / "last.ckpt"
     trainer(**options).fit(whole, *loaders())
     epoch = step // of_an_epoch + 1
     with pytest.raises(
-        ValueError, match=rf"finite, but its largest gradient is \w+ at step {step} \(epoch {epoch}\); .*Lower"
+        NonFiniteError, match=rf"finite, but its largest gradient is \w+ at step {step} \(epoch {epoch}\); .*lower"
     ):
         trainer(*kept(), BadGradient(step, value), **options).fit(cut, *loaders())
     if not step:
@@ -109,7 +110,7 @@ def test_a_bad_gradient_ends_the_run_and_the_checkpoint_before_it_goes_on(
 def test_looking_changes_nothing(name: str, module: Module, loaders: Loaders, trainer: Trainers) -> None:
     plain, watched = with_optimiser(module(), name), with_optimiser(module(), name)
     trainer(epochs=EPOCHS).fit(plain, *loaders())
-    trainer(FiniteLoss(), epochs=EPOCHS).fit(watched, *loaders())
+    trainer(NaNCheck(), epochs=EPOCHS).fit(watched, *loaders())
     assert_same(weights(watched), weights(plain))
 
 
@@ -119,7 +120,7 @@ def test_only_what_cannot_leave_a_step_out_is_waited_for(
 ) -> None:
     read: list[int] = []
 
-    class Counted(FiniteLoss):
+    class Counted(NaNCheck):
         def _read(self, trainer: Trainer) -> None:
             read.append(trainer.global_step)
             super()._read(trainer)
@@ -138,7 +139,7 @@ def spoil(where: str, pl_module: Any, trainer: Trainer) -> None:
         elif where == "the optimiser":
             next(iter(trainer.optimizers[0].state.values()))["exp_avg_sq"].view(-1)[0] = torch.inf
         else:
-            (ema,) = (callback for callback in trainer.callbacks if isinstance(callback, MovingAverage))
+            (ema,) = (callback for callback in trainer.callbacks if isinstance(callback, EMA))
             next(ema._average_model.parameters()).view(-1)[0] = torch.nan
 
 
@@ -167,12 +168,12 @@ def test_no_checkpoint_holds_what_is_no_number(
 
     def kept() -> tuple[Callback, ...]:
         best = BestCheckpoint(dirpath=str(tmp_path), monitor="val/loss", mode="min")
-        return FiniteLoss(), MovingAverage(0.9), best, LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2)
+        return NaNCheck(), EMA(0.9), best, LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2)
 
     whole, rest, file = net(), net(), tmp_path / "last.ckpt"
     trainer(*kept()[:2], epochs=EPOCHS).fit(whole, *loaders())
     with pytest.raises(
-        ValueError, match=rf"is not finite behind step {step} \(epoch {(step - 1) // STEPS + 1}\); it was not"
+        NonFiniteError, match=rf"is not finite behind step {step} \(epoch {(step - 1) // STEPS + 1}\); it was not"
     ):
         trainer(Spoil(where, step), *kept(), epochs=EPOCHS).fit(net(), *loaders())
     assert torch.load(file, weights_only=True)["global_step"] == {4: 2, 10: 8}[step]
@@ -188,8 +189,8 @@ def test_damage_of_the_last_step_is_seen_though_nothing_is_saved(
 ) -> None:
     """Of the gradient only the optimiser would know."""
     bad = Spoil(where, 5) if where == "weights" else BadGradient(4)
-    with pytest.raises(ValueError, match=r"is not finite behind step 5|its largest gradient is inf at step 4"):
-        trainer(bad, FiniteLoss(), epochs=1).fit(with_optimiser(module(), "fused AdamW"), *loaders())
+    with pytest.raises(NonFiniteError, match=r"is not finite behind step 5|its largest gradient is inf at step 4"):
+        trainer(bad, NaNCheck(), epochs=1).fit(with_optimiser(module(), "fused AdamW"), *loaders())
 
 
 @pytest.mark.parametrize(("rate", "precision"), [(1e36, "32-true"), (1e12, "32-true"), (0.01, "16-true")])
@@ -198,8 +199,8 @@ def test_a_step_that_ruins_the_weights_is_saved_nowhere(
 ) -> None:
     """By a rate beyond all bounds, or by AdamW's epsilon, which is 0 in float16."""
     last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
-    with pytest.raises(ValueError, match="is nan|is inf|is not finite"):
-        trainer(FiniteLoss(), last, epochs=1, precision=precision).fit(module(rate=rate), *loaders())
+    with pytest.raises(NonFiniteError, match="is nan|is inf|is not finite"):
+        trainer(NaNCheck(), last, epochs=1, precision=precision).fit(module(rate=rate), *loaders())
     assert not list(tmp_path.glob("*.ckpt"))
 
 
@@ -207,7 +208,7 @@ def test_a_gradient_scaler_leaves_out_its_step_and_goes_on(module: Module, loade
     """That is how it finds its scale."""
     net = module()
     scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
-    run = trainer(BadGradient(3), FiniteLoss(), epochs=1, plugins=[scaled])
+    run = trainer(BadGradient(3), NaNCheck(), epochs=1, plugins=[scaled])
     run.fit(net, *loaders())
     assert run.global_step == STEPS
     assert run.precision_plugin.scaler.get_scale() < 65536
@@ -216,7 +217,7 @@ def test_a_gradient_scaler_leaves_out_its_step_and_goes_on(module: Module, loade
 
 def damaged(rank: int, folder: Path, parts: int, step: int) -> str:
     """Train as one of two ranks, the second of which alone meets a bad gradient; give what stopped it."""
-    watches = FiniteLoss(), LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
+    watches = NaNCheck(), LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
     options = {"enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "accumulate_grad_batches": parts}
     try:
         fit("average_pool", rank, 2, BadGradient(step, rank=1), *watches, max_epochs=1, **options)
@@ -250,7 +251,7 @@ def test_a_validation_whose_loss_is_no_number_is_not_one_of_the_rest(
 
     best = BestCheckpoint(dirpath=str(tmp_path), monitor="val/loss", mode="min")
     last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
-    with pytest.raises(ValueError, match=r"val/loss is not finite behind step 10 \(epoch 2\); it was not saved"):
-        trainer(Ill(), FiniteLoss(), best, last, epochs=2).fit(module(), *loaders())
+    with pytest.raises(NonFiniteError, match=r"val/loss is not finite behind step 10 \(epoch 2\); it was not saved"):
+        trainer(Ill(), NaNCheck(), best, last, epochs=2).fit(module(), *loaders())
     for name in ("best", "last"):
         assert torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"] == STEPS

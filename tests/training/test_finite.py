@@ -9,7 +9,8 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import FiniteLoss, LastCheckpoint, VideoClassifier
+from vivit.training import LastCheckpoint, NaNCheck, VideoClassifier
+from vivit.training.callbacks.nan_check import NonFiniteError
 
 
 class Poison(Callback):
@@ -37,10 +38,8 @@ def test_the_step_is_named_and_the_last_checkpoint_stays_good(
         def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
             before.update({name: tensor.clone() for name, tensor in pl_module.state_dict().items()})
 
-    run = trainer(
-        Poison(3), Note(), FiniteLoss(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1), epochs=2
-    )
-    with pytest.raises(ValueError, match=r"the loss is nan at step 3 \(epoch 1\); .*Lower optim\.optimiser\.lr"):
+    run = trainer(Poison(3), Note(), NaNCheck(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1), epochs=2)
+    with pytest.raises(NonFiniteError, match=r"the loss is nan at step 3 \(epoch 1\); .*lower optim\.optimiser\.lr"):
         run.fit(net, *loaders())
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3

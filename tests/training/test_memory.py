@@ -6,11 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from vivit.training import memory
-
 STEPS = """
 import ctypes, resource, torch
-from vivit.training.memory import keep_freed
+from vivit.training.malloc import disable_malloc_trim
 {call}
 assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0  # PR_SET_THP_DISABLE: where it is always on, pages are larger
 pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -25,7 +23,9 @@ print((pages() - before) * resource.getpagesize())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the GNU C library keeps what it is told to")
-@pytest.mark.parametrize(("call", "least", "most"), [("", 230_000_000, 250_000_000), ("keep_freed()", 0, 4_000_000)])
+@pytest.mark.parametrize(
+    ("call", "least", "most"), [("", 230_000_000, 250_000_000), ("disable_malloc_trim()", 0, 4_000_000)]
+)
 def test_steps_after_the_first_ones_need_no_new_pages(call: str, least: int, most: int) -> None:
     ran = subprocess.run([sys.executable, "-c", STEPS.format(call=call)], check=True, capture_output=True, text=True)
     assert least <= int(ran.stdout) <= most
@@ -43,5 +43,5 @@ def test_only_a_library_that_understands_is_told(
     library = SimpleNamespace(**({"mallopt": lambda *what: told.append(what)} if has_it else {}))
     monkeypatch.setattr(memory, "sys", SimpleNamespace(platform=platform))
     monkeypatch.setattr(memory, "ctypes", SimpleNamespace(CDLL=lambda _name: library))
-    memory.keep_freed()
+    memory.disable_malloc_trim()
     assert told == expected

@@ -11,8 +11,8 @@ import pytest
 from lightning import Callback, Trainer
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.signals import leave
-from vivit.training import Interruption, LastCheckpoint, MetricsFile, Provenance, VideoClassifier
+from vivit.signals import exit_on_signal
+from vivit.training import LastCheckpoint, PreemptionCheckpoint, ResumableCSVLogger, RunMetadata, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -46,9 +46,9 @@ def fit(module: Module, loaders: Loaders, trainer: Trainers) -> Callable[..., Tr
     """Train in a folder for two epochs of five steps, or go on there; log every step."""
 
     def fit(folder: Path, *callbacks: Callback, start: str | None = None, told: bool = True, **others: Any) -> Trainer:
-        log = MetricsFile(str(folder), name="csv", version="")
+        log = ResumableCSVLogger(str(folder), name="csv", version="")
         usual = [LastCheckpoint(dirpath=str(folder / "checkpoints"), every_n_train_steps=3)]
-        usual += [Provenance(str(folder), {})] if told else []
+        usual += [RunMetadata(str(folder), {})] if told else []
         folder.mkdir(exist_ok=True)
         run = trainer(*callbacks, *usual, epochs=2, log_every_n_steps=1, **others)
         run.loggers = [log]
@@ -80,12 +80,12 @@ def test_a_run_that_is_asked_to_end_logs_the_step_that_it_saves(
     def asked() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    fit(tmp_path / "whole", Interruption())
+    before = signal.signal(signal.SIGTERM, exit_on_signal)
+    fit(tmp_path / "whole", PreemptionCheckpoint())
     with pytest.raises(SystemExit):
-        fit(tmp_path / "cut", Stop(step, asked), Interruption())
+        fit(tmp_path / "cut", Stop(step, asked), PreemptionCheckpoint())
     signal.signal(signal.SIGTERM, before)
-    fit(tmp_path / "cut", Interruption(), start=str(tmp_path / "cut" / "checkpoints" / "last.ckpt"))
+    fit(tmp_path / "cut", PreemptionCheckpoint(), start=str(tmp_path / "cut" / "checkpoints" / "last.ckpt"))
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_is_done_and_tested_again_keeps_its_rows(
 
 
 def test_new_columns_and_half_a_row_lose_nothing(tmp_path: Path) -> None:
-    log = MetricsFile(str(tmp_path), name="csv", version="")
+    log = ResumableCSVLogger(str(tmp_path), name="csv", version="")
     for step, row in enumerate([{"a": 1.0}, {"a": 2.0, "b": 3.0}, {"c": 4.0}]):
         log.log_metrics(row, step)
         log.save()
@@ -110,7 +110,7 @@ def test_new_columns_and_half_a_row_lose_nothing(tmp_path: Path) -> None:
     assert file.read_text() == "a,b,c,step\n1.0,,,0\n2.0,3.0,,1\n,,4.0,2\n"
     with file.open("a") as cut:
         cut.write("5.")
-    again = MetricsFile(str(tmp_path), name="csv", version="")
+    again = ResumableCSVLogger(str(tmp_path), name="csv", version="")
     again.log_hyperparams({"started_at_step": 2})
     again.log_metrics({"A, b": 6.0}, 2)
     again.save()
@@ -121,7 +121,7 @@ def test_a_disk_that_is_full_leaves_the_rows_that_there_were(tmp_path: Path, mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    log = MetricsFile(str(tmp_path), name="csv", version="")
+    log = ResumableCSVLogger(str(tmp_path), name="csv", version="")
     log.log_metrics({"a": 1.0}, 0)
     log.save()
     monkeypatch.setattr(Path, "replace", full)

@@ -11,10 +11,11 @@ from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.errors import ConfigError
 from vivit.models.blocks import StochasticDepth
-from vivit.shapes import Batch
-from vivit.training import AtomicCheckpointIO, LastCheckpoint, VideoClassifier, described
-from vivit.training.randomness import USES, draw_stochastic_depth, step_generator
+from vivit.structures import Batch
+from vivit.training import AtomicCheckpointIO, LastCheckpoint, VideoClassifier, format_model
+from vivit.training.rng import USES, draw_stochastic_depth, step_generator
 
 Loaders = Callable[[], tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -44,11 +45,12 @@ def test_the_first_loss_is_that_of_knowing_nothing(module: Module, loaders: Load
     assert float(run.callback_metrics["train/loss"]) == pytest.approx(np.log(3), rel=1e-6)
 
 
-def test_testing_logs_every_accuracy(module: Module, loaders: Loaders, trainer: Trainers) -> None:
-    run = trainer()
-    run.test(module(), loaders()[1], verbose=False)
-    assert set(run.callback_metrics) == {"test/acc_top1", "test/acc_mean_class"}
-    assert float(run.callback_metrics["test/acc_top1"]) == pytest.approx(1 / 3), "of three classes it says the first"
+def test_validation_logs_every_accuracy(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+    run, net = trainer(), module()
+    run.validate(net, loaders()[1], verbose=False)
+    assert set(run.callback_metrics) == {"val/loss", "val/acc_top1", "val/acc_mean_class"}
+    assert run.callback_metrics.keys() <= set(net.logged_metrics)
+    assert float(run.callback_metrics["val/acc_top1"]) == pytest.approx(1 / 3), "of three classes it predicts the first"
 
 
 def plain(node: Any) -> bool:
@@ -72,8 +74,8 @@ def test_weights_of_another_network_are_refused(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     trainer(LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2), epochs=1).fit(module(), *loaders())
-    message = r"holds FactorisedEncoder\(Tubelets\(dim=12\), depth=2\), but the configuration asks for .*depth=3\)"
-    with pytest.raises(ValueError, match=message):
+    message = r"holds FactorisedEncoder\(Tubelets\(dim=12\), depth=2\), but the configuration is .*depth=3\)"
+    with pytest.raises(ConfigError, match=message):
         trainer(epochs=1).fit(module(depth=3), *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
 
 
@@ -103,18 +105,18 @@ def test_a_run_goes_on_from_the_weights_of_one_that_was_trained_otherwise(
 def test_weights_that_would_compute_something_else_are_refused(
     tokeniser: dict[str, Any], model: dict[str, Any], module: Module
 ) -> None:
-    with pytest.raises(ValueError, match="the checkpoint holds FactorisedEncoder"):
+    with pytest.raises(ConfigError, match="ckpt_path: holds FactorisedEncoder"):
         module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
 
 
 def test_a_checkpoint_of_others_is_refused(module: Module) -> None:
-    with pytest.raises(ValueError, match="holds no network of this repository, but"):
+    with pytest.raises(ConfigError, match="holds no network of this repository, but"):
         module().on_load_checkpoint({"state_dict": {}})
 
 
 def test_describing_a_network_leaves_its_record_as_it_is(module: Module) -> None:
     record = module().record
-    assert described(record) == described(record) == "FactorisedEncoder(Tubelets(dim=12), depth=2)"
+    assert format_model(record) == format_model(record) == "FactorisedEncoder(Tubelets(dim=12), depth=2)"
 
 
 def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

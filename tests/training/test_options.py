@@ -14,8 +14,9 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
 from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.errors import ConfigError
 from vivit.models.blocks import Mlp
-from vivit.training import BlockShards, MovingAverage, RateFinder, Recipe, VideoClassifier
+from vivit.training import EMA, BlockFSDPStrategy, LRFinder, OptimizerConfig, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -51,7 +52,7 @@ def assert_same(found: Weights, expected: Weights, tolerance: float = 0.0) -> No
 
 def steady(module: VideoClassifier, depth: float) -> VideoClassifier:
     """Let rounding stay rounding: SGD, where AdamW makes steps of gradients that are zero but for it."""
-    module.recipe = Recipe(partial(torch.optim.SGD, lr=0.3, momentum=0.9), 0.5)
+    module.optimizer_config = OptimizerConfig(partial(torch.optim.SGD, lr=0.3, momentum=0.9), 0.5)
     for part in module.network.modules():
         if hasattr(part, "set_stochastic_depth"):
             part.set_stochastic_depth(depth)
@@ -142,7 +143,7 @@ def test_the_moving_average_is_validated_kept_and_tested(
         def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *others: Any) -> None:
             seen["test"] = weights(pl_module)
 
-    run = trainer(losses, MovingAverage(decay=0.8), best, Look(), epochs=1)
+    run = trainer(losses, EMA(decay=0.8), best, Look(), epochs=1)
     run.fit(net, *loaders())
     average = losses.weights[0]
     for n, later in enumerate(losses.weights[1:], 1):
@@ -171,7 +172,7 @@ def test_the_rate_finder_takes_everything_back_but_the_rate(
 ) -> None:
     """What follows is the run that starts with the rate it found."""
     found, told = Losses(), Losses()
-    finder = RateFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
+    finder = LRFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
     run = trainer(finder, found, epochs=5)
     run.fit(module(model=model, rate=123.0), *loaders())
     rate = finder.optimal_lr.suggestion()
@@ -183,15 +184,17 @@ def test_the_rate_finder_takes_everything_back_but_the_rate(
 
 
 def test_a_moving_average_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"decay=1\.0 must lie in \[0, 1\)"):
-        MovingAverage(1.0)
+    with pytest.raises(ConfigError) as error:
+        EMA(1.0)
+    assert (error.value.key, error.value.value) == ("callbacks.ema.decay", 1.0)
 
 
 def test_a_moving_average_of_shards_is_refused(
     module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    strategy = BlockShards(blocks=[nn.Linear])
+    strategy = BlockFSDPStrategy(blocks=[nn.Linear])
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"callbacks\.ema averages whole weights, and trainer=fsdp has them in shards"):
-        MovingAverage().setup(trainer(strategy=strategy), module(), "fit")
+    with pytest.raises(ConfigError, match=r"callbacks\.ema") as error:
+        EMA().setup(trainer(strategy=strategy), module(), "fit")
+    assert (error.value.key, error.value.value) == ("trainer", "fsdp")

@@ -24,9 +24,16 @@ from vivit.data.dataset import ClipDataset
 from vivit.data.loader import ScoringLoader, TrainingLoader, Workers, cores
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.sampling import GridViews
-from vivit.shapes import Clip, Video
-from vivit.training import AtomicCheckpointIO, FiniteLoss, LastCheckpoint, Recipe, Targets, VideoClassifier
-from vivit.training.tracking import WandbRun
+from vivit.structures import Clip, Video
+from vivit.training import (
+    AtomicCheckpointIO,
+    LastCheckpoint,
+    NaNCheck,
+    OptimizerConfig,
+    SoftTargetLoss,
+    VideoClassifier,
+)
+from vivit.training.wandb_logger import ResumableWandbLogger
 
 VIDEOS, SCORED, BATCH, STEPS, EPOCHS = 84, 7, 8, 10, 5
 """A step takes ``BATCH`` of the videos, on all ranks together; ranks do not divide those that are scored."""
@@ -97,8 +104,8 @@ def fit(
         models.Tubelets(dim=12, tubelet=(2, 4, 5)), **(SHAPE | heads), stochastic_depth=0.5
     )
     module = VideoClassifier(
-        network, heads={"label": ("a", "b", "c")}, targets=Targets(), seed=5, batch_size=BATCH // ranks, record={},
-        recipe=Recipe(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
+        network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=BATCH // ranks, record={},
+        optimizer_config=OptimizerConfig(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
     )  # fmt: skip
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
@@ -201,7 +208,7 @@ def poisoned(rank: int, folder: Path) -> str:
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
     plugins = [AtomicCheckpointIO()]
     try:
-        fit("factorised_encoder", rank, 2, Poison(), FiniteLoss(), last, enable_checkpointing=True, plugins=plugins)
+        fit("factorised_encoder", rank, 2, Poison(), NaNCheck(), last, enable_checkpointing=True, plugins=plugins)
     except ValueError as error:
         assert getattr(error, "on_every_rank", False)
         return str(error)
@@ -222,7 +229,7 @@ def tracked(rank: int, folder: Path, start: Path | None) -> str | None:
     """Train an epoch more with W&B, offline; give the id of the run where this rank has one."""
     os.environ |= {f"WANDB_{name}_DIR": str(folder / name) for name in ("CONFIG", "CACHE", "DATA")}
     os.environ["WANDB_SILENT"] = "true"
-    run = WandbRun(str(folder / "run"), offline=True)
+    run = ResumableWandbLogger(str(folder / "run"), offline=True)
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=100)
     options = {"logger": run, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "log_every_n_steps": 1}
     fit("average_pool", rank, 2, last, start=start, max_epochs=1 if start is None else 2, **options)

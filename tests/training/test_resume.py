@@ -13,8 +13,15 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.signals import leave
-from vivit.training import BestCheckpoint, Curves, Interruption, LastCheckpoint, Stopwatch, VideoClassifier
+from vivit.signals import exit_on_signal
+from vivit.training import (
+    BestCheckpoint,
+    CurvePlotter,
+    LastCheckpoint,
+    PreemptionCheckpoint,
+    ThroughputMonitor,
+    VideoClassifier,
+)
 
 STEPS, EPOCHS = 5, 3
 
@@ -79,8 +86,8 @@ def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
     """From the checkpoint behind the first epoch."""
     limits, file = {"epochs": -1, "max_steps": 2 * STEPS + 2}, tmp_path / "last.ckpt"
 
-    def go_on(*callbacks: Callback, start: Path | None = None) -> tuple[VideoClassifier, Curves]:
-        net, curves = module(), Curves(str(tmp_path))
+    def go_on(*callbacks: Callback, start: Path | None = None) -> tuple[VideoClassifier, CurvePlotter]:
+        net, curves = module(), CurvePlotter(str(tmp_path))
         last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
         trainer(curves, last, *callbacks, **limits).fit(net, *loaders(), ckpt_path=start, weights_only=True)
         return net, curves
@@ -101,18 +108,20 @@ def test_watches_go_on_over_a_resume(
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
-    def watch() -> tuple[Stopwatch, Curves, LastCheckpoint]:
+    def watch() -> tuple[ThroughputMonitor, CurvePlotter, LastCheckpoint]:
         kept = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=2)
-        return Stopwatch(), Curves(str(tmp_path)), kept
+        return ThroughputMonitor(), CurvePlotter(str(tmp_path)), kept
 
-    first, whole = watch(), Curves(str(tmp_path))
+    first, whole = watch(), CurvePlotter(str(tmp_path))
     trainer(whole, epochs=EPOCHS).fit(module(), *loaders())
     with pytest.raises(Interrupted):
         trainer(*first, Power(8), epochs=EPOCHS).fit(module(), *loaders())
     assert [row["epoch"] for row in first[1].epochs] == [1]
     (tmp_path / "curves.png").unlink()
     stopwatch, curves, kept = watch()
-    saved = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["callbacks"]["Stopwatch"]["train_seconds"]
+    saved = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["callbacks"]["ThroughputMonitor"][
+        "train_seconds"
+    ]
     assert 0 < saved <= first[0].train_seconds
     trainer(stopwatch, curves, kept, epochs=EPOCHS).fit(
         module(), *loaders(), ckpt_path=tmp_path / "kept" / "last.ckpt", weights_only=True
@@ -152,8 +161,8 @@ def test_a_run_lost_in_a_validation_does_not_skip_it(
     whole = module()
     trainer(epochs=EPOCHS).fit(whole, *loaders())
 
-    def kept() -> tuple[LastCheckpoint, Curves]:
-        return LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=every), Curves(str(tmp_path))
+    def kept() -> tuple[LastCheckpoint, CurvePlotter]:
+        return LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=every), CurvePlotter(str(tmp_path))
 
     with pytest.raises(Interrupted):
         trainer(*kept(), Blackout(2), epochs=EPOCHS).fit(module(), *loaders())
@@ -218,9 +227,11 @@ class Asked(Callback):
 def leaving() -> Iterator[None]:
     """Signals end a task as they do in a run."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-    before = {number: signal.signal(number, leave) for number in numbers}
+    before = {number: signal.signal(number, exit_on_signal) for number in numbers}
     yield
-    assert all(signal.getsignal(number) is leave for number in numbers), "the run did not give the signals back"
+    assert all(signal.getsignal(number) is exit_on_signal for number in numbers), (
+        "the run did not give the signals back"
+    )
     for number, who in before.items():
         signal.signal(number, who)
 
@@ -242,9 +253,9 @@ def test_a_run_that_is_asked_to_end_saves_first(
     whole = module()
     trainer(epochs=EPOCHS).fit(whole, *loaders())
 
-    def kept() -> tuple[Interruption, LastCheckpoint, Curves]:
+    def kept() -> tuple[PreemptionCheckpoint, LastCheckpoint, CurvePlotter]:
         last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
-        return Interruption(), last, Curves(str(tmp_path))
+        return PreemptionCheckpoint(), last, CurvePlotter(str(tmp_path))
 
     with pytest.raises(SystemExit) as left:
         trainer(*kept(), Asked(step, number=number), epochs=EPOCHS).fit(module(), *loaders())
@@ -276,8 +287,8 @@ def test_a_step_of_several_parts_is_ended_whole(
             if batch_idx == 2 + part:
                 super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
-    def kept() -> tuple[Interruption, LastCheckpoint]:
-        return Interruption(), LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+    def kept() -> tuple[PreemptionCheckpoint, LastCheckpoint]:
+        return PreemptionCheckpoint(), LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
 
     with pytest.raises(SystemExit):
         trainer(*kept(), InPart(5), epochs=EPOCHS, accumulate_grad_batches=2).fit(module(), *loaders())
@@ -341,7 +352,7 @@ def test_a_run_that_is_asked_twice_ends_at_once(
 ) -> None:
     last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
     with pytest.raises(SystemExit):
-        trainer(Interruption(), last, Asked(7, times=2), epochs=EPOCHS).fit(module(), *loaders())
+        trainer(PreemptionCheckpoint(), last, Asked(7, times=2), epochs=EPOCHS).fit(module(), *loaders())
     assert torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["global_step"] == STEPS
 
 
@@ -361,10 +372,10 @@ def two_halves(
 ) -> tuple[VideoClassifier, list[tuple[int, float]], list[dict[str, Any]]]:  # fmt: skip
     """Train until something ends it; give the network, its validations and its curves."""
     folder.mkdir(exist_ok=True)
-    seen, curves = Validated(), Curves(str(folder))
+    seen, curves = Validated(), CurvePlotter(str(folder))
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=every)
     best = BestCheckpoint(dirpath=str(folder / "kept"), monitor="val/loss", mode="min")
-    run = trainer(seen, curves, best, last, Interruption(), *ends, **{"epochs": EPOCHS} | options)
+    run = trainer(seen, curves, best, last, PreemptionCheckpoint(), *ends, **{"epochs": EPOCHS} | options)
     if ends:
         with pytest.raises((SystemExit, Interrupted)):
             run.fit(module, *data, ckpt_path=start, weights_only=True)
@@ -440,7 +451,7 @@ def test_only_what_was_measured_has_an_entry(
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """Batches 7 and 14 of all lie in the second and the third epoch."""
-    seen, curves = Validated(), Curves(str(tmp_path))
+    seen, curves = Validated(), CurvePlotter(str(tmp_path))
     trainer(curves, seen, epochs=EPOCHS, **options).fit(module(), *loaders())
     assert [row["epoch"] for row in curves.epochs if "val/loss" in row] == measured
     assert [row["epoch"] for row in curves.epochs if "train/loss" in row] == [1, 2, 3]

@@ -23,8 +23,8 @@ from vivit.data.sampling import GridViews
 from vivit.data.video_error import VideoError
 from vivit.models import FactorisedEncoder, Tubelets
 from vivit.models.blocks import Block
-from vivit.shapes import Clip, Video
-from vivit.training import BlockShards, Recipe, Targets, VideoClassifier
+from vivit.structures import Clip, Video
+from vivit.training import BlockFSDPStrategy, OptimizerConfig, SoftTargetLoss, VideoClassifier
 
 CLIP: dict[str, Any] = {"frames": 4, "stride": 1, "resize": 15, "crop": (8, 15)}
 CLIPS_AT_ONCE, VIEWS = 2, 3
@@ -70,7 +70,8 @@ def scored(rank: int, folder: Path, ranks: int = 2) -> list[tuple[dict[int, list
         )  # fmt: skip
         torch.nn.init.normal_(network.head.projection.weight)
         module = VideoClassifier(
-            network, heads={"label": ("a", "b", "c")}, targets=Targets(), recipe=Recipe(torch.optim.SGD), seed=0,
+            network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(),
+            optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0,
             batch_size=CLIPS_AT_ONCE, record={},
         )  # fmt: skip
         said = Said()
@@ -88,10 +89,10 @@ def scored(rank: int, folder: Path, ranks: int = 2) -> list[tuple[dict[int, list
     return found
 
 
-def shards() -> BlockShards:
+def shards() -> BlockFSDPStrategy:
     """Give the strategy of trainer=fsdp."""
     with patch("torch.cuda.is_available", lambda: True):
-        strategy = BlockShards(blocks=[Block])
+        strategy = BlockFSDPStrategy(blocks=[Block])
     strategy._timeout = timedelta(minutes=2)  # for who waits in vain
     return strategy
 

@@ -16,9 +16,9 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 
 from vivit.jobs import explain
 from vivit.models.blocks import Block
-from vivit.training import AtomicCheckpointIO, BestCheckpoint, FiniteLoss, LastCheckpoint
+from vivit.training import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, NaNCheck
+from vivit.training.fsdp import BlockFSDPStrategy, FSDPClippingPrecision
 from vivit.training.optim import warmup_cosine
-from vivit.training.sharding import BlockShards, ShardClipping
 
 Compose = Callable[..., DictConfig]
 
@@ -27,7 +27,7 @@ Compose = Callable[..., DictConfig]
 def test_without_a_gpu_it_says_that_it_needs_one(composed: Compose) -> None:
     with pytest.raises(InstantiationException) as error:
         instantiate(composed("trainer=fsdp", "size=large").trainer)
-    assert "trainer=fsdp needs GPUs" in explain(error.value)
+    assert "trainer=fsdp: needs a GPU" in explain(error.value)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_every_block_of_every_model_is_a_shard(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     strategy = instantiate(cfg.trainer.strategy)
     monkeypatch.undo()
-    assert isinstance(strategy, BlockShards)
+    assert isinstance(strategy, BlockFSDPStrategy)
     network = instantiate(cfg.model, classes=3, _convert_="all")
     blocks = [name for name, part in network.named_modules() if type(part).__name__.endswith("Block")]
     sharded = FullyShardedDataParallel(network, device_id=torch.device("cpu"), **strategy.kwargs)
@@ -65,7 +65,7 @@ def test_every_block_of_every_model_is_a_shard(
     assert len(blocks) == depth
     for part in sharded.parameters():
         part.grad = torch.ones_like(part)
-    ShardClipping("32-true", sharded).clip_grad_by_norm(torch.optim.SGD(sharded.parameters()), 0.5)
+    FSDPClippingPrecision("32-true", sharded).clip_grad_by_norm(torch.optim.SGD(sharded.parameters()), 0.5)
     total = torch.stack([part.grad.norm() for part in sharded.parameters()]).norm()
     assert float(total) == pytest.approx(0.5, rel=1e-4)
 
@@ -84,7 +84,7 @@ def trained_and_tested(rank: int, folder: Path) -> list[dict[str, float]]:
     """Train in shards; give what validation says at the end, of the weights at hand, and of the best; test both."""
     shard_on_the_cpu()
     with patch("torch.cuda.is_available", lambda: True):
-        strategy = BlockShards(blocks=[Block])
+        strategy = BlockFSDPStrategy(blocks=[Block])
     best = BestCheckpoint(dirpath=str(folder / "kept"), monitor="val/acc_top1", mode="max")
     options = {"strategy": strategy, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "max_epochs": 1}
     trainer, module = fit("factorised_encoder", rank, 2, best, **options)
@@ -120,9 +120,9 @@ def sharded_until_damage(rank: int, folder: Path, start: Path | None) -> tuple[s
 
     shard_on_the_cpu()
     with patch("torch.cuda.is_available", lambda: True):
-        strategy = BlockShards(blocks=[Block])
+        strategy = BlockFSDPStrategy(blocks=[Block])
     kept = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
-    watches = [FiniteLoss(), kept, Rates()] + ([BadShard()] if start is None else [])
+    watches = [NaNCheck(), kept, Rates()] + ([BadShard()] if start is None else [])
     options = {"strategy": strategy, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "max_epochs": 1}
     try:
         fit("factorised_encoder", rank, 2, *watches, start=start, rate=0.002 if start is None else 0.004, **options)

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.experiment.build import check_monitors
-from vivit.training import EarlyStop, LastCheckpoint, VideoClassifier
+from vivit.training import LastCheckpoint, ResumableEarlyStopping, VideoClassifier
 
 STEPS = 5
 Compose = Callable[..., DictConfig]
@@ -118,7 +118,7 @@ def test_a_run_that_was_stopped_early_is_stopped_when_it_is_resumed(
 
     def fit(patience: int, start: bool) -> int:
         last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
-        run = trainer(EarlyStop("val/acc_top1", mode="max", patience=patience), last, epochs=9)
+        run = trainer(ResumableEarlyStopping("val/acc_top1", mode="max", patience=patience), last, epochs=9)
         run.fit(module(rate=0.0), *loaders(), ckpt_path=tmp_path / "kept" / "last.ckpt" if start else None,
                 weights_only=True)  # fmt: skip
         return run.global_step // STEPS

@@ -9,33 +9,33 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 
-from vivit.training import Stopwatch
-from vivit.training.memory import forget_peak, keep_freed
+from vivit.training import ThroughputMonitor
+from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system keeps the peak for good")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there the GPU's memory is told")
 def test_the_peak_of_an_earlier_job_is_forgotten() -> None:
     """Also where freed memory is kept."""
-    keep_freed()
-    before = Stopwatch().peak_mb
+    disable_malloc_trim()
+    before = ThroughputMonitor().peak_mb
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     earlier = np.ones(int(before - resident) * 125_000 + 50_000_000)  # beyond the peak by 400 MB
-    peak = Stopwatch().peak_mb
+    peak = ThroughputMonitor().peak_mb
     assert peak > before + 300
     del earlier
-    forget_peak()
-    assert Stopwatch().peak_mb < peak - 300
+    reset_peak_memory()
+    assert ThroughputMonitor().peak_mb < peak - 300
 
 
 def test_the_wait_is_what_lies_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ranks, batches of three clips; what lies between two epochs is validation, and no wait."""
     now = 0.0
-    monkeypatch.setattr("vivit.training.callbacks.time.perf_counter", lambda: now)
+    monkeypatch.setattr("vivit.training.callbacks.throughput.time.perf_counter", lambda: now)
     logged: list[tuple[str, float]] = []
     module = Mock(spec=LightningModule)
     module.log = lambda name, value, **_: logged.append((name, value))
-    watch, batch = Stopwatch(), [torch.zeros(3)]
+    watch, batch = ThroughputMonitor(), [torch.zeros(3)]
     assert watch.speed() == {}
     hooks = (Mock(spec=Trainer, world_size=2), module)
     watch.on_train_start(*hooks)

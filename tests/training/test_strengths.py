@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.data.transforms import RandAugment
+from vivit.errors import ConfigError
 from vivit.models.blocks import StochasticDepth
-from vivit.schedules import Cosine, Linear, Steps
-from vivit.training import LastCheckpoint, Strengths, VideoClassifier
+from vivit.training import LastCheckpoint, RegularisationScheduler, VideoClassifier
+from vivit.training.regularisation import Cosine, Linear, Steps
 
 Loaders = Callable[[], tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -43,14 +44,14 @@ class Seen(Callback):
             "least": min(part.rate for part in parts if isinstance(part, StochasticDepth)),
             "dropout": {part.p for part in parts if isinstance(part, nn.Dropout)}.pop(),
             "attention_dropout": {p.attention_dropout for p in parts if hasattr(p, "attention_dropout")}.pop(),
-            "mixup": pl_module.targets.mixup,
-            "label_smoothing": pl_module.targets.label_smoothing,
+            "mixup": pl_module.loss.mixup,
+            "label_smoothing": pl_module.loss.label_smoothing,
             "loss": float(loss.detach()),
         }
 
 
-def strengths() -> Strengths:
-    return Strengths(
+def strengths() -> RegularisationScheduler:
+    return RegularisationScheduler(
         stochastic_depth=Linear(0.0, 0.5),
         dropout=Cosine(0.4, 0.0),
         attention_dropout=0.25,
@@ -78,7 +79,7 @@ def test_every_strength_is_the_schedule_s_at_every_step(
 
 def test_what_has_no_schedule_stays_as_the_model_has_it(module: Module, loaders: Loaders, trainer: Trainers) -> None:
     seen = Seen()
-    trainer(Strengths(mixup=0.1), seen, epochs=1).fit(module(strength=0.3), *loaders())
+    trainer(RegularisationScheduler(mixup=0.1), seen, epochs=1).fit(module(strength=0.3), *loaders())
     assert {step["stochastic_depth"] for step in seen.steps.values()} == {0.3}
     assert {step["dropout"] for step in seen.steps.values()} == {0.3}
     assert {step["mixup"] for step in seen.steps.values()} == {0.1}
@@ -117,7 +118,7 @@ def test_the_magnitude_of_rand_augment_is_logged_as_the_workers_compute_it(
         def on_train_batch_end(self, trainer: Trainer, *others: Any) -> None:
             logged.append(float(trainer.callback_metrics["strength/rand_augment"]))
 
-    trainer(Strengths(), Log(), epochs=EPOCHS).fit(module(), Data())
+    trainer(RegularisationScheduler(), Log(), epochs=EPOCHS).fit(module(), Data())
     assert logged == pytest.approx([2.0 * step for step in range(STEPS * EPOCHS)])
 
 
@@ -137,16 +138,19 @@ def test_a_resumed_run_has_the_strengths_of_one_that_was_not_cut(
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("strength", "percent", "limits"),
     [
-        ({"dropout": Linear(0.5, 1.5)}, r"strengths\.dropout is 1\.\d+ after \d+ % of training; .*\[0, 1\]"),
-        ({"mixup": -0.1}, r"strengths\.mixup is -0\.1 after 0 % of training; it must be at least 0"),
-        ({"label_smoothing": Steps([0.1, 1.0], at=[0.5])}, r"label_smoothing is 1\.0 after 50 %.*\[0, 1\)"),
+        ({"dropout": Linear(0.5, 1.5)}, 51, "in [0, 1]"),
+        ({"mixup": -0.1}, 0, "at least 0"),
+        ({"label_smoothing": Steps([0.1, 1.0], at=[0.5])}, 50, "in [0, 1)"),
     ],
 )
-def test_impossible_strengths_are_refused_before_training(wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Strengths(**wrong)
+def test_impossible_strengths_are_refused_before_training(strength: dict[str, Any], percent: int, limits: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        RegularisationScheduler(**strength)
+    assert error.value.key == f"callbacks.strengths.{next(iter(strength))}"
+    assert f"after {percent} %" in str(error.value)
+    assert str(error.value).endswith(limits)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_progress_counts_batches_whatever_ends_the_run(
             rates = [part.rate for part in pl_module.network.modules() if isinstance(part, StochasticDepth)]
             depths.append(max(rates))
 
-    run = trainer(Strengths(stochastic_depth=Linear(0.0, 0.5)), Note(), **limits)
+    run = trainer(RegularisationScheduler(stochastic_depth=Linear(0.0, 0.5)), Note(), **limits)
     run.fit(module(), *loaders())
     assert depths == pytest.approx([0.05 * batch for batch in range(STEPS * EPOCHS)])
     assert torch.is_tensor(run.callback_metrics["train/loss"])

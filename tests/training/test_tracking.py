@@ -12,9 +12,9 @@ from lightning import Trainer
 from PIL import Image
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import LastCheckpoint, Provenance, Strengths, VideoClassifier
-from vivit.training.showcase import LONGEST, WIDEST, Showcase, gif, said_of
-from vivit.training.tracking import WandbRun, kept_id, sweep_of
+from vivit.training import LastCheckpoint, RegularisationScheduler, RunMetadata, VideoClassifier
+from vivit.training.callbacks.wandb_media import MAX_FRAMES, MAX_SIDE, WandbMediaLogger, encode_gif, format_caption
+from vivit.training.wandb_logger import ResumableWandbLogger, get_sweep_name, load_or_create_run_id
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -35,14 +35,14 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 def test_the_run_s_id_stays_with_its_folder(tmp_path: Path) -> None:
-    first = kept_id(tmp_path / "a")
-    assert kept_id(tmp_path / "a") == first
-    assert kept_id(tmp_path / "b") != first
+    first = load_or_create_run_id(tmp_path / "a")
+    assert load_or_create_run_id(tmp_path / "a") == first
+    assert load_or_create_run_id(tmp_path / "b") != first
 
 
 def test_a_sweep_is_a_group() -> None:
-    assert sweep_of(Path("logs/train/multiruns/seeds/seed-1_1a2b")) == "seeds"
-    assert sweep_of(Path("logs/train/runs/2026-01-01")) is None
+    assert get_sweep_name(Path("logs/train/multiruns/seeds/seed-1_1a2b")) == "seeds"
+    assert get_sweep_name(Path("logs/train/runs/2026-01-01")) is None
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -51,12 +51,12 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
 ) -> None:
     folders = [tmp_path / "multiruns" / "seeds" / name for name in ("one", "two")]
     for folder in folders:
-        run = WandbRun(str(folder), offline=True)
+        run = ResumableWandbLogger(str(folder), offline=True)
         folder.mkdir(parents=True)
         watches = (
-            Showcase(clips=2, times=1),
-            Strengths(mixup=0.1),
-            Provenance(str(folder), {"commit": "abc"}),
+            WandbMediaLogger(clips=2, times=1),
+            RegularisationScheduler(mixup=0.1),
+            RunMetadata(str(folder), {"commit": "abc"}),
             LastCheckpoint(dirpath=str(folder), every_n_train_steps=5),
         )
         net = module()
@@ -66,7 +66,7 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
         fit.fit(net, *loaders())
         fit.test(net, loaders()[1], verbose=False)
         experiment = run.experiment
-        assert experiment.id == kept_id(folder)
+        assert experiment.id == load_or_create_run_id(folder)
         assert experiment.name == folder.name
         assert experiment.group == "seeds"
         assert experiment.config["commit"] == "abc"
@@ -84,7 +84,7 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
         assert len([file for file in files if file.suffix == ".gif"]) == 4, "two clips in training, two after the test"
         assert len([file for file in files if file.suffix == ".png"]) == 2, "a matrix each time"
         assert sum(file.stat().st_size for file in files) < 2e6
-    assert kept_id(folders[0]) != kept_id(folders[1])
+    assert load_or_create_run_id(folders[0]) != load_or_create_run_id(folders[1])
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -99,7 +99,7 @@ def test_a_service_that_cannot_be_reached_breaks_nothing(
         return begin(**settings)
 
     monkeypatch.setattr(wandb, "init", unreachable)
-    run = WandbRun(str(tmp_path / "run"))
+    run = ResumableWandbLogger(str(tmp_path / "run"))
     run.log_metrics({"train/loss": 0.5}, step=3)
     assert "W&B cannot be reached" in caplog.text
     assert "no route to host" in caplog.text
@@ -108,20 +108,22 @@ def test_a_service_that_cannot_be_reached_breaks_nothing(
 
 def test_a_clip_is_thinned_out() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (40, 130, 300, 3), np.uint8)
-    with Image.open(gif(frames)) as picture:
-        assert picture.n_frames <= LONGEST
-        assert max(picture.size) <= WIDEST
+    with Image.open(encode_gif(frames)) as picture:
+        assert picture.n_frames <= MAX_FRAMES
+        assert max(picture.size) <= MAX_SIDE
         assert picture.size == (100, 44)
 
 
 def test_a_caption_says_what_was_said_and_what_is_right() -> None:
-    assert said_of(torch.tensor([0.0, np.log(3.0), -torch.inf]), 0, ["up", "down", "left"]) == "down (75 %), is up"
+    assert (
+        format_caption(torch.tensor([0.0, np.log(3.0), -torch.inf]), 0, ["up", "down", "left"]) == "down (75 %), is up"
+    )
 
 
 def test_provenance_is_written_when_the_run_starts(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
-    trainer(Provenance(str(tmp_path / "new"), {"commit": "abc"}), epochs=2, limit_train_batches=3).fit(
+    trainer(RunMetadata(str(tmp_path / "new"), {"commit": "abc"}), epochs=2, limit_train_batches=3).fit(
         module(), *loaders()
     )
     known = json.loads((tmp_path / "new" / "provenance.json").read_text())

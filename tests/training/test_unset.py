@@ -8,8 +8,8 @@ from pathlib import Path
 CODE = """
 from vivit import jobs
 jobs.begin()  # as every command does
-from vivit.training.tracking import WandbRun
-run = WandbRun("run", project="mine").experiment
+from vivit.training.wandb_logger import ResumableWandbLogger
+run = ResumableWandbLogger("run", project="mine").experiment
 print(run.settings.mode, run.project, run.name)
 run.finish()
 """

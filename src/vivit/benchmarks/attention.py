@@ -19,7 +19,7 @@ from vivit.data.motion_place import around_object
 from vivit.data.reading import open_video
 from vivit.data.resampling import Resampling
 from vivit.data.sampling import GridViews, View
-from vivit.shapes import Video
+from vivit.structures import Video
 
 Heat = Callable[[UInt8[Tensor, "b f h w 3"]], Float[Tensor, "b t rows columns"]]
 """Where a network looks in clips."""

@@ -21,7 +21,7 @@ from vivit.benchmarks.model import Case
 from vivit.benchmarks.step import NETWORKS, SIZES, check_names, network
 from vivit.cost import cost
 from vivit.models.softmax_attention import attend
-from vivit.training.memory import keep_freed
+from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def scaling_rows(
     check_names("size", [size], SIZES)
     if min(len(frames), len(sides), len(tokens)) < 2:
         raise ValueError("bench.frames, bench.sides and bench.tokens must name two values or more: one shows no growth")
-    keep_freed()
+    disable_malloc_trim()
     axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
     curves = [
         Curve(model, axis, [_step(model, size, value, n, side, repeats) for value, n, side in clips])

@@ -21,7 +21,7 @@ from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import BASE, CASES, HUGE, LARGE, TINY, Case, build
 from vivit.cost import cost
 from vivit.models.encoder import Encoder
-from vivit.training.memory import keep_freed
+from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def step_rows(
     check_names("precisions", precisions, AUTOCAST)
     check_names("size", [size], SIZES)
     check_names("forms", forms, FORMS)
-    keep_freed()
+    disable_malloc_trim()
     rows = []
     for model in models:
         case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)

@@ -18,7 +18,7 @@ from vivit.data.order import Ticket
 from vivit.data.reading import Reader, open_video
 from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import Extent, Plan, View
-from vivit.shapes import BadVideo, Batch, Clip, Video
+from vivit.structures import Batch, Clip, DecodeFailure, Video
 
 TRIES = 16
 """Videos in a row that may be unreadable in training; when half of all are bad, that happens once in 65,536 clips."""
@@ -56,7 +56,7 @@ class ClipDataset(Dataset[Clip]):
         ticket = ticket if isinstance(ticket, Ticket) else Ticket(0, 0, ticket)
         return self.clip(ticket, self.generator(ticket))
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | BadVideo]:
+    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | DecodeFailure]:
         """Decode a batch; a video that cannot be read leaves a word in its place."""
         return [self._read(ticket, self.generator(ticket)) for ticket in tickets]
 
@@ -102,11 +102,11 @@ class ClipDataset(Dataset[Clip]):
             frames = np.stack([recolour(clip, rng, progress) for clip in frames])
         return Clip(frames, labels, ticket.row, tuple(view.numbers[0] for view in views))
 
-    def _read(self, ticket: Ticket, rng: np.random.Generator) -> Clip | BadVideo:
+    def _read(self, ticket: Ticket, rng: np.random.Generator) -> Clip | DecodeFailure:
         try:
             return self.clip(ticket, rng)
         except VideoError as error:
-            return BadVideo(ticket.row, str(error))
+            return DecodeFailure(ticket.row, str(error))
 
 
 class TrainingClips(ClipDataset):
@@ -115,25 +115,25 @@ class TrainingClips(ClipDataset):
     Which one is a function of (seed, epoch, index) too.
     """
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | BadVideo]:
+    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | DecodeFailure]:
         """Decode a batch; each unreadable video leaves a word and another clip in its place."""
         return [
             found for ticket in tickets for found in self.instead(ticket, [self._read(ticket, self.generator(ticket))])
         ]
 
-    def instead(self, ticket: Ticket, found: list[Clip | BadVideo]) -> list[Clip | BadVideo]:
+    def instead(self, ticket: Ticket, found: list[Clip | DecodeFailure]) -> list[Clip | DecodeFailure]:
         """Go on behind what was ``found`` for a ticket, until it is a clip or ``TRIES`` are used up."""
-        while isinstance(found[-1], BadVideo) and len(found) < TRIES:
+        while isinstance(found[-1], DecodeFailure) and len(found) < TRIES:
             rng = self.generator(ticket, len(found))
             other = Ticket(ticket.epoch, ticket.step, int(rng.integers(len(self))))
             found = [*found, self._read(other, rng)]
         return found
 
 
-def collate(found: Sequence[Clip | BadVideo]) -> Batch:
+def collate(found: Sequence[Clip | DecodeFailure]) -> Batch:
     """Stack clips of one shape, in a worker right into the memory that it shares; keep what is said of bad videos."""
     clips = [clip for clip in found if isinstance(clip, Clip)]
-    bad = tuple(word for word in found if isinstance(word, BadVideo))
+    bad = tuple(word for word in found if isinstance(word, DecodeFailure))
     return Batch(
         default_collate([torch.from_numpy(clip.frames) for clip in clips])
         if clips
@@ -141,5 +141,5 @@ def collate(found: Sequence[Clip | BadVideo]) -> Batch:
         torch.tensor([clip.labels for clip in clips], dtype=torch.long),
         torch.tensor([clip.video for clip in clips], dtype=torch.long),
         bad,
-        torch.tensor([clip.firsts for clip in clips], dtype=torch.long),
+        torch.tensor([clip.first_frames for clip in clips], dtype=torch.long),
     )

@@ -19,7 +19,7 @@ from vivit.data.dataset import ClipDataset, collate
 from vivit.data.decode import VideoError
 from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
 from vivit.data.workers import shield
-from vivit.shapes import Batch, Clip
+from vivit.structures import Batch, Clip
 
 log = logging.getLogger(__name__)
 

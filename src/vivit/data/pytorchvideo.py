@@ -34,7 +34,7 @@ from vivit.data.loader import TrainingLoader, Workers
 from vivit.data.order import ShuffledBatches, Ticket
 from vivit.data.sampling import Window
 from vivit.data.workers import shield
-from vivit.shapes import BadVideo, Batch, Clip, Video
+from vivit.structures import Batch, Clip, DecodeFailure, Video
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ class Finish:
         """Mirror, transform, label."""
         ticket, video = sample["ticket"], sample["video"]
         if isinstance(video, VideoError):
-            found: Clip | BadVideo = BadVideo(ticket.row, str(video))
+            found: Clip | DecodeFailure = DecodeFailure(ticket.row, str(video))
         else:
             frames = video.permute(1, 2, 3, 0).numpy()[None]
             found = self.clips.finish(ticket, sample["label"], sample["views"], frames, sample["rng"])
@@ -197,9 +197,9 @@ class LabeledVideoLoader(TrainingLoader):
             )
         )
         while clips := list(islice(single, self.order.batch_size)):
-            frames, labels, videos, bad, firsts = zip(*clips, strict=True)
+            frames, labels, videos, bad, first_frames = zip(*clips, strict=True)
             words = tuple(chain.from_iterable(bad))
-            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), words, torch.cat(firsts))
+            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), words, torch.cat(first_frames))
 
     def epoch_of(self, tickets: list[Ticket]) -> LabeledVideoDataset:
         """Make the data set that gives the clips of these tickets."""

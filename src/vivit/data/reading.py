@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from vivit.data.decode import VideoFile
 from vivit.data.pictures import PictureFolder
 from vivit.data.sampling import Extent, Window
-from vivit.shapes import Video
+from vivit.structures import Video
 
 
 @runtime_checkable

@@ -15,18 +15,18 @@ from vivit.data.reading import open_video
 from vivit.data.resampling import Resampling
 from vivit.data.sampling import EvenViews, GridViews
 from vivit.data.video_error import VideoError
-from vivit.shapes import Clip, Video
+from vivit.structures import Clip, Video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedViews(EvenViews):
     """Views that begin with certain frames of a part of a video."""
 
-    firsts: tuple[int, ...]
+    first_frames: tuple[int, ...]
 
     def offsets(self, length: int) -> list[int]:
         """First frame of each temporal view; of a part that has fewer frames, those that it has."""
-        return [min(first, length - 1) for first in self.firsts]
+        return [min(first, length - 1) for first in self.first_frames]
 
 
 class Stretches(NamedTuple):
@@ -70,22 +70,22 @@ def slide(path: str, views: GridViews, every: float, clips_at_once: int) -> Stre
         stamps, unit, distrusted = file.stamps, float(file.time_base), file.distrusted
     times = (np.asarray(stamps) - stamps[0]) * unit
     length = views.frames * views.stride
-    firsts, weights = placed(times, every, max(0, len(times) - length))
-    ends = [min(first + length, len(times)) for first in firsts]
+    first_frames, weights = placed(times, every, max(0, len(times) - length))
+    ends = [min(first + length, len(times)) for first in first_frames]
     until = [*times[1:].tolist(), lasts(times, every)]
-    spans = [(float(times[first]), until[end - 1]) for first, end in zip(firsts, ends, strict=True)]
+    spans = [(float(times[first]), until[end - 1]) for first, end in zip(first_frames, ends, strict=True)]
     weights[-1] += beyond(spans, every)
     at_once = max(1, clips_at_once // views.spatial)
     known = None if distrusted else _compact(stamps)  # to a file whose packets lie, every stretch listens anew
     cut = PlacedViews(
         frames=views.frames, stride=views.stride, resize=views.resize, crop=views.crop, spatial=views.spatial,
-        firsts=(),
+        first_frames=(),
     )  # fmt: skip
     videos, plans = [], []
-    for at in range(0, len(firsts), at_once):
-        mine, end = firsts[at : at + at_once], ends[at : at + at_once][-1]
+    for at in range(0, len(first_frames), at_once):
+        mine, end = first_frames[at : at + at_once], ends[at : at + at_once][-1]
         videos.append(Video(path, (), start=float(times[mine[0]]), end=_before(times, end), stamps=known))
-        plans.append(replace(cut, firsts=tuple(first - mine[0] for first in mine)))
+        plans.append(replace(cut, first_frames=tuple(first - mine[0] for first in mine)))
     return Stretches(videos, plans, spans, weights)
 
 
@@ -98,8 +98,8 @@ def placed(times: Float[np.ndarray, " n"], every: float, last: int) -> tuple[lis
     until = np.append((times[:last] + times[1 : last + 1]) / 2, times[last])  # moments that each is nearest to end here
     counts = np.diff(np.floor(until / every + 1e-9).astype(np.int64), prepend=-1)
     counts[last] = max(1, counts[last])
-    (firsts,) = counts.nonzero()
-    return firsts.tolist(), counts[firsts].tolist()
+    (first_frames,) = counts.nonzero()
+    return first_frames.tolist(), counts[first_frames].tolist()
 
 
 def lasts(times: Float[np.ndarray, " n"], every: float) -> float:

@@ -9,9 +9,9 @@ from torch import nn
 
 from vivit.data import VideoData
 from vivit.data.places import views_name
-from vivit.evaluation import Averaging, average_named
+from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.jobs import Job
-from vivit.training import Strengths, VideoClassifier, keep_freed
+from vivit.training import RegularisationScheduler, VideoClassifier, disable_malloc_trim
 
 NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
@@ -58,7 +58,7 @@ def check_taken(job: Job, taken: tuple[str, ...], own: tuple[str, ...]) -> None:
 def check_mixup(cfg: DictConfig) -> None:
     """Refuse mixup where a device has one clip at a time, whose partner would be itself."""
     strengths = instantiate((cfg.get("callbacks") or {}).get("strengths"))
-    strength = strengths.strongest("mixup") if isinstance(strengths, Strengths) else None
+    strength = strengths.max_strength("mixup") if isinstance(strengths, RegularisationScheduler) else None
     key, strength = ("targets.mixup", instantiate(cfg.targets).mixup) if strength is None else (SCHEDULED, strength)
     if strength > 0 and cfg.data.batch_size == 1:
         raise ValueError(
@@ -70,7 +70,7 @@ def check_mixup(cfg: DictConfig) -> None:
 
 def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
     """Refuse callbacks that watch what nobody logs, or take the worst of what they watch for the best."""
-    known = ["val/loss", *sorted(map(str, module.val_accuracies)), "train/loss", "train/acc_top1", "train/bad_videos"]
+    known = module.logged_metrics
     callbacks = {name: node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
     # a callback of somebody else may log whatever it likes
     foreign = any(not str(node.get("_target_")).startswith(("vivit.", "lightning.")) for node in callbacks.values())
@@ -100,24 +100,26 @@ def build_module(cfg: DictConfig, data: VideoData) -> VideoClassifier:
     return VideoClassifier(
         network,
         heads=data.heads,
-        targets=instantiate(cfg.targets),
-        recipe=instantiate(cfg.optim),
+        loss=instantiate(cfg.targets),
+        optimizer_config=instantiate(cfg.optim),
         seed=cfg.seed,
         batch_size=cfg.data.batch_size,
-        averaging=averaging_of(data),
+        aggregator=averaging_of(data),
         record=plain | {"heads": {head: list(names) for head, names in data.heads.items()}},
     )
 
 
-def averaging_of(data: VideoData) -> Averaging:
+def averaging_of(data: VideoData) -> ViewAggregator:
     """Say how a data set's test views become one score; of several numbers of views the main one counts."""
     views, sizes = data.test_views, [len(names) for names in data.heads.values()]
-    return Averaging(average_named(views.average), sizes, views.chosen()[views_name(views.temporal, views.spatial)])
+    return ViewAggregator(
+        get_aggregation(views.average), sizes, views.chosen()[views_name(views.temporal, views.spatial)]
+    )
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:
     """Build the trainer with its callbacks and loggers; an entry set to null is left out."""
-    keep_freed()
+    disable_malloc_trim()
     callbacks, loggers = (
         [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in NAMED
     )

@@ -12,7 +12,7 @@ from torch import nn
 
 from vivit.weights.tensor_file import check_finite
 
-ROOMS = ("vivit.models", "vivit.data", "vivit.schedules")
+ROOMS = ("vivit.models", "vivit.data", "vivit.training.regularisation")
 """Where the classes are that a record may name: those of networks, of data sets, and of how clips are cut."""
 POSITIONS = "vivit.models.positions"
 """The one file whose functions it may name as well."""

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from vivit.data.loader import ScoringLoader
 from vivit.data.windows import slide
-from vivit.evaluation import Averaging, Ranked, average_named, ranked, score
+from vivit.evaluation import TopK, ViewAggregator, get_aggregation, score, top_k
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting, check_reading, views_of
 from vivit.jobs import Job
-from vivit.shapes import Scores, Video
+from vivit.structures import Predictions, Video
 
 
 class NotNumbersError(ValueError):
@@ -79,7 +79,7 @@ class Classifier:
         weights = None if alike else torch.tensor(timeline.weights, dtype=timeline.logits.dtype)
         return self.averaging(timeline.logits[None], weights)[0]
 
-    def _scores(self, loader: ScoringLoader, crops: int | None = None) -> Iterator[Scores]:
+    def _scores(self, loader: ScoringLoader, crops: int | None = None) -> Iterator[Predictions]:
         """Score batches; with ``crops``, each holds one video, and every so many views are a result of their own."""
         for batch in tqdm(loader, unit="batch", disable=None if len(loader) > 1 else True, leave=False):
             if not len(batch.videos):
@@ -95,18 +95,20 @@ class Classifier:
                     self.network,
                     batch._replace(frames=frames),
                     clips_at_once=self.batch_size,
-                    averaging=self.averaging,
+                    aggregator=self.averaging,
                 )
             yield found._replace(logits=found.logits.cpu())
 
     @property
-    def averaging(self) -> Averaging:
+    def averaging(self) -> ViewAggregator:
         """How views become one score, as the checkpoint or a configuration says."""
-        return Averaging(average_named(self.cutting.views.average), [len(names) for names in self.heads.values()])
+        return ViewAggregator(
+            get_aggregation(self.cutting.views.average), [len(names) for names in self.heads.values()]
+        )
 
-    def said(self, logits: Float[Tensor, " k"], top: int | None) -> Ranked:
+    def said(self, logits: Float[Tensor, " k"], top: int | None) -> TopK:
         """Name the classes."""
-        return ranked(logits, self.heads, top)
+        return top_k(logits, self.heads, top)
 
 
 def finite(logits: Tensor, file: str) -> Tensor:

@@ -16,7 +16,7 @@ from vivit.data.resampling import Fused, Resampling
 from vivit.data.sampling import EvenViews, GridViews
 from vivit.data.windows import StretchClips, Stretches
 from vivit.jobs import Job
-from vivit.shapes import Video
+from vivit.structures import Video
 
 
 @dataclass(frozen=True)

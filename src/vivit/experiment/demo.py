@@ -21,7 +21,7 @@ from vivit.experiment.record import model_name
 from vivit.experiment.uploads import CountUploads, Uploads
 from vivit.explain import FUSES, answer_page, refusal_page
 from vivit.jobs import Job
-from vivit.shapes import Video
+from vivit.structures import Video
 from vivit.weights import Network
 
 DEMO_KEYS = (

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.data import VideoData
 from vivit.data.catalogue import Split
 from vivit.data.places import views_name
-from vivit.evaluation.scores_reader import ScoresFile
+from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.experiment.build import averaging_of, check_keys, check_taken
 from vivit.experiment.checkpoint import checkpoint_file, read_record
 from vivit.experiment.clips import check_reading, views_of
@@ -19,7 +19,7 @@ from vivit.experiment.scoring import announced, check_classes, measured, scores_
 from vivit.io import write_json
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance
-from vivit.training import Recipe, Targets, VideoClassifier, keep_freed
+from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 
 EVAL_KEYS = (
     *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "scores", "split"),
@@ -53,10 +53,10 @@ def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     with_metrics = cfg.metrics and not data.catalogue.videos(cfg.split).unlabelled()
     network = instantiate(record["model"], classes=sum(map(len, data.heads.values())), _convert_="all")
     module = VideoClassifier(
-        network, heads=data.heads, targets=Targets(), recipe=Recipe(torch.optim.SGD), seed=0,
-        batch_size=cfg.batch_size, record=record, averaging=averaging_of(data), measured=with_metrics,
+        network, heads=data.heads, loss=SoftTargetLoss(), optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0,
+        batch_size=cfg.batch_size, record=record, aggregator=averaging_of(data),
     )  # fmt: skip
-    keep_freed()
+    disable_malloc_trim()
     trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
     scores, _ = scores_of(trainer, module, data, about, job.folder, cfg.ckpt_path)
     return {} if scores is None else concluded(cfg, job, scores, with_metrics)
@@ -91,19 +91,19 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """
     if meaningless := job.typed(*OF_A_PASS):
         raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
-    file = ScoresFile(Path(cfg.scores))
+    file = PredictionsFile(Path(cfg.scores))
     if cfg.get("data"):
         catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
-        check_classes(file.about.heads, catalogue.heads, cfg.scores)
-    return concluded(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.unlabelled()))
+        check_classes(file.metadata.heads, catalogue.heads, cfg.scores)
+    return concluded(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.count_unlabelled()))
 
 
-def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
+def concluded(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metrics: bool) -> Mapping[str, float]:
     """Write what follows from scores: results and tables and, where it is asked for, a submission."""
     kept = cfg.get("views") if cfg.scores else None
     views = views_name(kept.temporal, kept.spatial) if kept and job.typed("views") else None
     average = kept.average if kept and job.typed("views.average") else None
-    about = scores.about
+    about = scores.metadata
     source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
     results = source | (measured if with_metrics else unmeasured)(scores, job.folder, views, average)
     if cfg.get("submission"):

@@ -15,7 +15,7 @@ from vivit.data.decode import VideoFile
 from vivit.data.reading import Reader, open_video
 from vivit.experiment.classifier import Classifier
 from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
-from vivit.shapes import Video, colours
+from vivit.structures import Video, normalize_frames
 from vivit.weights import Network
 
 RATE = 25
@@ -71,7 +71,7 @@ def heat_of(network: nn.Module, frames: UInt8[Tensor, "b f h w 3"], fuse: str) -
     """Roll out the attention of clips as they come from a loader."""
     known = _known(network)
     with torch.inference_mode():
-        clips = colours(frames, next(network.parameters()).dtype)
+        clips = normalize_frames(frames, next(network.parameters()).dtype)
         return rollout(known.attention_maps(clips), known.tokeniser.grid(*known.clip), FUSES[fuse])
 
 

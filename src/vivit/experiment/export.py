@@ -17,7 +17,7 @@ from vivit.experiment.portable import PORTABLE, Logits
 from vivit.io import atomic_output, write_json
 from vivit.jobs import Job
 from vivit.runfolder import provenance
-from vivit.shapes import colours
+from vivit.structures import normalize_frames
 
 EXPORT_KEYS = ("ckpt_path", "target", "paths")
 SAME = 1e-4
@@ -58,7 +58,7 @@ def compared(network: Any, heads: Mapping[str, list[str]], clip: tuple[int, int,
     for clips in (1, 3):
         frames = np.random.default_rng(clips).integers(0, 256, (clips, *clip, 3), np.uint8)
         with torch.inference_mode():
-            ours = network(colours(torch.from_numpy(frames), torch.float32)).numpy()
+            ours = network(normalize_frames(torch.from_numpy(frames), torch.float32)).numpy()
         theirs: Logits = run(frames)
         if list(theirs) != list(heads) or [part.shape[1] for part in theirs.values()] != [*map(len, heads.values())]:
             raise ValueError(f"the file gives {list(theirs)} instead of the heads {list(heads)}; nothing was written")

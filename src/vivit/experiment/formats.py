@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.experiment.checkpoint import check_weights, is_checkpoint, read_network
 from vivit.experiment.held import configured, heads_told, plain
 from vivit.experiment.record import model_name, model_record
-from vivit.training.checkpoints import AtomicCheckpointIO
+from vivit.training.callbacks.checkpoint import AtomicCheckpointIO
 from vivit.weights import (
     Network,
     huggingface_labels,

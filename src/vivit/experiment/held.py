@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.places import views_name
-from vivit.evaluation import average_named
+from vivit.evaluation import get_aggregation
 from vivit.jobs import Job
 
 CUT = ("stride", "resize", "views", "resampling")
@@ -46,7 +46,7 @@ def configured(told: Mapping[str, Any], source: object) -> dict[str, Any]:
             raise ValueError(f"{source} tells {views!r} of its views, where {', '.join(VIEWS)} are known")
         numbers = {key: _whole(views.get(key, 1), f"{key} views", source) for key in ("temporal", "spatial")}
         average = str(views.get("average", "logits"))
-        average_named(average)
+        get_aggregation(average)
         found["views"] = {"_target_": "vivit.data.sampling.GridViews", "_partial_": True, **numbers, "average": average}
     if (name := told.get("resampling")) is not None:
         if name not in RESAMPLING:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vivit.shapes import colours
+from vivit.structures import normalize_frames
 
 INPUT, BATCH = "frames", "batch"
 COLOURS = {
@@ -57,7 +57,7 @@ class FromBytes(nn.Module):
 
     def forward(self, frames: UInt8[Tensor, "b f h w 3"]) -> tuple[Tensor, ...]:
         """Score clips."""
-        return self.network(colours(frames, torch.float32)).split(self.sizes, dim=1)
+        return self.network(normalize_frames(frames, torch.float32)).split(self.sizes, dim=1)
 
 
 def _program(network: nn.Module, heads: Mapping[str, Sequence[str]], clip: tuple[int, int, int]) -> Any:

@@ -12,7 +12,7 @@ from rich.table import Column, Table
 from vivit.data.finding import find_videos
 from vivit.data.places import views_name
 from vivit.data.video_error import VideoError
-from vivit.evaluation import Ranked
+from vivit.evaluation import TopK
 from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, timeline_rows
 from vivit.experiment.explain import explained
@@ -118,7 +118,7 @@ def show(predictions: Sequence[Mapping[str, Any]]) -> None:
     """Show the classes of videos as a table on the terminal, of many the first."""
     table = Table("video", "", "class", Column("probability", justify="right"))
     for prediction in predictions[:SHOWN]:
-        classes: Ranked = prediction["classes"]
+        classes: TopK = prediction["classes"]
         for head, rows in classes.items():
             for place, row in enumerate(rows):
                 name = ", ".join(str(part) for key, part in row.items() if key != "probability")

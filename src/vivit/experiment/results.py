@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.data.places import views_name
 from vivit.jobs import Job
 from vivit.jobs.naming import setting
-from vivit.training import Curves, LastCheckpoint, Stopwatch
-from vivit.training.optim import steps_of
+from vivit.training import CurvePlotter, LastCheckpoint, ThroughputMonitor
+from vivit.training.optim import count_steps
 
 CHOSEN = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
 """The groups whose choices ``results.json`` names."""
@@ -60,21 +60,24 @@ def recipe(cfg: DictConfig) -> dict[str, Any]:
 
 def learnt_with(trainer: Trainer) -> dict[str, Any]:
     """Return what a training really used: optimiser and base rate, be it found or restored, warm-up and steps."""
-    (optimiser,), steps = trainer.optimizers, steps_of(trainer)
+    (optimiser,), steps = trainer.optimizers, count_steps(trainer)
     module: Any = trainer.lightning_module
     group = max(optimiser.param_groups, key=lambda group: group.get("weight_decay", 0))  # some are spared it
-    plain = {key: value for key, value in group.items() if key not in ("params", "lr", "initial_lr", "scale")}
+    plain = {key: value for key, value in group.items() if key not in ("params", "lr", "initial_lr", "lr_scale")}
     said = {"name": type(optimiser).__name__, "lr": group["initial_lr"], **plain}
-    return {"optimiser": said | {"warmup_steps": module.recipe.warmup(**steps), "steps": steps["steps"]}}
+    return {
+        "optimiser": said
+        | {"warmup_steps": module.optimizer_config.warmup_steps(**steps), "steps": steps["total_steps"]}
+    }
 
 
 def course(trainer: Trainer) -> dict[str, Any]:
     """Say what the stopwatch measured, and loss and accuracy of every epoch, of which callbacks there are."""
     said: dict[str, Any] = {}
     for watch in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
-        if isinstance(watch, Stopwatch):
+        if isinstance(watch, ThroughputMonitor):
             said |= {"train_seconds": watch.train_seconds, "step_seconds": watch.step_seconds}
             said |= watch.speed() | {"peak_mb": watch.peak_mb}
-        if isinstance(watch, Curves):
+        if isinstance(watch, CurvePlotter):
             said["epochs"] = list(watch.epochs)
     return said

@@ -9,29 +9,33 @@ from lightning import Trainer
 
 from vivit.data import VideoData
 from vivit.data.places import views_name
-from vivit.evaluation import average_named
-from vivit.evaluation.confusion import confusion, draw, write_classes, write_confused, write_counts
-from vivit.evaluation.epic_kitchens import official
-from vivit.evaluation.measures import measure
-from vivit.evaluation.metrics import no_labels
-from vivit.evaluation.scores_file import Description, merge
-from vivit.evaluation.scores_reader import ScoresFile
-from vivit.evaluation.video_scores import write_video_scores
-from vivit.training import KeepScores, VideoClassifier
+from vivit.evaluation import get_aggregation
+from vivit.evaluation.confusion_matrix import (
+    confusion_matrix,
+    plot_confusion_matrix,
+    write_class_accuracies,
+    write_confused_pairs,
+    write_confusion_counts,
+)
+from vivit.evaluation.epic_kitchens import compute_official_metrics
+from vivit.evaluation.metrics import compute_metrics, missing_labels_message
+from vivit.evaluation.predictions import PredictionsMetadata, merge
+from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
+from vivit.training import PredictionWriter, VideoClassifier
 
 SCORES = "scores.parquet"
 
 
-def announced(data: VideoData, *, measured: bool = True) -> Description:
+def announced(data: VideoData, *, measured: bool = True) -> PredictionsMetadata:
     """Describe the scores that a test will give, and find out before it what would fail behind it."""
     videos, views = data.catalogue.videos(data.scored), data.test_views
-    average_named(views.average)
+    get_aggregation(views.average)
     if measured and (unknown := videos.unlabelled()):
-        raise ValueError(no_labels(unknown, f"{len(videos)} {data.scored} videos"))
-    return Description(
+        raise ValueError(missing_labels_message(unknown, f"{len(videos)} {data.scored} videos"))
+    return PredictionsMetadata(
         heads=data.heads,
         views=views_name(views.temporal, views.spatial),
-        chosen=views.chosen(),
+        view_indices=views.chosen(),
         spatial=views.spatial,
         average=views.average,
         split=data.scored,
@@ -41,10 +45,15 @@ def announced(data: VideoData, *, measured: bool = True) -> Description:
 
 
 def scores_of(
-    trainer: Trainer, module: VideoClassifier, data: VideoData, about: Description, folder: Path, checkpoint: str | None
-) -> tuple[ScoresFile | None, dict[str, Any]]:
+    trainer: Trainer,
+    module: VideoClassifier,
+    data: VideoData,
+    about: PredictionsMetadata,
+    folder: Path,
+    checkpoint: str | None,
+) -> tuple[PredictionsFile | None, dict[str, Any]]:
     """Test; give, on the first rank, the file of the scores, and what was left out."""
-    keep = KeepScores(folder)
+    keep = PredictionWriter(folder)
     trainer.callbacks.append(keep)  # type: ignore[attr-defined]  # Lightning sets it without declaring it
     trainer.test(module, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     left_out = data.left_out()
@@ -57,28 +66,32 @@ def scores_of(
     finally:
         for part in keep.parts:
             part.unlink(missing_ok=True)
-    return ScoresFile(target), left_out
+    return PredictionsFile(target), left_out
 
 
-def unmeasured(file: ScoresFile, folder: Path, views: str | None = None, average: str | None = None) -> dict[str, Any]:
+def unmeasured(
+    file: PredictionsFile, folder: Path, views: str | None = None, average: str | None = None
+) -> dict[str, Any]:
     """Write the scores of whole videos, and say how they came about."""
-    about = file.about
+    about = file.metadata
     said = {"views": views or about.views, "average": average or about.average, "split": about.split}
     write_video_scores(file, folder / "video_scores.parquet", views=said["views"], average=said["average"])
     return said | {"metrics": {}}
 
 
-def measured(file: ScoresFile, folder: Path, views: str | None = None, average: str | None = None) -> dict[str, Any]:
+def measured(
+    file: PredictionsFile, folder: Path, views: str | None = None, average: str | None = None
+) -> dict[str, Any]:
     """Compute all metrics of a file of scores, write the tables and pictures, and give what ``results.json`` holds."""
-    about, found = file.about, measure(file, views=views, average=average)
+    about, found = file.metadata, compute_metrics(file, views=views, average=average)
     results = unmeasured(file, folder, views, average)
     for at, (head, names) in enumerate(about.heads.items()):
-        write_tables(folder, head, names, confusion(found.labels[:, at], found.said[:, at], len(names)))
+        write_tables(folder, head, names, confusion_matrix(found.labels[:, at], found.predicted[:, at], len(names)))
     results |= {"metrics": named(found.metrics), "confidence_95": named(found.interval), "videos": len(found.labels)}
     if len(found.by_views) > 1:
         results["by_views"] = {views: named(metrics) for views, metrics in found.by_views.items()}
     if about.epic_kitchens is not None:
-        results["epic_kitchens"] = official(found, list(about.heads), about.epic_kitchens)
+        results["epic_kitchens"] = compute_official_metrics(found, list(about.heads), about.epic_kitchens)
     return results
 
 
@@ -89,10 +102,10 @@ def named(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_tables(folder: Path, head: str, names: Sequence[str], counts: Any) -> None:
     """Write a head's tables of classes and of what was confused most, and the matrix as numbers and as a picture."""
-    write_classes(folder / f"classes_{head}.csv", counts, names)
-    write_confused(folder / f"confused_{head}.csv", counts, names)
-    write_counts(folder / f"confusion_{head}.csv", counts, names)
-    draw(counts, names).savefig(folder / f"confusion_{head}.png", dpi=100)
+    write_class_accuracies(folder / f"classes_{head}.csv", counts, names)
+    write_confused_pairs(folder / f"confused_{head}.csv", counts, names)
+    write_confusion_counts(folder / f"confusion_{head}.csv", counts, names)
+    plot_confusion_matrix(counts, names).savefig(folder / f"confusion_{head}.png", dpi=100)
 
 
 def check_classes(known: Mapping[str, Sequence[str]], found: Mapping[str, Sequence[str]], whose: str) -> None:

@@ -17,7 +17,7 @@ from vivit.experiment.start import starting_point
 from vivit.io import write_json
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance
-from vivit.training import Provenance, described
+from vivit.training import RunMetadata, format_model
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     trainer = build_trainer(cfg)
     announce(trainer, identity(cfg, job))
     one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
-    log.info("%s", described(module.record))
+    log.info("%s", format_model(module.record))
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
     about = announced(data) if cfg.test else None
     if not start:
@@ -70,7 +70,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 def announce(trainer: Trainer, about: Mapping[str, Any]) -> None:
     """Let those who write down what a run is made of say this too."""
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
-        if isinstance(callback, Provenance):
+        if isinstance(callback, RunMetadata):
             callback.facts = {**callback.facts, **about}
 
 

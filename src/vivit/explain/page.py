@@ -35,7 +35,7 @@ $tables
 
 
 def answer_page(name: str, classes: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path) -> str:
-    """Show the classes of every head (``evaluation.ranked``) and what ``Attention.draw`` left in ``folder``."""
+    """Show the classes of every head (``evaluation.top_k``) and what ``Attention.draw`` left in ``folder``."""
     return ANSWER.substitute(
         style=STYLE,
         name=_safe(name),

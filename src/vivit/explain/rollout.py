@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 Fuse = Callable[[Tensor], Tensor]
 """Makes one map of those of all heads: "b q a n n -> b q n n"."""

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from vivit.jobs.command import CONFIGS
 from vivit.jobs.job import Job
 from vivit.runfolder import read_status, write_status
-from vivit.signals import HeldSignals
+from vivit.signals import DeferredSignals
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,9 @@ def run_apart(job: Job) -> None:
     It is told of a signal, and waited for while it saves; it does not outlive this process. Where it was killed, its
     status says so.
     """
-    signals = HeldSignals()
-    signals.remember()
-    signals.hold()
+    signals = DeferredSignals()
+    signals.save_handlers()
+    signals.install()
     # a session of its own: Ctrl-C reaches this process, which passes it on once
     with subprocess.Popen(
         command(job), start_new_session=True, preexec_fn=_end_with_parent, env=environment()
@@ -59,9 +59,9 @@ def run_apart(job: Job) -> None:
         except BaseException:
             process.kill()
             raise
-    signals.release()
+    signals.restore()
     if signals.caught is not None:
-        signals.obey(signals.caught)
+        signals.reraise(signals.caught)
     if code == 0:
         return
     told = read_status(job.folder)
@@ -71,7 +71,7 @@ def run_apart(job: Job) -> None:
     raise RuntimeError(told["error"])
 
 
-def _wait(process: subprocess.Popen, signals: HeldSignals) -> int:
+def _wait(process: subprocess.Popen, signals: DeferredSignals) -> int:
     told = False
     while True:
         try:

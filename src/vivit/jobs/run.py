@@ -20,7 +20,7 @@ from vivit.jobs.records import keep_record, recorded
 from vivit.jobs.resume import own
 from vivit.jobs.trainer import check_trainer
 from vivit.runfolder import State, finished, leads, write_status
-from vivit.signals import leave_when_asked
+from vivit.signals import install_exit_handlers
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if checked is task and not cfg.get("resume") and (kept := recorded(cfg, job)):
         log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
         return kept["metrics"].get(OPTIMISED)
-    leave_when_asked()
+    install_exit_handlers()
     if checked is task and needs_own_process(cfg):
         run_apart(job)
         return (finished(job.folder) or {"metrics": {}})["metrics"].get(OPTIMISED)

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.softmax_attention import attend, looks
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 
 class Attention(nn.Module):

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 NORM_EPSILON = 1e-6
 """The reference's LayerNorm epsilon; PyTorch's default of 1e-5 moves ViT-B logits by 2e-4."""

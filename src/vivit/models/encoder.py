@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_conte
 from vivit.models.blocks import NORM_EPSILON, StochasticDepth, drop_rates
 from vivit.models.positions import Grid, Positions, learned
 from vivit.models.softmax_attention import BLOCKED_ATTENTION
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 Pool = Literal["cls", "mean"]
 FUSED_KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")

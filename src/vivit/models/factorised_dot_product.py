@@ -18,7 +18,7 @@ from vivit.models.encoder import Encoder
 from vivit.models.head import Head
 from vivit.models.positions import Positions, learned
 from vivit.models.softmax_attention import attend, looks
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 
 class DotProductAttention(Attention):

@@ -17,7 +17,7 @@ from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
 from vivit.models.positions import Grid, Positions, learned
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 
 class AveragePool(nn.Module):

@@ -18,7 +18,7 @@ from vivit.models.embedding import Tokeniser
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
 from vivit.models.positions import Positions, learned
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 Order = Literal["space_time", "time_space"]
 

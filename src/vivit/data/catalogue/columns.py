@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.catalogue.annotations import Annotations, Column
-from vivit.shapes import Video
+from vivit.structures import Video
 
 
 def listing(*, path: Column, labels: Sequence[Column], **others: Column | None) -> pa.Table:

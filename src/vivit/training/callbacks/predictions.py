@@ -1,36 +1,36 @@
-"""Keeps what a test says of every view of every video."""
+"""Storage of the predictions of a test."""
 
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from vivit.evaluation.scores_file import PartWriter
-from vivit.shapes import Batch, Scores
+from vivit.evaluation.predictions import ShardWriter
+from vivit.structures import Batch, Predictions
 
 
-class KeepScores(Callback):
-    """Every rank writes its videos to a part in the folder of the first rank; ``parts`` are there when a test is over.
+class PredictionWriter(Callback):
+    """Writes the predictions of a test, for every view of every video: each rank a shard in the folder of rank 0.
 
-    A test that fails leaves none.
+    ``parts`` are the paths of all shards, complete when the test ends. A test that fails leaves none.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.parts: list[Path] = []
-        self._writer: PartWriter | None = None
+        self._writer: ShardWriter | None = None
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open this rank's part."""
+        """Open this rank's shard."""
         folder = Path(trainer.strategy.broadcast(str(self.folder.absolute())))
         self.parts = [folder / f".scores.{rank}.part" for rank in range(trainer.world_size)]
-        self._writer = PartWriter(self.parts[trainer.global_rank])
+        self._writer = ShardWriter(self.parts[trainer.global_rank])
 
     def on_test_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Scores | None,  # type: ignore[override]  # what our test step gives
+        outputs: Predictions | None,  # type: ignore[override]  # what our test step returns
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
@@ -40,19 +40,19 @@ class KeepScores(Callback):
             self._writer.add(outputs)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End this rank's part, and wait for those of the others."""
+        """Close this rank's shard, and wait for those of the others."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         trainer.strategy.barrier("scores")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take the part away."""
+        """Delete the shard."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
             self.parts[trainer.global_rank].unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Keep nothing in a checkpoint."""
+        """Return nothing: no state is saved in a checkpoint."""
         return {}

@@ -1,4 +1,4 @@
-"""A step's randomness as a function of (seed, step, place in the global batch)."""
+"""Random numbers of a step as a function of (seed, step, position in the global batch)."""
 
 from typing import Literal
 
@@ -12,13 +12,13 @@ USES = ("dropout", "stochastic depth", "mixup")
 def step_generator(
     seed: int, step: int, use: Literal["dropout", "stochastic depth", "mixup"], part: int = 0
 ) -> np.random.Generator:
-    """Make the generator of one use in one step; uses never share numbers."""
+    """Return the generator of one use in one step; different uses never share numbers."""
     return np.random.default_rng([seed, step, USES.index(use), part])
 
 
 def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: int, part: int, parts: int) -> None:
-    """Give every module that asks for ``draws`` those of one part of the global batch, which has ``parts`` of them."""
-    mine = slice(part * clips, (part + 1) * clips)
+    """Set ``draws`` of every module that has it to those of one part of the global batch, which has ``parts``."""
+    rows = slice(part * clips, (part + 1) * clips)
     for module in network.modules():
         if hasattr(module, "draws"):
-            module.draws = torch.from_numpy(rng.random(clips * parts, np.float32)[mine])
+            module.draws = torch.from_numpy(rng.random(clips * parts, np.float32)[rows])

@@ -1,4 +1,4 @@
-"""Models that do not fit a device: weights, gradients and optimiser state in shards, gathered a block at a time."""
+"""FSDP: weights, gradients and optimizer state in shards, gathered a block at a time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,16 +12,18 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 from torch.optim import Optimizer
 
+from vivit.errors import ConfigError
 
-class BlockShards(FSDPStrategy):
+
+class BlockFSDPStrategy(FSDPStrategy):
     """FSDP (Zhao et al. 2023) with a shard for each module of the classes ``blocks``, and one for the rest.
 
-    Checkpoints are those of any other run: whole, in one file.
+    Checkpoints are those of any other run: unsharded, in one file.
     """
 
     def __init__(self, *, blocks: Sequence[type[nn.Module]]) -> None:
         if not torch.cuda.is_available():
-            raise ValueError("trainer=fsdp needs GPUs, and this machine has none that torch can use; try trainer=cpu")
+            raise ConfigError("trainer", "fsdp", "needs a GPU, and torch finds none here", "set trainer=cpu")
         super().__init__(auto_wrap_policy=ModuleWrapPolicy(blocks), state_dict_type="full")
         self._root: nn.Module | None = None
 
@@ -30,13 +32,13 @@ class BlockShards(FSDPStrategy):
         super().setup(trainer)
         if isinstance(self.model, FullyShardedDataParallel):
             assert isinstance(self.precision_plugin, FSDPPrecision)
-            self.precision_plugin = ShardClipping(self.precision_plugin.precision, self.model)
+            self.precision_plugin = FSDPClippingPrecision(self.precision_plugin.precision, self.model)
 
     def _setup_model(self, model: nn.Module) -> nn.Module:
         """Shard a module once, and test it as it was trained.
 
-        Lightning would find the shards of the blocks and take the module for their root; the rest, of which the real
-        root knows, would stay in pieces.
+        Lightning would find the shards of the blocks and take the module for their root; the rest, which belongs to
+        the real root, would stay in pieces.
         """
         if getattr(self._root, "module", None) is not model:
             self._root = super()._setup_model(model)
@@ -44,8 +46,8 @@ class BlockShards(FSDPStrategy):
         return self._root
 
 
-class ShardClipping(FSDPPrecision):
-    """Knows the root of the shards, the only one that can tell the norm of all gradients."""
+class FSDPClippingPrecision(FSDPPrecision):
+    """FSDP's precision, with the root of the shards, which alone can compute the norm of all gradients."""
 
     def __init__(self, precision: Any, root: FullyShardedDataParallel) -> None:
         super().__init__(precision)
