@@ -121,9 +121,9 @@ def test_only_what_cannot_leave_a_step_out_is_waited_for(
     read: list[int] = []
 
     class Counted(NaNCheck):
-        def _read(self, trainer: Trainer) -> None:
+        def _raise_recorded(self, trainer: Trainer) -> None:
             read.append(trainer.global_step)
-            super()._read(trainer)
+            super()._raise_recorded(trainer)
 
     trainer(Counted(), epochs=EPOCHS, log_every_n_steps=4).fit(with_optimiser(module(), name), *loaders())
     assert read == ([3, 7, 10] if name.startswith("fused") else [*range(10), 10]), "and once at the end"

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from vivit.training import malloc
+
 STEPS = """
 import ctypes, resource, torch
 from vivit.training.malloc import disable_malloc_trim
@@ -41,7 +43,7 @@ def test_only_a_library_that_understands_is_told(
     """The GNU C library has ``mallopt``, others on Linux have not; elsewhere the call means nothing."""
     told: list[tuple[int, int]] = []
     library = SimpleNamespace(**({"mallopt": lambda *what: told.append(what)} if has_it else {}))
-    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform=platform))
-    monkeypatch.setattr(memory, "ctypes", SimpleNamespace(CDLL=lambda _name: library))
-    memory.disable_malloc_trim()
+    monkeypatch.setattr(malloc, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(malloc, "ctypes", SimpleNamespace(CDLL=lambda _name: library))
+    malloc.disable_malloc_trim()
     assert told == expected

@@ -12,7 +12,14 @@ from lightning import Callback, Trainer
 
 from vivit.data.loader import ClipLoader, TrainingLoader
 from vivit.signals import exit_on_signal
-from vivit.training import LastCheckpoint, PreemptionCheckpoint, ResumableCSVLogger, RunMetadata, VideoClassifier
+from vivit.training import (
+    LastCheckpoint,
+    PreemptionCheckpoint,
+    ResumableCSVLogger,
+    RunMetadata,
+    VideoClassifier,
+    log_test_metrics,
+)
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -96,6 +103,7 @@ def test_a_run_that_is_done_and_tested_again_keeps_its_rows(
     for start in (None, str(tmp_path / "run" / "checkpoints" / "last.ckpt")):
         run = fit(tmp_path / "run", start=start)
         run.test(run.lightning_module, loaders()[1], verbose=False)
+        log_test_metrics(run, {"test/acc_top1": 0.5})
         found.append(rows(tmp_path / "run"))
     assert found[0] == found[1]
     assert [row["test/acc_top1"] for row in found[0]].count("") == len(found[0]) - 1

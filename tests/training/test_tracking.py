@@ -12,7 +12,7 @@ from lightning import Trainer
 from PIL import Image
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import LastCheckpoint, RegularisationScheduler, RunMetadata, VideoClassifier
+from vivit.training import LastCheckpoint, RegularisationScheduler, RunMetadata, VideoClassifier, log_test_metrics
 from vivit.training.callbacks.wandb_media import MAX_FRAMES, MAX_SIDE, WandbMediaLogger, encode_gif, format_caption
 from vivit.training.wandb_logger import ResumableWandbLogger, get_sweep_name, load_or_create_run_id
 
@@ -65,6 +65,7 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
         fit.loggers = [run]
         fit.fit(net, *loaders())
         fit.test(net, loaders()[1], verbose=False)
+        log_test_metrics(fit, {"test/acc_top1": 0.5})
         experiment = run.experiment
         assert experiment.id == load_or_create_run_id(folder)
         assert experiment.name == folder.name

@@ -17,7 +17,7 @@ from vivit.experiment.start import starting_point
 from vivit.io import write_json
 from vivit.jobs import Job
 from vivit.runfolder import print_results, provenance
-from vivit.training import RunMetadata, format_model
+from vivit.training import RunMetadata, format_model, log_test_metrics
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         metrics |= numbers(trainer.callback_metrics)
         if scores is not None:
             found = measured(scores, job.folder)
+            log_test_metrics(trainer, found["metrics"])
     else:
         left_out = data.left_out()
     if trainer.is_global_zero:

@@ -14,6 +14,7 @@ from vivit.training.callbacks.run_metadata import RunMetadata
 from vivit.training.callbacks.throughput import ThroughputMonitor
 from vivit.training.csv_logger import ResumableCSVLogger
 from vivit.training.fsdp import BlockFSDPStrategy
+from vivit.training.lightning_compat import log_test_metrics
 from vivit.training.losses import SoftTargetLoss
 from vivit.training.malloc import disable_malloc_trim
 from vivit.training.module import VideoClassifier, format_model
@@ -42,4 +43,5 @@ __all__ = [
     "VideoClassifier",
     "disable_malloc_trim",
     "format_model",
+    "log_test_metrics",
 ]

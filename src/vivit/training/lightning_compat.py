@@ -114,6 +114,12 @@ def log_train_epoch(trainer: Trainer) -> None:
     loop._batches_that_stepped += 1
 
 
+def log_test_metrics(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Pass metrics of a test to the loggers, at the step and epoch of the training before it."""
+    values: dict[str, Any] = dict(metrics)
+    trainer._logger_connector.log_metrics(values)
+
+
 def is_mid_epoch(checkpoint: Mapping[str, Any]) -> bool:
     """Return whether a checkpoint was saved while an epoch was in progress."""
     epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
