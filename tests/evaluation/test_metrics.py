@@ -32,7 +32,7 @@ def test_one_head_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("classes", "has_top5"), [(5, False), (6, True)])
-def test_a_top_5_of_five_classes_is_left_out(classes: int, has_top5: bool) -> None:
+def test_accuracy_top_5_of_five_classes_is_left_out(classes: int, has_top5: bool) -> None:
     accuracies = ValidationAccuracy({"label": names(classes)})
     accuracies.update(scores(torch.rand(3, classes), torch.tensor([[0], [1], [2]])))
     assert ("acc_top5" in accuracies.compute()) is has_top5
@@ -50,7 +50,7 @@ def by_hand(logits: Tensor, labels: Tensor, sizes: tuple[int, int]) -> dict[str,
     return {f"{name}_acc_top{k}": float(np.mean(np.array(rank) < k)) for name, rank in ranks.items() for k in (1, 5)}
 
 
-def test_noun_and_verb_by_hand() -> None:
+def test_accuracy_of_noun_and_verb_by_hand() -> None:
     torch.manual_seed(0)
     logits, sizes = torch.randn(40, 15) * 2, (8, 7)
     labels = torch.stack([torch.randint(size, (40,)) for size in sizes], 1)
@@ -64,14 +64,14 @@ def test_noun_and_verb_by_hand() -> None:
     assert 0.25 <= expected["action_acc_top1"] < expected["noun_acc_top1"] < 1
 
 
-def test_pairs_count_the_last_head_fastest() -> None:
+def test_joint_labels_count_the_last_head_fastest() -> None:
     assert joint_labels(torch.tensor([[2, 3], [0, 1]]), [7, 5]).tolist() == [13, 1]
     pairs = joint_log_probs([torch.tensor([[0.0, 5.0, 0.0]]), torch.tensor([[0.0, 9.0]])])
     assert pairs.argmax(1).item() == 1 * 2 + 1
     torch.testing.assert_close(pairs.exp().sum(1), torch.ones(1))
 
 
-def test_actions_equal_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_accuracy_of_actions_equals_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
     logits = torch.from_numpy(reference_numbers["joint/logits"])
     labels = torch.stack([torch.from_numpy(reference_numbers[f"joint/labels_{head}"]).long() for head in "ab"], 1)
     accuracies = ValidationAccuracy({"noun": names(7), "verb": names(5)})
@@ -86,7 +86,7 @@ def test_actions_equal_the_reference(reference_numbers: Mapping[str, np.ndarray]
     np.testing.assert_array_equal(numbers, reference_numbers["joint/pairwise_labels_argmax"])
 
 
-def test_a_reset_forgets() -> None:
+def test_accuracy_reset() -> None:
     accuracies = ValidationAccuracy({"label": names(3)})
     accuracies.update(scores(torch.eye(3), torch.tensor([[1], [2], [0]])))
     accuracies.reset()

@@ -71,7 +71,7 @@ class Steps(Callback):
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
-def test_every_step_is_that_of_a_plain_loop(
+def test_accumulation_equals_a_plain_loop_step_by_step(
     parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Gradient, rate, number of steps, logged loss, mean of the epoch; and a run that goes on in mid-epoch."""
@@ -94,7 +94,7 @@ def test_every_step_is_that_of_a_plain_loop(
 
 
 @pytest.mark.parametrize("parts", [2, 3])
-def test_a_step_of_fewer_parts_is_the_same_behind_a_resume_and_where_steps_end_the_run(
+def test_accumulation_of_an_incomplete_step_survives_a_resume(
     parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Cut within the second epoch; once more with the run's end in steps, in mid-epoch."""
@@ -119,7 +119,7 @@ def test_a_step_of_fewer_parts_is_the_same_behind_a_resume_and_where_steps_end_t
         assert all(torch.equal(tensor, whole[name]) for name, tensor in rest.items())
 
 
-def test_loggers_are_told_the_mean_over_a_step(
+def test_accumulation_logs_the_mean_over_a_step(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     shares: dict[int, float] = {}
@@ -148,7 +148,7 @@ def stepped(rank: int, folder: Path, ranks: int, parts: int) -> dict[str, Any]:
     return {"losses": steps.losses, "weights": module.network.state_dict()}
 
 
-def test_two_ranks_take_the_same_steps_of_fewer_parts(tmp_path: Path) -> None:
+def test_accumulation_of_an_incomplete_step_on_two_ranks(tmp_path: Path) -> None:
     alone = stepped(0, tmp_path, 1, 3)
     first, second = in_two_ranks(stepped, tmp_path, 2, 3)
     assert first["losses"] == second["losses"] == pytest.approx(alone["losses"], abs=1e-5)

@@ -58,7 +58,7 @@ def with_bad_ones(module: VideoClassifier, rank: int = 0) -> VideoClassifier:
 
 
 @pytest.mark.parametrize("cut", [2, 5, 8])
-def test_the_bad_videos_of_an_epoch_are_counted_over_a_resume(
+def test_bad_videos_are_counted_over_a_resume(
     cut: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     def last() -> LastCheckpoint:
@@ -93,11 +93,13 @@ def counted_by_ranks(rank: int, folder: Path) -> float:
     return float(run.callback_metrics["train/bad_videos"])
 
 
-def test_the_bad_videos_of_two_ranks_are_counted_once_each(tmp_path: Path) -> None:
+def test_bad_videos_of_two_ranks_are_summed(tmp_path: Path) -> None:
     assert in_two_ranks(counted_by_ranks, tmp_path) == [45 + 55, 45 + 55]
 
 
-def test_speed_is_that_from_this_start_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_throughput_counts_from_the_resume_on(
+    tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
     """Nothing between the machine's start and the run's is a wait for data."""
 
     def watch() -> tuple[ThroughputMonitor, LastCheckpoint]:
@@ -115,7 +117,7 @@ def test_speed_is_that_from_this_start_on(tmp_path: Path, module: Module, loader
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
-def test_weights_beside_an_average_go_on_where_nobody_averages(
+def test_ema_checkpoint_resumes_without_ema(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Bit for bit as without the average from the start."""
@@ -129,7 +131,7 @@ def test_weights_beside_an_average_go_on_where_nobody_averages(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in rest.network.state_dict().items())
 
 
-def test_a_search_for_the_rate_leaves_the_average_in_place(
+def test_lr_finder_leaves_the_ema_in_place(
     module: Module, loaders: Loaders, trainer: Trainers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It puts everything back from a checkpoint of its own, while nobody else is there."""

@@ -22,7 +22,7 @@ Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 
 
-def test_it_learns_one_batch_by_heart(module: Module, trainer: Trainers) -> None:
+def test_module_overfits_one_batch(module: Module, trainer: Trainers) -> None:
     torch.manual_seed(1)
     batch = Batch(
         torch.randint(0, 256, (4, 1, 4, 8, 15, 3), dtype=torch.uint8),
@@ -38,7 +38,7 @@ def test_it_learns_one_batch_by_heart(module: Module, trainer: Trainers) -> None
     assert metrics["val/loss"] < 0.3
 
 
-def test_the_first_loss_is_that_of_knowing_nothing(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_module_first_loss_is_that_of_uniform_predictions(module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """All logits are zero at the start, whatever the labels are mixed with."""
     run = trainer(epochs=1, limit_train_batches=1)
     run.fit(module(), *loaders())
@@ -70,7 +70,7 @@ def test_a_checkpoint_holds_plain_values(tmp_path: Path, module: Module, loaders
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_weights_of_another_network_are_refused(
+def test_resume_from_another_network_is_refused(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     trainer(LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2), epochs=1).fit(module(), *loaders())
@@ -93,7 +93,7 @@ def changed(record: dict[str, Any], tokeniser: dict[str, Any], model: dict[str, 
     ],
     ids=str,
 )
-def test_a_run_goes_on_from_the_weights_of_one_that_was_trained_otherwise(
+def test_resume_accepts_other_training_arguments(
     tokeniser: dict[str, Any], model: dict[str, Any], module: Module
 ) -> None:
     module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
@@ -102,24 +102,22 @@ def test_a_run_goes_on_from_the_weights_of_one_that_was_trained_otherwise(
 @pytest.mark.parametrize(
     ("tokeniser", "model"), [({}, {"heads": 4}), ({}, {"gelu": "erf"}), ({"dim": 13}, {})], ids=str
 )
-def test_weights_that_would_compute_something_else_are_refused(
-    tokeniser: dict[str, Any], model: dict[str, Any], module: Module
-) -> None:
+def test_resume_refuses_other_model_arguments(tokeniser: dict[str, Any], model: dict[str, Any], module: Module) -> None:
     with pytest.raises(ConfigError, match="ckpt_path: holds FactorisedEncoder"):
         module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
 
 
-def test_a_checkpoint_of_others_is_refused(module: Module) -> None:
+def test_resume_refuses_a_foreign_checkpoint(module: Module) -> None:
     with pytest.raises(ConfigError, match="holds no network of this repository, but"):
         module().on_load_checkpoint({"state_dict": {}})
 
 
-def test_describing_a_network_leaves_its_record_as_it_is(module: Module) -> None:
+def test_format_model_does_not_change_the_record(module: Module) -> None:
     record = module().record
     assert format_model(record) == format_model(record) == "FactorisedEncoder(Tubelets(dim=12), depth=2)"
 
 
-def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_write_that_fails_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def half(checkpoint: dict[str, Any], file: Any) -> None:
         file.write(b"half of it")
         raise OSError("no space left on device")
@@ -137,7 +135,7 @@ def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(("every", "expected"), [(2, [2, 4, 5, 6, 8, 10]), (5, [5, 10]), (100, [5, 10])])
-def test_the_last_checkpoint_is_written_in_and_behind_every_epoch(
+def test_last_checkpoint_is_written_within_and_behind_every_epoch(
     every: int, expected: list[int], tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -158,7 +156,7 @@ def draws(module: VideoClassifier, clips: int, rank: int, ranks: int) -> torch.T
     return torch.stack([part.draws for part in module.network.modules() if isinstance(part, StochasticDepth)])
 
 
-def test_two_ranks_draw_what_one_would(module: Module) -> None:
+def test_rng_of_stochastic_depth_on_two_ranks_equals_one(module: Module) -> None:
     net = module()
     alone = draws(net, 6, 0, 1)
     together = torch.cat([draws(net, 3, rank, 2) for rank in range(2)], 1)
@@ -167,7 +165,7 @@ def test_two_ranks_draw_what_one_would(module: Module) -> None:
     assert len(alone.unique()) == alone.numel()
 
 
-def test_uses_steps_seeds_and_ranks_never_share_numbers() -> None:
+def test_rng_uses_steps_seeds_and_ranks_never_share_numbers() -> None:
     generators = [
         step_generator(seed, step, use, rank) for seed in (0, 1) for step in (0, 1) for use in USES for rank in (0, 1)
     ]
@@ -175,7 +173,7 @@ def test_uses_steps_seeds_and_ranks_never_share_numbers() -> None:
     assert step_generator(3, 5, "mixup").random() == step_generator(3, 5, "mixup").random()
 
 
-def test_a_step_s_randomness_needs_no_history(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_rng_of_a_step_is_independent_of_history(module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """What torch's own generator did before a step changes nothing in it."""
 
     def trained(noise: int) -> dict[str, torch.Tensor]:

@@ -20,12 +20,12 @@ from vivit.training.optim import LayerDecay, OptimizerConfig, warmup_cosine
 @pytest.mark.parametrize(
     ("step", "rate"), [(0, 0.0), (1, 0.1 / 8390), (4195, 0.05), (8390, 0.1), (54535, 0.05), (100680, 0.0)]
 )
-def test_check_values_of_kinetics_400(step: int, rate: float) -> None:
+def test_lr_schedule_values_of_kinetics_400(step: int, rate: float) -> None:
     assert 0.1 * warmup_cosine(step, 8390, 100680) == pytest.approx(rate, abs=1e-12)
 
 
 @pytest.mark.parametrize("run", ["k400_base_unfactorised", "k400_base_factorised_encoder"])
-def test_the_schedule_equals_the_reference(run: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_lr_schedule_equals_the_reference(run: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
     config = json.loads(str(reference_numbers[f"lr/{run}/config"]))
     steps = reference_numbers[f"lr/{run}/steps"]
     trained = steps < config["total_steps"]
@@ -37,11 +37,11 @@ def test_the_schedule_equals_the_reference(run: str, reference_numbers: Mapping[
     np.testing.assert_allclose(found, reference_numbers[f"lr/{run}/values"][trained], atol=1e-7, rtol=0)
 
 
-def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
+def test_lr_schedule_without_warm_up_starts_at_the_full_rate() -> None:
     assert [warmup_cosine(step, 0, 4) for step in range(5)] == pytest.approx([1, 0.853553, 0.5, 0.146447, 0], abs=1e-6)
 
 
-def test_a_recipe_warms_up_in_epochs_and_steps_its_schedule() -> None:
+def test_optimizer_config_warms_up_in_epochs_and_steps_its_schedule() -> None:
     network = nn.Linear(2, 3)
     optimiser, schedule = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(
         network, total_steps=8, steps_per_epoch=2
@@ -55,14 +55,14 @@ def test_a_recipe_warms_up_in_epochs_and_steps_its_schedule() -> None:
     assert rates[3] == max(rates) == 0.5
 
 
-def test_frozen_parameters_are_left_out() -> None:
+def test_optimizer_leaves_frozen_parameters_out() -> None:
     network = nn.Linear(2, 3)
     network.bias.requires_grad_(False)
     optimiser, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 0.0)(network, total_steps=8, steps_per_epoch=2)
     assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [(3, 2)]
 
 
-def test_the_update_is_the_reference_s_momentum() -> None:
+def test_sgd_update_is_the_reference_s_momentum() -> None:
     """Buffer 0.9 m + g, step lr * m: no dampening, no Nesterov."""
     parameter = nn.Parameter(torch.tensor([1.0, -2.0]))
     optimiser, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 0.0)(
@@ -81,7 +81,7 @@ def test_the_update_is_the_reference_s_momentum() -> None:
     ("epochs", "steps", "of_an_epoch", "warmup"),
     [(3.0, 8, 4, 0), (1.0, 34, 34, 3), (2.5, 100, 50, 10), (1.0, 12, 100, 1), (0.99, 34, 34, 33), (2.5, 120, 40, 100)],
 )
-def test_only_a_warm_up_that_outlasts_the_run_is_shortened(
+def test_warm_up_is_shortened_only_where_it_outlasts_the_run(
     epochs: float, steps: int, of_an_epoch: int, warmup: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """To a tenth of the run, with a warning; one that fits, however tightly, is the recipe's own."""
@@ -125,7 +125,7 @@ class Rates(Callback):
     ],
     ids=str,
 )
-def test_half_an_epoch_of_warm_up_is_as_long_whatever_ends_the_run(
+def test_warm_up_is_as_long_whatever_ends_the_run(
     limits: dict[str, Any], warmup: int, steps: int,
     module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
@@ -135,7 +135,7 @@ def test_half_an_epoch_of_warm_up_is_as_long_whatever_ends_the_run(
     assert noted.rates == pytest.approx([0.01 * warmup_cosine(step, warmup, steps) for step in range(steps)])
 
 
-def test_a_run_of_no_batches_is_refused(
+def test_lr_schedule_of_a_run_without_batches_is_refused(
     module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]
 ) -> None:
     with pytest.raises(ConfigError) as error:
@@ -144,7 +144,7 @@ def test_a_run_of_no_batches_is_refused(
 
 
 @pytest.mark.parametrize("limits", [{"epochs": -1}, {"epochs": None, "max_time": "00:00:01:00"}], ids=str)
-def test_a_run_without_an_end_is_refused(
+def test_lr_schedule_of_a_run_without_an_end_is_refused(
     limits: dict[str, Any], module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]
 ) -> None:
     with pytest.raises(ConfigError) as error:
@@ -157,7 +157,9 @@ def reference_parameters(numbers: Mapping[str, np.ndarray], where: str) -> dict[
 
 
 @pytest.mark.parametrize("kind", ["momentum", "nesterov"])
-def test_clipped_steps_equal_the_reference(kind: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_optimizer_steps_with_clipping_equal_the_reference(
+    kind: str, reference_numbers: Mapping[str, np.ndarray]
+) -> None:
     """Clipping as Lightning does it, then the optimiser, at the rates of four steps: two gradients exceed the norm."""
     parameters = nn.ParameterDict(reference_parameters(reference_numbers, "optim/params0"))
     momentum = float(reference_numbers["optim/momentum"])
@@ -249,7 +251,7 @@ def linear(step: int, warmup_steps: int, total_steps: int, *, end: float) -> flo
     return 1 - (1 - end) * step / total_steps + 0 * warmup_steps
 
 
-def test_the_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> None:
+def test_lr_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     groups = LayerDecay(0.5)
     config = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 1.0, groups, partial(linear, end=0.2))
@@ -262,7 +264,7 @@ def test_the_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> N
 
 
 @pytest.mark.parametrize("rate", [1e37, 1e38, float("inf")])
-def test_a_rate_that_overflows_is_refused(rate: float) -> None:
+def test_lr_that_overflows_is_refused(rate: float) -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     with pytest.raises(ConfigError, match=r"optim\.optimiser\.lr=.*: is more than 1e\+36; set one such as 1e-3"):
         OptimizerConfig(partial(torch.optim.AdamW, lr=rate), 1.0)(net, total_steps=8, steps_per_epoch=2)

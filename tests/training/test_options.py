@@ -77,9 +77,7 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_in_float32(
 
 
 @every_model
-def test_accumulated_parts_make_the_step_of_the_whole_batch(
-    model: str, module: Module, loaders: Loaders, trainer: Trainers
-) -> None:
+def test_accumulation_equals_the_full_batch(model: str, module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """With stochastic depth on: what is dropped belongs to the clip's place in the batch that the parts make up."""
     whole, parts = Losses(), Losses()
 
@@ -94,7 +92,7 @@ def test_accumulated_parts_make_the_step_of_the_whole_batch(
 
 
 @every_model
-def test_checkpointing_keeps_less_and_learns_the_same(
+def test_gradient_checkpointing_saves_memory_and_learns_the_same(
     model: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Bit for bit, with dropout and stochastic depth on: a block's inside is computed again with the same draws."""
@@ -130,7 +128,7 @@ def test_a_compiled_network_learns_the_same_and_keeps_its_names() -> None:
 
 
 @every_model
-def test_the_moving_average_is_validated_kept_and_tested(
+def test_ema_is_validated_saved_and_tested(
     model: str, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     losses, net, seen = Losses(), module(model=model), {}
@@ -167,7 +165,7 @@ def test_early_stopping_stops(model: str, module: Module, loaders: Loaders, trai
 
 
 @every_model
-def test_the_rate_finder_takes_everything_back_but_the_rate(
+def test_lr_finder_restores_everything_but_the_rate(
     model: str, module: Module, loaders: Loaders, trainer: Trainers, tmp_path: Path
 ) -> None:
     """What follows is the run that starts with the rate it found."""
@@ -183,15 +181,13 @@ def test_the_rate_finder_takes_everything_back_but_the_rate(
     assert not list(tmp_path.glob(".lr_find*"))
 
 
-def test_a_moving_average_of_nothing_is_refused() -> None:
+def test_ema_refuses_a_decay_of_one() -> None:
     with pytest.raises(ConfigError) as error:
         EMA(1.0)
     assert (error.value.key, error.value.value) == ("callbacks.ema.decay", 1.0)
 
 
-def test_a_moving_average_of_shards_is_refused(
-    module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ema_refuses_fsdp(module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     strategy = BlockFSDPStrategy(blocks=[nn.Linear])
     monkeypatch.undo()

@@ -169,7 +169,9 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[st
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_two_ranks_learn_as_one_with_the_doubled_batch(name: str, together: list[dict[str, dict[str, list]]]) -> None:
+def test_ddp_on_two_ranks_learns_as_one_with_the_doubled_batch(
+    name: str, together: list[dict[str, dict[str, list]]]
+) -> None:
     alone, (first, second) = trained(name, 0, 1), (rank[name] for rank in together)
     assert len(alone["train"]) == STEPS * EPOCHS == 50
     assert np.ptp(alone["train"]) > 0.02, "it does not learn, so the comparison says little"
@@ -190,7 +192,7 @@ def counted(rank: int, folder: Path) -> list[int]:
     return found
 
 
-def test_ranks_divide_the_cores_that_they_share_and_no_others(tmp_path: Path) -> None:
+def test_ddp_ranks_divide_the_cores_that_they_share(tmp_path: Path) -> None:
     assert in_two_ranks(counted, tmp_path) == [[12, 6], [12, 6]]
 
 
@@ -215,7 +217,7 @@ def poisoned(rank: int, folder: Path) -> str:
     return "it went on"
 
 
-def test_a_loss_that_is_no_number_on_one_rank_stops_both_with_the_same_words(tmp_path: Path) -> None:
+def test_ddp_nan_loss_on_one_rank_stops_both_with_the_same_error(tmp_path: Path) -> None:
     first, second = in_two_ranks(poisoned, tmp_path)
     assert first == second
     assert first.startswith("the loss is nan on rank 1 at step 3 (epoch 1); ")
@@ -236,7 +238,7 @@ def tracked(rank: int, folder: Path, start: Path | None) -> str | None:
     return getattr(run.experiment, "id", None) if rank == 0 else None
 
 
-def test_two_ranks_are_one_run_of_wandb_also_after_a_resume(tmp_path: Path) -> None:
+def test_wandb_of_two_ranks_is_one_run_also_after_a_resume(tmp_path: Path) -> None:
     before, _ = in_two_ranks(tracked, tmp_path, None)
     after, _ = in_two_ranks(tracked, tmp_path, tmp_path / "kept" / "last.ckpt")
     assert before == after == (tmp_path / "run" / "wandb_id.txt").read_text()

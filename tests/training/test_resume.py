@@ -50,7 +50,7 @@ def weights(module: VideoClassifier) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(("every", "lost"), [(1, 2), (1, 6), (2, 5), (2, 6), (2, 10), (3, 14)])
-def test_a_resumed_run_ends_with_the_same_weights(
+def test_resume_ends_with_the_same_weights(
     every: int,
     lost: int,
     tmp_path: Path,
@@ -77,7 +77,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
-def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
+def test_resume_of_a_run_limited_by_steps_starts_with_the_epoch_that_is_due(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
@@ -102,7 +102,7 @@ def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
-def test_watches_go_on_over_a_resume(
+def test_resume_continues_throughput_and_curves(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
@@ -150,7 +150,7 @@ class Blackout(Callback):
 
 
 @pytest.mark.parametrize("every", [1, 5])
-def test_a_run_lost_in_a_validation_does_not_skip_it(
+def test_resume_after_a_kill_in_validation_repeats_it(
     every: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
@@ -183,7 +183,7 @@ class Marks(Callback):
 
 
 @pytest.mark.parametrize("fate", ["it stands", "it was moved", "it is gone"])
-def test_the_best_so_far_comes_along_into_another_folder(
+def test_best_checkpoint_is_copied_into_another_folder(
     fate: str,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
@@ -240,7 +240,7 @@ def leaving() -> Iterator[None]:
     ("step", "number", "code"), [(7, signal.SIGTERM, 143), (10, signal.SIGINT, 130), (12, signal.SIGUSR2, 140)]
 )
 @pytest.mark.usefixtures("leaving")
-def test_a_run_that_is_asked_to_end_saves_first(
+def test_preemption_saves_first(
     step: int,
     number: int,
     code: int,
@@ -271,7 +271,7 @@ def test_a_run_that_is_asked_to_end_saves_first(
 
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.usefixtures("leaving")
-def test_a_step_of_several_parts_is_ended_whole(
+def test_preemption_completes_an_accumulated_step(
     part: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
@@ -317,7 +317,7 @@ class Outage(Callback):
         self.left -= 1
 
 
-def test_a_resumed_run_saves_no_part_of_a_step(
+def test_resume_saves_no_part_of_an_accumulated_step(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
@@ -344,7 +344,7 @@ def test_a_resumed_run_saves_no_part_of_a_step(
 
 
 @pytest.mark.usefixtures("leaving")
-def test_a_run_that_is_asked_twice_ends_at_once(
+def test_preemption_by_a_second_signal_ends_at_once(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
@@ -396,7 +396,7 @@ def two_halves(
     ids=str,
 )
 @pytest.mark.usefixtures("leaving")
-def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
+def test_preemption_does_not_lose_a_validation_within_an_epoch(
     step: int, options: dict[str, Any], tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
@@ -415,7 +415,7 @@ def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
 
 
 @pytest.mark.parametrize("every", [1, 7])
-def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
+def test_resume_after_a_kill_does_not_lose_a_validation_within_an_epoch(
     every: int, tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
@@ -444,7 +444,7 @@ def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
     ],
     ids=str,
 )
-def test_only_what_was_measured_has_an_entry(
+def test_curves_have_entries_only_of_measured_epochs(
     options: dict[str, Any], measured: list[int], tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],

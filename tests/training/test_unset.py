@@ -15,7 +15,7 @@ run.finish()
 """
 
 
-def test_an_empty_mode_of_wandb_is_none(tmp_path: Path) -> None:
+def test_wandb_mode_that_is_empty_is_none(tmp_path: Path) -> None:
     """In a process of its own: what wandb tears down behind one test it does not set up for another."""
     places = {f"WANDB_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "CACHE", "DATA")}
     empty = {"MODE": "", "API_KEY": "", "ENTITY": " ", "BASE_URL": "", "RUN_GROUP": ""}

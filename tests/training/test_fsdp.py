@@ -24,7 +24,7 @@ Compose = Callable[..., DictConfig]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_without_a_gpu_it_says_that_it_needs_one(composed: Compose) -> None:
+def test_fsdp_without_a_gpu_is_refused(composed: Compose) -> None:
     with pytest.raises(InstantiationException) as error:
         instantiate(composed("trainer=fsdp", "size=large").trainer)
     assert "trainer=fsdp: needs a GPU" in explain(error.value)
@@ -44,7 +44,7 @@ def alone(tmp_path: Path) -> Iterator[None]:
     [("spatiotemporal", 2), ("factorised_encoder", 4), ("factorised_self_attention", 2), ("factorised_dot_product", 2)],
 )
 @pytest.mark.filterwarnings("ignore")  # torch is going to replace FSDP by a second form
-def test_every_block_of_every_model_is_a_shard(
+def test_fsdp_shards_every_block_of_every_model(
     model: str, depth: int, composed: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The factorised encoder has a temporal encoder beside the spatial one."""
@@ -95,7 +95,7 @@ def trained_and_tested(rank: int, folder: Path) -> list[dict[str, float]]:
     return said
 
 
-def test_what_was_trained_in_shards_is_tested(tmp_path: Path) -> None:
+def test_fsdp_tests_what_it_trained(tmp_path: Path) -> None:
     """With the parameters that are in no block: tokeniser, positions, class token, last norm, head."""
     first, second = in_two_ranks(trained_and_tested, tmp_path)
     assert first == second == [first[0]] * 3
@@ -131,7 +131,7 @@ def sharded_until_damage(rank: int, folder: Path, start: Path | None) -> tuple[s
     return "it went on", rates
 
 
-def test_a_bad_gradient_in_one_shard_stops_all_and_a_run_goes_on_before_it_at_its_own_rate(tmp_path: Path) -> None:
+def test_fsdp_nan_in_one_shard_stops_all_ranks_and_resumes(tmp_path: Path) -> None:
     (first, _), (second, _) = in_two_ranks(sharded_until_damage, tmp_path, None)
     assert first == second
     assert first.startswith("the loss is finite, but its largest gradient is inf at step 3 (epoch 1); ")

@@ -23,7 +23,7 @@ def rows(file: Path) -> list[list[str]]:
         return list(csv.reader(text))
 
 
-def test_tables_by_hand(tmp_path: Path) -> None:
+def test_confusion_matrix_tables_by_hand(tmp_path: Path) -> None:
     counts = confusion_matrix(LABELS, SAID, 3)
     assert counts.tolist() == [[1, 1, 2], [0, 2, 0], [0, 0, 0]]
     write_class_accuracies(tmp_path / "classes.csv", counts, NAMES)
@@ -42,7 +42,7 @@ def test_tables_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("classes", "letters", "cell"), [(8, 9, 40), (400, 6, 11)])
-def test_every_class_has_room_for_its_name(classes: int, letters: float, cell: int, tmp_path: Path) -> None:
+def test_confusion_matrix_plot_has_room_for_every_name(classes: int, letters: float, cell: int, tmp_path: Path) -> None:
     """``cell`` pixels a class, at least as high as its name is."""
     names = [f"a class that has a long name, number {number}" for number in range(classes)]
     figure = plot_confusion_matrix(confusion_matrix(np.arange(classes), np.arange(classes) // 2, classes), names)
@@ -60,7 +60,7 @@ def test_every_class_has_room_for_its_name(classes: int, letters: float, cell: i
     assert left >= 0, "names are cut off"
 
 
-def test_few_classes_have_numbers_in_their_cells() -> None:
+def test_confusion_matrix_plot_of_few_classes_has_numbers_in_its_cells() -> None:
     axes = plot_confusion_matrix(confusion_matrix(LABELS, SAID, 3), NAMES).axes[0]
     assert sorted(text.get_text() for text in axes.texts) == ["100", "25", "25", "50"]
     assert axes.images[0].get_array().tolist() == [[0.25, 0.25, 0.5], [0, 1, 0], [0, 0, 0]]

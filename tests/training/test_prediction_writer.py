@@ -78,7 +78,7 @@ def alone(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file.file
 
 
-def test_the_file_says_all_of_every_view(alone: Path, small_motion: Path) -> None:
+def test_predictions_file_has_every_view_of_every_video(alone: Path, small_motion: Path) -> None:
     rows, videos = pq.read_table(alone).to_pylist(), Motion(root=small_motion, columns=["noun", "verb"]).videos("test")
     assert [row["video"] for row in rows] == [video for video in range(VIDEOS) for _ in range(6)]
     assert [(row["view"], row["temporal"], row["spatial"]) for row in rows[:6]] == [
@@ -97,7 +97,7 @@ def test_the_file_says_all_of_every_view(alone: Path, small_motion: Path) -> Non
     assert [file.name for file in alone.parent.iterdir()] == ["scores.parquet"], "no part is left"
 
 
-def test_two_ranks_write_the_same_file(alone: Path, small_motion: Path, tmp_path: Path) -> None:
+def test_predictions_of_two_ranks_are_the_same_file(alone: Path, small_motion: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -112,14 +112,18 @@ def test_two_ranks_write_the_same_file(alone: Path, small_motion: Path, tmp_path
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 4])
-def test_workers_write_the_same_file(workers: int, alone: Path, small_motion: Path, tmp_path: Path) -> None:
+def test_predictions_are_the_same_file_with_any_number_of_workers(
+    workers: int, alone: Path, small_motion: Path, tmp_path: Path
+) -> None:
     file = scored(motion(small_motion, VIEWS, batch_size=12, workers=workers), tmp_path)
     assert file is not None
     assert file.file.read_bytes() == alone.read_bytes()
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 1000])
-def test_portions_of_views_do_not_matter(batch_size: int, alone: Path, small_motion: Path, tmp_path: Path) -> None:
+def test_predictions_do_not_depend_on_the_batch_size(
+    batch_size: int, alone: Path, small_motion: Path, tmp_path: Path
+) -> None:
     file = scored(motion(small_motion, VIEWS, batch_size=batch_size), tmp_path)
     assert file is not None
     found, expected = pq.read_table(file.file), pq.read_table(alone)
@@ -130,7 +134,9 @@ def test_portions_of_views_do_not_matter(batch_size: int, alone: Path, small_mot
 
 
 @pytest.mark.parametrize("average", ["logits", "probabilities"])
-def test_one_pass_over_all_counts_is_a_pass_for_each(average: str, small_motion: Path, tmp_path: Path) -> None:
+def test_predictions_of_several_view_counts_equal_one_pass_each(
+    average: str, small_motion: Path, tmp_path: Path
+) -> None:
     """The union of 1, 2, 4, 5 and 7 temporal views, against a test with each number alone."""
     counts = [1, 2, 5, 7]
     views = partial(GridViews, temporal=4, counts=counts, average=average)
@@ -150,7 +156,7 @@ def test_one_pass_over_all_counts_is_a_pass_for_each(average: str, small_motion:
     assert compute_metrics(together).metrics == by_views["4x1"]
 
 
-def test_a_test_that_fails_leaves_no_part(small_motion: Path, tmp_path: Path) -> None:
+def test_predictions_of_a_failed_test_are_deleted(small_motion: Path, tmp_path: Path) -> None:
     data = motion(small_motion, VIEWS)
     (tmp_path / "broken").mkdir()
     for file in small_motion.iterdir():

@@ -25,7 +25,7 @@ class Poison(Callback):
                 next(pl_module.network.parameters()).view(-1)[0] = torch.inf
 
 
-def test_the_step_is_named_and_the_last_checkpoint_stays_good(
+def test_nan_check_names_the_step_and_leaves_the_last_checkpoint_good(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
     loaders: Callable[..., tuple[TrainingLoader, ClipLoader]],

@@ -80,7 +80,7 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
     ],
     ids=str,
 )
-def test_the_configuration_s_settings_are_used_with_what_was_remembered(
+def test_resume_uses_configured_settings_and_saved_state(
     start: int, optimiser: Any, before: Any, typed: Any, expected: Any,
     go_on: Callable[..., Used], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -97,7 +97,7 @@ def test_the_configuration_s_settings_are_used_with_what_was_remembered(
     assert caplog.text.count("from here on") == len(changed)
 
 
-def test_a_longer_run_has_its_own_rate_from_the_first_step_on(go_on: Callable[..., Used]) -> None:
+def test_resume_of_a_longer_run_has_its_rate_from_the_first_step_on(go_on: Callable[..., Used]) -> None:
     """The last step's was almost nothing."""
     go_on(stop=15, lr=0.01)
     used = go_on(start=15, lr=0.01, epochs=6)
@@ -116,21 +116,23 @@ def test_a_longer_run_has_its_own_rate_from_the_first_step_on(go_on: Callable[..
     ],
     ids=str,
 )
-def test_another_optimiser_is_refused(optimiser: Any, typed: dict[str, Any], go_on: Callable[..., Used]) -> None:
+def test_resume_with_another_optimizer_is_refused(
+    optimiser: Any, typed: dict[str, Any], go_on: Callable[..., Used]
+) -> None:
     go_on(stop=7, lr=0.01)
     with pytest.raises(ConfigError, match="leave optim as it was, or .*weights=video") as error:
         go_on(optimiser, start=7, **typed)
     assert (error.value.key, error.value.value) == ("optim", optimiser.__name__)
 
 
-def test_an_optimiser_that_remembers_less_is_another_too(go_on: Callable[..., Used]) -> None:
+def test_resume_with_an_optimizer_of_less_state_is_refused(go_on: Callable[..., Used]) -> None:
     go_on(torch.optim.Adamax, stop=7, lr=0.01)
     with pytest.raises(ValueError, match="optim=AdamW: .* of one with Adamax"):
         go_on(start=7, lr=0.01)
 
 
 @pytest.mark.parametrize("start", [5, 7])
-def test_another_number_of_clips_a_step_is_refused(start: int, go_on: Callable[..., Used]) -> None:
+def test_resume_with_another_step_size_is_refused(start: int, go_on: Callable[..., Used]) -> None:
     go_on(stop=start, lr=0.01)
     with pytest.raises(
         ConfigError, match=r"2 clips a step \(2 x 1 devices x 1 parts\), .*4 clips a step \(4 x 1"
@@ -139,7 +141,7 @@ def test_another_number_of_clips_a_step_is_refused(start: int, go_on: Callable[.
     assert (error.value.key, error.value.value) == ("data.batch_size", 2)
 
 
-def test_the_same_step_in_other_parts_goes_on_behind_an_epoch_alone(go_on: Callable[..., Used]) -> None:
+def test_resume_with_other_accumulation_works_behind_an_epoch_alone(go_on: Callable[..., Used]) -> None:
     go_on(stop=5, lr=0.01)
     used = go_on(start=5, lr=0.01, clips=2, parts=2)
     assert min(used.steps) == 5
@@ -149,7 +151,7 @@ def test_the_same_step_in_other_parts_goes_on_behind_an_epoch_alone(go_on: Calla
     assert (error.value.key, error.value.value) == ("trainer.accumulate_grad_batches", 2)
 
 
-def test_a_rate_that_was_found_stays_where_the_finder_does(go_on: Callable[..., Used]) -> None:
+def test_resume_keeps_the_rate_of_the_lr_finder(go_on: Callable[..., Used]) -> None:
     finder = LRFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
     before = go_on(ADAMW, finder, stop=7, lr=123.0)
     found = finder.optimal_lr.suggestion()
@@ -160,9 +162,7 @@ def test_a_rate_that_was_found_stays_where_the_finder_does(go_on: Callable[..., 
     assert told.steps[7][0] == 0.02 * warmup_cosine(7, 2, 15)
 
 
-def test_a_checkpoint_that_does_not_tell_the_clips_of_a_step_goes_on(
-    tmp_path: Path, go_on: Callable[..., Used]
-) -> None:
+def test_resume_from_a_checkpoint_without_step_size(tmp_path: Path, go_on: Callable[..., Used]) -> None:
     """As those of earlier versions do not."""
     go_on(stop=7, lr=0.01)
     file = tmp_path / "7" / "last.ckpt"

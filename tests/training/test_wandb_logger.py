@@ -34,19 +34,19 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     wandb.teardown()
 
 
-def test_the_run_s_id_stays_with_its_folder(tmp_path: Path) -> None:
+def test_wandb_run_id_stays_with_its_folder(tmp_path: Path) -> None:
     first = load_or_create_run_id(tmp_path / "a")
     assert load_or_create_run_id(tmp_path / "a") == first
     assert load_or_create_run_id(tmp_path / "b") != first
 
 
-def test_a_sweep_is_a_group() -> None:
+def test_wandb_group_is_the_sweep() -> None:
     assert get_sweep_name(Path("logs/train/multiruns/seeds/seed-1_1a2b")) == "seeds"
     assert get_sweep_name(Path("logs/train/runs/2026-01-01")) is None
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
+def test_wandb_offline_job_is_one_run_with_curves_media_and_metadata(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     folders = [tmp_path / "multiruns" / "seeds" / name for name in ("one", "two")]
@@ -89,7 +89,7 @@ def test_offline_every_job_is_one_run_with_curves_pictures_and_provenance(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-def test_a_service_that_cannot_be_reached_breaks_nothing(
+def test_wandb_service_that_cannot_be_reached_breaks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     begin = wandb.init
@@ -107,7 +107,7 @@ def test_a_service_that_cannot_be_reached_breaks_nothing(
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
 
 
-def test_a_clip_is_thinned_out() -> None:
+def test_wandb_clip_is_subsampled() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (40, 130, 300, 3), np.uint8)
     with Image.open(encode_gif(frames)) as picture:
         assert picture.n_frames <= MAX_FRAMES
@@ -115,13 +115,13 @@ def test_a_clip_is_thinned_out() -> None:
         assert picture.size == (100, 44)
 
 
-def test_a_caption_says_what_was_said_and_what_is_right() -> None:
+def test_wandb_caption_has_predicted_and_true_class() -> None:
     assert (
         format_caption(torch.tensor([0.0, np.log(3.0), -torch.inf]), 0, ["up", "down", "left"]) == "down (75 %), is up"
     )
 
 
-def test_provenance_is_written_when_the_run_starts(
+def test_run_metadata_is_written_when_the_run_starts(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     trainer(RunMetadata(str(tmp_path / "new"), {"commit": "abc"}), epochs=2, limit_train_batches=3).fit(

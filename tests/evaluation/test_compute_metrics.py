@@ -51,7 +51,7 @@ def torchmetrics_accuracies(logits: torch.Tensor, labels: torch.Tensor, sizes: d
 
 
 @pytest.mark.parametrize("sizes", [{"label": 12}, {"label": 5}, {"noun": 9, "verb": 7}], ids=str)
-def test_metrics_are_those_of_torchmetrics(sizes: dict[str, int], kept: Kept) -> None:
+def test_metrics_equal_torchmetrics(sizes: dict[str, int], kept: Kept) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(700, 3, sum(sizes.values()))).astype(np.float32)
     labels = np.stack([rng.integers(size, size=700) for size in sizes.values()], 1)
@@ -67,7 +67,7 @@ def test_metrics_are_those_of_torchmetrics(sizes: dict[str, int], kept: Kept) ->
     assert sorted(values) == sorted(accuracies.names)
 
 
-def test_actions_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray], kept: Kept) -> None:
+def test_metrics_of_actions_equal_the_reference(reference_numbers: Mapping[str, np.ndarray], kept: Kept) -> None:
     labels = np.stack([reference_numbers[f"joint/labels_{head}"] for head in "ab"], 1)
     found = compute_metrics(kept(reference_numbers["joint/logits"][:, None], labels, {"noun": 7, "verb": 5}))
     assert found.metrics["action_acc_top1"] == pytest.approx(float(reference_numbers["joint/accuracy"]))
@@ -76,12 +76,12 @@ def test_actions_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray]
     np.testing.assert_array_equal(found.ranks["action"] < 5, reference_numbers["joint/correct_top5"] > 0)
 
 
-def test_of_equal_scores_the_lower_class_is_first() -> None:
+def test_label_rank_of_equal_scores_has_the_lower_class_first() -> None:
     scores = torch.tensor([[1.0, 3.0, 3.0, 3.0]] * 4)
     assert label_rank(scores, torch.arange(4)).tolist() == [3, 0, 1, 2]
 
 
-def test_the_interval_is_wilson_s(kept: Kept) -> None:
+def test_metrics_have_wilson_s_interval(kept: Kept) -> None:
     """A quarter of 400 is right: (0.25 + z^2 / 800 -+ z sqrt(0.1875 / 400 + z^2 / 640,000)) / (1 + z^2 / 400)."""
     labels = np.zeros((400, 1), np.int64)
     logits = np.zeros((400, 1, 3), np.float32)
@@ -91,7 +91,7 @@ def test_the_interval_is_wilson_s(kept: Kept) -> None:
     assert found.interval["acc_mean_class"] == pytest.approx(found.interval["acc_top1"]), "there is one class"
 
 
-def test_every_choice_of_views_and_the_rule_can_be_asked_for(kept: Kept) -> None:
+def test_metrics_of_every_set_of_views_and_aggregation(kept: Kept) -> None:
     logits = np.array([[[9.0, 0], [0, 2], [0, 2]]], np.float32)
     chosen = {"1x1": [1], "2x1": [0, 2], "3x1": [0, 1, 2]}
     file = kept(logits, np.array([[0]]), {"label": 2}, view_indices=chosen)
@@ -109,7 +109,7 @@ def test_every_choice_of_views_and_the_rule_can_be_asked_for(kept: Kept) -> None
     assert "1x1, 2x1, 3x1" in str(error.value)
 
 
-def test_videos_have_a_file_of_their_own(kept: Kept, tmp_path: Path) -> None:
+def test_video_scores_file_has_one_row_a_video(kept: Kept, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(300, 4, 11)).astype(np.float32)
     labels = np.stack([rng.integers(6, size=300), rng.integers(5, size=300)], 1)
@@ -124,7 +124,7 @@ def test_videos_have_a_file_of_their_own(kept: Kept, tmp_path: Path) -> None:
     assert rows["name"].to_pylist()[299] == "P01_299"
 
 
-def test_a_file_of_videos_that_fails_half_way_leaves_the_old_one(
+def test_video_scores_file_that_fails_half_way_leaves_the_old_one(
     kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = kept(np.zeros((300, 1, 6), np.float32), np.zeros((300, 1), np.int64), {"label": 6})
@@ -143,7 +143,7 @@ def test_a_file_of_videos_that_fails_half_way_leaves_the_old_one(
     assert [(found.name, found.read_bytes()) for found in target.parent.iterdir()] == [("videos.parquet", b"old")]
 
 
-def test_unknown_labels_are_refused(kept: Kept) -> None:
+def test_metrics_refuse_unknown_labels(kept: Kept) -> None:
     logits, labels = np.zeros((3, 1, 6), np.float32), np.array([[0], [-1], [-1]])
     file = kept(logits, labels, {"label": 6})
     with pytest.raises(DataError, match="2 of its videos have no label") as error:
@@ -154,7 +154,7 @@ def test_unknown_labels_are_refused(kept: Kept) -> None:
         accuracies.update(Predictions(torch.zeros(3, 6), torch.from_numpy(labels), torch.arange(3)))
 
 
-def test_a_file_that_is_none_is_one_clear_error(kept: Kept, tmp_path: Path) -> None:
+def test_predictions_file_of_another_kind_is_refused(kept: Kept, tmp_path: Path) -> None:
     file = kept(np.zeros((3, 2, 6), np.float32), np.zeros((3, 1), np.int64), {"label": 6}).file
     table, other = pq.read_table(file), tmp_path / "other.parquet"
     with pytest.raises(ConfigError) as missing:
@@ -181,7 +181,7 @@ def test_a_file_that_is_none_is_one_clear_error(kept: Kept, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_no_numbers_are_never_right(value: float, kept: Kept) -> None:
+def test_predictions_that_are_not_finite_are_refused(value: float, kept: Kept) -> None:
     logits = np.zeros((3, 2, 6), np.float32)
     logits[1, 1, 4] = value
     with pytest.raises(DataError, match=r"1\.mp4 are not finite"):

@@ -18,19 +18,19 @@ from vivit.training.regularisation import Constant, Cosine, Linear, Steps
     ],
     ids=str,
 )
-def test_strengths_at_every_quarter(schedule, strengths):
+def test_schedule_strengths_at_every_quarter(schedule, strengths):
     assert [schedule(quarter / 4) for quarter in range(5)] == pytest.approx(strengths, abs=1e-6)
 
 
 @pytest.mark.parametrize("way", [{"begin": 0.5, "until": 0.5}, {"begin": -0.1}, {"until": 1.5}])
-def test_a_ramp_lies_within_training(way):
+def test_interpolated_schedule_lies_within_training(way):
     with pytest.raises(ConfigError) as error:
         Linear(0.0, 1.0, **way)
     assert error.value.key == "begin"
 
 
 @pytest.mark.parametrize("at", [[], [0.1, 0.2, 0.3], [0.6, 0.2]])
-def test_steps_need_one_moment_between_values(at):
+def test_steps_schedule_needs_one_moment_between_values(at):
     with pytest.raises(ConfigError) as error:
         Steps([0.1, 0.2, 0.4], at=at)
     assert error.value.key == "at"

@@ -29,7 +29,7 @@ def batch(videos: int = 3, views: int = 5) -> Batch:
 
 @torch.no_grad()
 @pytest.mark.parametrize("clips_at_once", [1, 2, 15, 100])
-def test_views_may_come_in_any_portion(clips_at_once: int) -> None:
+def test_score_does_not_depend_on_clips_at_once(clips_at_once: int) -> None:
     net, videos = network(), batch()
     found = score(net, videos, clips_at_once=clips_at_once)
     colours = videos.frames.float() * 2 / 255 - 1
@@ -53,7 +53,7 @@ class Replay(nn.Module):
 
 
 @pytest.mark.parametrize("clips_at_once", [1, 2, 3, 8])
-def test_no_videos_take_as_many_calls_as_one(clips_at_once: int) -> None:
+def test_score_of_no_videos_takes_as_many_calls_as_one(clips_at_once: int) -> None:
     """So that no rank of a sharded network waits for another."""
     of_one, of_none = Replay(torch.zeros(5, 7)), Replay(torch.zeros(5, 7))
     score(of_one, batch(1), clips_at_once=clips_at_once)
@@ -64,7 +64,7 @@ def test_no_videos_take_as_many_calls_as_one(clips_at_once: int) -> None:
     assert found.views.shape == (0, 5, 7)
 
 
-def test_logits_are_averaged_as_in_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_score_averages_logits_as_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
     """Five views, two at a time with a remainder; logits, not probabilities, are averaged."""
     replay = Replay(torch.from_numpy(reference_numbers["multiview/per_view_logits"]))
     found = score(replay, batch(1, int(reference_numbers["multiview/n_views"])), clips_at_once=2)

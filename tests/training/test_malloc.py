@@ -28,7 +28,7 @@ print((pages() - before) * resource.getpagesize())
 @pytest.mark.parametrize(
     ("call", "least", "most"), [("", 230_000_000, 250_000_000), ("disable_malloc_trim()", 0, 4_000_000)]
 )
-def test_steps_after_the_first_ones_need_no_new_pages(call: str, least: int, most: int) -> None:
+def test_malloc_reuses_pages_after_the_first_steps(call: str, least: int, most: int) -> None:
     ran = subprocess.run([sys.executable, "-c", STEPS.format(call=call)], check=True, capture_output=True, text=True)
     assert least <= int(ran.stdout) <= most
 
@@ -37,7 +37,7 @@ def test_steps_after_the_first_ones_need_no_new_pages(call: str, least: int, mos
     ("platform", "has_it", "expected"),
     [("linux", True, [(-4, 0), (-1, -1)]), ("linux", False, []), ("darwin", True, []), ("win32", True, [])],
 )
-def test_only_a_library_that_understands_is_told(
+def test_mallopt_is_called_on_glibc_alone(
     platform: str, has_it: bool, expected: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The GNU C library has ``mallopt``, others on Linux have not; elsewhere the call means nothing."""

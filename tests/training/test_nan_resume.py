@@ -74,7 +74,7 @@ def with_optimiser(module: VideoClassifier, name: str) -> VideoClassifier:
     ],
     ids=str,
 )
-def test_a_bad_gradient_ends_the_run_and_the_checkpoint_before_it_goes_on(
+def test_nan_gradient_ends_the_run_and_the_last_checkpoint_resumes(
     name: str, step: int, value: float, options: dict[str, Any],
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers,
 ) -> None:  # fmt: skip
@@ -107,7 +107,7 @@ def test_a_bad_gradient_ends_the_run_and_the_checkpoint_before_it_goes_on(
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
-def test_looking_changes_nothing(name: str, module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_nan_check_does_not_change_a_good_run(name: str, module: Module, loaders: Loaders, trainer: Trainers) -> None:
     plain, watched = with_optimiser(module(), name), with_optimiser(module(), name)
     trainer(epochs=EPOCHS).fit(plain, *loaders())
     trainer(NaNCheck(), epochs=EPOCHS).fit(watched, *loaders())
@@ -115,7 +115,7 @@ def test_looking_changes_nothing(name: str, module: Module, loaders: Loaders, tr
 
 
 @pytest.mark.parametrize("name", OPTIMISERS)
-def test_only_what_cannot_leave_a_step_out_is_waited_for(
+def test_nan_check_synchronises_only_where_the_optimizer_cannot_skip(
     name: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     read: list[int] = []
@@ -156,7 +156,7 @@ class Spoil(Callback):
 
 @pytest.mark.parametrize("step", [4, 10])
 @pytest.mark.parametrize("where", ["weights", "a buffer", "the optimiser", "the average"])
-def test_no_checkpoint_holds_what_is_no_number(
+def test_nan_check_keeps_checkpoints_finite(
     where: str, step: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """In mid-epoch, and behind the last step of all."""
@@ -184,7 +184,7 @@ def test_no_checkpoint_holds_what_is_no_number(
 
 
 @pytest.mark.parametrize("where", ["weights", "a gradient"])
-def test_damage_of_the_last_step_is_seen_though_nothing_is_saved(
+def test_nan_of_the_last_step_is_detected_without_a_checkpoint(
     where: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Of the gradient only the optimiser would know."""
@@ -194,7 +194,7 @@ def test_damage_of_the_last_step_is_seen_though_nothing_is_saved(
 
 
 @pytest.mark.parametrize(("rate", "precision"), [(1e36, "32-true"), (1e12, "32-true"), (0.01, "16-true")])
-def test_a_step_that_ruins_the_weights_is_saved_nowhere(
+def test_nan_weights_are_not_saved(
     rate: float, precision: str, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """By a rate beyond all bounds, or by AdamW's epsilon, which is 0 in float16."""
@@ -204,7 +204,7 @@ def test_a_step_that_ruins_the_weights_is_saved_nowhere(
     assert not list(tmp_path.glob("*.ckpt"))
 
 
-def test_a_gradient_scaler_leaves_out_its_step_and_goes_on(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_nan_check_lets_the_gradient_scaler_skip_steps(module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """That is how it finds its scale."""
     net = module()
     scaled = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
@@ -228,7 +228,7 @@ def damaged(rank: int, folder: Path, parts: int, step: int) -> str:
 
 
 @pytest.mark.parametrize(("parts", "step"), [(1, 3), (2, 4)])
-def test_a_bad_gradient_of_one_rank_stops_both_with_the_same_words(parts: int, step: int, tmp_path: Path) -> None:
+def test_nan_gradient_on_one_rank_stops_both_with_the_same_error(parts: int, step: int, tmp_path: Path) -> None:
     """As where each has its own shard of it; the second case is the very last step."""
     first, second = in_two_ranks(damaged, tmp_path, parts, step)
     assert first == second
@@ -238,7 +238,7 @@ def test_a_bad_gradient_of_one_rank_stops_both_with_the_same_words(parts: int, s
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
 
 
-def test_a_validation_whose_loss_is_no_number_is_not_one_of_the_rest(
+def test_nan_validation_loss_is_not_averaged_away(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Nothing is saved of an epoch one of whose batches of validation gives NaN, though training had none."""

@@ -15,7 +15,7 @@ from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system keeps the peak for good")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there the GPU's memory is told")
-def test_the_peak_of_an_earlier_job_is_forgotten() -> None:
+def test_peak_memory_of_an_earlier_job_is_reset() -> None:
     """Also where freed memory is kept."""
     disable_malloc_trim()
     before = ThroughputMonitor().peak_mb
@@ -28,7 +28,7 @@ def test_the_peak_of_an_earlier_job_is_forgotten() -> None:
     assert ThroughputMonitor().peak_mb < peak - 300
 
 
-def test_the_wait_is_what_lies_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throughput_wait_is_the_time_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two ranks, batches of three clips; what lies between two epochs is validation, and no wait."""
     now = 0.0
     monkeypatch.setattr("vivit.training.callbacks.throughput.time.perf_counter", lambda: now)

@@ -61,7 +61,7 @@ def strengths() -> RegularisationScheduler:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_strength_is_the_schedule_s_at_every_step(
+def test_regularisation_strengths_follow_their_schedules(
     model: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     seen = Seen()
@@ -77,7 +77,9 @@ def test_every_strength_is_the_schedule_s_at_every_step(
     assert seen.steps[5]["dropout"] == pytest.approx(0.2)
 
 
-def test_what_has_no_schedule_stays_as_the_model_has_it(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_regularisation_without_a_schedule_stays_as_the_model_has_it(
+    module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
     seen = Seen()
     trainer(RegularisationScheduler(mixup=0.1), seen, epochs=1).fit(module(strength=0.3), *loaders())
     assert {step["stochastic_depth"] for step in seen.steps.values()} == {0.3}
@@ -85,7 +87,9 @@ def test_what_has_no_schedule_stays_as_the_model_has_it(module: Module, loaders:
     assert {step["mixup"] for step in seen.steps.values()} == {0.1}
 
 
-def test_they_are_logged_with_the_rate(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_regularisation_strengths_are_logged_with_the_learning_rate(
+    module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
     logged: dict[str, list[float]] = {}
 
     class Log(Callback):
@@ -100,7 +104,7 @@ def test_they_are_logged_with_the_rate(module: Module, loaders: Loaders, trainer
     assert max(logged["train/learning_rate"]) == pytest.approx(0.01)
 
 
-def test_the_magnitude_of_rand_augment_is_logged_as_the_workers_compute_it(
+def test_rand_augment_magnitude_is_logged_as_the_workers_compute_it(
     module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     logged: list[float] = []
@@ -122,7 +126,7 @@ def test_the_magnitude_of_rand_augment_is_logged_as_the_workers_compute_it(
     assert logged == pytest.approx([2.0 * step for step in range(STEPS * EPOCHS)])
 
 
-def test_a_resumed_run_has_the_strengths_of_one_that_was_not_cut(
+def test_regularisation_resumes_with_the_strengths_of_an_uninterrupted_run(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     whole, cut, rest = Seen(), Seen(until=7), Seen()
@@ -145,7 +149,9 @@ def test_a_resumed_run_has_the_strengths_of_one_that_was_not_cut(
         ({"label_smoothing": Steps([0.1, 1.0], at=[0.5])}, 50, "in [0, 1)"),
     ],
 )
-def test_impossible_strengths_are_refused_before_training(strength: dict[str, Any], percent: int, limits: str) -> None:
+def test_regularisation_refuses_impossible_strengths_before_training(
+    strength: dict[str, Any], percent: int, limits: str
+) -> None:
     with pytest.raises(ConfigError) as error:
         RegularisationScheduler(**strength)
     assert error.value.key == f"callbacks.strengths.{next(iter(strength))}"
@@ -156,7 +162,7 @@ def test_impossible_strengths_are_refused_before_training(strength: dict[str, An
 @pytest.mark.parametrize(
     "limits", [{"epochs": EPOCHS, "accumulate_grad_batches": 2}, {"epochs": -1, "max_steps": STEPS * EPOCHS}], ids=str
 )
-def test_progress_counts_batches_whatever_ends_the_run(
+def test_training_progress_counts_batches_whatever_ends_the_run(
     limits: dict[str, int], module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     depths: list[float] = []

@@ -10,7 +10,7 @@ from vivit.errors import ConfigError
 from vivit.evaluation import get_aggregation
 
 
-def test_the_rules_can_disagree() -> None:
+def test_aggregations_can_disagree() -> None:
     """One view is very sure of class 0; two are somewhat sure of class 1."""
     views = torch.tensor([[[9.0, 0.0], [0.0, 2.0], [0.0, 2.0]]])
     assert get_aggregation("logits")(views, [2]).argmax(1).tolist() == [0]
@@ -21,14 +21,14 @@ def test_the_rules_can_disagree() -> None:
     assert found.argmax(1).tolist() == [1]
 
 
-def test_probabilities_are_those_of_each_head() -> None:
+def test_aggregation_of_probabilities_is_by_head() -> None:
     views = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
     found = get_aggregation("probabilities")(views, [3, 4]).exp()
     expected = torch.cat([views[..., :3].softmax(-1).mean(1), views[..., 3:].softmax(-1).mean(1)], 1)
     torch.testing.assert_close(found, expected)
 
 
-def test_both_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_aggregations_equal_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
     """Its option averages softmaxes; the default logits."""
     views = torch.from_numpy(reference_numbers["multiview/per_view_logits"])[None]
     found = {rule: get_aggregation(rule)(views, [views.shape[-1]])[0] for rule in ("logits", "probabilities")}
@@ -37,7 +37,7 @@ def test_both_are_the_reference_s(reference_numbers: Mapping[str, np.ndarray]) -
     np.testing.assert_allclose(found["probabilities"].exp(), expected, atol=1e-6)
 
 
-def test_another_rule_is_refused() -> None:
+def test_aggregation_of_another_name_is_refused() -> None:
     with pytest.raises(ConfigError) as error:
         get_aggregation("median")
     assert (error.value.key, error.value.value) == ("views.average", "median")

@@ -40,7 +40,7 @@ Trainers = Callable[..., Trainer]
         ),
     ],
 )
-def test_a_callback_that_watches_nothing_is_named(
+def test_monitor_of_an_unlogged_metric_is_refused(
     words: list[str], said: str, composed: Compose, module: Callable[..., VideoClassifier]
 ) -> None:
     with pytest.raises(ValueError, match=said):
@@ -61,7 +61,7 @@ def test_a_callback_that_watches_nothing_is_named(
     ],
     ids=str,
 )
-def test_a_callback_that_watches_something_is_not(
+def test_monitor_of_a_logged_metric_is_accepted(
     words: list[str], composed: Compose, module: Callable[..., VideoClassifier]
 ) -> None:
     check_monitors(composed(*words), module())
@@ -89,7 +89,7 @@ def weights(module: VideoClassifier) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("batch", "parts", "stopped"), [(3, 1, 3), (5, 1, 5), (7, 1, 7), (3, 2, 2), (6, 2, 3)], ids=str
 )
-def test_a_run_whose_time_was_over_and_is_given_more_ends_as_any_other(
+def test_resume_after_max_time_equals_an_uninterrupted_run(
     batch: int, parts: int, stopped: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """All of its steps are made; parts of a step are put together first."""
@@ -111,7 +111,7 @@ def test_a_run_whose_time_was_over_and_is_given_more_ends_as_any_other(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(rest).items())
 
 
-def test_a_run_that_was_stopped_early_is_stopped_when_it_is_resumed(
+def test_early_stopping_stays_stopped_after_a_resume(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """And goes on where it is to be more patient. At a rate of zero nothing improves."""

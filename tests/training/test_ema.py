@@ -55,7 +55,7 @@ def assert_near(found: Weights, expected: Weights, tolerance: float) -> None:
 @pytest.mark.parametrize("decay", [0.999, 0.3])
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true", "64-true"])
-def test_the_average_warms_up(
+def test_ema_decay_warms_up(
     decay: float, parts: int, precision: str, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """min(decay, (1 + n) / (10 + n)) of it is left behind n steps, whatever the weights are stored in."""
@@ -75,7 +75,7 @@ def test_the_average_warms_up(
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_a_resumed_average_is_the_same_bit_for_bit(
+def test_ema_resume_is_bit_for_bit(
     precision: str, parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     class Cut(Callback):

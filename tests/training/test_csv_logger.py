@@ -67,7 +67,7 @@ def fit(module: Module, loaders: Loaders, trainer: Trainers) -> Callable[..., Tr
 
 @pytest.mark.parametrize("told", [True, False], ids=["from its step", "by its first row"])
 @pytest.mark.parametrize("step", [2, 4, 7, 8])
-def test_a_run_that_was_killed_has_the_rows_of_one_that_never_was(
+def test_csv_rows_after_a_kill_equal_those_of_an_uninterrupted_run(
     step: int, told: bool, fit: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     fit(tmp_path / "whole", told=told)
@@ -81,9 +81,7 @@ def test_a_run_that_was_killed_has_the_rows_of_one_that_never_was(
 
 
 @pytest.mark.parametrize("step", [4, 5, 8])
-def test_a_run_that_is_asked_to_end_logs_the_step_that_it_saves(
-    step: int, fit: Callable[..., Trainer], tmp_path: Path
-) -> None:
+def test_csv_logs_the_step_that_preemption_saves(step: int, fit: Callable[..., Trainer], tmp_path: Path) -> None:
     def asked() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -96,7 +94,7 @@ def test_a_run_that_is_asked_to_end_logs_the_step_that_it_saves(
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
 
 
-def test_a_run_that_is_done_and_tested_again_keeps_its_rows(
+def test_csv_rows_stay_when_a_finished_run_is_tested_again(
     fit: Callable[..., Trainer], loaders: Loaders, tmp_path: Path
 ) -> None:
     found = []
@@ -109,7 +107,7 @@ def test_a_run_that_is_done_and_tested_again_keeps_its_rows(
     assert [row["test/acc_top1"] for row in found[0]].count("") == len(found[0]) - 1
 
 
-def test_new_columns_and_half_a_row_lose_nothing(tmp_path: Path) -> None:
+def test_csv_survives_new_columns_and_a_truncated_row(tmp_path: Path) -> None:
     log = ResumableCSVLogger(str(tmp_path), name="csv", version="")
     for step, row in enumerate([{"a": 1.0}, {"a": 2.0, "b": 3.0}, {"c": 4.0}]):
         log.log_metrics(row, step)
@@ -125,7 +123,7 @@ def test_new_columns_and_half_a_row_lose_nothing(tmp_path: Path) -> None:
     assert file.read_text() == '"A, b",a,b,c,step\n,1.0,,,0\n,2.0,3.0,,1\n6.0,,,,2\n'
 
 
-def test_a_disk_that_is_full_leaves_the_rows_that_there_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_csv_rows_survive_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

@@ -51,14 +51,14 @@ def test_mixup_blends_with_the_reversed_batch_and_smooths_after() -> None:
     torch.testing.assert_close(targets, expected)
 
 
-def test_without_both_clips_pass_and_targets_are_hard() -> None:
+def test_no_mixup_and_no_smoothing_leave_clips_and_hard_labels() -> None:
     clips = torch.rand(2, 3, 2, 4, 5)
     same, targets = SoftTargetLoss().soft_labels(clips, torch.tensor([[2], [0]]), [3], Fixed(0.5))
     assert same is clips
     assert targets.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
-def test_the_weight_follows_the_beta_distribution() -> None:
+def test_mixup_weight_follows_the_beta_distribution() -> None:
     rng = np.random.default_rng(0)
     clips = torch.tensor([1.0, 0.0])[:, None, None, None, None].expand(2, 3, 1, 1, 1)
     labels = torch.tensor([[0], [1]])
@@ -76,7 +76,7 @@ def test_loss_is_the_mean_over_heads_of_each_head_s_mean() -> None:
 
 
 @pytest.mark.parametrize("strength", [{"mixup": -0.1}, {"label_smoothing": 1.0}, {"label_smoothing": -0.5}], ids=str)
-def test_impossible_strengths_are_refused(strength: dict[str, float]) -> None:
+def test_loss_refuses_impossible_strengths(strength: dict[str, float]) -> None:
     with pytest.raises(ConfigError) as error:
         SoftTargetLoss(**strength)
     ((name, value),) = strength.items()
@@ -105,7 +105,7 @@ def test_loss_and_gradient_equal_the_reference(kind: str, smoothing: float, refe
         np.testing.assert_allclose(targets, reference_numbers[f"{where}/smoothed_targets"], atol=1e-7)
 
 
-def test_labels_become_the_reference_s_ones(reference_numbers: Numbers) -> None:
+def test_one_hot_equals_the_reference(reference_numbers: Numbers) -> None:
     labels = tensor(reference_numbers["ce/labels"]).long()[:, None]
     np.testing.assert_array_equal(one_hot(labels, [11]), reference_numbers["ce/onehot"])
     pairs = torch.stack([tensor(reference_numbers[f"joint/labels_{head}"]).long() for head in "ab"], 1)
@@ -113,7 +113,7 @@ def test_labels_become_the_reference_s_ones(reference_numbers: Numbers) -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_two_heads_equal_the_reference(smoothing: float, reference_numbers: Numbers) -> None:
+def test_loss_of_two_heads_equals_the_reference(smoothing: float, reference_numbers: Numbers) -> None:
     logits = tensor(reference_numbers["joint/logits"]).requires_grad_()
     labels = torch.stack([tensor(reference_numbers[f"joint/labels_{head}"]).long() for head in "ab"], 1)
     _, targets = SoftTargetLoss(label_smoothing=smoothing).soft_labels(
