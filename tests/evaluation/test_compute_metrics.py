@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy
 
-from vivit.errors import ConfigError, DataError
+from vivit.errors import ConfigError, DataError, UserError
 from vivit.evaluation import ValidationAccuracy
 from vivit.evaluation.metrics import compute_metrics, label_rank
 from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
@@ -150,7 +150,7 @@ def test_metrics_refuse_unknown_labels(kept: Kept) -> None:
         compute_metrics(file)
     assert error.value.file == str(file.file)
     accuracies = ValidationAccuracy({"label": [str(n) for n in range(6)]})
-    with pytest.raises(ValueError, match="2 of 3 videos of a batch have no label"):
+    with pytest.raises(UserError, match="2 of 3 videos of a batch have no label"):
         accuracies.update(Predictions(torch.zeros(3, 6), torch.from_numpy(labels), torch.arange(3)))
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from vivit.errors import DataError
+from vivit.errors import DataError, UserError
 from vivit.evaluation.intervals import mean_rate_interval, wilson
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
 from vivit.evaluation.predictions_reader import PredictionsFile
@@ -101,9 +101,9 @@ class ValidationAccuracy(Metric):
         return [*self.top_k, *(["acc_mean_class"] if len(self.heads) == 1 else [])]
 
     def update(self, predictions: Predictions) -> None:
-        """Add a batch of videos. Raises ValueError for a video without a label."""
+        """Add a batch of videos. Raises UserError for a video without a label."""
         if unlabelled := int((predictions.labels < 0).any(1).sum()):
-            raise ValueError(missing_labels_message(unlabelled, f"{len(predictions.labels)} videos of a batch"))
+            raise UserError(missing_labels_message(unlabelled, f"{len(predictions.labels)} videos of a batch"))
         ranks = label_ranks(predictions.logits, predictions.labels, self.heads)
         self.correct += torch.stack([(ranks[head] < k).sum() for head, k in self.top_k.values()])
         self.total += len(predictions.labels)
