@@ -25,10 +25,9 @@ ROOMS = {
     "models": {"shapes"},
     "data": {"shapes"},
     "evaluation": {"shapes", "lettering"},
-    "cost": {"shapes"},
-    "explain": {"shapes", "lettering", "one_line"},
-    "benchmarks": {"shapes", "cost", "models", "weights", "data", "training", "runfolder"},
-    "weights": {"shapes", "models"},
+    "inference": {"shapes", "lettering", "one_line"},
+    "benchmarks": {"shapes", "models", "checkpoints", "data", "training", "runfolder"},
+    "checkpoints": {"shapes", "models"},
     "training": {"shapes", "schedules", "evaluation", "signals"},
     "indifferent": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
     "reporting": {"indifferent", "runfolder", "lettering", "one_line"},
@@ -39,7 +38,7 @@ ROOMS = {
     "signals": set(),  # held back by training and by the process that waits for a job
     "jobs": {"indifferent", "runfolder", "signals"},
     "experiment": {
-        *("shapes", "models", "data", "evaluation", "cost", "explain", "benchmarks", "weights", "training"),
+        *("shapes", "models", "data", "evaluation", "inference", "benchmarks", "checkpoints", "training"),
         *("runfolder", "jobs", "one_line"),
     },
 }
@@ -53,10 +52,9 @@ FORBIDDEN = {
     "models": {"lightning", "hydra", "omegaconf", "torchvision", "av"},
     "data": {"hydra", "omegaconf", "lightning"},
     "evaluation": {"lightning", "hydra", "omegaconf"},
-    "cost": {"lightning", "hydra", "omegaconf"},
-    "explain": {"lightning", "hydra", "omegaconf"},
+    "inference": {"lightning", "hydra", "omegaconf"},
     "benchmarks": {"hydra", "omegaconf"},
-    "weights": {"lightning", "hydra", "omegaconf"},
+    "checkpoints": {"lightning", "hydra", "omegaconf"},
     "training": {"hydra", "omegaconf"},
     "indifferent": {"torch", "lightning", "hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
@@ -74,7 +72,7 @@ TORCHLESS = {"report.py": {"reporting", "jobs"}, "dashboards.py": {"dashboards",
 """Scripts that hand plain values to a room that needs no torch, and what they import."""
 EXCEPTIONS = {("vivit/data/datamodule.py", "lightning")}
 PEERS = {"transformers", "torchcodec", "decord"}
-"""Other people's implementations, which only the benchmarks time (and ``weights`` may read)."""
+"""Other people's implementations, which only the benchmarks time (and ``checkpoints`` may read)."""
 
 
 def name(file: Path) -> str:
@@ -177,8 +175,8 @@ def test_no_function_is_written_twice() -> None:
 
 
 def test_there_is_one_spelling() -> None:
-    """Foreign names, with their z, stay in ``weights``."""
-    here = [file for file in FILES if room(file) != "weights"]
+    """Foreign names, with their z, stay in ``checkpoints``."""
+    here = [file for file in FILES if room(file) != "checkpoints"]
     here += [*(REPOSITORY / "configs").rglob("*.yaml"), *REPOSITORY.glob("*.toml"), *REPOSITORY.glob("Makefile")]
     foreign = re.compile("factori" + "zed", re.IGNORECASE)
     assert [file.name for file in here if foreign.search(file.read_text(encoding="utf-8"))] == []

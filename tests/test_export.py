@@ -17,6 +17,7 @@ from torch import nn
 
 from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
+from vivit.errors import CheckpointError
 from vivit.experiment import export
 from vivit.experiment import export as task
 from vivit.experiment.classifier import Classifier
@@ -159,8 +160,9 @@ def test_a_network_with_what_is_no_number_is_refused_by_name(name, value, export
     net = network("factorised_encoder")
     with torch.no_grad():
         net.get_parameter(name).view(-1)[0] = value
-    with pytest.raises(ValueError, match=f"net.ckpt: '{name}' has 1 of .* NaN or infinite; nothing was written"):
+    with pytest.raises(CheckpointError, match="NaN or infinite; nothing was written") as error:
         exported(net, "deep/clip.pt2")
+    assert (error.value.file, error.value.key) == (str(tmp_path / "net.ckpt"), name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
 
@@ -203,7 +205,7 @@ def named_axes(graph: onnx.GraphProto) -> None:
 
 
 READER = re.search(r"```python\n(.*?)```", (REPOSITORY / "docs" / "exported.md").read_text(encoding="utf-8"), re.DOTALL)
-FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "enlarged": (18, 30, 22)}
+FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "upscale_frames": (18, 30, 22)}
 """Height, width and number of frames."""
 
 

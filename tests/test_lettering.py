@@ -15,7 +15,7 @@ from PIL import Image
 
 from vivit import lettering
 from vivit.evaluation.confusion import CELLS, FIXED, confusion, draw, write_confused
-from vivit.explain import answer_page, draw_timeline, refusal_page
+from vivit.inference import error_html, plot_timeline, prediction_html
 from vivit.lettering import families, legible, width_of
 from vivit.one_line import one_line
 from vivit.reporting.drawing import drawn
@@ -64,7 +64,7 @@ def test_the_timeline_names_every_line(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **how: kept.append(figure))
     for first in range(0, len(ODD), 5):
         names = ODD[first : first + 5]
-        draw_timeline(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
+        plot_timeline(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
     monkeypatch.undo()
     for number, figure in enumerate(kept):
         written(figure)
@@ -96,7 +96,7 @@ def test_a_letter_that_no_font_has_is_its_code_with_one_warning(draws, no_more_f
         assert shown == ["eat U+1F995", "U+6253U+7BEEU+7403", "ab", "c"]
         written(figure)
     else:
-        draw_timeline(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
+        plot_timeline(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1 and "U+" in warnings[0].getMessage()
 
@@ -155,10 +155,10 @@ def test_pages_show_names_and_run_nothing(tmp_path: Path) -> None:
     for name in ("attention.mp4", "attention.png", "moments.png"):
         (tmp_path / name).write_bytes(b"x")
     rows = [{"class": name, "probability": 0.1} for name in ODD]
-    page = answer_page("<i>$name</i>\n.mp4", {"<u>": rows}, tmp_path)
+    page = prediction_html("<i>$name</i>\n.mp4", {"<u>": rows}, tmp_path)
     assert "&lt;b&gt;&amp;</td>" in page and "win $$ now</td>" in page and r"a\nb\tc</td>" in page
     assert r"<h3>&lt;i&gt;$name&lt;/i&gt;\n.mp4</h3>" in page and "&lt;u&gt;</th>" in page
-    assert "&lt;b&gt; $x" in refusal_page("<b> $x")
+    assert "&lt;b&gt; $x" in error_html("<b> $x")
 
 
 def test_tables_of_the_report_keep_a_cell_in_its_place() -> None:

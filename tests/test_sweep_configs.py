@@ -12,10 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.cost import cost
 from vivit.experiment import TRAIN_KEYS, check_keys
 from vivit.jobs.naming import job_name
 from vivit.jobs.preflight import check_scale
+from vivit.models.flops import count_flops
 from vivit.reporting.paper import SWEEPS as ANSWERED
 from vivit.reporting.paper import Row
 from vivit.reporting.runs import RunRecord
@@ -82,7 +82,7 @@ def test_costs_at_the_paper_s_scale_are_what_it_prints(row: tuple[str, Row], com
     cfg = composed(*typed, *next(job for job in jobs if wanted <= set(job)))
     with torch.device("meta"):
         network = instantiate(cfg.model, classes=400, _convert_="all")
-    found = cost(network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
+    found = count_flops(network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     assert found.paper_gflops == pytest.approx(printed.paper["gflops"], rel=5e-4)
     if "params" in printed.paper:
         millions = found.params / 1e6

@@ -62,11 +62,13 @@ def test_a_heat_on_the_object_stands_above_one_that_is_everywhere(small_motion: 
 
     row = attention_row(
         {"everywhere_": everywhere, "bright_": bright}, root=small_motion, clips=12, views=VIEWS, resampling=Fused(),
-        frames_of=FRAMES_OF, grid=(8, 4, 4),
+        frames_per_token=FRAMES_OF, grid=(8, 4, 4),
     )  # fmt: skip
     assert row["everywhere_ratio"] == pytest.approx(1, abs=1e-5)
     assert row["bright_ratio"] > 2
     assert row["bright_above"] > 0.9
     assert 0.05 < row["area"] < 0.5
     with pytest.raises(ValueError, match="clips=481 must be from 1 to the 480"):
-        attention_row({}, root=small_motion, clips=481, views=VIEWS, resampling=Fused(), frames_of=[], grid=(8, 4, 4))
+        attention_row(
+            {}, root=small_motion, clips=481, views=VIEWS, resampling=Fused(), frames_per_token=[], grid=(8, 4, 4)
+        )

@@ -34,7 +34,7 @@ def test_maps_reproduce_the_attention_of_the_forward_pass(name: str, fill) -> No
     net = build(name).eval()
     fill(net)
     for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
-        encoder.whole = True
+        encoder.all_tokens = True
     seen: list[tuple[nn.Module, Tensor, Tensor]] = []
     modules = [module for module in net.modules() if isinstance(module, Attention)]
     hooks = [m.register_forward_hook(lambda module, args, out: seen.append((module, args[0], out))) for m in modules]
@@ -82,5 +82,5 @@ def test_axes_name_what_each_model_attends_to() -> None:
 def test_frames_of_a_temporal_index() -> None:
     from test_models import tokens
 
-    assert tokens("tubelets").frames_of(9) == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
-    assert tokens("uniform frames").frames_of(9) == [[2], [4], [5], [7]]
+    assert tokens("tubelets").frames_per_token(9) == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert tokens("uniform frames").frames_per_token(9) == [[2], [4], [5], [7]]

@@ -16,10 +16,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vivit.models import FactorisedEncoder, softmax_attention
-from vivit.models.embedding import uniform_frames
+from vivit.checkpoints import export_scenic, model_from_scenic
+from vivit.models import FactorisedEncoder, attention_kernels
 from vivit.models.encoder import Encoder
-from vivit.weights import export_scenic, model_from_scenic
+from vivit.models.tokenisers import uniform_frames
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL_SET = REPOSITORY / "tests" / "golden"
@@ -152,7 +152,7 @@ def watch(net: nn.Module) -> dict[str, Tensor]:
         module.register_forward_pre_hook(lambda _module, inputs: seen.update({name: change(inputs[0])}))
 
     def inside(encoder: Encoder, name: str, normed: str) -> None:
-        encoder.whole = True  # the reference computes all tokens of the last block too
+        encoder.all_tokens = True  # the reference computes all tokens of the last block too
         for i, block in enumerate(encoder.blocks):
             out_of(block, f"{name}/encoderblock_{i}")
         out_of(encoder.norm, normed)
@@ -167,7 +167,7 @@ def watch(net: nn.Module) -> dict[str, Tensor]:
             inside(net.temporal, "TemporalTransformer", "temporal_encoded")
     else:
         into(net.encoder, "tokens")
-        into(net.encoder, "encoder_input", net.encoder.with_cls)
+        into(net.encoder, "encoder_input", net.encoder.prepend_cls)
         inside(net.encoder, "Transformer", "preclassifier")
     return seen
 
@@ -188,14 +188,14 @@ def test_intermediates(case: Case, dtype: torch.dtype, tolerance: float) -> None
 
 
 @on_cases(lambda name: name.startswith("full"))
-@pytest.mark.parametrize("mode", ["as it is", "whole", "checkpointing", "written_out", "in_blocks"])
+@pytest.mark.parametrize("mode", ["as it is", "all tokens", "checkpointing", "written_out", "blocks"])
 def test_gradients(case: Case, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     net = build(case).train()
-    if form := getattr(softmax_attention, mode, None):
-        monkeypatch.setattr(softmax_attention, "choose", lambda *_: form)
-        monkeypatch.setattr(softmax_attention, "BLOCK", 3)
+    if kernel := getattr(attention_kernels, mode, None):
+        monkeypatch.setattr(attention_kernels, "select_kernel", lambda *_: kernel)
+        monkeypatch.setattr(attention_kernels, "BLOCK_SIZE", 3)
     for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
-        encoder.whole, encoder.checkpointing = mode == "whole", mode == "checkpointing"
+        encoder.all_tokens, encoder.checkpointing = mode == "all tokens", mode == "checkpointing"
     (net(clip(case)) * torch.from_numpy(case["cotangent"])).sum().backward()
     for parameter in net.parameters():
         parameter.data = parameter.grad

@@ -153,7 +153,7 @@ def test_the_last_checkpoint_is_written_in_and_behind_every_epoch(
 
 def draws(module: VideoClassifier, clips: int, rank: int, ranks: int) -> torch.Tensor:
     draw_stochastic_depth(module.network, step_generator(7, 11, "stochastic depth"), clips, rank, ranks)
-    return torch.stack([part.draws for part in module.network.modules() if isinstance(part, StochasticDepth)])
+    return torch.stack([part.uniforms for part in module.network.modules() if isinstance(part, StochasticDepth)])
 
 
 def test_two_ranks_draw_what_one_would(module: Module) -> None:

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
 from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.models.blocks import Mlp
+from vivit.models.blocks import MLP
 from vivit.training import BlockShards, MovingAverage, RateFinder, Recipe, VideoClassifier
 
 Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
@@ -105,7 +105,7 @@ def test_checkpointing_keeps_less_and_learns_the_same(
         sizes: list[int] = []
         losses = Losses()
         net = module(model=model, checkpointing=checkpointing)
-        mlps = [part for part in net.network.modules() if isinstance(part, Mlp)]
+        mlps = [part for part in net.network.modules() if isinstance(part, MLP)]
         for mlp in mlps:
             mlp.register_forward_pre_hook(lambda mlp, args, seen=seen: seen.update({len(seen): mlp.training}))
         with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x):

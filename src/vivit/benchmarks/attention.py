@@ -32,7 +32,7 @@ def attention_row(
     clips: int,
     views: GridViews,
     resampling: Resampling,
-    frames_of: list[list[int]],
+    frames_per_token: list[list[int]],
     grid: tuple[int, int, int],
 ) -> dict[str, Any]:
     """Measure the first ``clips`` test videos.
@@ -49,7 +49,7 @@ def attention_row(
         with open_video(Video(str(root / split.name / f"{index:05d}.mp4"), ())) as file:
             (view,) = views(file.extent)
             frames = torch.from_numpy(resampling(file, [view], views.crop))
-        cover = covered(around_object(motion.scene(split, index)), view, frames_of, grid)
+        cover = covered(around_object(motion.scene(split, index)), view, frames_per_token, grid)
         area.append(cover.mean().item())
         for name, heat in heats.items():
             inside[name].append((heat(frames)[0].cpu() * cover).sum().item())
@@ -61,10 +61,13 @@ def attention_row(
 
 
 def covered(
-    marked: Bool[np.ndarray, "frames side side"], view: View, frames_of: list[list[int]], grid: tuple[int, int, int]
+    marked: Bool[np.ndarray, "frames side side"],
+    view: View,
+    frames_per_token: list[list[int]],
+    grid: tuple[int, int, int],
 ) -> Float[Tensor, "t rows columns"]:
     """Share of every token of a view that is marked in the video."""
     top, left, height, width = view.window
     shown = torch.from_numpy(marked[list(view.numbers), top : top + height, left : left + width]).float()
     pooled = F.adaptive_avg_pool2d(shown[:, None], grid[1:])[:, 0]
-    return torch.stack([pooled[own].mean(0) for own in frames_of])
+    return torch.stack([pooled[own].mean(0) for own in frames_per_token])

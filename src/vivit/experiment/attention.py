@@ -10,12 +10,12 @@ import torch
 from hydra.utils import instantiate
 
 from vivit.benchmarks.attention import attention_row
+from vivit.checkpoints import Network
 from vivit.data import motion
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting
 from vivit.experiment.explain import heat_of
 from vivit.experiment.record import model_name
-from vivit.weights import Network
 
 
 def attention_rows(
@@ -39,7 +39,7 @@ def _row(file: Path, root: Path, clips: int, heads: str, seed: int) -> dict[str,
         clips=clips,
         views=replace(cutting.views, temporal=1, spatial=1),
         resampling=cutting.resampling,
-        frames_of=network.tokeniser.frames_of(network.clip[0]),
-        grid=network.tokeniser.grid(*network.clip),
+        frames_per_token=network.tokeniser.frames_per_token(network.clip_size[0]),
+        grid=network.tokeniser.grid(*network.clip_size),
     )
     return {"case": model_name(network), "heads": heads} | row

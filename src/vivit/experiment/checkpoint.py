@@ -10,11 +10,11 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
-from vivit.weights.tensor_file import check_finite
+from vivit.checkpoints.tensor_checks import check_finite
 
 ROOMS = ("vivit.models", "vivit.data", "vivit.schedules")
 """Where the classes are that a record may name: those of networks, of data sets, and of how clips are cut."""
-POSITIONS = "vivit.models.positions"
+POSITIONS = "vivit.models.pos_embed"
 """The one file whose functions it may name as well."""
 
 
@@ -84,12 +84,9 @@ def is_checkpoint(file: Path) -> bool:
 
 
 def check_weights(network: nn.Module, file: Path) -> None:
-    """Raise ValueError, naming file and tensor, where a network of a file holds what is no finite number."""
+    """Raise CheckpointError, with file and tensor, where a network of a file has values that are NaN or infinite."""
     for name, tensor in network.state_dict().items():
-        try:
-            check_finite(name, tensor)
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}; nothing was written") from None
+        check_finite(file, name, tensor, "nothing was written")
 
 
 def read_network(file: Path) -> tuple[nn.Module, dict[str, Any]]:

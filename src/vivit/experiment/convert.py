@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.checkpoints import Network
 from vivit.experiment.build import build_data, check_keys
 from vivit.experiment.formats import READERS, WRITERS, Weights, format_of_source, format_of_target, given_by, given_of
 from vivit.experiment.held import CUT, in_words, plain, settled
 from vivit.io import atomic_output, write_json
 from vivit.jobs import Job
 from vivit.runfolder import provenance
-from vivit.weights import Network
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def compared(one: Network, other: Network) -> dict[str, Any]:
     ours, theirs = one.state_dict(), other.state_dict()
     if ours.keys() != theirs.keys() or not all(torch.equal(ours[name], theirs[name]) for name in ours):
         raise ValueError("what was written does not read back as what was to be written; nothing was written")
-    clip = torch.rand(1, 3, *one.clip, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    clip = torch.rand(1, 3, *one.clip_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         first, second = one.eval()(clip), other.eval()(clip)
     if not bool(first.isfinite().all()):

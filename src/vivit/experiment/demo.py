@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from vivit.checkpoints import Network
 from vivit.data.reading import open_video
 from vivit.data.video_error import VideoError
 from vivit.experiment.build import check_keys
@@ -19,10 +20,9 @@ from vivit.experiment.classifier import Classifier, NotNumbersError
 from vivit.experiment.explain import explained, seconds_of
 from vivit.experiment.record import model_name
 from vivit.experiment.uploads import CountUploads, Uploads
-from vivit.explain import FUSES, answer_page, refusal_page
+from vivit.inference import HEAD_FUSIONS, error_html, prediction_html
 from vivit.jobs import Job
 from vivit.shapes import Video
-from vivit.weights import Network
 
 DEMO_KEYS = (
     *("ckpt_path", "host", "port", "largest", "longest", "top", "heads", "batch_size", "workers", "device"),
@@ -42,8 +42,8 @@ def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     for key in ("largest", "longest", "top", "port"):
         if not isinstance(cfg[key], int) or cfg[key] < 1:
             raise ValueError(f"{key}={cfg[key]} must be a whole number above 0")
-    if cfg.heads not in FUSES:
-        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
+    if cfg.heads not in HEAD_FUSIONS:
+        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(HEAD_FUSIONS)}")
     if not find_spec("gradio"):
         raise ValueError("the page needs gradio, which `make install` installs")
     from starlette.middleware import Middleware  # which gradio brings along
@@ -113,15 +113,15 @@ def page_of(cfg: DictConfig, classifier: Classifier, folder: Path, uploads: Uplo
 def answer(classifier: Classifier, file: Path, *, longest: int, top: int, heads: str, folder: Path) -> str:
     """Say as HTML what is in a video, with all pictures inside; or why that cannot be said."""
     if not file.is_file():  # a second question about one upload
-        return refusal_page(f"{file.name} is gone, for somebody has had the answer; drop it once more")
+        return error_html(f"{file.name} is gone, for somebody has had the answer; drop it once more")
     try:
         with open_video(Video(str(file), ())) as video:
             seconds = seconds_of(video, (0, video.extent.frames - 1))[-1]
         if seconds > longest:
-            return refusal_page(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest} s")
+            return error_html(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest} s")
         ((_, logits),) = classifier.whole([str(file)])
         with TemporaryDirectory(dir=folder) as pictures:
             explained(classifier, str(file), heads, Path(pictures))
-            return answer_page(file.name, classifier.said(logits, top), Path(pictures))
+            return prediction_html(file.name, classifier.said(logits, top), Path(pictures))
     except (VideoError, NotNumbersError) as error:
-        return refusal_page(str(error).replace(str(file), file.name))
+        return error_html(str(error).replace(str(file), file.name))

@@ -11,12 +11,21 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from vivit.checkpoints import Network
 from vivit.data.decode import VideoFile
 from vivit.data.reading import Reader, open_video
 from vivit.experiment.classifier import Classifier
-from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
+from vivit.inference import (
+    HEAD_FUSIONS,
+    overlay_heatmap,
+    plot_temporal_attention,
+    rollout,
+    upsample_heatmap,
+    upscale_frames,
+    write_contact_sheet,
+    write_mp4,
+)
 from vivit.shapes import Video, colours
-from vivit.weights import Network
 
 RATE = 25
 """Pictures a second of what does not tell it."""
@@ -28,7 +37,7 @@ class Attention:
 
     frames: UInt8[np.ndarray, "f h w 3"]
     heat: Float[Tensor, "t rows columns"]
-    frames_of: list[list[int]]
+    frames_per_token: list[list[int]]
     """Frames of the clip that each temporal index is made of."""
     seconds: list[float]
     """When each frame of the clip is shown, from the first frame of the video."""
@@ -38,20 +47,20 @@ class Attention:
         shares = self.heat.sum((1, 2)).tolist()
         return [
             {"second": round(self.seconds[own[0]], 3), "share": share}
-            for own, share in zip(self.frames_of, shares, strict=True)
+            for own, share in zip(self.frames_per_token, shares, strict=True)
         ]
 
     def draw(self, folder: Path) -> None:
         """Write ``attention.mp4``, ``attention.png`` and ``moments.png``."""
-        frames = enlarged(self.frames)
-        over = spread(self.heat, self.frames_of, len(frames), (frames.shape[1], frames.shape[2]))
-        pictures = heated(frames, over)
+        frames = upscale_frames(self.frames)
+        over = upsample_heatmap(self.heat, self.frames_per_token, len(frames), (frames.shape[1], frames.shape[2]))
+        pictures = overlay_heatmap(frames, over)
         gap = float(np.median(np.diff(self.seconds))) if len(self.seconds) > 1 else 0.0
-        write_film(pictures, Fraction(1 / gap if gap > 0 else RATE).limit_denominator(1000), folder / "attention.mp4")
-        write_sheet(pictures, folder / "attention.png")
+        write_mp4(pictures, Fraction(1 / gap if gap > 0 else RATE).limit_denominator(1000), folder / "attention.mp4")
+        write_contact_sheet(pictures, folder / "attention.png")
         rows = self.moments()
         shares = torch.tensor([row["share"] for row in rows])
-        draw_moments(shares, [row["second"] for row in rows], folder / "moments.png")
+        plot_temporal_attention(shares, [row["second"] for row in rows], folder / "moments.png")
 
 
 def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
@@ -64,7 +73,7 @@ def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
         seconds = seconds_of(video, view.numbers)
     network = _known(classifier.network)
     heat = heat_of(network, torch.from_numpy(frames)[None].to(classifier.device), fuse)[0].cpu()
-    return Attention(frames, heat, network.tokeniser.frames_of(middle.frames), seconds)
+    return Attention(frames, heat, network.tokeniser.frames_per_token(middle.frames), seconds)
 
 
 def heat_of(network: nn.Module, frames: UInt8[Tensor, "b f h w 3"], fuse: str) -> Float[Tensor, "b t rows columns"]:
@@ -72,7 +81,7 @@ def heat_of(network: nn.Module, frames: UInt8[Tensor, "b f h w 3"], fuse: str) -
     known = _known(network)
     with torch.inference_mode():
         clips = colours(frames, next(network.parameters()).dtype)
-        return rollout(known.attention_maps(clips), known.tokeniser.grid(*known.clip), FUSES[fuse])
+        return rollout(known.attention_maps(clips), known.tokeniser.grid(*known.clip_size), HEAD_FUSIONS[fuse])
 
 
 def _known(network: nn.Module) -> Network:

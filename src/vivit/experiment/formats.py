@@ -8,20 +8,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.experiment.checkpoint import check_weights, is_checkpoint, read_network
-from vivit.experiment.held import configured, heads_told, plain
-from vivit.experiment.record import model_name, model_record
-from vivit.training.checkpoints import AtomicCheckpointIO
-from vivit.weights import (
+from vivit.checkpoints import (
     Network,
     huggingface_labels,
-    huggingface_told,
+    huggingface_metadata,
     model_from_huggingface,
     model_from_scenic,
     save_huggingface,
     save_scenic,
-    scenic_told,
+    scenic_metadata,
 )
+from vivit.experiment.checkpoint import check_weights, is_checkpoint, read_network
+from vivit.experiment.held import configured, heads_told, plain
+from vivit.experiment.record import model_name, model_record
+from vivit.training.checkpoints import AtomicCheckpointIO
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ Given = Mapping[str, Any]
 
 def read_scenic(source: Path, given: Given) -> Weights:
     """Read a checkpoint of the authors' code, or one that was written here and tells more than theirs."""
-    told = scenic_told(source)
+    told = scenic_metadata(source)
     network = told.get("network", {})
     said = {key: network.get(key) if given[key] is None else given[key] for key in OF_SCENIC}
     for key in OF_SCENIC[:4]:
@@ -59,8 +59,8 @@ def read_huggingface(source: Path, given: Given) -> Weights:
     """Read a folder or file of Hugging Face's ViViT."""
     sizes = {key: given[key] for key in ("frames", "height", "width")}
     net, report = model_from_huggingface(source, **sizes, heads=given["attention_heads"])
-    _, height, width = net.clip
-    told, said = huggingface_told(source, (height, width))
+    _, height, width = net.clip_size
+    told, said = huggingface_metadata(source, (height, width))
     heads = heads_told(told, net.head.projection.out_features, source)
     if heads is None and (names := huggingface_labels(source)) is not None:
         heads = {"label": names}
@@ -97,7 +97,7 @@ def write_huggingface(weights: Weights, target: Path) -> None:
 
 def write_ours(weights: Weights, target: Path) -> None:
     """Write a checkpoint that eval.py takes: the weights, and the record from which all else is built."""
-    frames, height, width = weights.net.clip
+    frames, height, width = weights.net.clip_size
     record = {
         "model": model_record(weights.net),
         "data": {**weights.data, "frames": frames, "crop": [height, width]},

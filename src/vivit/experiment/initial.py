@@ -6,7 +6,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from vivit.weights import check_weight_file
+from vivit.checkpoints import resolve_weight_file
+from vivit.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -17,12 +18,13 @@ def check_source(cfg: DictConfig) -> None:
     if not weights:
         return
     if OmegaConf.is_missing(weights, "source"):
-        raise ValueError(
-            "weights.source is not set: it names the file to start from. README.md says where public ones are to be "
-            "had; weights=imagenet21k_base, imagenet21k_large or imagenet21k_huge names the paper's"
+        raise ConfigError(
+            "weights.source",
+            problem="the file to start from is not set",
+            remedy="README.md lists public ones; weights=imagenet21k_base|large|huge are the paper's",
         )
     if source := weights.get("source"):
-        check_weight_file(source)
+        resolve_weight_file(source)
 
 
 def start_from_weights(cfg: DictConfig, network: nn.Module) -> None:

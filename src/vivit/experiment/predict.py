@@ -16,7 +16,7 @@ from vivit.evaluation import Ranked
 from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, timeline_rows
 from vivit.experiment.explain import explained
-from vivit.explain import FUSES, draw_timeline
+from vivit.inference import HEAD_FUSIONS, plot_timeline
 from vivit.io import write_json
 from vivit.jobs import Job
 from vivit.one_line import one_line
@@ -40,8 +40,8 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_keys(cfg, PREDICT_KEYS)
     if cfg.top is not None and cfg.top < 1:
         raise ValueError(f"top={cfg.top} must be at least 1; top=null names all classes")
-    if cfg.heads not in FUSES:
-        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(FUSES)}")
+    if cfg.heads not in HEAD_FUSIONS:
+        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(HEAD_FUSIONS)}")
     classifier = Classifier.of(cfg, job)
     given = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     files = find_videos(given)  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def _along(
         except VideoError as error:
             leave_out(cfg, bad, file, error)
             continue
-        draw_timeline(
+        plot_timeline(
             timeline.logits, classifier.heads, timeline.spans, picture_folder(folder, files, number) / "timeline.png"
         )
         rows = timeline_rows(timeline, classifier, cfg.top)

@@ -4,11 +4,11 @@ from typing import Any
 
 from torch import nn
 
+from vivit.checkpoints import Network
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tokeniser, Tubelets, UniformFrames
-from vivit.models.blocks import Block, Mlp
+from vivit.models.blocks import MLP, Block
 from vivit.models.encoder import Encoder
 from vivit.models.factorised_self_attention import FactorisedSelfAttentionBlock
-from vivit.weights import Network
 
 MODELS = {
     "SpatioTemporal": "spatiotemporal",
@@ -21,14 +21,14 @@ MODELS = {
 
 def model_record(net: Network) -> dict[str, Any]:
     """Give the arguments that build this network, all but the number of classes. What training adds is left at zero."""
-    frames, height, width = net.clip
+    frames, height, width = net.clip_size
     dense = [part.out_features for part in net.head.pre_logits if isinstance(part, nn.Linear)]
     record: dict[str, Any] = {
         "_target_": f"vivit.models.{type(net).__name__}",
         "tokeniser": _tokeniser(net.tokeniser),
         **{"frames": frames, "height": height, "width": width},
         "representation": dense[0] if dense else None,
-        "gelu": next(part.gelu for part in net.modules() if isinstance(part, Mlp)),
+        "gelu": next(part.gelu for part in net.modules() if isinstance(part, MLP)),
     }
     if isinstance(net, FactorisedEncoder):
         spatial = _encoder(net.spatial)

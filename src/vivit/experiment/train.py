@@ -8,7 +8,6 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import DictConfig
 
-from vivit.cost import cost
 from vivit.experiment.build import build_data, build_module, build_trainer, check_keys, check_mixup, check_monitors
 from vivit.experiment.initial import check_source, start_from_weights
 from vivit.experiment.results import course, describe, identity, last_metrics, learnt_with, numbers
@@ -16,6 +15,7 @@ from vivit.experiment.scoring import announced, measured, scores_of
 from vivit.experiment.start import starting_point
 from vivit.io import write_json
 from vivit.jobs import Job
+from vivit.models.flops import count_flops
 from vivit.runfolder import print_results, provenance
 from vivit.training import Provenance, described
 
@@ -41,7 +41,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_monitors(cfg, module)
     trainer = build_trainer(cfg)
     announce(trainer, identity(cfg, job))
-    one_clip = cost(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
+    one_clip = count_flops(module.network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     log.info("%s", described(module.record))
     log.info("%.2f M parameters, %.3f G multiply-adds a clip", one_clip.params / 1e6, one_clip.gmac)
     about = announced(data) if cfg.test else None

@@ -20,5 +20,5 @@ def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: i
     """Give every module that asks for ``draws`` those of one part of the global batch, which has ``parts`` of them."""
     mine = slice(part * clips, (part + 1) * clips)
     for module in network.modules():
-        if hasattr(module, "draws"):
-            module.draws = torch.from_numpy(rng.random(clips * parts, np.float32)[mine])
+        if hasattr(module, "uniforms"):
+            module.uniforms = torch.from_numpy(rng.random(clips * parts, np.float32)[mine])
