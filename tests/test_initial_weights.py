@@ -33,7 +33,7 @@ def image_vit(dim: int, patch: int, depth: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("choice", ["image", "dinov2"])
-def test_the_weights_of_a_file_go_in_and_are_told_of(
+def test_initial_weights_are_loaded_and_logged(
     choice: str, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     patch = 14 if choice == "dinov2" else 8

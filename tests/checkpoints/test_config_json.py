@@ -44,11 +44,11 @@ def difference(net: ViTModel, folder: Path, gelu: str) -> float:
     pixels = (images() * 255).round()
     processor = ViTImageProcessor.from_pretrained(folder)
     pixel_values = processor(list(pixels.byte()), return_tensors="pt")["pixel_values"]
-    ours = one_frame(gelu=gelu)
-    load_image_weights(ours, folder / "model.safetensors", **ONE)
+    network = one_frame(gelu=gelu)
+    load_image_weights(network, folder / "model.safetensors", **ONE)
     with torch.inference_mode():
         expected = net(pixel_values).last_hidden_state
-    return (features(ours.encoder, ours, clip_of(pixels / 255)) - expected).abs().max().item()
+    return (features(network.encoder, network, clip_of(pixels / 255)) - expected).abs().max().item()
 
 
 @pytest.mark.parametrize(("act", "gelu"), [("gelu", "erf"), ("gelu_new", "tanh"), ("gelu_pytorch_tanh", "tanh")])

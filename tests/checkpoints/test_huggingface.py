@@ -40,7 +40,7 @@ def sizes(clip: str = "wide") -> dict[str, int]:
     return {"frames": CLIPS[clip]["num_frames"], "height": height, "width": width}
 
 
-def ours(clip: str = "wide", **more) -> SpatioTemporal:
+def spatiotemporal(clip: str = "wide", **more) -> SpatioTemporal:
     tokeniser = Tubelets(dim=18, tubelet=CLIPS[clip]["tubelet_size"])
     net = SpatioTemporal(tokeniser, **sizes(clip), classes=11, depth=3, heads=2, mlp_dim=26, **more).eval()
     for parameter in net.parameters():
@@ -70,23 +70,23 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("gelu", ["gelu_fast", "gelu"])
 @pytest.mark.parametrize("clip", CLIPS)
 def test_their_folder_gives_their_logits(clip: str, gelu: str, tmp_path: Path) -> None:
-    theirs = peer(clip, hidden_act=gelu)
-    theirs.save_pretrained(tmp_path / "theirs")
+    reference = peer(clip, hidden_act=gelu)
+    reference.save_pretrained(tmp_path / "theirs")
     net, report = model_from_huggingface(tmp_path / "theirs")
-    assert difference(net.eval()(pixels(clip)), logits(theirs, clip)) <= 1e-5
-    assert len(report.loaded) == len(list(theirs.parameters()))
+    assert difference(net.eval()(pixels(clip)), logits(reference, clip)) <= 1e-5
+    assert len(report.loaded) == len(list(reference.parameters()))
     assert not (report.fresh or report.ignored or report.resized)
     assert huggingface_labels(tmp_path / "theirs") == LABELS
 
 
 @pytest.mark.parametrize(("clip", "gelu"), [("wide", "erf"), ("square", "tanh")])
-def test_our_folder_loads_there_without_a_missing_or_unexpected_key(clip: str, gelu: str, tmp_path: Path) -> None:
-    net = ours(clip, gelu=gelu)
+def test_saved_folder_loads_in_transformers_without_missing_keys(clip: str, gelu: str, tmp_path: Path) -> None:
+    net = spatiotemporal(clip, gelu=gelu)
     save_huggingface(net, tmp_path / "ours", labels=LABELS)
-    theirs, info = VivitForVideoClassification.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    reference, info = VivitForVideoClassification.from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not any(info.values()), info
-    assert difference(net(pixels(clip)), logits(theirs.eval(), clip)) <= 1e-5
-    assert theirs.config.id2label == dict(enumerate(LABELS))
+    assert difference(net(pixels(clip)), logits(reference.eval(), clip)) <= 1e-5
+    assert reference.config.id2label == dict(enumerate(LABELS))
     again, _ = model_from_huggingface(tmp_path / "ours")
     assert str(again) == str(net)
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in net.state_dict().items())
@@ -109,9 +109,9 @@ def test_a_file_alone_needs_the_sizes(names: str, suffix: str, folder: Path, tmp
 
 @pytest.mark.parametrize("names", ["of files", "of modules"])
 def test_a_bare_model_starts_with_a_new_head(names: str, tmp_path: Path) -> None:
-    theirs = peer(cls=VivitModel)
-    theirs.save_pretrained(tmp_path / "bare")
-    source = tmp_path / "bare" if names == "of files" else theirs.state_dict()
+    reference = peer(cls=VivitModel)
+    reference.save_pretrained(tmp_path / "bare")
+    source = tmp_path / "bare" if names == "of files" else reference.state_dict()
     arguments = {} if names == "of files" else {**sizes(), "heads": 2}
     net, report = model_from_huggingface(source, **arguments, classes=5)
     assert report.fresh == ("classifier.weight", "classifier.bias")
@@ -120,7 +120,7 @@ def test_a_bare_model_starts_with_a_new_head(names: str, tmp_path: Path) -> None
     seen = []
     net.head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     assert torch.equal(net.eval()(pixels()), torch.zeros(2, 5))
-    hidden = theirs(pixel_values=pixels().transpose(1, 2)).last_hidden_state
+    hidden = reference(pixel_values=pixels().transpose(1, 2)).last_hidden_state
     assert difference(seen[0], hidden[:, 0]) <= 1e-5
     with pytest.raises(ConfigError) as error:
         model_from_huggingface(source, **arguments)
@@ -137,7 +137,7 @@ def test_halves_become_float32_without_loss(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("processor", [VivitVideoProcessor, VivitImageProcessor])
 def test_our_preprocessing_gives_minus_one_to_one(processor: type, tmp_path: Path) -> None:
-    save_huggingface(ours("square"), tmp_path / "model")
+    save_huggingface(spatiotemporal("square"), tmp_path / "model")
     prepare = processor.from_pretrained(tmp_path / "model")
     for colour, value in ((0, -1.0), (255, 1.0)):
         video = [np.full((40, 60, 3), colour, "uint8")] * 4
@@ -147,8 +147,8 @@ def test_our_preprocessing_gives_minus_one_to_one(processor: type, tmp_path: Pat
 
 
 def test_the_short_side_is_the_recipe_s(tmp_path: Path) -> None:
-    save_huggingface(ours("square"), tmp_path / "default")
-    save_huggingface(ours("square"), tmp_path / "given", short_side=29)
+    save_huggingface(spatiotemporal("square"), tmp_path / "default")
+    save_huggingface(spatiotemporal("square"), tmp_path / "given", short_side=29)
     for name, side in (("default", 27), ("given", 29)):
         config = json.loads((tmp_path / name / "preprocessor_config.json").read_text())
         assert config["size"] == {"shortest_edge": side}
@@ -156,7 +156,7 @@ def test_the_short_side_is_the_recipe_s(tmp_path: Path) -> None:
 
 
 def test_a_single_file_has_the_weights_alone(tmp_path: Path) -> None:
-    net = ours()
+    net = spatiotemporal()
     save_huggingface(net, tmp_path / "weights.safetensors")
     again, _ = model_from_huggingface(tmp_path / "weights.safetensors", **sizes(), heads=2)
     assert torch.equal(net(pixels()), again.eval()(pixels()))
@@ -164,11 +164,11 @@ def test_a_single_file_has_the_weights_alone(tmp_path: Path) -> None:
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
     for name in ("folder", "weights.safetensors"):
-        save_huggingface(ours(), tmp_path / name)
+        save_huggingface(spatiotemporal(), tmp_path / name)
         with pytest.raises(FileExistsError, match=f"{name} exists"):
-            save_huggingface(ours(), tmp_path / name)
+            save_huggingface(spatiotemporal(), tmp_path / name)
     with pytest.raises(ConfigError) as error:
-        save_huggingface(ours(), tmp_path / "weights.bin")
+        save_huggingface(spatiotemporal(), tmp_path / "weights.bin")
     assert error.value.key == "target"
 
 
@@ -179,14 +179,14 @@ def test_networks_without_a_counterpart_are_refused(tmp_path: Path) -> None:
     for net, key, value in (
         (FactorisedEncoder(Tubelets(dim=18, tubelet=(2, 5, 7)), **small, **temporal), "model", "FactorisedEncoder"),
         (SpatioTemporal(sampled, **small), "tokeniser", "UniformFrames"),
-        (ours(pool="mean"), "model.pool", "mean"),
-        (ours(representation=9), "model", "SpatioTemporal"),
+        (spatiotemporal(pool="mean"), "model.pool", "mean"),
+        (spatiotemporal(representation=9), "model", "SpatioTemporal"),
     ):
         with pytest.raises(ConfigError) as error:
             save_huggingface(net, tmp_path / "model")
         assert (error.value.key, error.value.value) == (key, value)
     with pytest.raises(ConfigError) as error:
-        save_huggingface(ours(), tmp_path / "labels", labels=["a", "b"])
+        save_huggingface(spatiotemporal(), tmp_path / "labels", labels=["a", "b"])
     assert (error.value.key, error.value.value) == ("outputs", 2)
     assert not list(tmp_path.iterdir())
 
@@ -274,10 +274,10 @@ def test_a_truncated_file_is_refused(suffix: str, folder: Path, tmp_path: Path) 
     file = tmp_path / f"whole{suffix}"
     tensors = load_file(folder / "model.safetensors")
     save_file(tensors, file) if suffix == ".safetensors" else torch.save(tensors, file)
-    whole = file.read_bytes()
+    content_bytes = file.read_bytes()
     for share in (0, 0.01, 0.3, 0.9, 0.999):
         cut = tmp_path / f"cut{suffix}"
-        cut.write_bytes(whole[: int(share * len(whole))])
+        cut.write_bytes(content_bytes[: int(share * len(content_bytes))])
         with pytest.raises(CheckpointError) as error:
             model_from_huggingface(cut, **sizes(), heads=2)
         assert error.value.file == str(cut)

@@ -37,8 +37,8 @@ def loaded_features(source: Any, **how: Any) -> Tensor:
     return features(net.encoder, net, clip_of(images()))
 
 
-def assert_same(ours: Tensor, theirs: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=0)
+def assert_same(actual: Tensor, reference: Tensor) -> None:
+    torch.testing.assert_close(actual, reference, atol=2e-5, rtol=0)
 
 
 def test_timm() -> None:
@@ -51,10 +51,10 @@ def test_dinov2_of_its_authors_has_layer_scale_and_imagenet_s_colours() -> None:
     assert_same(loaded_features(weights), timm_features(weights, normalised(images())))
 
 
-def test_the_normalisation_of_colours_can_be_given() -> None:
+def test_colour_normalisation_can_be_set() -> None:
     weights, mean, std = timm_weights(), torch.tensor([0.1, 0.6, 0.4]), torch.tensor([0.7, 0.2, 0.3])
-    theirs = timm_features(weights, (images() - mean.view(3, 1, 1)) / std.view(3, 1, 1))
-    assert_same(loaded_features(weights, mean=mean.tolist(), std=std.tolist()), theirs)
+    reference = timm_features(weights, (images() - mean.view(3, 1, 1)) / std.view(3, 1, 1))
+    assert_same(loaded_features(weights, mean=mean.tolist(), std=std.tolist()), reference)
     net = one_frame()
     report = load_image_weights(net, weights, **ONE, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
     assert any("0.485" in note and "0.225" in note for note in report.notes)
@@ -87,11 +87,11 @@ def transformers_model(name: str) -> torch.nn.Module:
 @pytest.mark.parametrize("stored", [False, True], ids=["modules", "file"])
 @pytest.mark.parametrize("name", ["vit", "dinov2"])
 def test_hugging_face(name: str, stored: bool, tmp_path: Path) -> None:
-    theirs = transformers_model(name)
-    inner, seen = (theirs.vit, 2 * images() - 1) if name == "vit" else (theirs, normalised(images()))
+    reference = transformers_model(name)
+    inner, seen = (reference.vit, 2 * images() - 1) if name == "vit" else (reference, normalised(images()))
     if stored:
-        theirs.save_pretrained(tmp_path)
-    source = tmp_path / "model.safetensors" if stored else theirs.state_dict()
+        reference.save_pretrained(tmp_path)
+    source = tmp_path / "model.safetensors" if stored else reference.state_dict()
     with torch.no_grad():
         expected = inner(seen).last_hidden_state
     net = one_frame(mlp_dim=MLP if name == "vit" else 2 * DIM)
@@ -107,7 +107,7 @@ def test_the_real_dinov2(pixels: int, shared: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers is in the extra `dev`, not installed")
     file = shared / "weights" / "dinov2_small_fp16.npz"
     config = transformers.Dinov2Config(hidden_size=384, num_attention_heads=6, patch_size=14, image_size=518)
-    theirs = transformers.Dinov2Model(config).eval()
+    reference = transformers.Dinov2Model(config).eval()
     modules = {"attention.attention.query": "attention.q_proj", "attention.attention.key": "attention.k_proj"}
     modules |= {"attention.attention.value": "attention.v_proj", "attention.output.dense": "attention.o_proj"}
     weights = {}
@@ -115,15 +115,15 @@ def test_the_real_dinov2(pixels: int, shared: Path) -> None:
         for name in arrays.files:
             inner = next((name.replace(old, new) for old, new in modules.items() if old in name), name)
             weights[inner] = torch.from_numpy(arrays[name]).float()
-    assert theirs.load_state_dict(weights, strict=False).missing_keys == ["embeddings.mask_token"]
+    assert reference.load_state_dict(weights, strict=False).missing_keys == ["embeddings.mask_token"]
     size = {"frames": 1, "height": pixels, "width": pixels}
     net = dinov2_small(**size)
     load_image_weights(net, file, **size)
     pictures = images(1, pixels)
     with torch.no_grad():
-        expected = theirs(normalised(pictures)).last_hidden_state
-        found = features(net.encoder, net, clip_of(pictures))
-    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+        expected = reference(normalised(pictures)).last_hidden_state
+        result = features(net.encoder, net, clip_of(pictures))
+    torch.testing.assert_close(result, expected, atol=1e-3, rtol=0)
 
 
 def dinov2_small(**size: int) -> torch.nn.Module:
@@ -192,7 +192,7 @@ def test_a_file_that_is_cut_or_foreign_is_named(suffix: str, content: str, tmp_p
     assert error.value.file == str(file)
 
 
-def test_a_file_that_is_not_there_or_of_another_kind(tmp_path: Path) -> None:
+def test_weight_file_that_is_missing_or_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         load_image_weights(one_frame(), tmp_path / "vit.npz", **ONE)
     assert error.value.key == "weights.source"
@@ -228,7 +228,7 @@ def test_weights_that_do_not_fit_are_refused_by_key_and_nothing_is_written(
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
 
 
-def test_a_tanh_network_is_told_that_the_source_had_erf() -> None:
+def test_report_notes_a_source_with_another_gelu() -> None:
     report = load_image_weights(one_frame(gelu="tanh"), timm_weights(), **ONE)
     assert any("set model.gelu=erf" in note for note in report.notes)
     assert not any("gelu" in note for note in load_image_weights(one_frame(), timm_weights(), **ONE).notes)

@@ -65,19 +65,19 @@ def started(reference: Mapping[str, np.ndarray], case: str, **changes: Any) -> t
 @pytest.mark.parametrize("case", CASES)
 def test_every_leaf_is_the_reference_s(case: str, reference: Mapping[str, np.ndarray]) -> None:
     net, report = started(reference, case)
-    ours, before = export_scenic(net), below(reference, f"{case}/before/")
-    theirs = below(reference, f"{case}/after/")
-    assert ours.keys() == theirs.keys()
-    for name, array in theirs.items():
-        np.testing.assert_allclose(ours[name], array, atol=1e-6, rtol=0, err_msg=name)
+    actual, before = export_scenic(net), below(reference, f"{case}/before/")
+    expected = below(reference, f"{case}/after/")
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(actual[name], array, atol=1e-6, rtol=0, err_msg=name)
     unchanged = json.loads(reference[f"{case}/config"].item())["unchanged"]
-    assert all(ours[name].tobytes() == before[name].tobytes() for name in unchanged)
-    source = below(reference, json.loads(reference[f"{case}/config"].item())["source"] + "/") or theirs
-    told = {*report.loaded, *report.inflated, *report.resized, *report.ignored}
-    assert told == source.keys(), "every name of the source is reported"
+    assert all(actual[name].tobytes() == before[name].tobytes() for name in unchanged)
+    source = below(reference, json.loads(reference[f"{case}/config"].item())["source"] + "/") or expected
+    reported = {*report.loaded, *report.inflated, *report.resized, *report.ignored}
+    assert reported == source.keys(), "every name of the source is reported"
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != "m2_finetune_longer_clip"])
-def test_the_way_of_positions_need_not_be_said(case: str, reference: Mapping[str, np.ndarray]) -> None:
-    said, left = (export_scenic(started(reference, case, **how)[0]) for how in ({}, {"positions": "auto"}))
-    assert all(np.array_equal(said[name], left[name]) for name in said)
+def test_positions_auto_equals_the_explicit_way(case: str, reference: Mapping[str, np.ndarray]) -> None:
+    default, explicit = (export_scenic(started(reference, case, **how)[0]) for how in ({}, {"positions": "auto"}))
+    assert all(np.array_equal(default[name], explicit[name]) for name in default)

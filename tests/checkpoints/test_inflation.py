@@ -30,9 +30,9 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
 
 
 def video(kind: str, frames: int = 3 * T, height: int = PIXELS, width: int = PIXELS, **changes: Any) -> nn.Module:
-    model, own = MODELS[kind]
+    model, settings = MODELS[kind]
     size = {"frames": frames, "height": height, "width": width}
-    arguments = SIZE | {"gelu": "erf", "classes": 7} | own | size | changes
+    arguments = SIZE | {"gelu": "erf", "classes": 7} | settings | size | changes
     net = model(Tubelets(dim=DIM, tubelet=(T, PATCH, PATCH)), **arguments).eval()
     net.size = size
     return net
@@ -58,7 +58,7 @@ def test_filters_gain_slices(inflation: str, weights: list[float]) -> None:
     assert report.inflated["patch_embed.proj.weight"] == f"{inflation}, 4 slices"
 
 
-def test_a_random_filter_keeps_its_own() -> None:
+def test_random_inflation_leaves_the_filter() -> None:
     net = video("1")
     before = net.tokeniser.projection.weight.clone()
     report = start(net, inflation="random")
@@ -120,9 +120,9 @@ def test_a_still_video_is_seen_as_the_image(kind: str) -> None:
     start(net, spatial_cls=True)
     expected = features(image.encoder, image, clip_of(images()))
     encoder = getattr(net, "spatial", None) or net.encoder
-    found = features(encoder, net, clip_of(images(), 3 * T))
-    found = found if found.ndim == 4 else found.unflatten(1, (3, -1))
-    torch.testing.assert_close(found, expected[:, None].expand_as(found), atol=2e-5, rtol=0)
+    result = features(encoder, net, clip_of(images(), 3 * T))
+    result = result if result.ndim == 4 else result.unflatten(1, (3, -1))
+    torch.testing.assert_close(result, expected[:, None].expand_as(result), atol=2e-5, rtol=0)
 
 
 def test_the_real_dinov2_sees_a_still_video_as_the_image(shared: Path) -> None:
@@ -135,8 +135,8 @@ def test_the_real_dinov2_sees_a_still_video_as_the_image(shared: Path) -> None:
     load_image_weights(net, file, frames=6, **size, spatial_cls=True)
     pictures = torch.rand(1, 3, 56, 84, generator=torch.Generator().manual_seed(6))
     expected = features(image.encoder, image, clip_of(pictures))
-    found = features(net.spatial, net, clip_of(pictures, 6))
-    torch.testing.assert_close(found, expected[:, None].expand_as(found), atol=1e-3, rtol=0)
+    result = features(net.spatial, net, clip_of(pictures, 6))
+    torch.testing.assert_close(result, expected[:, None].expand_as(result), atol=1e-3, rtol=0)
 
 
 def test_the_factorised_encoder_takes_the_class_token_only_where_asked() -> None:
@@ -175,18 +175,18 @@ def test_temporal_attention_starts_as_asked_and_learns_or_not(how: str, qkv: boo
 
 @pytest.mark.parametrize("prefix", ["", "opt/target/", "params/"])
 def test_google_s_names_of_before_linen(prefix: str) -> None:
-    theirs = one_frame(gelu="tanh")
-    load_image_weights(theirs, timm_weights(), **{"frames": 1, "height": PIXELS, "width": PIXELS})
+    original = one_frame(gelu="tanh")
+    load_image_weights(original, timm_weights(), **{"frames": 1, "height": PIXELS, "width": PIXELS})
     old = {"MultiHeadDotProductAttention_0": "MultiHeadDotProductAttention_1", "MlpBlock_0": "MlpBlock_3"}
     old |= {"LayerNorm_1": "LayerNorm_2", "output_projection": "head"}
     weights: dict[str, Any] = {"opt/state/step": np.array(3)} if prefix == "opt/target/" else {}
-    for name, array in export_scenic(theirs).items():
+    for name, array in export_scenic(original).items():
         for new, before in old.items():
             name = name.replace(new, before)
         weights[prefix + name] = array
     net = one_frame(gelu="tanh")
     report = load_image_weights(net, weights, **{"frames": 1, "height": PIXELS, "width": PIXELS})
-    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in theirs.state_dict().items())
+    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in original.state_dict().items())
     assert {*report.loaded, *report.ignored} == weights.keys()
     with pytest.raises(ConfigError) as error:
         load_image_weights(one_frame(heads=2), weights, **{"frames": 1, "height": PIXELS, "width": PIXELS})
@@ -211,48 +211,48 @@ def filled(net: nn.Module) -> nn.Module:
     return net
 
 
-def test_an_image_model_of_ours_starts_a_video_s(tmp_path: Path) -> None:
+def test_image_model_of_this_repository_initialises_a_video_model(tmp_path: Path) -> None:
     image, net = filled(one_frame()), video("2")
     file = checkpoint(image, tmp_path / "best.ckpt", frames=1, height=PIXELS, width=PIXELS)
     report = start(net, file)
     assert torch.equal(net.tokeniser.projection.weight[:, :, 2], image.tokeniser.projection.weight)
-    ours, theirs = net.spatial.state_dict(), image.encoder.state_dict()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours if name != "cls")
+    target, original = net.spatial.state_dict(), image.encoder.state_dict()
+    assert all(torch.equal(target[name], original[name]) for name in target if name != "cls")
     assert report.ignored["epoch"] == "not a parameter"
     with pytest.raises(CheckpointError, match="load_video_weights"):
         start(video("1"), video("1").state_dict())
 
 
 def test_a_factorised_encoder_goes_on_with_longer_clips_and_fewer_temporal_layers(tmp_path: Path) -> None:
-    theirs = filled(video("2", temporal_depth=3))
+    original = filled(video("2", temporal_depth=3))
     with torch.no_grad():
-        theirs.temporal.positions[1:] = ramp(3)
-    file = checkpoint(theirs, tmp_path / "best.ckpt", **theirs.size)
+        original.temporal.positions[1:] = ramp(3)
+    file = checkpoint(original, tmp_path / "best.ckpt", **original.size)
     net = video("2", frames=7 * T)
     with pytest.raises(ConfigError, match=r"'network.temporal.blocks.2") as error:
         load_video_weights(net, file, **net.size)
     assert error.value.key == "weights.first_temporal_layers"
     report = load_video_weights(net, file, **net.size, first_temporal_layers=True)
     torch.testing.assert_close(net.temporal.positions[1:].detach(), ramp(7), atol=1e-6, rtol=0)
-    ours, source = net.state_dict(), theirs.state_dict()
-    same = [name for name in ours if not name.startswith("head.") and name != "temporal.positions"]
-    assert all(torch.equal(ours[name], source[name]) for name in same)
+    target, source = net.state_dict(), original.state_dict()
+    same = [name for name in target if not name.startswith("head.") and name != "temporal.positions"]
+    assert all(torch.equal(target[name], source[name]) for name in same)
     assert sum("temporal layer 2, beyond those of the network" in why for why in report.ignored.values()) == 12
     assert set(report.fresh) == {"head.projection.weight", "head.projection.bias"}
     load_video_weights(net, file, **net.size, first_temporal_layers=True, load_head=True)
-    assert torch.equal(net.head.projection.weight, theirs.head.projection.weight)
+    assert torch.equal(net.head.projection.weight, original.head.projection.weight)
 
 
 def test_a_space_time_model_goes_on_with_clips_of_another_size(tmp_path: Path) -> None:
-    theirs, net = filled(video("1")), video("1", frames=5 * T, height=2 * PATCH, width=7 * PATCH)
+    original, net = filled(video("1")), video("1", frames=5 * T, height=2 * PATCH, width=7 * PATCH)
     with torch.no_grad():
-        theirs.encoder.positions[1:] = ramp(3, SIDE, SIDE)
-    load_video_weights(net, checkpoint(theirs, tmp_path / "a.ckpt", **theirs.size), **net.size)
+        original.encoder.positions[1:] = ramp(3, SIDE, SIDE)
+    load_video_weights(net, checkpoint(original, tmp_path / "a.ckpt", **original.size), **net.size)
     torch.testing.assert_close(net.encoder.positions[1:].detach(), ramp(5, 2, 7), atol=1e-6, rtol=0)
     with pytest.raises(ConfigError) as error:
-        load_video_weights(net, theirs.state_dict(), **net.size)
+        load_video_weights(net, original.state_dict(), **net.size)
     assert error.value.key == "weights.source_grid"
-    load_video_weights(net, theirs.state_dict(), **net.size, source_grid=(3, SIDE, SIDE))
+    load_video_weights(net, original.state_dict(), **net.size, source_grid=(3, SIDE, SIDE))
     torch.testing.assert_close(net.encoder.positions[1:].detach(), ramp(5, 2, 7), atol=1e-6, rtol=0)
 
 
@@ -261,11 +261,11 @@ def test_fixed_positions_stay_and_the_source_s_are_passed_over(kind: str) -> Non
     def fixed() -> nn.Module:
         return video(kind, frames=5 * T, positions=sinusoidal_1d)
 
-    net, theirs, kin = fixed(), filled(video(kind)), filled(fixed())
+    net, original, kin = fixed(), filled(video(kind)), filled(fixed())
     assert start(net).ignored["pos_embed"] == "the network's positions are not learned"
-    report = load_video_weights(net, theirs.state_dict(), **net.size, load_head=True)
-    assert {name for name in theirs.state_dict() if name.endswith("positions")} == report.ignored.keys()
-    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in net.state_dict().items())
+    report = load_video_weights(net, original.state_dict(), **net.size, load_head=True)
+    assert {name for name in original.state_dict() if name.endswith("positions")} == report.ignored.keys()
+    assert all(torch.equal(tensor, original.state_dict()[name]) for name, tensor in net.state_dict().items())
     load_video_weights(net, kin.state_dict(), **net.size, load_head=True)
     assert all(torch.equal(tensor, kin.state_dict()[name]) for name, tensor in net.state_dict().items())
     encoder = getattr(net, "spatial", None) or net.encoder
@@ -274,8 +274,8 @@ def test_fixed_positions_stay_and_the_source_s_are_passed_over(kind: str) -> Non
 
 
 def test_the_reference_s_factorised_encoder_is_a_source_too() -> None:
-    theirs, net = filled(video("2", gelu="tanh")), video("2", gelu="tanh")
-    report = load_video_weights(net, export_scenic(theirs), **net.size, load_head=True)
-    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in theirs.state_dict().items())
-    assert set(report.loaded) == export_scenic(theirs).keys()
-    assert theirs.spatial.blocks[0].mlp[0].out_features == MLP
+    original, net = filled(video("2", gelu="tanh")), video("2", gelu="tanh")
+    report = load_video_weights(net, export_scenic(original), **net.size, load_head=True)
+    assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in original.state_dict().items())
+    assert set(report.loaded) == export_scenic(original).keys()
+    assert original.spatial.blocks[0].mlp[0].out_features == MLP

@@ -105,10 +105,10 @@ def packed(array: Any) -> msgpack.ExtType:
 
 
 def flat(node: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
+    arrays_by_name: dict[str, np.ndarray] = {}
     for key, part in node.items():
-        found |= flat(part, f"{prefix}{key}/") if isinstance(part, dict) else {f"{prefix}{key}": part}
-    return found
+        arrays_by_name |= flat(part, f"{prefix}{key}/") if isinstance(part, dict) else {f"{prefix}{key}": part}
+    return arrays_by_name
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -118,9 +118,9 @@ def test_a_published_file_loads_to_the_last_bit(name: str, layout: str, tmp_path
     parameters = tree(file)
     path.write_bytes(msgpack.packb(LAYOUTS[layout](parameters), default=packed))
     net, report = model_from_scenic(path, model=file.model, **CLIP)
-    arrays, ours = flat(parameters), export_scenic(net)
-    assert ours.keys() == arrays.keys() == set(report.loaded)
-    assert all(ours[key].tobytes() == array.tobytes() for key, array in arrays.items())
+    arrays, exported = flat(parameters), export_scenic(net)
+    assert exported.keys() == arrays.keys() == set(report.loaded)
+    assert all(exported[key].tobytes() == array.tobytes() for key, array in arrays.items())
     encoder = net.encoder if file.model == "spatiotemporal" else net.spatial
     assert len(encoder.blocks) == file.depth
     assert net.head.projection.out_features == file.classes
@@ -156,17 +156,17 @@ def test_kinetics_starts_a_network_of_fewer_temporal_layers(side: int, tmp_path:
         load_video_weights(net, path, **clip)
     assert error.value.key == "weights.first_temporal_layers"
     report = load_video_weights(net, path, **clip, first_temporal_layers=True)
-    arrays, ours = flat(parameters), export_scenic(net)
+    arrays, exported = flat(parameters), export_scenic(net)
     left = {name.split("/")[1] for name in report.ignored if name.startswith("TemporalTransformer/")}
     assert left == {f"encoderblock_{layer}" for layer in range(4, 24)}
     assert str(report).count("beyond those of the network") == 20, "a line a layer"
-    tables = [name for name in ours if name.startswith("SpatialTransformer/posembed")]
-    fresh = [name for name in ours if name.startswith("output_projection")]
+    tables = [name for name in exported if name.startswith("SpatialTransformer/posembed")]
+    fresh = [name for name in exported if name.startswith("output_projection")]
     assert len(report.fresh) == len(fresh) == 2
-    for name in set(ours) - {*tables, *fresh}:
-        assert ours[name].tobytes() == arrays[name].tobytes(), name
+    for name in set(exported) - {*tables, *fresh}:
+        assert exported[name].tobytes() == arrays[name].tobytes(), name
     (table,) = tables
     grid = torch.from_numpy(arrays[table][0, 1:]).reshape(14, 14, d).permute(2, 0, 1)[None]
     grid = F.interpolate(grid, (side // 16, side // 16), mode="bilinear", align_corners=True)
-    np.testing.assert_allclose(ours[table][0, 1:], grid[0].flatten(1).T, atol=1e-5)
-    assert ours[table][0, 0].tobytes() == arrays[table][0, 0].tobytes()
+    np.testing.assert_allclose(exported[table][0, 1:], grid[0].flatten(1).T, atol=1e-5)
+    assert exported[table][0, 0].tobytes() == arrays[table][0, 0].tobytes()

@@ -76,11 +76,11 @@ def tiny(kind: str, tokeniser: str = "tubelets", **more: Any) -> tuple[nn.Module
     return net, {**CLIP, "model": model, "sampled_frames": None if tokeniser == "tubelets" else 3}
 
 
-def assert_equal(ours: Arrays, theirs: Arrays) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, array in theirs.items():
-        assert ours[name].dtype == array.dtype and ours[name].shape == array.shape
-        assert ours[name].tobytes() == array.tobytes(), name
+def assert_equal(actual: Arrays, expected: Arrays) -> None:
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        assert actual[name].dtype == array.dtype and actual[name].shape == array.shape
+        assert actual[name].tobytes() == array.tobytes(), name
 
 
 @pytest.mark.parametrize("path", sorted(SMALL_SET.glob("*.npz")), ids=lambda path: path.stem)
@@ -116,9 +116,9 @@ def test_networks_come_back(kind: str, tokeniser: str, more: dict[str, int]) -> 
     again, report = model_from_scenic(export_scenic(net), **arguments)
     assert type(again) is type(net)
     assert str(again) == str(net)
-    ours, theirs = net.state_dict(), again.state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    actual, expected = net.state_dict(), again.state_dict()
+    assert actual.keys() == expected.keys()
+    assert all(torch.equal(actual[name], expected[name]) for name in actual)
     assert not (report.inflated or report.resized or report.fresh or report.ignored)
     clip = torch.randn(2, 3, *CLIP.values())
     assert torch.equal(net.eval()(clip), again.eval()(clip))

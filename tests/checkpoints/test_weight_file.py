@@ -33,29 +33,29 @@ def loaded(source: Any, **how: Any) -> tuple[torch.Tensor, LoadReport]:
     return features(net.encoder, net, clip_of(images())), report
 
 
-def is_of(found: torch.Tensor, weights: dict[str, torch.Tensor]) -> bool:
-    return torch.allclose(found, timm_features(weights, normalised(images())), atol=2e-5)
+def is_of(result: torch.Tensor, weights: dict[str, torch.Tensor]) -> bool:
+    return torch.allclose(result, timm_features(weights, normalised(images())), atol=2e-5)
 
 
 @pytest.mark.parametrize(("plain", "average"), [("state_dict", "state_dict_ema"), ("model", "model_ema")])
-def test_a_key_chooses_the_average_and_a_line_says_what_was_taken(plain: str, average: str, tmp_path: Path) -> None:
+def test_weights_key_selects_the_average(plain: str, average: str, tmp_path: Path) -> None:
     file = tmp_path / "theirs.pth"
     torch.save({plain: PLAIN, average: AVERAGE, "epoch": 3}, file)
-    found, report = loaded(file)
-    assert is_of(found, PLAIN)
+    result, report = loaded(file)
+    assert is_of(result, PLAIN)
     assert f"under {plain!r} were read; weights.key selects another: {average}" in str(report)
-    found, report = loaded(file, key=average)
-    assert is_of(found, AVERAGE)
+    result, report = loaded(file, key=average)
+    assert is_of(result, AVERAGE)
     assert f"under {average!r} were read" in str(report)
     with pytest.raises(ConfigError, match=f"set one of {plain}, {average}") as error:
         loaded(file, key="ema")
     assert (error.value.key, error.value.value) == ("weights.key", "ema")
 
 
-def test_a_file_with_an_average_alone_gives_it_and_one_of_unknown_sets_asks(tmp_path: Path) -> None:
+def test_weights_key_is_needed_for_several_unknown_sets(tmp_path: Path) -> None:
     torch.save({"state_dict_ema": AVERAGE}, tmp_path / "one.pth")
-    found, report = loaded(tmp_path / "one.pth")
-    assert is_of(found, AVERAGE) and "under 'state_dict_ema' were read" in str(report)
+    result, report = loaded(tmp_path / "one.pth")
+    assert is_of(result, AVERAGE) and "under 'state_dict_ema' were read" in str(report)
     torch.save({"student": PLAIN, "teacher": AVERAGE}, tmp_path / "two.pth")
     with pytest.raises(ConfigError, match="two.pth has several sets of weights; set one of student, teacher") as error:
         loaded(tmp_path / "two.pth")
@@ -68,10 +68,10 @@ def test_a_file_with_an_average_alone_gives_it_and_one_of_unknown_sets_asks(tmp_
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.module."])
-def test_prefixes_of_wrappers_are_left_out_and_told(prefix: str, tmp_path: Path) -> None:
+def test_wrapper_prefixes_are_removed_and_noted(prefix: str, tmp_path: Path) -> None:
     torch.save({"state_dict": {f"{prefix}{name}": tensor for name, tensor in PLAIN.items()}}, tmp_path / "a.pth")
-    found, report = loaded(tmp_path / "a.pth")
-    assert is_of(found, PLAIN)
+    result, report = loaded(tmp_path / "a.pth")
+    assert is_of(result, PLAIN)
     assert f"all names begin with {prefix!r}, which was removed" in str(report)
     assert f"{prefix}cls_token" in report.loaded, "names are those of the file"
 
@@ -80,16 +80,16 @@ def test_what_counts_the_steps_of_an_average_is_no_weight(tmp_path: Path) -> Non
     """As torch.optim.swa_utils.AveragedModel saves itself."""
     averaged = {"n_averaged": torch.tensor(7)} | {f"module.{name}": tensor for name, tensor in PLAIN.items()}
     torch.save(averaged, tmp_path / "a.pth")
-    found, report = loaded(tmp_path / "a.pth")
-    assert is_of(found, PLAIN)
+    result, report = loaded(tmp_path / "a.pth")
+    assert is_of(result, PLAIN)
     assert "all names begin with 'module.', which was removed" in str(report)
     assert "n_averaged belong to no layer and were ignored" in str(report)
 
 
 def test_single_compiled_blocks_and_names_that_fall_together(tmp_path: Path) -> None:
     blocks = {name.replace("blocks.0.", "blocks.0._orig_mod."): tensor for name, tensor in PLAIN.items()}
-    found, report = loaded(blocks)
-    assert is_of(found, PLAIN) and "names contain '_orig_mod.'" in str(report)
+    result, report = loaded(blocks)
+    assert is_of(result, PLAIN) and "names contain '_orig_mod.'" in str(report)
     with pytest.raises(CheckpointError, match="'cls_token' and '_orig_mod.cls_token' are both 'cls_token'"):
         loaded(PLAIN | {"_orig_mod.cls_token": PLAIN["cls_token"]})
 

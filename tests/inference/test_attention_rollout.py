@@ -66,15 +66,15 @@ def layers(model: str) -> list[tuple[AttentionMap, ...]]:
 MODELS = ["1, cls", "1, mean", "2, cls", "2, mean", "average pool, cls", "3, space first", "3, time first", "4"]
 
 
-def whole(found: AttentionMap, weights: Tensor) -> Tensor:
+def as_matrix(result: AttentionMap, weights: Tensor) -> Tensor:
     """Write one map of a grid as a matrix over all tokens of a clip, entry by entry."""
     matrix = torch.zeros(2, T * S, T * S)
     for i in range(T * S):
         for j in range(T * S):
             (t, s), (u, r) = divmod(i, S), divmod(j, S)
-            if found.axis == "space" and t == u:
+            if result.axis == "space" and t == u:
                 matrix[:, i, j] = weights[:, t, s, r]
-            if found.axis == "time" and s == r:
+            if result.axis == "time" and s == r:
                 matrix[:, i, j] = weights[:, s, t, u]
     return matrix
 
@@ -84,9 +84,9 @@ def product(branches: list, fuse: str) -> Tensor:
     total = None
     for maps in branches:
         merged = []
-        for found in maps:
-            weights = found.weights.mean(2) if fuse == "mean" else found.weights.max(2).values
-            merged.append(whole(found, weights) if found.axis in ("space", "time") else weights)
+        for result in maps:
+            weights = result.weights.mean(2) if fuse == "mean" else result.weights.max(2).values
+            merged.append(as_matrix(result, weights) if result.axis in ("space", "time") else weights)
         step = torch.stack(merged).mean(0)
         step = step + torch.eye(step.shape[-1])
         step = step / step.sum(-1, keepdim=True)
@@ -100,21 +100,21 @@ def test_rollout_is_the_product_of_whole_matrices(model: str, fuse: str) -> None
     branches = layers(model)
     inner = [maps for maps in branches if maps[0].axis != "frames"]
     outer = [maps for maps in branches if maps[0].axis == "frames"]
-    told = product(inner, fuse)
+    shares = product(inner, fuse)
     if "cls" in model:
-        told = told[..., 0, 1:] / told[..., 0, 1:].sum(-1, keepdim=True)
+        shares = shares[..., 0, 1:] / shares[..., 0, 1:].sum(-1, keepdim=True)
     else:
-        told = told.mean(-2)
+        shares = shares.mean(-2)
     if model.startswith(("2", "average")):
         moments = torch.full((2, T), 1 / T)
         if outer:
             frames = product(outer, fuse)[:, 0]
             moments = frames[:, 0, 1:] / frames[:, 0, 1:].sum(-1, keepdim=True) if "cls" in model else frames.mean(1)
-        told = told * moments[..., None]
-    expected = told.reshape(2, *GRID)
-    found = rollout(branches, GRID, HEAD_FUSIONS[fuse])
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(found.sum((1, 2, 3)), torch.ones(2))
+        shares = shares * moments[..., None]
+    expected = shares.reshape(2, *GRID)
+    result = rollout(branches, GRID, HEAD_FUSIONS[fuse])
+    torch.testing.assert_close(result, expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(result.sum((1, 2, 3)), torch.ones(2))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -129,7 +129,7 @@ def test_rows_sum_to_one_after_every_branch(model: str, fuse: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["2", "3", "4"])
-def test_a_model_that_looks_along_no_other_moment_keeps_each_to_itself(model: str) -> None:
+def test_rollout_without_temporal_attention_stays_within_each_moment(model: str) -> None:
     """Temporal maps are identities: what a token holds is of its own temporal index."""
     still = AttentionMap(torch.eye(T).expand(2, S, HEADS, T, T), "time")
     space = random_map("space", T, S)

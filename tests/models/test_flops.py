@@ -95,12 +95,12 @@ KNOWN = {
 def test_known_figures(name: str) -> None:
     """Within two millionths of the derived figures, and within half a thousandth of what the paper prints."""
     case, figures = KNOWN[name]
-    found = counted(case)
-    assert found.params / 1e6 == pytest.approx(figures.mparams, abs=0.00051)
-    assert found.gmac == pytest.approx(figures.gmac, rel=0, abs=0.00051)
-    assert found.paper_gflops == pytest.approx(figures.gflops, rel=2e-6, abs=0.001)
+    count = counted(case)
+    assert count.params / 1e6 == pytest.approx(figures.mparams, abs=0.00051)
+    assert count.gmac == pytest.approx(figures.gmac, rel=0, abs=0.00051)
+    assert count.paper_gflops == pytest.approx(figures.gflops, rel=2e-6, abs=0.001)
     if figures.printed:
-        assert found.paper_gflops == pytest.approx(figures.printed, rel=5e-4)
+        assert count.paper_gflops == pytest.approx(figures.printed, rel=5e-4)
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_known_figures(name: str) -> None:
 )
 def test_huge_models_that_the_paper_does_not_print(case: Case, params: float, gmac: float, gflops: float) -> None:
     """Derived figures that rule out two other readings of the paper's H row."""
-    found = counted(case)
-    assert found.params == pytest.approx(params, abs=0.05e6)
-    assert (round(found.gmac), round(found.paper_gflops)) == (gmac, gflops)
+    count = counted(case)
+    assert count.params == pytest.approx(params, abs=0.05e6)
+    assert (round(count.gmac), round(count.paper_gflops)) == (gmac, gflops)
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_parameters_of_the_reference_to_the_unit(case: Case, params: int) -> Non
 )
 def test_figure_8b(t: int, gflops: tuple[float, ...]) -> None:
     """The horizontal axis of figure 8(b): tubelets of 16 x 16 pixels and t frames, computed, for it is plotted only."""
-    found = [counted(Case(model, tubelet=(t, 16, 16))).paper_gflops for model in (M1, M2, M3, M4)]
-    assert found == pytest.approx(gflops, abs=0.0051)
+    count = [counted(Case(model, tubelet=(t, 16, 16))).paper_gflops for model in (M1, M2, M3, M4)]
+    assert count == pytest.approx(gflops, abs=0.0051)
 
 
 CLIP = {"frames": 8, "height": 32, "width": 48}
@@ -250,9 +250,9 @@ def test_smallest_network_by_hand() -> None:
     residuals_and_masks = 4 * n * d
     positions, gelu, pooling = n * d, 8 * n * m, n * d
     others = norms + biases + attention + residuals_and_masks + positions + gelu + pooling
-    found = count_flops(net, frames=4, height=8, width=16)
-    assert round(found.gmac * 1e9) == products
-    assert round(found.paper_gflops * 2e9) == 2 * products + others
+    count = count_flops(net, frames=4, height=8, width=16)
+    assert round(count.gmac * 1e9) == products
+    assert round(count.paper_gflops * 2e9) == 2 * products + others
 
 
 def test_keep_masks_where_the_reference_multiplies_by_them() -> None:

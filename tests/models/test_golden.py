@@ -107,9 +107,9 @@ def clip(case: Case, dtype: torch.dtype = torch.float32) -> Tensor:
     return rearrange(torch.from_numpy(case["input"]).to(dtype), "b t h w c -> b c t h w")
 
 
-def difference(ours: Tensor, theirs: np.ndarray) -> float:
-    assert tuple(ours.shape) == theirs.shape
-    return np.abs(ours.detach().numpy() - theirs).max().item()
+def difference(actual: Tensor, expected: np.ndarray) -> float:
+    assert tuple(actual.shape) == expected.shape
+    return np.abs(actual.detach().numpy() - expected).max().item()
 
 
 @on_cases(lambda name: True)
@@ -119,16 +119,16 @@ def difference(ours: Tensor, theirs: np.ndarray) -> float:
     ids=["float32", "float64"],
 )
 def test_logits(case: Case, dtype: torch.dtype, logits: str, tolerance: float) -> None:
-    ours = build(case).to(dtype)(clip(case, dtype))
-    assert ours.dtype == dtype
-    assert difference(ours, case[logits]) <= tolerance
+    actual = build(case).to(dtype)(clip(case, dtype))
+    assert actual.dtype == dtype
+    assert difference(actual, case[logits]) <= tolerance
 
 
 @on_cases(lambda name: "sampling" in name)
 def test_sampled_frames(case: Case) -> None:
     config = case["config"]
-    wanted = config["temporal_encoding_config"]["n_sampled_frames"]
-    assert uniform_frames(config["num_frames"], wanted) == case["sampled_frame_indices"].tolist()
+    count = config["temporal_encoding_config"]["n_sampled_frames"]
+    assert uniform_frames(config["num_frames"], count) == case["sampled_frame_indices"].tolist()
 
 
 @on_cases(lambda name: "smallvar" in name)
@@ -181,9 +181,9 @@ def test_intermediates(case: Case, dtype: torch.dtype, tolerance: float) -> None
     seen = watch(net)
     with torch.no_grad():
         net(clip(case, dtype))
-    theirs = part(case, "intermediates/") | {"prelogits": case["prelogits"]}
-    assert seen.keys() == theirs.keys()
-    differences = {name: difference(seen[name], theirs[name]) for name in theirs}
+    expected = part(case, "intermediates/") | {"prelogits": case["prelogits"]}
+    assert seen.keys() == expected.keys()
+    differences = {name: difference(seen[name], expected[name]) for name in expected}
     assert max(differences.values()) <= tolerance, differences
 
 
@@ -199,9 +199,9 @@ def test_gradients(case: Case, mode: str, monkeypatch: pytest.MonkeyPatch) -> No
     (net(clip(case)) * torch.from_numpy(case["cotangent"])).sum().backward()
     for parameter in net.parameters():
         parameter.data = parameter.grad
-    ours, theirs = export_scenic(net), part(case, "grads/")
-    assert ours.keys() == theirs.keys()
-    for name, gradient in theirs.items():
+    actual, expected = export_scenic(net), part(case, "grads/")
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
         # The softmax does not see a shift of all scores, so a key bias has no gradient but rounding noise.
         tolerance = 1e-5 if name.endswith("key/bias") else 1e-4 * np.abs(gradient).max()
-        assert difference(torch.from_numpy(ours[name]), gradient) <= tolerance, name
+        assert difference(torch.from_numpy(actual[name]), gradient) <= tolerance, name

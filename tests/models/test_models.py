@@ -33,7 +33,7 @@ class Case:
     """A class, its own arguments, and its number of parameters beside tokeniser and head, in closed form."""
 
     model: type[nn.Module]
-    own: dict[str, Any]
+    defaults: dict[str, Any]
     params: Callable[[int, int], int]
     """Of temporal indices and places in space."""
 
@@ -92,7 +92,7 @@ def tokens(name: str) -> Tokeniser:
 
 def build(name: str, tokeniser: str = "tubelets", **changes: Any) -> nn.Module:
     torch.manual_seed(0)
-    arguments = {"classes": CLASSES, "depth": DEPTH, "heads": HEADS, "mlp_dim": MLP} | CLIP | CASES[name].own
+    arguments = {"classes": CLASSES, "depth": DEPTH, "heads": HEADS, "mlp_dim": MLP} | CLIP | CASES[name].defaults
     return CASES[name].model(tokens(tokeniser), **arguments | changes)
 
 
@@ -159,9 +159,9 @@ def test_every_mlp_has_the_gelu_that_is_asked_for(name: str, gelu: str) -> None:
     x = torch.linspace(-4, 4, 97, dtype=torch.float64)
     cubic = (2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)
     expected = x / 2 * (1 + (torch.erf(x / 2**0.5) if gelu == "erf" else torch.tanh(cubic)))
-    found = [part for part in build(name, gelu=gelu).modules() if isinstance(part, nn.GELU)]
-    assert len(found) == DEPTH + (TEMPORAL["temporal_depth"] if name.startswith("factorised encoder") else 0)
-    for part in found:
+    result = [part for part in build(name, gelu=gelu).modules() if isinstance(part, nn.GELU)]
+    assert len(result) == DEPTH + (TEMPORAL["temporal_depth"] if name.startswith("factorised encoder") else 0)
+    for part in result:
         torch.testing.assert_close(part(x), expected, atol=1e-12, rtol=0)
 
 
@@ -177,7 +177,7 @@ def test_every_strength_acts_in_training_only(name: str, knob: str, fill: Any) -
 
 
 @every_model
-def test_every_branch_obeys_stochastic_depth(name: str, fill: Any) -> None:
+def test_stochastic_depth_acts_on_every_branch(name: str, fill: Any) -> None:
     net = build(name, stochastic_depth=0.6)
     fill(net)
     expected = net.eval()(clips())
@@ -189,24 +189,24 @@ def test_every_branch_obeys_stochastic_depth(name: str, fill: Any) -> None:
     for dropper in droppers:
         if dropper.rate:
             dropper.uniforms = torch.tensor([0.0, 1.0])
-            found = net(clips())
-            assert not torch.allclose(found[0], expected[0])
-            torch.testing.assert_close(found[1], expected[1], atol=1e-5, rtol=0, msg="the numbers belong to clips")
+            result = net(clips())
+            assert not torch.allclose(result[0], expected[0])
+            torch.testing.assert_close(result[1], expected[1], atol=1e-5, rtol=0, msg="the numbers belong to clips")
             dropper.uniforms = torch.ones(2)
 
 
 @pytest.mark.parametrize(("depth", "rates"), [(1, [0.0]), (2, [0.0, 0.3]), (4, [0.0, 0.1, 0.2, 0.3])])
-def test_rates_rise_from_zero(depth: int, rates: list[float]) -> None:
+def test_stochastic_depth_rates_rise_from_zero(depth: int, rates: list[float]) -> None:
     assert stochastic_depth_rates(depth, 0.3) == pytest.approx(rates)
 
 
-def test_each_encoder_of_the_factorised_encoder_has_its_own_ramp() -> None:
+def test_stochastic_depth_ramp_of_each_encoder_starts_at_zero() -> None:
     net = build("factorised encoder", stochastic_depth=0.4)
     rates = [[part.drop_mlp.rate for part in half.blocks] for half in (net.spatial, net.temporal)]
     assert rates == [pytest.approx([0, 0.2, 0.4]), pytest.approx([0, 0.4])]
 
 
-def test_the_two_branches_of_a_block_draw_apart_and_drop_at_their_rate() -> None:
+def test_stochastic_depth_of_both_branches_is_separate_and_drops_at_its_rate() -> None:
     dropper = StochasticDepth(0.3)
     torch.manual_seed(0)
     assert dropper.sample_mask(4000).float().mean() == pytest.approx(0.7, abs=0.03)
@@ -214,7 +214,7 @@ def test_the_two_branches_of_a_block_draw_apart_and_drop_at_their_rate() -> None
     assert net.encoder.blocks[1].drop_attention is not net.encoder.blocks[1].drop_mlp
 
 
-def test_one_mask_serves_all_temporal_indices_of_a_clip(fill: Any) -> None:
+def test_stochastic_depth_has_one_mask_for_all_temporal_indices(fill: Any) -> None:
     """The spatial encoder of a still clip says the same of every frame, whatever is dropped."""
     net = build("factorised encoder", stochastic_depth=0.5)
     fill(net)
@@ -246,7 +246,7 @@ def test_the_spatial_encoder_sees_one_time_index(fill: Any) -> None:
 
 
 @pytest.mark.parametrize(("branch", "place"), [("time", (0, slice(None), 5)), ("space", (0, 2))])
-def test_factorised_self_attention_sees_its_own_axis(branch: str, place: tuple[Any, ...], fill: Any) -> None:
+def test_factorised_self_attention_sees_one_axis(branch: str, place: tuple[Any, ...], fill: Any) -> None:
     net = build("factorised self-attention")
     fill(net)
     reach = seen_by(getattr(net.encoder.blocks[0], branch), (1, 3, 8, DIM), (0, 2, 5))
@@ -256,7 +256,7 @@ def test_factorised_self_attention_sees_its_own_axis(branch: str, place: tuple[A
 
 
 @pytest.mark.parametrize(("head", "place"), [(0, (0, slice(None), 5)), (1, (0, 2))])
-def test_factorised_dot_product_heads_see_their_own_axis(head: int, place: tuple[Any, ...]) -> None:
+def test_factorised_dot_product_heads_see_one_axis(head: int, place: tuple[Any, ...]) -> None:
     """The first half of the heads looks along time at its own place, the second across space at its own time."""
     attention = build("factorised dot-product").encoder.blocks[0].attention
     values = torch.randn(1, HEADS, 3 * 8, DIM // HEADS, requires_grad=True)

@@ -147,10 +147,10 @@ def reference_block(numbers: Mapping[str, np.ndarray]) -> Block:
         "norm_mlp.weight": part["LayerNorm_1/scale"],
         "norm_mlp.bias": part["LayerNorm_1/bias"],
     }
-    for ours, theirs in (("0", "Dense_0"), ("3", "Dense_1")):
+    for part_name, dense in (("0", "Dense_0"), ("3", "Dense_1")):
         weights |= {
-            f"mlp.{ours}.weight": part[f"MlpBlock_0/{theirs}/kernel"].T,
-            f"mlp.{ours}.bias": part[f"MlpBlock_0/{theirs}/bias"],
+            f"mlp.{part_name}.weight": part[f"MlpBlock_0/{dense}/kernel"].T,
+            f"mlp.{part_name}.bias": part[f"MlpBlock_0/{dense}/bias"],
         }
     block = Block(Attention(12, 2), MLP(12, 20), drop_rate=0.5)
     block.load_state_dict(weights)
