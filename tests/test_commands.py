@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import torch
 
-from vivit.data import motion
+from vivit.data.datasets import motion
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEOS = {"train": 48, "val": 16, "test": 18}
@@ -22,7 +22,7 @@ VIDEOS = {"train": 48, "val": 16, "test": 18}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "motion"
-    motion.make(root, [replace(split, videos=VIDEOS[split.name]) for split in motion.SPLITS])
+    motion.generate(root, [replace(split, videos=VIDEOS[split.name]) for split in motion.SPLITS])
     return root
 
 

@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from vivit.data import motion
+from vivit.data.datasets import motion
 from vivit.experiment import evaluate
 from vivit.experiment.checkpoint import read_record
 from vivit.experiment.evaluate import data_of

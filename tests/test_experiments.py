@@ -20,7 +20,7 @@ from published_folders import DATA_SETS
 from vivit import experiment
 from vivit.benchmarks.model import CASES
 from vivit.cost import cost
-from vivit.data import motion
+from vivit.data.datasets import motion
 from vivit.experiment.build import check_mixup
 from vivit.jobs import Job, explain
 
@@ -260,7 +260,7 @@ def image_vit() -> Mapping[str, torch.Tensor]:
 def roots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the published data sets in miniature, and of a tiny image ViT."""
     folder = tmp_path_factory.mktemp("published")
-    motion.make(folder / "motion", [replace(split, videos=3) for split in motion.SPLITS])
+    motion.generate(folder / "motion", [replace(split, videos=3) for split in motion.SPLITS])
     for name, publish in DATA_SETS.items():
         (folder / name).mkdir()
         publish(folder / name, sorted((folder / "motion").rglob("*.mp4")))

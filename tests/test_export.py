@@ -15,8 +15,8 @@ import torch
 from films import film
 from torch import nn
 
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
+from vivit.data.datasets import FlipLabelMap
 from vivit.experiment import export
 from vivit.experiment import export as task
 from vivit.experiment.classifier import Classifier
@@ -212,7 +212,7 @@ def test_the_reader_in_the_documents_says_what_the_pipeline_says(
     views, composed, tmp_path, monkeypatch, capsys
 ) -> None:
     """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""
-    grid = {"_target_": "vivit.data.sampling.GridViews", "_partial_": True} | views
+    grid = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True} | views
     data = {"frames": 6, "stride": 2, "resize": 29, "crop": [20, 21], "views": grid}
     net = network("spatiotemporal")
     write_ours(Weights(net, "", HEADS, data), tmp_path / "net.ckpt")
@@ -232,7 +232,9 @@ def test_the_reader_in_the_documents_says_what_the_pipeline_says(
         monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
         exec(compile(READER[1], "docs/exported.md", "exec"), there := {})
         cutting = classifier.cutting
-        clips = ClipDataset([Video(file, ())], cutting.views, Mirror(allowed=False), 0, resampling=cutting.resampling)
+        clips = ClipDataset(
+            [Video(file, ())], cutting.views, FlipLabelMap(allowed=False), 0, resampling=cutting.resampling
+        )
         np.testing.assert_array_equal(there["given"], clips[0].frames, "to the same bytes")
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == ["noun", "verb"]

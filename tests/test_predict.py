@@ -18,13 +18,14 @@ import torch
 from films import CLIP, HEADS, film, network, noise
 from omegaconf import OmegaConf
 
-from vivit.data.catalogue import Motion
-from vivit.data.datamodule import VideoData
-from vivit.data.decode import VideoFile
-from vivit.data.finding import find_videos
-from vivit.data.sampling import GridViews, RandomView, Window
-from vivit.data.video_error import VideoError
-from vivit.data.windows import placed, slide
+from vivit.data.datamodule import VideoDataModule
+from vivit.data.datasets import Motion
+from vivit.data.find_videos import find_videos
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+from vivit.data.sliding_window import nearest_frames, sliding_windows
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.views import CropBox
 from vivit.evaluation import ranked, score
 from vivit.experiment import predict
 from vivit.experiment.classifier import Classifier
@@ -60,9 +61,9 @@ def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, 
 def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -> None:
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = said(str(small_motion / "test"), "top=null", "batch_size=7")
-    data = VideoData(
-        root=str(small_motion), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomView,
-        views=partial(GridViews, temporal=3), batch_size=3, seed=0, workers=0,
+    data = VideoDataModule(
+        root=str(small_motion), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, workers=0,
     )  # fmt: skip
     with torch.inference_mode():
         logits = torch.cat([score(network(), b, clips_at_once=9).logits for b in data.test_dataloader()])
@@ -205,7 +206,7 @@ def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path)
     [(20, 5, [0, 5, 10, 12]), (18, 5, [0, 5, 10]), (8, 3, [0]), (3, 3, [0]), (9, 50, [0, 1])],
 )
 def test_clips_slide_to_the_very_end(length: int, step: int, offsets: list[int]) -> None:
-    firsts, weights = placed(np.arange(length) / 25, step / 25, max(0, length - 8))
+    firsts, weights = nearest_frames(np.arange(length) / 25, step / 25, max(0, length - 8))
     assert firsts == offsets and set(weights) == {1}
 
 
@@ -229,10 +230,10 @@ def test_a_slid_clip_is_the_clip_at_its_place(times, crops, said, checkpoint, tm
     moments = np.arange(0, seconds[-8] + 1e-9, 0.12)
     offsets = sorted({int(np.abs(seconds - moment).argmin()) for moment in moments} | {len(seconds) - 8})
     assert len(row["timeline"]) == len(offsets) > 6
-    views = GridViews(**{**CLIP, "crop": (32, 32)}, spatial=crops)
-    with VideoFile(file) as video:
-        whole = video.read(range(len(seconds)), [Window(0, 0, 40, 48)], (40, 48))[0]
-        windows = list(dict.fromkeys(view.window for view in views(video.extent)))
+    views = MultiViewSampler(**{**CLIP, "crop": (32, 32)}, spatial=crops)
+    with PyAVVideoReader(file) as video:
+        whole = video.read(range(len(seconds)), [CropBox(0, 0, 40, 48)], (40, 48))[0]
+        windows = list(dict.fromkeys(view.crop_box for view in views(video.shape)))
         shown = video.read(range(len(seconds)), windows, (32, 32))
     assert whole.shape[0] == len(seconds)
     means = []
@@ -258,8 +259,8 @@ def test_a_video_shorter_than_a_clip_has_one(said, tmp_path: Path) -> None:
 
 
 def test_the_stretches_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
-    views = GridViews(**{**CLIP, "crop": (32, 32)})
-    found = slide(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
+    views = MultiViewSampler(**{**CLIP, "crop": (32, 32)})
+    found = sliding_windows(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
     assert len(found.spans) == 12
     assert len(found.videos) == 3
     assert all(video.stamps is found.videos[0].stamps for video in found.videos)

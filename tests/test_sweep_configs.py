@@ -111,9 +111,9 @@ def test_a_row_of_table_4_has_all_that_stands_above_it(composed: Compose) -> Non
         start = cfg.weights._target_.rpartition(".")[2]
         return start, cfg.model.stochastic_depth, colours, cfg.targets.label_smoothing, cfg.targets.mixup
 
-    assert row("crop_flip_jitter") == ("load_image_weights", 0, "ColourAugment", 0, 0)
-    assert row("initialised") == ("load_video_weights", 0, "ColourAugment", 0, 0)
-    assert row("stochastic_depth") == ("load_video_weights", 0.2, "ColourAugment", 0, 0)
+    assert row("crop_flip_jitter") == ("load_image_weights", 0, "ColorJitter", 0, 0)
+    assert row("initialised") == ("load_video_weights", 0, "ColorJitter", 0, 0)
+    assert row("stochastic_depth") == ("load_video_weights", 0.2, "ColorJitter", 0, 0)
     assert row("randaugment") == ("load_video_weights", 0.2, "RandAugment", 0, 0)
     assert row("label_smoothing") == ("load_video_weights", 0.2, "RandAugment", 0.2, 0)
     assert row("mixup") == ("load_video_weights", 0.2, "RandAugment", 0.2, 0.1)

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 
-from vivit.data import VideoData
-from vivit.data.catalogue import Motion
-from vivit.data.dataset import TrainingClips
-from vivit.data.loader import TrainingLoader, Workers
-from vivit.data.order import ShuffledBatches, Ticket
-from vivit.data.resampling import Fused, Reference
-from vivit.data.sampling import GridViews, RandomView
-from vivit.data.transforms import ColourAugment, RandAugment
+from vivit.data import VideoDataModule
+from vivit.data.dataset import TrainClipDataset
+from vivit.data.datasets import Motion
+from vivit.data.loader import StatefulTrainLoader, WorkerConfig
+from vivit.data.samplers import DistributedBatchSampler, SampleKey
+from vivit.data.transforms import ColorJitter, RandAugment
+from vivit.data.transforms.resize import FusedResize, ReferenceResize
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
 COLOURS = {
     "none": None,
     "crop_flip": None,
-    "kinetics": ColourAugment(jitter=0.8, greyscale=0.1),
+    "kinetics": ColorJitter(jitter=0.8, greyscale=0.1),
     "epic": RandAugment(layers=2, magnitude=15),
     "ssv2": RandAugment(layers=2, magnitude=20),
 }
@@ -35,7 +35,7 @@ def test_the_paper_s_strengths(name, composed):
     assert plan.flip == (0.0 if name == "none" else 0.5)
 
 
-@pytest.mark.parametrize(("choice", "expected"), [("fused", Fused()), ("reference", Reference())])
+@pytest.mark.parametrize(("choice", "expected"), [("fused", FusedResize()), ("reference", ReferenceResize())])
 def test_resampling_is_chosen_by_name(choice, expected, composed):
     cfg = composed(f"resampling={choice}", "data=folder", "data.root=videos")
     assert instantiate(cfg.data.resampling) == expected
@@ -48,15 +48,15 @@ def brighter(clip, rng, progress):
 
 def dataset(root, colours=None, **changes):
     data = Motion(root=root)
-    plan = RandomView(**CLIP, random_crop=False, colours=colours)
-    return TrainingClips(data.videos("train"), plan, data.mirror, 3, **changes)
+    plan = RandomViewSampler(**CLIP, random_crop=False, colours=colours)
+    return TrainClipDataset(data.videos("train"), plan, data.flip_labels, 3, **changes)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_colours_know_how_far_training_is_also_in_workers(small_motion, workers):
     clips = dataset(small_motion, brighter, steps=16.0)
-    batches = ShuffledBatches(48, 12, seed=1)
-    loader = TrainingLoader(clips, batches, Workers(workers))
+    batches = DistributedBatchSampler(48, 12, seed=1)
+    loader = StatefulTrainLoader(clips, batches, WorkerConfig(workers))
     for epoch in range(2):
         loader.batch_sampler.set_epoch(epoch)
         levels = [int(batch.frames.min()) for batch in loader]
@@ -64,23 +64,23 @@ def test_colours_know_how_far_training_is_also_in_workers(small_motion, workers)
 
 
 def test_without_an_end_training_is_at_its_beginning(small_motion):
-    assert dataset(small_motion, brighter)[Ticket(0, 10**6, 1)].frames.max() <= 1
-    assert dataset(small_motion, brighter, steps=10.0)[Ticket(0, 99, 1)].frames.min() >= 100
+    assert dataset(small_motion, brighter)[SampleKey(0, 10**6, 1)].frames.max() <= 1
+    assert dataset(small_motion, brighter, steps=10.0)[SampleKey(0, 99, 1)].frames.min() >= 100
 
 
 def test_colours_leave_moment_and_place_alone_and_are_a_function_of_the_ticket(small_motion):
-    plain = dataset(small_motion)[Ticket(1, 0, 5)].frames
-    grey = dataset(small_motion, ColourAugment(jitter=0.0, greyscale=1.0))
-    seen = grey[Ticket(1, 0, 5)].frames
+    plain = dataset(small_motion)[SampleKey(1, 0, 5)].frames
+    grey = dataset(small_motion, ColorJitter(jitter=0.0, greyscale=1.0))
+    seen = grey[SampleKey(1, 0, 5)].frames
     assert np.abs(seen - plain @ np.array([[0.2989], [0.587], [0.114]])).max() <= 0.51
-    np.testing.assert_array_equal(grey[Ticket(1, 0, 5)].frames, seen)
-    jitter = dataset(small_motion, ColourAugment(jitter=1.0))
-    assert (jitter[Ticket(1, 0, 5)].frames != jitter[Ticket(2, 0, 5)].frames).any()
-    np.testing.assert_array_equal(jitter[Ticket(1, 0, 5)].frames, jitter[Ticket(1, 9, 5)].frames)
+    np.testing.assert_array_equal(grey[SampleKey(1, 0, 5)].frames, seen)
+    jitter = dataset(small_motion, ColorJitter(jitter=1.0))
+    assert (jitter[SampleKey(1, 0, 5)].frames != jitter[SampleKey(2, 0, 5)].frames).any()
+    np.testing.assert_array_equal(jitter[SampleKey(1, 0, 5)].frames, jitter[SampleKey(1, 9, 5)].frames)
 
 
 def test_reference_and_fused_show_the_same_moment_and_label(small_motion):
-    fused, reference = (dataset(small_motion, resampling=way)[7] for way in (Fused(), Reference()))
+    fused, reference = (dataset(small_motion, resampling=way)[7] for way in (FusedResize(), ReferenceResize()))
     difference = np.abs(fused.frames.astype(int) - reference.frames)
     assert 0 < difference.mean() < 6
     assert fused.labels == reference.labels
@@ -98,12 +98,12 @@ class Trainer:
 @pytest.mark.parametrize(("epochs", "updates", "steps"), [(5, -1, 20), (5, 7, 14), (None, 7, 14), (-1, -1, np.inf)])
 def test_the_length_of_training_is_what_ends_it(small_motion, epochs, updates, steps):
     """48 videos in batches of 12 are 4 batches an epoch; an update takes 2."""
-    data = VideoData(
-        root=str(small_motion), catalogue=Motion, **CLIP, augment=RandomView, views=partial(GridViews),
-        batch_size=12, workers=0, seed=1, resampling=Reference(),
+    data = VideoDataModule(
+        root=str(small_motion), catalogue=Motion, **CLIP, augment=RandomViewSampler, views=partial(MultiViewSampler),
+        batch_size=12, workers=0, seed=1, resampling=ReferenceResize(),
     )  # fmt: skip
     assert data.train_dataloader().dataset.steps == np.inf
     data.trainer = Trainer(epochs, updates)
     loader = data.train_dataloader()
     assert loader.dataset.steps == steps
-    assert loader.dataset.resampling == Reference()
+    assert loader.dataset.resampling == ReferenceResize()

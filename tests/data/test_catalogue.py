@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hydra.utils import instantiate
 
-from vivit.data import motion
-from vivit.data.catalogue import ClassFolders, CsvFiles, CsvFolds, Mirror, Motion
+from vivit.data.datasets import CsvDataset, CsvKFold, FlipLabelMap, Motion, VideoFolder, motion
+from vivit.errors import ConfigError, DataError
 from vivit.shapes import Video
 
 SPLITS = ("train", "val", "test")
@@ -22,7 +22,7 @@ def csv_files(root, train=TRAIN, val="path,label\nc.mp4,wave\n", **settings):
     (root / "val.csv").write_text(val, encoding="utf-8")
     for name in "abc":
         (root / f"{name}.mp4").touch()
-    return CsvFiles(root=root, **settings)
+    return CsvDataset(root=root, **settings)
 
 
 def test_csv_rows_become_videos_in_order(tmp_path):
@@ -50,36 +50,38 @@ def test_given_classes_fix_names_and_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("split", "text", "message"),
+    ("split", "text", "expected"),
     [
         (
             "val",
             "path,label\nc.mp4,wave\nd.mp4,fly\n",
-            r"val\.csv, line 3, column label: 'fly' is not a known class",
+            ("val.csv", 3, "label", "'fly' is not a known class"),
         ),
-        ("val", "path,label,start\nc.mp4,hop,soon\n", r"val\.csv, line 2, column start: 'soon' is not a number"),
+        ("val", "path,label,start\nc.mp4,hop,soon\n", ("val.csv", 2, "start", "'soon' is not a number")),
         (
             "val",
             "path,label,start,end\nc.mp4,hop,1,3\n\na.mp4,hop,2,2\n",
-            r"val\.csv, line 4, column end: '2' is not behind the segment's start",
+            ("val.csv", 4, "end", "'2' is not after"),
         ),
-        ("val", 'path,label\n"c\n.mp4",hop\nd.mp4,fly\n', r"val\.csv, line 4, column label: 'fly'"),
-        ("val", "path,label\nc.mp4,hop\nd.mp4,hop,7\n", r"val\.csv, line 3: 3 entries for 2 columns"),
-        ("val", "file,label\nc.mp4,wave\n", r"val\.csv: line 1 lacks the columns \['path'\]"),
-        ("val", "path,labels\nc.mp4,wave\n", r"val\.csv: line 1 lacks the columns \['label'\]"),
-        ("val", "path,label\n", r"val\.csv lists no video"),
-        ("val", "", r"val\.csv: line 1 lacks the columns"),
-        ("val", "path,label\nc.mp4,wave\nd.mp4\n", r"val\.csv, line 3, column label: .*missing"),
-        ("val", "label,path\nwave,c.mp4\nwave\n", r"val\.csv, line 3, column path: .*missing"),
-        ("val", "path,label\n,wave\n", r"val\.csv, line 2, column path: .*missing"),
-        ("train", "path,label\nc.mp4,wave\nd.mp4\n", r"train\.csv, line 3, column label: .*missing"),
-        ("train", "path,label\nc.mp4,\n", r"train\.csv, line 2, column label: .*missing"),
+        ("val", 'path,label\n"c\n.mp4",hop\nd.mp4,fly\n', ("val.csv", 4, "label", "'fly'")),
+        ("val", "path,label\nc.mp4,hop\nd.mp4,hop,7\n", ("val.csv", 3, None, "3 entries for 2 columns")),
+        ("val", "file,label\nc.mp4,wave\n", ("val.csv", 1, "path", "has no column path")),
+        ("val", "path,labels\nc.mp4,wave\n", ("val.csv", 1, "label", "has no column label")),
+        ("val", "path,label\n", ("val.csv", None, None, "lists no video")),
+        ("val", "", ("val.csv", 1, "label", "has no column label, path")),
+        ("val", "path,label\nc.mp4,wave\nd.mp4\n", ("val.csv", 3, "label", "missing")),
+        ("val", "label,path\nwave,c.mp4\nwave\n", ("val.csv", 3, "path", "missing")),
+        ("val", "path,label\n,wave\n", ("val.csv", 2, "path", "missing")),
+        ("train", "path,label\nc.mp4,wave\nd.mp4\n", ("train.csv", 3, "label", "missing")),
+        ("train", "path,label\nc.mp4,\n", ("train.csv", 2, "label", "missing")),
     ],
 )
-def test_csv_errors_name_file_line_and_column(tmp_path, split, text, message):
+def test_csv_errors_contain_file_line_and_column(tmp_path, split, text, expected):
     files = csv_files(tmp_path, **{split: text})
-    with pytest.raises(ValueError, match=message):
+    file, row, column, problem = expected
+    with pytest.raises(DataError, match=problem) as error:
         files.videos(split)
+    assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / file), row, column)
 
 
 def test_lists_without_a_header_are_read_and_numbers_are_ordered_by_size(tmp_path):
@@ -88,8 +90,9 @@ def test_lists_without_a_header_are_read_and_numbers_are_ordered_by_size(tmp_pat
     assert files.heads == {"label": ("0", "9", "10")}
     assert [video.labels for video in files.videos("train")] == [(2,), (1,), (0,)]
     (tmp_path / "val.csv").write_text("b.mp4 9\nc.mp4 8\n")
-    with pytest.raises(ValueError, match=r"val\.csv, line 2, column label: '8' is not a known class"):
-        files.listed("val")
+    with pytest.raises(DataError, match="'8' is not a known class") as error:
+        files.table("val")
+    assert (error.value.row, error.value.column) == (2, "label")
 
 
 HEADER = "data.catalogue.header=[path,label]"
@@ -117,7 +120,9 @@ def test_delimiters_are_what_somebody_types(tmp_path, composed, delimiter, typed
 def test_a_delimiter_that_is_not_one_character_is_refused_with_what_to_write(tmp_path, composed, value):
     """A blank without quotes of its own is what Hydra leaves out."""
     cfg = composed("data=csv", f"data.root={tmp_path}", f"data.catalogue.delimiter={value}")
-    with pytest.raises(ValueError, match="data.catalogue.delimiter='.*' must be one ASCII character; in a shell write"):
+    with pytest.raises(
+        ConfigError, match="data.catalogue.delimiter='.*': must be one ASCII character; in a shell write"
+    ):
         instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
 
 
@@ -132,19 +137,19 @@ def test_what_is_missing_is_counted_named_and_left_out(tmp_path, caplog):
         ("b.mp4", (1,)),
         ("c.mp4", (0,)),
     ]
-    assert files.census["train"] == (4, 1, {"gone.mp4": "missing"})
+    assert files.stats["train"] == (4, 1, {"gone.mp4": "missing"})
     assert "1 of 4 train videos cannot be used: gone.mp4 (missing)" in caplog.text
     (tmp_path / "c.mp4").unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"1 of 1 val videos .*c\.mp4 \(missing\); data\.catalogue\.missing\.val"
-    ):
+    with pytest.raises(ConfigError, match=r"1 of 1 val videos cannot be used: c\.mp4 \(missing\)") as error:
         files.videos("val")
+    assert (error.value.key, error.value.value) == ("data.catalogue.missing.val", 0.0)
 
 
 def test_more_missing_than_allowed_stops(tmp_path):
     files = csv_files(tmp_path, train="path,label\na.mp4,x\ngone.mp4,y\nb.mp4,y\nc.mp4,x\n", missing={"train": 0.24})
-    with pytest.raises(FileNotFoundError, match=r"1 of 4 train videos cannot be used: gone\.mp4"):
+    with pytest.raises(ConfigError, match=r"1 of 4 train videos cannot be used: gone\.mp4") as error:
         files.videos("train")
+    assert (error.value.key, error.value.value) == ("data.catalogue.missing.train", 0.24)
 
 
 def folds(root, rows, **settings):
@@ -152,7 +157,7 @@ def folds(root, rows, **settings):
     (root / "videos.csv").write_text("path,label,group,kind\n" + text)
     for n in range(len(rows)):
         (root / f"{n}.mp4").touch()
-    return CsvFolds(root=root, **settings)
+    return CsvKFold(root=root, **settings)
 
 
 ROWS = [("x" if n % 3 else "y", f"g{n // 4}", "day" if n < 36 else "night") for n in range(44)]
@@ -175,24 +180,26 @@ def test_folds_share_no_group_and_every_row_is_tested_once(tmp_path):
 def test_a_fold_may_be_of_chosen_rows_and_errors_tell_the_line_of_the_file(tmp_path):
     data = folds(tmp_path, ROWS, folds=3, where={"kind": "day"})
     assert sum(len(data.videos(split)) for split in SPLITS) == 36
-    with pytest.raises(ValueError, match=r"videos\.csv has no row with kind=dusk"):
+    with pytest.raises(DataError, match=r"videos\.csv: has no row with kind=dusk$"):
         folds(tmp_path, ROWS, where={"kind": "dusk"}).videos("train")
-    with pytest.raises(ValueError, match=r"videos\.csv, line 43, column label: the entry is missing"):
+    with pytest.raises(DataError, match="the entry is missing") as error:
         folds(tmp_path, [*ROWS[:41], ("", "g0", "night"), *ROWS[42:]], where={"kind": "night"}).videos("train")
-    with pytest.raises(ValueError, match="2 groups cannot be cut into 5 folds"):
+    assert (error.value.row, error.value.column) == (43, "label")
+    with pytest.raises(ConfigError, match="there are only 2 groups; set 2 or less") as error:
         folds(tmp_path, ROWS, where={"kind": "night"}).videos("train")
+    assert (error.value.key, error.value.value) == ("data.catalogue.folds", 5)
 
 
 def test_a_missing_csv_says_what_it_should_hold(tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"test\.csv is missing; it lists the test videos with the columns path"
-    ):
+    with pytest.raises(DataError, match=r"list the test videos in it, with columns path, label$") as error:
         csv_files(tmp_path).videos("test")
+    assert error.value.file == str(tmp_path / "test.csv")
 
 
 def test_a_missing_root_says_what_to_set(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"data\.root=.*nowhere is not a folder; set data\.root"):
-        CsvFiles(root=tmp_path / "nowhere").prepare()
+    with pytest.raises(ConfigError) as error:
+        CsvDataset(root=tmp_path / "nowhere").prepare()
+    assert (error.value.key, error.value.value) == ("data.root", tmp_path / "nowhere")
     csv_files(tmp_path).prepare()
 
 
@@ -200,7 +207,7 @@ def class_folders(root, names=("train/hop/b.mp4", "train/hop/a.AVI", "train/wave
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    return ClassFolders(root=root)
+    return VideoFolder(root=root)
 
 
 def test_class_folders_list_videos_and_nothing_else(tmp_path):
@@ -217,20 +224,22 @@ def test_class_folders_list_videos_and_nothing_else(tmp_path):
 
 def test_class_folder_errors_name_the_folder(tmp_path):
     folders = class_folders(tmp_path)
-    with pytest.raises(FileNotFoundError, match="test is missing; expected"):
-        folders.videos("test")
     (tmp_path / "val" / "fly").mkdir()
-    with pytest.raises(ValueError, match=r"val has the folders \['fly'\], which are no classes of .*train"):
-        folders.videos("val")
+    for split, problem in (("test", "no such folder"), ("val", r"\['fly'\], which are no classes of .*train")):
+        with pytest.raises(DataError, match=problem) as error:
+            folders.videos(split)
+        assert error.value.file == str(tmp_path / split)
     (tmp_path / "test" / "hop").mkdir(parents=True)
-    with pytest.raises(ValueError, match="test holds no videos"):
+    with pytest.raises(DataError, match="has no videos") as error:
         folders.videos("test")
+    assert error.value.file == str(tmp_path / "test")
 
 
 def test_a_training_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "train").mkdir()
-    with pytest.raises(ValueError, match="train has no class folders"):
-        assert ClassFolders(root=tmp_path).heads
+    with pytest.raises(DataError, match="has no class folders") as error:
+        assert VideoFolder(root=tmp_path).heads
+    assert error.value.file == str(tmp_path / "train")
 
 
 HEADS = {"noun": ("egg", "tea"), "verb": ("left", "right", "stop")}
@@ -238,7 +247,7 @@ SWAP = {"verb": {"left": "right", "right": "left"}}
 
 
 def test_mirror_swaps_what_the_map_names():
-    mirror = Mirror.of_names(HEADS, SWAP)
+    mirror = FlipLabelMap.of_names(HEADS, SWAP)
     assert mirror.allowed
     for labels, mirrored in (((1, 0), (1, 1)), ((0, 1), (0, 0)), ((1, 2), (1, 2))):
         assert mirror(labels) == mirrored
@@ -246,9 +255,9 @@ def test_mirror_swaps_what_the_map_names():
 
 
 def test_mirror_is_harmless_with_an_empty_map_and_forbidden_without_one():
-    assert Mirror.of_names(HEADS, {}) == Mirror()
-    assert Mirror()((1, 0)) == (1, 0)
-    assert not Mirror.of_names(HEADS, None).allowed
+    assert FlipLabelMap.of_names(HEADS, {}) == FlipLabelMap()
+    assert FlipLabelMap()((1, 0)) == (1, 0)
+    assert not FlipLabelMap.of_names(HEADS, None).allowed
 
 
 @pytest.mark.parametrize(
@@ -258,12 +267,13 @@ def test_mirror_is_harmless_with_an_empty_map_and_forbidden_without_one():
         ({"verb": {"left": "right", "right": "stop", "stop": "left"}}, "but not 'right' back"),
         ({"verb": {"left": "rihgt", "rihgt": "left"}}, "both must be classes of 'verb'"),
         ({"noun": {"left": "right", "right": "left"}}, "both must be classes of 'noun'"),
-        ({"adverb": {}}, r"mirror names the heads \['adverb'\]; this data set has \['noun', 'verb'\]"),
+        ({"adverb": {}}, "this data set has no head adverb; its heads are noun, verb"),
     ],
 )
 def test_a_map_that_is_no_involution_is_refused(names, message):
-    with pytest.raises(ValueError, match=message):
-        Mirror.of_names(HEADS, names)
+    with pytest.raises(ConfigError, match=message) as error:
+        FlipLabelMap.of_names(HEADS, names)
+    assert error.value.key == "data.catalogue.mirror_names"
 
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"], ["noun"]])
@@ -272,9 +282,9 @@ def test_motion_is_a_catalogue(small_motion, columns):
     names = {"verb": motion.VERBS, "noun": motion.NOUNS}
     assert dict(data.heads) == {column: names[column] for column in columns}
     assert [len(data.videos(split)) for split in SPLITS] == [48, 16, 16]
-    assert data.mirror.allowed
+    assert data.flip_labels.allowed
     for video in data.videos("train"):
-        assert data.mirror(data.mirror(video.labels)) == video.labels
+        assert data.flip_labels(data.flip_labels(video.labels)) == video.labels
 
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"]])
@@ -292,10 +302,12 @@ def test_a_share_of_the_training_videos_is_the_same_share_of_every_class(small_m
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
 def test_a_share_that_is_none_is_refused(small_motion, share):
-    with pytest.raises(ValueError, match=rf"data\.train_share={share} must be above 0 and at most 1"):
+    with pytest.raises(ConfigError) as error:
         Motion(root=small_motion, train_share=share)
+    assert (error.value.key, error.value.value) == ("data.train_share", share)
 
 
 def test_motion_refuses_heads_it_does_not_have(small_motion):
-    with pytest.raises(ValueError, match=r"verb and noun, not \['adverb'\]"):
+    with pytest.raises(ConfigError, match="no label adverb; choose from verb and noun") as error:
         Motion(root=small_motion, columns=["adverb"])
+    assert error.value.key == "data.catalogue.columns"

@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
-from vivit.data import VideoData
-from vivit.data.catalogue import CsvFiles
-from vivit.data.index import SCHEMA, write_piece
-from vivit.data.sampling import GridViews, RandomView
+from vivit.data import VideoDataModule
+from vivit.data.datasets import CsvDataset
+from vivit.data.index.index import SCHEMA, write_piece
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.shapes import Video
 
 MANY, FEW = 650_000, 650
@@ -44,7 +44,7 @@ def made_up(root, count, video):
     known |= {"stamp": pa.repeat(0, count), "step": pa.repeat(512, count)}
     columns = [known.get(field.name, pa.nulls(count)).cast(field.type) for field in SCHEMA]
     write_piece(root / "prepared", pa.Table.from_arrays(columns, schema=SCHEMA))
-    return partial(CsvFiles, classes={"label": [str(number) for number in range(8)]})
+    return partial(CsvDataset, classes={"label": [str(number) for number in range(8)]})
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def sets(small_motion, tmp_path_factory):
 def test_the_first_batch_of_650_000_videos_comes_within_seconds(sets):
     root, catalogue = sets[MANY]
     begin = time.process_time()
-    data = VideoData(
-        root=str(root), catalogue=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomView,
-        views=GridViews, batch_size=8, workers=0, seed=1,
+    data = VideoDataModule(
+        root=str(root), catalogue=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
+        views=MultiViewSampler, batch_size=8, workers=0, seed=1,
     )  # fmt: skip
     batch = next(iter(data.train_dataloader()))
     assert time.process_time() - begin < 5
@@ -72,9 +72,9 @@ def test_what_is_missing_is_told_with_what_could_not_be_read(sets):
     root, catalogue = sets[FEW]
     (root / "val.csv").write_text("path,label\n000/001.mp4,3\ngone.mp4,5\n")
     allowed = partial(catalogue, missing={"val": 0.5})
-    data = VideoData(
-        root=str(root), catalogue=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomView,
-        views=GridViews, batch_size=8, workers=0, seed=1,
+    data = VideoDataModule(
+        root=str(root), catalogue=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
+        views=MultiViewSampler, batch_size=8, workers=0, seed=1,
     )  # fmt: skip
     assert data.left_out() == {}
     assert [batch.labels.tolist() for batch in data.val_dataloader()] == [[[3]]]
@@ -99,10 +99,10 @@ def test_a_long_video_is_kept_once_whatever_its_segments(tmp_path, copies):
     if copies:
         write_piece(tmp_path / "prepared" / "short16", pa.Table.from_pylist(facts[:1], SCHEMA))
         (tmp_path / "prepared" / "short16" / "long.mp4.mp4").touch()
-    videos = CsvFiles(root=tmp_path, copies=copies, missing={"train": 0.5}, train_share=0.5).videos("train")
+    videos = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}, train_share=0.5).videos("train")
     assert len(videos) == 500
     assert Path(videos.__getstate__()["name"]).stat().st_size < 300_000, "the timestamps alone are 80 kB"
-    whole = CsvFiles(root=tmp_path, copies=copies, missing={"train": 0.5}).videos("train")
+    whole = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}).videos("train")
     assert len(whole) == 1001
     for seen in (whole, pickle.loads(pickle.dumps(whole))):
         assert [seen[row].stamps for row in (0, 999)] == [tuple(stamps)] * 2

@@ -12,11 +12,12 @@ import torch.distributed
 from lightning import LightningModule, Trainer
 from torch import nn
 
-from vivit.data import VideoData
-from vivit.data.catalogue import CsvFiles, Motion
-from vivit.data.decode import VideoError
-from vivit.data.loader import cores
-from vivit.data.sampling import GridViews, RandomView
+from vivit.data import VideoDataModule
+from vivit.data.datasets import CsvDataset, Motion
+from vivit.data.loader import available_cpus
+from vivit.data.readers.video_error import VideoError
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -32,31 +33,32 @@ def four_videos(small_motion, tmp_path_factory):
 
 
 def video_data(root, **keys):
-    keys = {"workers": 0, "batch_size": 2, "catalogue": CsvFiles} | keys
-    return VideoData(
+    keys = {"workers": 0, "batch_size": 2, "catalogue": CsvDataset} | keys
+    return VideoDataModule(
         root=str(root), frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
-        augment=RandomView, views=partial(GridViews, temporal=3), **keys,
+        augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), **keys,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "expected"),
     [
-        ({"prefetch": 0}, "data.prefetch=0 must be at least 1"),
-        ({"timeout": -1.0}, "data.timeout=-1.0 must not be negative"),
-        ({"bad_share": 1.5}, "data.bad_share=1.5 must be a share"),
-        ({"workers": -1}, "data.workers=-1 must not be negative"),
-        ({"catalogue": partial(CsvFiles, train_share=0.1)}, "data.catalogue.train_share is data.train_share"),
+        ({"prefetch": 0}, ("data.prefetch", 0)),
+        ({"timeout": -1.0}, ("data.timeout", -1.0)),
+        ({"bad_share": 1.5}, ("data.bad_share", 1.5)),
+        ({"workers": -1}, ("data.workers", -1)),
+        ({"catalogue": partial(CsvDataset, train_share=0.1)}, ("data.catalogue.train_share", None)),
     ],
 )
-def test_a_key_out_of_range_is_named(four_videos, keys, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_key_out_of_range_is_named(four_videos, keys, expected):
+    with pytest.raises(ConfigError) as error:
         video_data(four_videos, **keys)
+    assert (error.value.key, error.value.value) == expected
 
 
 def test_unless_it_is_told_it_decodes_on_the_cores_that_there_are(four_videos):
     loader = video_data(four_videos, workers=None, prefetch=3, timeout=7.0).val_dataloader()
-    assert loader.num_workers == min(cores(), 8) >= 1
+    assert loader.num_workers == min(available_cpus(), 8) >= 1
     assert loader.prefetch_factor == 3
     assert loader.timeout == 7
 
@@ -94,13 +96,15 @@ def test_ranks_divide_the_cores_that_they_share_and_no_others(four_videos, monke
 
 def test_training_skips_as_many_as_it_may(four_videos):
     assert all(len(batch.videos) == 2 for batch in video_data(four_videos, bad_share=0.25).train_dataloader())
-    with pytest.raises(ValueError, match=r"1 of this epoch's 4 videos are bad so far, more than data\.bad_share=0\.2 "):
+    with pytest.raises(ConfigError, match=r"1 of this epoch's 4 videos are bad so far; the last: .*3\.mp4") as error:
         list(video_data(four_videos, bad_share=0.2).train_dataloader())
+    assert (error.value.key, error.value.value) == ("data.bad_share", 0.2)
 
 
 def test_what_evaluation_leaves_out_it_tells(four_videos):
-    with pytest.raises(VideoError, match=r"3\.mp4"):
+    with pytest.raises(VideoError) as error:
         list(video_data(four_videos).test_dataloader())
+    assert error.value.file == str(four_videos / "3.mp4")
     data = video_data(four_videos, skip_bad=True)
     assert data.left_out() == {}
     batches = list(data.test_dataloader())
@@ -135,9 +139,9 @@ class Looks(LightningModule):
     ("share", "batches"), [(1, 1), (3, 3), (0.25, 2), (0, 9)], ids=["one", "three", "a share", "all of them, shuffled"]
 )
 def test_overfitting_has_the_same_batches_in_every_epoch(small_motion, tmp_path, share, batches):
-    data = VideoData(
+    data = VideoDataModule(
         root=str(small_motion), catalogue=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, workers=0,
-        batch_size=5, augment=RandomView, views=partial(GridViews, temporal=1),
+        batch_size=5, augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=1),
     )  # fmt: skip
     looks = Looks()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}

@@ -9,15 +9,16 @@ import av.filter
 import numpy as np
 import pytest
 
-from vivit.data.decode import VideoError, VideoFile
-from vivit.data.motion import encode
-from vivit.data.sampling import Window
+from vivit.data.datasets.motion import encode
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+from vivit.data.views import CropBox
 
 REPOSITORY = Path(__file__).parents[2]
 REAL = Path(os.environ.get("VIVIT_SHARED") or REPOSITORY.parent / "shared") / "videos" / "kinetics_like"
 FRAMES = 50
 HEIGHT, WIDTH = 48, 64
-WHOLE = Window(0, 0, HEIGHT, WIDTH)
+WHOLE = CropBox(0, 0, HEIGHT, WIDTH)
 CODECS = {
     "one_gop": ("mp4", "h264", {"bf": "2"}),
     "short_gops": ("mp4", "h264", {"g": "12", "bf": "3"}),
@@ -108,8 +109,8 @@ def test_the_files_have_what_the_decoder_may_trip_over(tmp_path):
 def test_any_frames_in_any_order_equal_a_full_decode(encoded):
     path, frames = encoded
     rng = np.random.default_rng(1)
-    with VideoFile(path) as file:
-        assert file.extent == (FRAMES, HEIGHT, WIDTH)
+    with PyAVVideoReader(path) as file:
+        assert file.shape == (FRAMES, HEIGHT, WIDTH)
         for _ in range(25):
             numbers = [int(n) for n in rng.integers(FRAMES, size=rng.integers(1, 12))]
             np.testing.assert_array_equal(file.read(numbers, [WHOLE], (HEIGHT, WIDTH))[0], frames[numbers])
@@ -118,7 +119,7 @@ def test_any_frames_in_any_order_equal_a_full_decode(encoded):
 @pytest.mark.parametrize("stride", [1, 2, 3, 7])
 def test_clips_with_a_stride_equal_a_full_decode(encoded, stride):
     path, frames = encoded
-    with VideoFile(path) as file:
+    with PyAVVideoReader(path) as file:
         for offset in range(0, FRAMES, 5):
             numbers = [(offset + stride * k) % FRAMES for k in range(8)]
             np.testing.assert_array_equal(file.read(numbers, [WHOLE], (HEIGHT, WIDTH))[0], frames[numbers])
@@ -126,7 +127,7 @@ def test_clips_with_a_stride_equal_a_full_decode(encoded, stride):
 
 def test_frames_come_back_in_the_order_drawn(ours):
     drawn = moving_picture().astype(float).mean(-1)
-    with VideoFile(str(ours)) as file:
+    with PyAVVideoReader(str(ours)) as file:
         read = file.read(range(FRAMES), [WHOLE], (HEIGHT, WIDTH))[0].astype(float).mean(-1)
     distance = np.abs(read[:, None] - drawn[None]).mean((2, 3))
     assert (distance.argmin(1) == np.arange(FRAMES)).all()
@@ -135,17 +136,17 @@ def test_frames_come_back_in_the_order_drawn(ours):
 @pytest.mark.parametrize("number", range(FRAMES))
 def test_a_segment_begins_and_ends_with_the_frame_at_its_time(ours, number):
     """Frame k is shown at k / 25 s: a segment that starts there holds it, one that ends there does not."""
-    with VideoFile(str(ours), start=number / 25) as file:
-        assert file.extent.frames == FRAMES - number
+    with PyAVVideoReader(str(ours), start=number / 25) as file:
+        assert file.shape.frames == FRAMES - number
     if number:
-        with VideoFile(str(ours), end=number / 25) as file:
-            assert file.extent.frames == number
+        with PyAVVideoReader(str(ours), end=number / 25) as file:
+            assert file.shape.frames == number
 
 
 def test_a_segment_numbers_its_own_frames(encoded):
     path, frames = encoded
-    with VideoFile(path, start=0.61, end=1.39) as file:  # between frames 15 and 16, and 34 and 35
-        assert file.extent.frames == 19
+    with PyAVVideoReader(path, start=0.61, end=1.39) as file:  # between frames 15 and 16, and 34 and 35
+        assert file.shape.frames == 19
         np.testing.assert_array_equal(file.read([18, 0, 7], [WHOLE], (HEIGHT, WIDTH))[0], frames[[34, 16, 23]])
 
 
@@ -154,8 +155,8 @@ def test_windows_show_their_part_of_the_picture(tmp_path):
     tiles = 16 + 12 * np.arange(16).reshape(4, 4)
     board = np.kron(tiles, np.ones((16, 16)))[None, ..., None].repeat(3, -1).repeat(3, 0).astype(np.uint8)
     encode(board, tmp_path / "board.mp4")
-    windows = [Window(16 * row, 16 * column, 16, 32) for row in range(4) for column in range(3)]
-    with VideoFile(str(tmp_path / "board.mp4")) as file:
+    windows = [CropBox(16 * row, 16 * column, 16, 32) for row in range(4) for column in range(3)]
+    with PyAVVideoReader(str(tmp_path / "board.mp4")) as file:
         views = file.read([1], windows, (8, 16))[:, 0, ..., 0].astype(int)
     for view, (top, left, _, _) in zip(views, windows, strict=True):
         row, column = top // 16, left // 16
@@ -165,8 +166,8 @@ def test_windows_show_their_part_of_the_picture(tmp_path):
 
 def test_odd_windows_cut_exactly(ours):
     """Chroma is stored at half resolution; a window at odd pixels must not be moved to even ones."""
-    window = Window(5, 9, 21, 33)
-    with VideoFile(str(ours)) as file:
+    window = CropBox(5, 9, 21, 33)
+    with PyAVVideoReader(str(ours)) as file:
         whole, part = (file.read([3], [w], (w.height, w.width))[0, 0].astype(int).mean(-1) for w in (WHOLE, window))
     errors = {
         (y, x): np.abs(whole[5 + y : 26 + y, 9 + x : 42 + x] - part).mean() for y in (-1, 0, 1) for x in (-1, 0, 1)
@@ -175,8 +176,8 @@ def test_odd_windows_cut_exactly(ours):
 
 
 def test_several_windows_of_several_frames_stand_in_order(ours):
-    windows = [Window(0, 0, 24, 32), Window(24, 32, 24, 32)]
-    with VideoFile(str(ours)) as file:
+    windows = [CropBox(0, 0, 24, 32), CropBox(24, 32, 24, 32)]
+    with PyAVVideoReader(str(ours)) as file:
         both = file.read([4, 2], windows, (12, 16))
         for window, view in zip(windows, both, strict=True):
             for number, frame in zip([4, 2], view, strict=True):
@@ -238,8 +239,8 @@ def overwritten(path):
 def test_an_unreadable_file_is_one_error_that_names_it(tmp_path, spoil):
     path = tmp_path / "spoilt.mp4"
     spoil(path)
-    with pytest.raises(VideoError) as caught, VideoFile(str(path)) as file:
-        file.read(range(0, file.extent.frames, 2), [WHOLE], (HEIGHT, WIDTH))
+    with pytest.raises(VideoError) as caught, PyAVVideoReader(str(path)) as file:
+        file.read(range(0, file.shape.frames, 2), [WHOLE], (HEIGHT, WIDTH))
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value)) > len(f"{path}: ") + 10
     assert "\n" not in str(caught.value)
@@ -248,13 +249,13 @@ def test_an_unreadable_file_is_one_error_that_names_it(tmp_path, spoil):
 @pytest.mark.parametrize(("start", "end"), [(2.0, None), (99.0, 100.0), (1.0, 1.0), (1.5, 1.0), (None, 0.0)])
 def test_a_segment_without_frames_says_how_long_the_video_is(ours, start, end):
     with pytest.raises(VideoError, match=r"clip\.mp4: has no frame between .* lasts 1\.96 s"):
-        VideoFile(str(ours), start, end)
+        PyAVVideoReader(str(ours), start, end)
 
 
 def test_errors_survive_the_way_home_from_a_worker():
     error = pickle.loads(pickle.dumps(VideoError("a/b.mp4", "is damaged")))
     assert type(error) is VideoError
-    assert (str(error), error.path, error.reason) == ("a/b.mp4: is damaged", "a/b.mp4", "is damaged")
+    assert (str(error), error.file, error.problem) == ("a/b.mp4: is damaged", "a/b.mp4", "is damaged")
 
 
 REAL_FILES = sorted(REAL.glob("*.mp4"))
@@ -266,10 +267,10 @@ def test_real_videos_equal_a_full_decode(path):
     size = (56, 80)
     frames = decoded_in_order(path, size)
     rng = np.random.default_rng(2)
-    with VideoFile(str(path)) as file:
-        length, height, width = file.extent
+    with PyAVVideoReader(str(path)) as file:
+        length, height, width = file.shape
         assert length == len(frames)
         for stride in (1, 2, 5):
             numbers = [int(n) % length for n in rng.integers(length) + stride * np.arange(16)]
-            read = file.read(numbers, [Window(0, 0, height, width)], size)[0]
+            read = file.read(numbers, [CropBox(0, 0, height, width)], size)[0]
             np.testing.assert_array_equal(read, frames[numbers])

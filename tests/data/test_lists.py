@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vivit.data.catalogue import ClassFolders, CsvFiles
-from vivit.data.finding import find_videos
+from vivit.data.datasets import CsvDataset, VideoFolder
+from vivit.data.find_videos import find_videos
+from vivit.errors import ConfigError, DataError, UserError
 
 
 def touch(root, *names: str):
@@ -18,13 +19,13 @@ def touch(root, *names: str):
 
 
 def listed(root, split="train"):
-    return ClassFolders(root=root).listed(split).to_pydict()
+    return VideoFolder(root=root).table(split).to_pydict()
 
 
 def test_hidden_files_and_folders_are_left_out_and_named(tmp_path, caplog):
     touch(tmp_path / "train", "a/1.mp4", "a/._1.mp4", "b/2.mp4", "b/.cache/3.mp4", ".ipynb_checkpoints/4.mp4")
     touch(tmp_path / "train", "__MACOSX/b/._2.mp4", "a/Thumbs.db", "@eaDir/x.mp4", ".DS_Store", "b/desktop.ini")
-    assert ClassFolders(root=tmp_path).heads == {"label": ("a", "b")}
+    assert VideoFolder(root=tmp_path).heads == {"label": ("a", "b")}
     assert listed(tmp_path)["path"] == ["train/a/1.mp4", "train/b/2.mp4"]
     (message,) = [record.getMessage() for record in caplog.records]
     assert "left out 8 files or folders that are hidden: .DS_Store, .ipynb_checkpoints, @eaDir, ..." in message
@@ -102,15 +103,15 @@ def test_a_link_to_a_folder_above_is_no_way_round(tmp_path):
 def test_classes_that_are_numbers_stand_by_size_in_folders_as_in_lists(tmp_path, names, order):
     names = list(names)
     touch(tmp_path / "train", *(f"{name}/x.mp4" for name in names))
-    assert ClassFolders(root=tmp_path).heads["label"] == tuple(order)
+    assert VideoFolder(root=tmp_path).heads["label"] == tuple(order)
     rows = "".join(f"{number}.mp4,{name}\n" for number, name in enumerate(reversed(names)))
     (tmp_path / "train.csv").write_text(f"path,label\n{rows}")
-    assert CsvFiles(root=tmp_path).heads["label"] == tuple(order)
+    assert CsvDataset(root=tmp_path).heads["label"] == tuple(order)
 
 
 def test_every_process_has_the_classes_in_one_order():
     names = "{'1', '01', '001', '2', '02', '10', '7', '07'}"
-    code = f"from vivit.data.catalogue.class_names import in_order; print(in_order({names}))"
+    code = f"from vivit.data.datasets.class_names import sorted_classes; print(sorted_classes({names}))"
     orders = {
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": str(seed)},
@@ -123,7 +124,7 @@ def test_every_process_has_the_classes_in_one_order():
 
 def csv_files(root, train, **settings):
     (root / "train.csv").write_text(train, encoding="utf-8")
-    return CsvFiles(root=root, **settings)
+    return CsvDataset(root=root, **settings)
 
 
 @pytest.mark.parametrize(
@@ -141,22 +142,24 @@ def csv_files(root, train, **settings):
 def test_blanks_around_entries_are_no_part_of_them(tmp_path, train):
     files = csv_files(tmp_path, train)
     assert files.heads == {"label": ("x",)}
-    assert files.listed("train")["path"].to_pylist() == ["a.mp4", "b.mp4"]
+    assert files.table("train")["path"].to_pylist() == ["a.mp4", "b.mp4"]
 
 
 def test_quoted_entries_may_have_the_delimiter_in_them(tmp_path):
     files = csv_files(tmp_path, 'path, label\n"a, b.mp4", "y, z"\nb.mp4, "y, z"\n')
     assert files.heads == {"label": ("y, z",)}
-    assert files.listed("train")["path"].to_pylist() == ["a, b.mp4", "b.mp4"]
+    assert files.table("train")["path"].to_pylist() == ["a, b.mp4", "b.mp4"]
     (tmp_path / "train.csv").write_text('path, label\na.mp4, "x", 3\n')
-    with pytest.raises(ValueError, match=r"train\.csv, line 2: 3 entries for 2 columns"):
-        CsvFiles(root=tmp_path).listed("train")
+    with pytest.raises(DataError, match="3 entries for 2 columns") as error:
+        CsvDataset(root=tmp_path).table("train")
+    assert error.value.row == 2
 
 
 def test_letters_of_another_encoding_are_named_with_the_file(tmp_path):
     (tmp_path / "train.csv").write_bytes(b'path,label\na.mp4, "x"\nb.mp4, "Stra\xdfe"\n')
-    with pytest.raises(ValueError, match=r"train\.csv.*UTF-8 is wanted"):
-        CsvFiles(root=tmp_path).listed("train")
+    with pytest.raises(DataError, match="UTF-8") as error:
+        CsvDataset(root=tmp_path).table("train")
+    assert error.value.file == str(tmp_path / "train.csv")
 
 
 def test_a_pattern_finds_what_a_folder_does_and_names_what_it_passes_over(tmp_path, caplog):
@@ -170,25 +173,30 @@ def test_a_pattern_finds_what_a_folder_does_and_names_what_it_passes_over(tmp_pa
 
 def test_a_class_may_have_a_line_break_in_its_name(tmp_path):
     touch(tmp_path, "train/a\nb/1.mp4", "train/c\td/2.mp4")
-    videos = ClassFolders(root=tmp_path).videos("train")
+    videos = VideoFolder(root=tmp_path).videos("train")
     assert [Path(video.path).name for video in videos] == ["1.mp4", "2.mp4"]
 
 
 @pytest.mark.parametrize(
-    ("train", "settings", "message"),
+    ("train", "settings", "expected"),
     [
-        ("path,label,label\na.mp4,x,y\n", {}, r"train\.csv: line 1 has the column 'label' twice"),
-        ("path,label,path\na.mp4,x,y\n", {}, r"train\.csv: line 1 has the column 'path' twice"),
-        ("path,label, label\na.mp4,x,y\n", {}, r"train\.csv: line 1 has the column 'label' twice"),
-        ("a.mp4,x\n", {"header": ["path", "path"]}, r"data\.catalogue\.header=\['path', 'path'\] has .* twice"),
-        ("path,label\na.mp4,x\n", {"columns": ["label", "label"]}, r"data\.catalogue\.columns=.* each once"),
-        ("path,label,start\na.mp4,x,-1\n", {}, r"train\.csv, line 2, column start: '-1' is out of range"),
-        ("path,label,start\na.mp4,x,0\nb.mp4,x,-0.01\n", {}, r"train\.csv, line 3, column start: '-0\.01' is"),
-        ("path,label,end\na.mp4,x,-2\n", {}, r"train\.csv, line 2, column end: '-2' is out of range"),
-        ("path,label,start\na.mp4,x,nan\n", {}, r"train\.csv, line 2, column start: 'nan' is out of range"),
-        ("path,label,end\na.mp4,x,inf\n", {}, r"train\.csv, line 2, column end: 'inf' is out of range"),
+        ("path,label,label\na.mp4,x,y\n", {}, (1, "label")),
+        ("path,label,path\na.mp4,x,y\n", {}, (1, "path")),
+        ("path,label, label\na.mp4,x,y\n", {}, (1, "label")),
+        ("a.mp4,x\n", {"header": ["path", "path"]}, "data.catalogue.header"),
+        ("path,label\na.mp4,x\n", {"columns": ["label", "label"]}, "data.catalogue.columns"),
+        ("path,label,start\na.mp4,x,-1\n", {}, (2, "start")),
+        ("path,label,start\na.mp4,x,0\nb.mp4,x,-0.01\n", {}, (3, "start")),
+        ("path,label,end\na.mp4,x,-2\n", {}, (2, "end")),
+        ("path,label,start\na.mp4,x,nan\n", {}, (2, "start")),
+        ("path,label,end\na.mp4,x,inf\n", {}, (2, "end")),
     ],
 )
-def test_what_cannot_be_meant_is_named_by_file_line_and_column(tmp_path, train, settings, message):
-    with pytest.raises(ValueError, match=message):
-        csv_files(tmp_path, train, **settings).listed("train")
+def test_what_cannot_be_meant_is_named_by_file_line_and_column(tmp_path, train, settings, expected):
+    with pytest.raises(UserError) as error:
+        csv_files(tmp_path, train, **settings).table("train")
+    if isinstance(error.value, ConfigError):
+        assert error.value.key == expected
+    else:
+        assert error.value.file == str(tmp_path / "train.csv")
+        assert (error.value.row, error.value.column) == expected

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import signal
 import time
 from multiprocessing import active_children
@@ -11,17 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from vivit.data.catalogue import Mirror, Motion
-from vivit.data.dataset import ClipDataset, TrainingClips, collate
-from vivit.data.decode import VideoError
-from vivit.data.loader import ClipLoader, ScoringLoader, TrainingLoader, Workers
-from vivit.data.order import OrderedBatches, ShuffledBatches
-from vivit.data.sampling import GridViews, RandomView
+from vivit.data.dataset import ClipDataset, TrainClipDataset, collate
+from vivit.data.datasets import FlipLabelMap, Motion
+from vivit.data.loader import ClipLoader, EvalLoader, StatefulTrainLoader, WorkerConfig
+from vivit.data.readers.video_error import VideoError
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.errors import ConfigError, DataError
 from vivit.jobs import explain
 from vivit.shapes import BadVideo, Clip, Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
 BATCH = 5
 BAD = (7, 31)
 
@@ -31,8 +33,10 @@ def training_loader(root, workers=0, rank=0, ranks=1, bad=(), share=0.1, prefetc
     videos = list(data.videos("train"))
     for row in bad:
         videos[row] = Video(str(root / f"gone{row}.mp4"), videos[row].labels)
-    batches = ShuffledBatches(len(videos), BATCH, 3, rank, ranks)
-    return TrainingLoader(TrainingClips(videos, PLAN, data.mirror, 3), batches, Workers(workers, prefetch), share)
+    batches = DistributedBatchSampler(len(videos), BATCH, 3, rank, ranks)
+    return StatefulTrainLoader(
+        TrainClipDataset(videos, PLAN, data.flip_labels, 3), batches, WorkerConfig(workers, prefetch), share
+    )
 
 
 def told(batch):
@@ -108,7 +112,7 @@ def test_an_epoch_that_was_cut_short_does_not_shorten_the_next(small_motion):
 def test_another_video_with_its_own_label_stands_in_for_a_bad_one(small_motion, alone):
     videos = Motion(root=small_motion).videos("train")
     healthy = epochs(training_loader(small_motion))
-    mirror = Motion(root=small_motion).mirror
+    mirror = Motion(root=small_motion).flip_labels
     for broken, whole in zip(alone, healthy, strict=True):
         assert [bad.video for _, report in broken for bad in report if bad] != []
         for (clips, report), (expected, none) in zip(broken, whole, strict=True):
@@ -141,8 +145,9 @@ def test_a_bad_video_is_named_once_and_counted_every_time(small_motion, caplog):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_too_many_bad_videos_stop_the_run(small_motion, workers):
     loader = training_loader(small_motion, workers, bad=range(8), share=0.1)
-    with pytest.raises(ValueError, match=r"5 of this epoch's 45 videos are bad so far, .*bad_share=0.1.*gone\d\.mp4"):
+    with pytest.raises(ConfigError, match=r"5 of this epoch's 45 videos are bad so far; .*gone\d\.mp4") as error:
         list(loader)
+    assert (error.value.key, error.value.value) == ("data.bad_share", 0.1)
 
 
 def test_bad_videos_from_before_a_restart_count(small_motion):
@@ -160,13 +165,14 @@ def test_bad_videos_from_before_a_restart_count(small_motion):
         assert set(resumed.state_dict()["bad"]) == counted | {bad.video for bad in first.bad}
     strict = training_loader(small_motion, bad=range(8), share=(len(before) - 1) / 45)
     strict.load_state_dict(stopped.state_dict())
-    with pytest.raises(ValueError, match="of this epoch's 45 videos are bad so far"):
+    with pytest.raises(ConfigError, match="of this epoch's 45 videos are bad so far"):
         list(strict)
 
 
 def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):
-    with pytest.raises(ValueError, match=r"nothing but bad videos.*gone\d+\.mp4: cannot be opened"):
+    with pytest.raises(DataError, match=r"16 videos of which none could be read: .*: cannot be opened") as error:
         list(training_loader(small_motion, bad=range(48), share=1.0))
+    assert re.search(r"gone\d+\.mp4$", error.value.file)
 
 
 def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
@@ -174,8 +180,8 @@ def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
     for row in broken:
         (tmp_path / f"broken{row}.mp4").write_bytes(b"\0no video")
         videos[row] = Video(str(tmp_path / f"broken{row}.mp4"), (0,))
-    clips = ClipDataset(videos, GridViews(**CLIP), Mirror(), 0)
-    return ScoringLoader(clips, OrderedBatches(len(videos), 2), Workers(workers), left_out)
+    clips = ClipDataset(videos, MultiViewSampler(**CLIP), FlipLabelMap(), 0)
+    return EvalLoader(clips, DistributedEvalBatchSampler(len(videos), 2), WorkerConfig(workers), left_out)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -202,8 +208,10 @@ def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, cap
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_rank_without_videos_has_an_empty_batch_in_the_shape_of_the_views(small_motion, workers):
     videos = list(Motion(root=small_motion).videos("val"))[:3]
-    clips = ClipDataset(videos, GridViews(**CLIP, temporal=4, counts=(1, 2), spatial=3), Mirror(), 0)
-    loaders = [ScoringLoader(clips, OrderedBatches(3, 1, rank, 2), Workers(workers)) for rank in range(2)]
+    clips = ClipDataset(videos, MultiViewSampler(**CLIP, temporal=4, counts=(1, 2), spatial=3), FlipLabelMap(), 0)
+    loaders = [
+        EvalLoader(clips, DistributedEvalBatchSampler(3, 1, rank, 2), WorkerConfig(workers)) for rank in range(2)
+    ]
     first, second = ([batch.frames for batch in loader] for loader in loaders)
     assert [len(frames) for frames in first + second] == [1, 1, 1, 0]
     assert {frames.shape[1:] for frames in first + second} == {(15, 4, 24, 32, 3)}
@@ -225,15 +233,15 @@ class Scripted(ClipDataset):
 
 def scripted(rows, timeout):
     videos = [Video(f"{row}.mp4", (0,)) for row in rows]
-    clips = Scripted(videos, GridViews(**CLIP), Mirror(), 0)
-    return ClipLoader(clips, OrderedBatches(len(videos), 3), Workers(2, 2, timeout)).batches()
+    clips = Scripted(videos, MultiViewSampler(**CLIP), FlipLabelMap(), 0)
+    return ClipLoader(clips, DistributedEvalBatchSampler(len(videos), 3), WorkerConfig(2, 2, timeout)).batches()
 
 
 def test_a_hanging_worker_is_an_error_that_names_the_files():
     began, before = time.perf_counter(), {child.pid for child in active_children()}
-    said = r"data\.timeout=4 s \(in eval\.py timeout\); reading hangs at one of 9\.mp4, 10\.mp4, 11\.mp4$"
-    with pytest.raises(TimeoutError, match=said):
+    with pytest.raises(ConfigError, match=r"data\.timeout=4: .* hangs at one of 9\.mp4, 10\.mp4, 11\.mp4;") as error:
         list(scripted(range(12), 4.0))
+    assert error.value.key == "data.timeout"
     assert time.perf_counter() - began < 150
     assert {child.pid for child in active_children()} <= before, "nobody is left to wait for"
 

@@ -14,8 +14,9 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vivit.data import motion
-from vivit.data.motion import MIRROR, NOUNS, SIDE, SPLITS, VERBS, Split, encode, render, scene, trajectory
+from vivit.data.datasets import motion
+from vivit.data.datasets.motion import MIRROR, NOUNS, SIDE, SPLITS, VERBS, Split, encode, render, scene, trajectory
+from vivit.errors import ConfigError
 
 PROBE = Split("probe", 960, range(400))
 PAIRS = list(zip(VERBS[::2], VERBS[1::2], strict=True))
@@ -68,8 +69,8 @@ def test_splits_share_no_background_and_no_texture(small_motion):
 
 def test_no_two_numbers_draw_the_same_background_or_texture():
     numbers = range(max(split.pool.stop for split in SPLITS))
-    backgrounds = np.stack([motion._background(number).reshape(-1)[::37] for number in numbers])
-    textures = np.stack([np.concatenate(motion._texture(number)) for number in numbers])
+    backgrounds = np.stack([motion.drawing.background(number).reshape(-1)[::37] for number in numbers])
+    textures = np.stack([np.concatenate(motion.drawing.texture_colors(number)) for number in numbers])
     for drawn in (backgrounds, textures):
         distance = np.abs(drawn[:, None] - drawn[None]).max(-1)
         assert distance[~np.eye(len(numbers), dtype=bool)].min() > 0.5
@@ -144,20 +145,20 @@ def test_places_are_distributed_as_those_of_the_mirrored_verb(verb):
 @pytest.fixture
 def small_ensure(monkeypatch):
     """Let ``ensure`` draw two videos a split, and count how often it does."""
-    calls, make = [], motion.make
+    calls, generate = [], motion.generate
 
     def few(folder):
         calls.append(folder)
-        make(folder, [replace(split, videos=2) for split in SPLITS])
+        generate(folder, [replace(split, videos=2) for split in SPLITS])
 
-    monkeypatch.setattr(motion, "make", few)
+    monkeypatch.setattr(motion.generation, "generate", few)
     return calls
 
 
 def test_ensure_makes_the_data_once(tmp_path, small_ensure):
     root = tmp_path / "below" / "motion"
     for _ in range(2):
-        motion.ensure(root)
+        motion.generate_if_missing(root)
     assert len(small_ensure) == 1
     assert len(rows(root, "test")) == 2
     assert [path.name for path in root.parent.iterdir() if path.is_dir()] == ["motion"]
@@ -167,11 +168,11 @@ def test_ensure_makes_the_data_once(tmp_path, small_ensure):
 def test_an_interrupted_make_leaves_no_root(tmp_path, small_ensure, monkeypatch, interruption):
     root = tmp_path / "motion"
     with monkeypatch.context() as patch:
-        patch.setattr(motion.csv, "writer", lambda *_: (_ for _ in ()).throw(interruption))
+        patch.setattr(motion.generation.csv, "writer", lambda *_: (_ for _ in ()).throw(interruption))
         with pytest.raises(interruption):
-            motion.ensure(root)
+            motion.generate_if_missing(root)
     assert not root.exists()
-    motion.ensure(root)
+    motion.generate_if_missing(root)
     assert len(rows(root, "train")) == 2
     assert len(small_ensure) == 2
 
@@ -179,8 +180,8 @@ def test_an_interrupted_make_leaves_no_root(tmp_path, small_ensure, monkeypatch,
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"holiday.mp4": "mine"}, "holds nothing that was made here, and format"),
-        ({"format.txt": "0\n"}, "holds motion of format 0, and format"),
+        ({"holiday.mp4": "mine"}, "no data set that was generated here"),
+        ({"format.txt": "0\n"}, "holds motion of format 0, not motion of format 2"),
     ],
 )
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, small_ensure, content, message):
@@ -188,8 +189,9 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, small_ensure, cont
     root.mkdir()
     for name, text in content.items():
         (root / name).write_text(text)
-    with pytest.raises(ValueError, match=message):
-        motion.ensure(root)
+    with pytest.raises(ConfigError, match=message) as error:
+        motion.generate_if_missing(root)
+    assert (error.value.key, error.value.value) == ("data.root", root)
     assert {path.name: path.read_text() for path in root.iterdir()} == content
     assert not small_ensure
 

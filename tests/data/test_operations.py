@@ -6,8 +6,8 @@ import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms.v2 import functional as tv
 
-from vivit.data.transforms import operations as ops
-from vivit.data.transforms.lookup import looked_up
+from vivit.data.transforms import randaugment_ops as ops
+from vivit.data.transforms.randaugment_ops import apply_lut
 
 RNG = np.random.default_rng(0)
 SHAPES = [(3, 20, 34, 3), (2, 7, 9, 3), (5, 11, 13, 3), (1, 1, 1, 3)]
@@ -53,8 +53,8 @@ def test_looking_up_is_indexing(shape, channels):
     tables = RNG.permuted(np.tile(np.arange(256, dtype=np.uint8), (channels, 1)), axis=1)
     clip = picture(shape)
     expected = np.stack([tables[c % channels][clip[..., c]] for c in range(3)], -1)
-    np.testing.assert_array_equal(looked_up(clip, *tables), expected)
-    np.testing.assert_array_equal(looked_up(clip[:, :, ::-1], *tables), expected[:, :, ::-1])
+    np.testing.assert_array_equal(apply_lut(clip, *tables), expected)
+    np.testing.assert_array_equal(apply_lut(clip[:, :, ::-1], *tables), expected[:, :, ::-1])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -75,27 +75,27 @@ def test_autocontrast_by_hand():
     clip[:, 0, 0] = [[10, 77, 0], [110, 77, 255]]
     np.testing.assert_array_equal(done(ops.autocontrast, clip)[:, 0, 0], [[0, 77, 0], [255, 77, 255]])
     np.testing.assert_array_equal(
-        ops.stretching(np.uint8(10), np.uint8(110))[[9, 10, 60, 61, 111]], [0, 0, 127, 130, 255]
+        ops.contrast_lut(np.uint8(10), np.uint8(110))[[9, 10, 60, 61, 111]], [0, 0, 127, 130, 255]
     )
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 256), (100, 130), (5, 6)])
-def test_equalise_is_pillow_s_on_the_tall_picture(low, high):
+def test_equalize_is_pillow_s_on_the_tall_picture(low, high):
     clip = picture((6, 20, 34, 3), low, high)
     clip[2] //= 3
     np.testing.assert_array_equal(
-        done(ops.equalise, clip), np.asarray(ImageOps.equalize(tall(clip))).reshape(clip.shape)
+        done(ops.equalize, clip), np.asarray(ImageOps.equalize(tall(clip))).reshape(clip.shape)
     )
 
 
-def test_equalise_by_hand():
+def test_equalize_by_hand():
     """600 values of 10, 600 of 20, 100 of 30: the step is 1200 // 255 = 4, half of it 2."""
     histogram = np.zeros(256, int)
     histogram[[10, 20, 30]] = 600, 600, 100
-    table = ops.equalising(histogram)
+    table = ops.equalize_lut(histogram)
     assert table[[0, 10, 11, 20, 30]].tolist() == [0, 0, 150, 150, 255]
     histogram[[10, 20]] = 100, 100  # 200 // 255 is no step: nothing changes
-    np.testing.assert_array_equal(ops.equalising(histogram), np.arange(256))
+    np.testing.assert_array_equal(ops.equalize_lut(histogram), np.arange(256))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -105,28 +105,28 @@ def test_invert_is_pillow_s(shape):
 
 
 @pytest.mark.parametrize(("magnitude", "bits"), [(3, 1), (5, 2), (15, 6), (19, 7), (20, 8), (25, 8)])
-def test_posterise_keeps_bits(magnitude, bits):
+def test_posterize_keeps_bits(magnitude, bits):
     clip = picture(SHAPES[0])
-    result = done(ops.posterise, clip, magnitude)
+    result = done(ops.posterize, clip, magnitude)
     np.testing.assert_array_equal(result, clip // 2 ** (8 - bits) * 2 ** (8 - bits))
     np.testing.assert_array_equal(result, np.asarray(ImageOps.posterize(tall(clip), bits)).reshape(clip.shape))
     np.testing.assert_array_equal(result, tv.posterize(torch.from_numpy(clip).movedim(-1, 1), bits).movedim(1, -1))
 
 
 @pytest.mark.parametrize(("magnitude", "threshold"), [(5, 128), (9, 230), (10, 0), (15, 128), (17, 179), (20, 0)])
-def test_solarise_wraps_its_threshold_into_a_byte(magnitude, threshold):
+def test_solarize_wraps_its_threshold_into_a_byte(magnitude, threshold):
     clip = picture(SHAPES[0])
-    result = done(ops.solarise, clip, magnitude)
+    result = done(ops.solarize, clip, magnitude)
     np.testing.assert_array_equal(result, np.where(clip < threshold, clip, 255 - clip))
     np.testing.assert_array_equal(result, np.asarray(ImageOps.solarize(tall(clip), threshold)).reshape(clip.shape))
     np.testing.assert_array_equal(result, tv.solarize(torch.from_numpy(clip), threshold))
 
 
-def test_solarise_add_by_hand():
+def test_solarize_add_by_hand():
     clip = np.uint8([[[[0, 50, 90], [91, 127, 128], [129, 200, 255]]]])
-    assert done(ops.solarise_add, clip, 15).ravel().tolist() == [165, 215, 255, 255, 255, 128, 129, 200, 255]
-    assert done(ops.solarise_add, clip, 20).ravel().tolist() == [220, 255, 255, 255, 255, 128, 129, 200, 255]
-    assert done(ops.solarise_add, clip, 1).ravel().tolist() == [11, 61, 101, 102, 138, 128, 129, 200, 255]
+    assert done(ops.solarize_add, clip, 15).ravel().tolist() == [165, 215, 255, 255, 255, 128, 129, 200, 255]
+    assert done(ops.solarize_add, clip, 20).ravel().tolist() == [220, 255, 255, 255, 255, 128, 129, 200, 255]
+    assert done(ops.solarize_add, clip, 1).ravel().tolist() == [11, 61, 101, 102, 138, 128, 129, 200, 255]
 
 
 @pytest.mark.parametrize("magnitude", [0, 4, 5, 15, 20])
@@ -146,18 +146,18 @@ def test_contrast_blends_with_white_but_for_clips_below_65280_pixels(magnitude):
 
 
 @pytest.mark.parametrize("magnitude", [2, 5, 15, 20])
-def test_colour_blends_with_grey(magnitude):
+def test_color_blends_with_grey(magnitude):
     clip = picture(SHAPES[0])
     grey = np.trunc(clip @ np.float64([0.2989, 0.587, 0.114]) / 255 * 255.5)[..., None]
-    assert_cut(done(ops.colour, clip, magnitude), grey + factor(magnitude) * (clip - grey))
+    assert_cut(done(ops.color, clip, magnitude), grey + factor(magnitude) * (clip - grey))
     grey_clip = np.repeat(picture((2, 7, 9, 1)), 3, -1)
-    assert np.abs(done(ops.colour, grey_clip, magnitude).astype(int) - grey_clip).max() <= 1
+    assert np.abs(done(ops.color, grey_clip, magnitude).astype(int) - grey_clip).max() <= 1
 
 
 def test_grey_levels_are_tensorflow_s():
     """White stays white: 0.9999 * 255.5 is 255.47. Pure red is 0.2989 * 255.5 = 76.4, so at factor 0.1 red is 93."""
     clip = np.uint8([[[[255, 255, 255], [255, 0, 0]]]])
-    assert done(ops.colour, clip, 0)[0, 0].tolist() == [[255, 255, 255], [93, 68, 68]]
+    assert done(ops.color, clip, 0)[0, 0].tolist() == [[255, 255, 255], [93, 68, 68]]
 
 
 @pytest.mark.parametrize("magnitude", [5, 15, 20])
@@ -199,8 +199,8 @@ def test_cutout_is_one_box_in_one_place_for_all_frames():
 
 def test_the_twelve_are_the_paper_s():
     assert [operation.__name__ for operation in ops.OPERATIONS] == [
-        *("autocontrast", "equalise", "invert", "posterise", "solarise", "colour", "contrast", "brightness"),
-        *("sharpness", "cutout", "solarise_add", "identity"),
+        *("autocontrast", "equalize", "invert", "posterize", "solarize", "color", "contrast", "brightness"),
+        *("sharpness", "cutout", "solarize_add", "identity"),
     ]
     clip = picture(SHAPES[0])
     assert done(ops.identity, clip) is clip

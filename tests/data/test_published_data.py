@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from hydra.utils import instantiate
 
-from vivit.data.catalogue import EpicPictures, EpicVideos, Kinetics, Moments, SomethingSomething
-from vivit.data.catalogue.class_names import class_names
+from vivit.data.datasets import EpicKitchensFrames, EpicKitchensVideos, Kinetics, Moments, SomethingSomething
+from vivit.data.datasets.class_names import read_class_names
+from vivit.errors import ConfigError, DataError
 
 ANNOTATIONS = Path(os.environ.get("VIVIT_SHARED") or Path(__file__).parents[3] / "shared") / "annotations"
 EPIC = {
@@ -33,7 +34,7 @@ def epic(tmp_path):
 
 @real
 def test_epic_kitchens_has_97_verbs_and_300_nouns(epic):
-    heads = EpicVideos(root=epic, lists=EPIC).heads
+    heads = EpicKitchensVideos(root=epic, lists=EPIC).heads
     assert list(heads) == ["noun", "verb"]
     assert (len(heads["noun"]), len(heads["verb"])) == (300, 97)
     assert heads["noun"][:4] == ("tap", "spoon", "plate", "cupboard")
@@ -42,18 +43,20 @@ def test_epic_kitchens_has_97_verbs_and_300_nouns(epic):
 
 @real
 def test_epic_kitchens_segments_are_those_of_the_lists(epic):
-    videos, pictures = (kind(root=epic, lists=EPIC, unlabelled=True) for kind in (EpicVideos, EpicPictures))
-    assert [len(videos.listed(split)) for split in ("train", "val", "test")] == [16115, 9668, 13092]
-    third = videos.listed("train").slice(2, 1).to_pylist()[0]
+    videos, pictures = (
+        kind(root=epic, lists=EPIC, unlabelled=True) for kind in (EpicKitchensVideos, EpicKitchensFrames)
+    )
+    assert [len(videos.table(split)) for split in ("train", "val", "test")] == [16115, 9668, 13092]
+    third = videos.table("train").slice(2, 1).to_pylist()[0]
     assert third == {
         **{"path": "P01/videos/P01_01.MP4", "label_0": 8, "label_1": 3, "name": "P01_01_10"},
         **{"start": 24.97, "end": 26.2},
     }
-    assert pictures.listed("train").slice(2, 1).to_pylist()[0] == {
+    assert pictures.table("train").slice(2, 1).to_pylist()[0] == {
         **{"path": "P01/rgb_frames/P01_01", "label_0": 8, "label_1": 3, "name": "P01_01_10"},
         **{"first": 1498, "last": 1572},
     }
-    unlabelled = videos.listed("test").slice(13091, 1).to_pylist()[0]
+    unlabelled = videos.table("test").slice(13091, 1).to_pylist()[0]
     assert (unlabelled["label_0"], unlabelled["label_1"]) == (-1, -1)
 
 
@@ -62,16 +65,17 @@ def test_kinetics_400_has_400_classes_in_alphabetical_order():
     data = Kinetics(root=ANNOTATIONS / "kinetics", count=400, lists=KINETICS)
     labels = (ANNOTATIONS / "kinetics" / "label_map_k400.txt").read_text().splitlines()
     assert list(data.heads["label"]) == labels
-    assert (len(data.listed("val")), data.listed("val").column("name")[0].as_py()) == (19906, "0wR5jVB-WPk")
-    row = data.listed("val").slice(19905, 1).to_pylist()[0]
+    assert (len(data.table("val")), data.table("val").column("name")[0].as_py()) == (19906, "0wR5jVB-WPk")
+    row = data.table("val").slice(19905, 1).to_pylist()[0]
     assert row["label_0"] == 399
     assert row["path"] == f"kinetics-400_val/zumba/{row['name']}_{row['path'][-17:-4]}.mp4"
-    with pytest.raises(ValueError, match="kinetics-400_test.csv tells no labels"):
-        data.listed("test")
+    with pytest.raises(ConfigError, match="kinetics-400_test.csv has no labels") as error:
+        data.table("test")
+    assert error.value.key == "data.catalogue.unlabelled"
     data.unlabelled = True
     data.files = "test/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
-    assert len(data.listed("test")) == 38685
-    assert data.listed("test").slice(0, 1).to_pylist()[0] == {
+    assert len(data.table("test")) == 38685
+    assert data.table("test").slice(0, 1).to_pylist()[0] == {
         **{"path": "test/--6bJUbfpnQ_000017_000027.mp4", "label_0": -1, "name": "--6bJUbfpnQ"}
     }
 
@@ -84,9 +88,9 @@ def test_class_lists_have_as_many_names_as_published():
         "moments/category_momentsv2.txt": 305,
         "ssv2/label_map.txt": 174,
     }.items():
-        assert len(class_names(ANNOTATIONS / file, count)) == count
-    with pytest.raises(ValueError, match=r"label_map_v1\.txt names 339 classes, and 305 are wanted"):
-        class_names(ANNOTATIONS / "moments/label_map_v1.txt", 305)
+        assert len(read_class_names(ANNOTATIONS / file, count)) == count
+    with pytest.raises(DataError, match=r"label_map_v1\.txt: contains 339 classes, not 305"):
+        read_class_names(ANNOTATIONS / "moments/label_map_v1.txt", 305)
 
 
 @real
@@ -94,8 +98,8 @@ def test_class_lists_have_as_many_names_as_published():
 def test_something_something_mirrors_left_and_right_alone(swapped):
     data = SomethingSomething(root=ANNOTATIONS / "ssv2", lists={}, classes="label_map.txt", swap_labels=swapped)
     names = data.heads["label"]
-    moved = {names[n]: names[data.mirror((n,))[0]] for n in range(174) if data.mirror((n,)) != (n,)}
-    assert data.mirror.allowed
+    moved = {names[n]: names[data.flip_labels((n,))[0]] for n in range(174) if data.flip_labels((n,)) != (n,)}
+    assert data.flip_labels.allowed
     assert len(moved) == (6 if swapped else 0)
     for name, mirrored in moved.items():
         swap = {"left": "right", "right": "left"}
@@ -115,12 +119,15 @@ def epic_of(root, **entries):
     (root / "verbs.csv").write_text("id,key\n" + "".join(f"{n},v{n}\n" for n in range(97)))
     (root / "list.csv").write_text(COLUMNS + ROW.format(**GOOD) + ROW.format(**GOOD | entries))
     lists = dict.fromkeys(("train", "val", "test"), "list.csv")
-    return [kind(root=root, lists=lists, nouns="nouns.csv", verbs="verbs.csv") for kind in (EpicVideos, EpicPictures)]
+    return [
+        kind(root=root, lists=lists, nouns="nouns.csv", verbs="verbs.csv")
+        for kind in (EpicKitchensVideos, EpicKitchensFrames)
+    ]
 
 
 def test_epic_kitchens_reads_hours_minutes_and_seconds(tmp_path):
     videos, pictures = epic_of(tmp_path)
-    row = videos.listed("val").to_pylist()[1]
+    row = videos.table("val").to_pylist()[1]
     assert (row["label_0"], row["label_1"], row["start"], row["end"]) == (299, 96, 1.5, 3723.25)
     for file in ("P01/videos/P01_01.MP4", "P01/rgb_frames/P01_01"):
         (tmp_path / file).mkdir(parents=True)
@@ -129,20 +136,21 @@ def test_epic_kitchens_reads_hours_minutes_and_seconds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("entries", "pictures", "message"),
+    ("entries", "pictures", "column"),
     [
-        ({"start": "1.5"}, False, r"list\.csv, line 3, column start_timestamp: '1\.5' is not a time as HH:MM:SS\.ff"),
-        ({"stop": "00:00:01.50"}, False, "line 3, column stop_timestamp: .* is not behind the segment's start"),
-        ({"first": "x"}, True, "line 3, column start_frame: 'x' is not a whole number"),
-        ({"first": "10"}, True, "line 3, column stop_frame: '9' lies before the segment's start"),
-        ({"noun": "300"}, False, "line 3, column noun_class: '300' is not a class number from 0 to 299"),
-        ({"verb": "-1"}, True, "line 3, column verb_class: '-1' is not a class number from 0 to 96"),
-        ({"verb": ""}, False, "line 3, column verb_class: the entry is missing"),
+        ({"start": "1.5"}, False, "start_timestamp"),
+        ({"stop": "00:00:01.50"}, False, "stop_timestamp"),
+        ({"first": "x"}, True, "start_frame"),
+        ({"first": "10"}, True, "stop_frame"),
+        ({"noun": "300"}, False, "noun_class"),
+        ({"verb": "-1"}, True, "verb_class"),
+        ({"verb": ""}, False, "verb_class"),
     ],
 )
-def test_a_broken_epic_row_is_named(tmp_path, entries, pictures, message):
-    with pytest.raises(ValueError, match=message):
-        epic_of(tmp_path, **entries)[pictures].listed("train")
+def test_a_broken_epic_row_is_named(tmp_path, entries, pictures, column):
+    with pytest.raises(DataError) as error:
+        epic_of(tmp_path, **entries)[pictures].table("train")
+    assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / "list.csv"), 3, column)
 
 
 def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
@@ -151,15 +159,16 @@ def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
     )
     data = Kinetics(root=tmp_path, count=2, lists={"train": "train.csv"})
     assert data.heads == {"label": ("abseiling", "riding a bike")}
-    rows = data.listed("train").to_pylist()
+    rows = data.table("train").to_pylist()
     assert [(row["path"], row["label_0"]) for row in rows] == [
         ("train/riding_a_bike/b-_B_000007_000017.mp4", 1),
         ("train/abseiling/aA_001234_001244.mp4", 0),
     ]
     data.files = "{list}/{channel}.mp4"
-    with pytest.raises(ValueError, match="asks for 'channel'; there are .*youtube_id"):
-        data.listed("train")
-    with pytest.raises(ValueError, match=r"train\.csv names 2 classes, and 3 are wanted"):
+    with pytest.raises(ConfigError, match="unknown field 'channel'; use youtube_id") as error:
+        data.table("train")
+    assert (error.value.key, error.value.value) == ("data.catalogue.files", data.files)
+    with pytest.raises(DataError, match=r"train\.csv, column label: contains 2 classes, not 3"):
         assert Kinetics(root=tmp_path, count=3, lists={"train": "train.csv"}).heads
 
 
@@ -175,7 +184,7 @@ def test_kinetics_in_one_folder_a_list_is_read_as_the_configuration_says(tmp_pat
     cfg = composed("data=kinetics400", f"data.root={tmp_path}", "data.catalogue.count=1", override)
     data = instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
     for split, folder in {"train": "train", "val": "val", "test": "val"}.items():
-        assert data.listed(split)["path"].to_pylist() == [f"{folder}/b-_B_000007_000017.mp4"]
+        assert data.table(split)["path"].to_pylist() == [f"{folder}/b-_B_000007_000017.mp4"]
 
 
 def test_moments_take_the_class_from_the_folder(tmp_path):
@@ -184,14 +193,15 @@ def test_moments_take_the_class_from_the_folder(tmp_path):
     data = Moments(
         root=tmp_path, count=2, classes="classes.txt", lists={"val": "list.csv"}, folders={"val": "validation"}
     )
-    rows = data.listed("val").to_pylist()
+    rows = data.table("val").to_pylist()
     assert [(row["path"], row["label_0"]) for row in rows] == [
         ("validation/yawning/vb.mp4", 1),
         ("validation/adult+male+singing/getty.mp4", 0),
     ]
     (tmp_path / "list.csv").write_text("yawning/vb.mp4,yawning,3,0\nsnoring/b.mp4,x,2,1\n")
-    with pytest.raises(ValueError, match=r"list\.csv, line 2, column path: 'snoring' is not a known class"):
-        data.listed("val")
+    with pytest.raises(DataError, match="'snoring' is not a known class") as error:
+        data.table("val")
+    assert (error.value.row, error.value.column) == (2, "path")
 
 
 def something(root, entries):
@@ -207,42 +217,44 @@ def test_something_something_takes_the_brackets_off_templates(tmp_path):
         tmp_path,
         [{"id": "7", "template": "Doing 12 with [something]"}, {"id": 31, "template": "Doing 3 with something"}],
     )
-    assert data.listed("val").to_pylist() == [
+    assert data.table("val").to_pylist() == [
         {"path": "v/7.webm", "label_0": 12, "name": "7"},
         {"path": "v/31.webm", "label_0": 3, "name": "31"},
     ]
 
 
 @pytest.mark.parametrize(
-    ("entry", "message"),
+    ("entry", "column"),
     [
-        ({"id": "8", "template": "Flying"}, r"list\.json, entry 2, template: 'Flying' is not a known class"),
-        ({"id": "8"}, r"list\.json, entry 2, template: the entry is missing, so it cannot be scored"),
-        ({"template": "Doing 1 with something"}, r"list\.json, entry 2, id: the entry is missing"),
+        ({"id": "8", "template": "Flying"}, "template"),
+        ({"id": "8"}, "template"),
+        ({"template": "Doing 1 with something"}, "id"),
     ],
 )
-def test_a_broken_something_is_named(tmp_path, entry, message):
+def test_a_broken_something_is_named(tmp_path, entry, column):
     data = something(tmp_path, [{"id": "7", "template": "Doing 12 with [something]"}, entry])
-    with pytest.raises(ValueError, match=message):
-        data.listed("val")
+    with pytest.raises(DataError) as error:
+        data.table("val")
+    assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / "list.json"), 2, column)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("c.txt", "a,0\nb,2\n", "the class numbers are not 0 to 1, each once"),
-        ("c.txt", "a\nb\na\n", "names the class 'a' twice"),
-        ("c.csv", "id,name\n0,a\n", r"line 1 lacks the columns \['key'\]"),
-        ("c.csv", "id,key\n0,a\nx,b\n", "line 3, column id: a whole number is wanted"),
+        ("c.txt", "a\nb\na\n", "contains the class 'a' twice"),
+        ("c.csv", "id,name\n0,a\n", "row 1, column key: has no column key; its columns are id, name"),
+        ("c.csv", "id,key\n0,a\nx,b\n", "row 3, column id: is not a whole number"),
         ("c.json", '["a"]', "is not a mapping of class names to numbers"),
         ("c.json", '{"a": "b"}', "'b' is not a class number"),
-        ("c.pkl", "", r"a list of classes is a file ending in \.txt, \.csv, \.json"),
+        ("c.pkl", "", r"use a file ending in \.txt, \.csv, \.json"),
     ],
 )
 def test_a_broken_class_list_is_named(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=message):
-        class_names(tmp_path / name)
+    with pytest.raises(DataError, match=message) as error:
+        read_class_names(tmp_path / name)
+    assert error.value.file == str(tmp_path / name)
 
 
 def test_class_lists_come_in_all_published_forms(tmp_path):
@@ -255,4 +267,4 @@ def test_class_lists_come_in_all_published_forms(tmp_path):
     }
     for name, text in forms.items():
         (tmp_path / name).write_text(text)
-        assert class_names(tmp_path / name, 2) == ("b c", "a")
+        assert read_class_names(tmp_path / name, 2) == ("b c", "a")

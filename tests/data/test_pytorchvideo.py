@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from pytorchvideo.data import LabeledVideoDataset, UniformClipSampler
 
-from vivit.data.catalogue import Motion
-from vivit.data.dataset import TrainingClips
-from vivit.data.decode import VideoFile
-from vivit.data.loader import TrainingLoader, Workers
-from vivit.data.order import ShuffledBatches
-from vivit.data.pytorchvideo import LabeledClips, LabeledVideoLoader, OpenVideos
-from vivit.data.sampling import RandomView, Window
+from vivit.data.dataset import TrainClipDataset
+from vivit.data.datasets import Motion
+from vivit.data.loader import StatefulTrainLoader, WorkerConfig
+from vivit.data.pytorchvideo import LabeledPaths, LabeledVideoLoader, PyAVPathHandler
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.samplers import DistributedBatchSampler
+from vivit.data.view_samplers import RandomViewSampler
+from vivit.data.views import CropBox
 from vivit.shapes import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
 BATCH, STEPS = 9, 5
 
 
@@ -29,13 +30,13 @@ def clips(root, bad=()):
     videos = list(data.videos("train"))
     for row in bad:
         videos[row] = Video(str(root / "gone.mp4"), videos[row].labels)
-    return TrainingClips(videos, PLAN, data.mirror, 3)
+    return TrainClipDataset(videos, PLAN, data.flip_labels, 3)
 
 
 def loader(kind, root, workers=0, epoch=1, bad=()):
-    batches = ShuffledBatches(48, BATCH, seed=3)
+    batches = DistributedBatchSampler(48, BATCH, seed=3)
     batches.set_epoch(epoch)
-    return kind(clips(root, bad), batches, Workers(workers), 0.1)
+    return kind(clips(root, bad), batches, WorkerConfig(workers), 0.1)
 
 
 def told(batches):
@@ -48,7 +49,7 @@ def told(batches):
 
 def test_without_workers_both_loaders_give_the_same_batches(small_motion):
     """The bad video included, and the clip in its place."""
-    native, theirs = (list(loader(kind, small_motion, bad=[5])) for kind in (TrainingLoader, LabeledVideoLoader))
+    native, theirs = (list(loader(kind, small_motion, bad=[5])) for kind in (StatefulTrainLoader, LabeledVideoLoader))
     assert len(native) == len(theirs) == STEPS
     for ours, other in zip(native, theirs, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours[:3], other[:3], strict=True))
@@ -57,14 +58,14 @@ def test_without_workers_both_loaders_give_the_same_batches(small_motion):
 
 
 def test_with_workers_the_clips_are_the_same_in_its_own_order(small_motion):
-    native = list(loader(TrainingLoader, small_motion))
+    native = list(loader(StatefulTrainLoader, small_motion))
     other = loader(LabeledVideoLoader, small_motion, workers=2)
     theirs = list(other)
     assert [len(batch.videos) for batch in theirs] == [BATCH] * STEPS
     assert told(theirs) == told(native)
     assert any(not torch.equal(a.videos, b.videos) for a, b in zip(native, theirs, strict=True))
     other.batch_sampler.set_epoch(2)
-    assert told(other) == told(loader(TrainingLoader, small_motion, epoch=2))
+    assert told(other) == told(loader(StatefulTrainLoader, small_motion, epoch=2))
 
 
 def test_its_workers_go_on_where_the_whole_group_is_told_to_end(small_motion):
@@ -77,7 +78,7 @@ def test_its_workers_go_on_where_the_whole_group_is_told_to_end(small_motion):
     for worker in workers:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             os.kill(worker, number)
-    assert told([first, *batches]) == told(loader(TrainingLoader, small_motion))
+    assert told([first, *batches]) == told(loader(StatefulTrainLoader, small_motion))
 
 
 def test_it_counts_and_goes_on_as_the_native_one(small_motion):
@@ -87,7 +88,7 @@ def test_it_counts_and_goes_on_as_the_native_one(small_motion):
     resumed = loader(LabeledVideoLoader, small_motion)
     resumed.load_state_dict(stopped.state_dict())
     rest = list(resumed)
-    expected = list(loader(TrainingLoader, small_motion))[2:]
+    expected = list(loader(StatefulTrainLoader, small_motion))[2:]
     assert all(torch.equal(a.frames, b.frames) for a, b in zip(rest, expected, strict=True))
 
 
@@ -95,14 +96,14 @@ def test_our_decoder_serves_its_own_samplers(small_motion):
     """Seconds of its samplers are frames at 30 a second; the pictures are whole."""
     ours = clips(small_motion)
     dataset = LabeledVideoDataset(
-        LabeledClips(ours.videos), UniformClipSampler(Fraction(7, 30)), torch.utils.data.SequentialSampler,
+        LabeledPaths(ours.videos), UniformClipSampler(Fraction(7, 30)), torch.utils.data.SequentialSampler,
         decode_audio=False,
     )  # fmt: skip
-    dataset.video_path_handler = OpenVideos(ours)
+    dataset.video_path_handler = PyAVPathHandler(ours)
     first, second = next(dataset), next(dataset)
-    with VideoFile(ours.videos[0].path) as file:
-        _, height, width = file.extent
-        whole = file.read(range(14), [Window(0, 0, height, width)], (height, width))[0]
+    with PyAVVideoReader(ours.videos[0].path) as file:
+        _, height, width = file.shape
+        whole = file.read(range(14), [CropBox(0, 0, height, width)], (height, width))[0]
     for sample, expected in ((first, whole[:7]), (second, whole[7:])):
         np.testing.assert_array_equal(sample["video"].permute(1, 2, 3, 0).numpy(), expected)
         assert sample["label"] == ours.videos[0].labels

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vivit.data.decode import VideoFile
-from vivit.data.resampling import Fused, Reference, scaled
-from vivit.data.sampling import Extent, GridViews, RandomView, Window
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.transforms.resize import FusedResize, ReferenceResize, resize_as_tensorflow
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.views import CropBox, VideoShape
 
 REAL = Path(os.environ.get("VIVIT_SHARED") or Path(__file__).parents[3] / "shared") / "videos" / "kinetics_like"
 REAL_FILES = sorted(REAL.glob("*.mp4"))
@@ -44,13 +45,13 @@ def row(levels):
     ],
 )
 def test_scaling_by_hand(levels, becomes):
-    assert scaled(row(levels), (1, len(becomes)))[0, 0, :, 0].tolist() == list(becomes)
+    assert resize_as_tensorflow(row(levels), (1, len(becomes)))[0, 0, :, 0].tolist() == list(becomes)
 
 
 @pytest.mark.parametrize("size", [(31, 45), (12, 17), (20, 33), (7, 60)])
 def test_scaling_is_the_formula(size):
     clip = np.random.default_rng(0).integers(0, 256, (3, 20, 33, 3)).astype(np.uint8)
-    ours, exact = scaled(clip, size), bilinear(clip, size)
+    ours, exact = resize_as_tensorflow(clip, size), bilinear(clip, size)
     whole = np.abs(exact - np.rint(exact)) < 1e-3  # which float32 may take for a hair less
     np.testing.assert_array_equal(ours[~whole], cut(exact)[~whole])
     assert np.isin(np.rint(exact)[whole] - ours[whole], (0, 1)).all()
@@ -61,11 +62,11 @@ class Pictures:
 
     def __init__(self, pictures) -> None:
         self.pictures = pictures
-        self.extent = Extent(*pictures.shape[:3])
+        self.shape = VideoShape(*pictures.shape[:3])
 
-    def read(self, numbers, windows, size):
-        assert windows == [Window(0, 0, *size)]
-        assert size == self.extent[1:]
+    def read(self, numbers, boxes, size):
+        assert boxes == [CropBox(0, 0, *size)]
+        assert size == self.shape[1:]
         assert list(numbers) == sorted(set(numbers))
         return self.pictures[list(numbers)][None]
 
@@ -82,41 +83,43 @@ class Pictures:
 @pytest.mark.parametrize("seed", range(4))
 def test_the_reference_scales_jitters_and_crops_in_this_order(seed):
     pictures = np.random.default_rng(9).integers(0, 256, (9, 50, 70, 3)).astype(np.uint8)
-    plan = RandomView(frames=4, stride=3, resize=36, crop=(24, 32), scale_jitter=(0.9, 1.33))
-    (view,) = plan(Extent(9, 50, 70), np.random.default_rng(seed))
-    assert view.scaling.resized == (36, 50)
-    (ours,) = Reference()(Pictures(pictures), [view], (24, 32))
-    top, left = view.scaling.corner
-    expected = cut(bilinear(cut(bilinear(pictures[list(view.numbers)], (36, 50))), view.scaling.jittered))
+    plan = RandomViewSampler(frames=4, stride=3, resize=36, crop=(24, 32), scale_jitter=(0.9, 1.33))
+    (view,) = plan(VideoShape(9, 50, 70), np.random.default_rng(seed))
+    assert view.resize_plan.resized == (36, 50)
+    (ours,) = ReferenceResize()(Pictures(pictures), [view], (24, 32))
+    top, left = view.resize_plan.corner
+    expected = cut(bilinear(cut(bilinear(pictures[list(view.numbers)], (36, 50))), view.resize_plan.jittered))
     expected = expected[:, top : top + 24, left : left + 32]
     difference = np.abs(ours.astype(int) - expected)
     assert (difference.max(), difference.mean() < 2e-3) <= (1, True)
-    at_once = cut(bilinear(pictures[list(view.numbers)], view.scaling.jittered))[:, top : top + 24, left : left + 32]
+    at_once = cut(bilinear(pictures[list(view.numbers)], view.resize_plan.jittered))[
+        :, top : top + 24, left : left + 32
+    ]
     assert np.abs(ours.astype(int) - at_once).mean() > 3  # the order can be told from the result
 
 
 def test_a_picture_of_the_right_size_is_cropped_and_nothing_else():
     pictures = np.random.default_rng(9).integers(0, 256, (5, 36, 40, 3)).astype(np.uint8)
-    views = GridViews(frames=2, stride=1, resize=36, crop=(32, 32), temporal=2, spatial=3)(Extent(5, 36, 40))
-    ours = Reference()(Pictures(pictures), views, (32, 32))
+    views = MultiViewSampler(frames=2, stride=1, resize=36, crop=(32, 32), temporal=2, spatial=3)(VideoShape(5, 36, 40))
+    ours = ReferenceResize()(Pictures(pictures), views, (32, 32))
     assert ours.shape == (6, 2, 32, 32, 3)
     for shown, view in zip(ours, views, strict=True):
-        top, left = view.scaling.corner
+        top, left = view.resize_plan.corner
         np.testing.assert_array_equal(shown, pictures[list(view.numbers), top : top + 32, left : left + 32])
 
 
 def differences(path, plan, seeds):
     for seed in range(seeds):
-        with VideoFile(str(path)) as video:
-            views = plan(video.extent, np.random.default_rng(seed))
-            fused, reference = (way(video, views, plan.crop) for way in (Fused(), Reference()))
+        with PyAVVideoReader(str(path)) as video:
+            views = plan(video.shape, np.random.default_rng(seed))
+            fused, reference = (way(video, views, plan.crop) for way in (FusedResize(), ReferenceResize()))
         assert fused.shape == reference.shape
         yield np.abs(fused.astype(int) - reference)
 
 
 @pytest.mark.parametrize("jitter", [(1.0, 1.0), (0.9, 1.33)])
 def test_fused_is_near_the_reference_on_drawn_videos(small_motion, jitter):
-    plan = RandomView(frames=4, stride=2, resize=36, crop=(32, 32), scale_jitter=jitter)
+    plan = RandomViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), scale_jitter=jitter)
     found = [d for path in sorted(small_motion.rglob("*.mp4"))[:6] for d in differences(path, plan, 2)]
     assert max(d.mean() for d in found) < 6
     assert max(d.max() for d in found) < 140
@@ -126,12 +129,12 @@ def test_fused_is_near_the_reference_on_drawn_videos(small_motion, jitter):
 @pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.stem)
 def test_fused_is_near_the_reference_on_real_videos(path):
     shared = {"frames": 4, "stride": 2, "resize": 256, "crop": (224, 224)}
-    middle = list(differences(path, GridViews(**shared), 1))
+    middle = list(differences(path, MultiViewSampler(**shared), 1))
     assert max(d.mean() for d in middle) < 2.5
-    found = list(differences(path, RandomView(**shared, scale_jitter=(0.9, 1.33)), 3))
+    found = list(differences(path, RandomViewSampler(**shared, scale_jitter=(0.9, 1.33)), 3))
     assert max(d.mean() for d in found) < 5
     assert max(d.max() for d in found) < 160
-    with VideoFile(str(path)) as video:
-        unscaled = min(video.extent[1:]) == 256
+    with PyAVVideoReader(str(path)) as video:
+        unscaled = min(video.shape[1:]) == 256
     if unscaled and path.stem != "YABnJL_bDzw":
         assert middle[0].max() == 0

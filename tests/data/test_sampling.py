@@ -3,18 +3,20 @@
 import numpy as np
 import pytest
 
-from vivit.data.sampling import Extent, GridViews, RandomView, Window, check_crop, looped, short_side, window
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.views import CropBox, VideoShape, check_crop, frame_indices, resized_to_short_side, source_crop_box
+from vivit.errors import ConfigError
 
-KINETICS = Extent(250, 256, 340)
+KINETICS = VideoShape(250, 256, 340)
 
 
 def grid(temporal=1, spatial=1, **changes):
     settings = {"frames": 32, "stride": 2, "resize": 256, "crop": (224, 224)} | changes
-    return GridViews(**settings, temporal=temporal, spatial=spatial)
+    return MultiViewSampler(**settings, temporal=temporal, spatial=spatial)
 
 
 def random_view(**changes):
-    return RandomView(**({"frames": 4, "stride": 3, "resize": 40, "crop": (32, 32)} | changes))
+    return RandomViewSampler(**({"frames": 4, "stride": 3, "resize": 40, "crop": (32, 32)} | changes))
 
 
 def planned(plan, video, seeds=300):
@@ -31,7 +33,7 @@ def planned(plan, video, seeds=300):
     ],
 )
 def test_a_clip_that_runs_out_starts_again(arguments, numbers):
-    assert looped(*arguments) == numbers
+    assert frame_indices(*arguments) == numbers
 
 
 @pytest.mark.parametrize(
@@ -39,25 +41,25 @@ def test_a_clip_that_runs_out_starts_again(arguments, numbers):
     [(256, 340, 256, (256, 340)), (240, 320, 256, (256, 341)), (1080, 607, 256, (455, 256)), (90, 90, 32, (32, 32))],
 )
 def test_the_other_side_is_rounded_down(height, width, length, scaled):
-    assert short_side(Extent(1, height, width), length) == scaled
+    assert resized_to_short_side(VideoShape(1, height, width), length) == scaled
 
 
 def test_window_is_the_crop_itself_when_nothing_is_scaled():
-    assert window(Extent(1, 256, 340), (256, 340), (224, 224), (16, 58)) == Window(16, 58, 224, 224)
+    assert source_crop_box(VideoShape(1, 256, 340), (256, 340), (224, 224), (16, 58)) == CropBox(16, 58, 224, 224)
 
 
 def test_window_of_a_scaled_picture_covers_the_same_share():
-    assert window(Extent(1, 200, 400), (100, 200), (50, 80), (10, 30)) == Window(20, 60, 100, 160)
-    assert window(Extent(1, 50, 60), (100, 120), (100, 120), (0, 0)) == Window(0, 0, 50, 60)
+    assert source_crop_box(VideoShape(1, 200, 400), (100, 200), (50, 80), (10, 30)) == CropBox(20, 60, 100, 160)
+    assert source_crop_box(VideoShape(1, 50, 60), (100, 120), (100, 120), (0, 0)) == CropBox(0, 0, 50, 60)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_window_stays_inside_and_within_half_a_pixel(seed):
     rng = np.random.default_rng(seed)
-    video = Extent(1, *(int(n) for n in rng.integers(40, 500, 2)))
+    video = VideoShape(1, *(int(n) for n in rng.integers(40, 500, 2)))
     scaled = (int(rng.integers(32, 400)), int(rng.integers(32, 400)))
     corner = (int(rng.integers(scaled[0] - 31)), int(rng.integers(scaled[1] - 31)))
-    top, left, height, width = window(video, scaled, (32, 32), corner)
+    top, left, height, width = source_crop_box(video, scaled, (32, 32), corner)
     assert 0 <= top <= top + height <= video.height
     assert 0 <= left <= left + width <= video.width
     assert abs(top - corner[0] * video.height / scaled[0]) <= 0.5
@@ -80,7 +82,7 @@ def test_window_stays_inside_and_within_half_a_pixel(seed):
 )
 def test_temporal_offsets(temporal, length, offsets):
     assert grid(temporal).offsets(length) == offsets
-    views = grid(temporal)(Extent(length, 256, 340))
+    views = grid(temporal)(VideoShape(length, 256, 340))
     assert [view.numbers[0] for view in views] == offsets
     assert all(
         view.numbers == tuple((at + 2 * k) % length for k in range(32)) for at, view in zip(offsets, views, strict=True)
@@ -97,33 +99,33 @@ def test_temporal_offsets(temporal, length, offsets):
     ],
 )
 def test_three_crops_lie_along_the_longer_side(height, width, corners):
-    assert [view.window[:2] for view in grid(spatial=3)(Extent(250, height, width))] == corners
-    assert [view.window[:2] for view in grid()(Extent(250, height, width))] == [corners[1]]
+    assert [view.crop_box[:2] for view in grid(spatial=3)(VideoShape(250, height, width))] == corners
+    assert [view.crop_box[:2] for view in grid()(VideoShape(250, height, width))] == [corners[1]]
 
 
 def test_views_have_the_temporal_position_outermost_and_are_never_mirrored():
     views = grid(4, 3)(KINETICS)
-    assert [(view.numbers[0], view.window.left) for view in views] == [
+    assert [(view.numbers[0], view.crop_box.left) for view in views] == [
         (at, x) for at in (0, 62, 124, 186) for x in (0, 58, 116)
     ]
-    assert not any(view.mirrored for view in views)
+    assert not any(view.flipped for view in views)
 
 
 @pytest.mark.parametrize("length", [1, 9, 10, 11, 14])
 def test_random_offsets_are_exactly_those_of_the_reference(length):
-    offsets = [view.numbers[0] for view in planned(random_view(), Extent(length, 40, 60))]
+    offsets = [view.numbers[0] for view in planned(random_view(), VideoShape(length, 40, 60))]
     room = max(length - 3 * 3, 1)
     assert set(offsets) == set(range(room))
     assert np.bincount(offsets).min() > 300 / room / 2
 
 
 def test_random_clips_loop():
-    for view in planned(random_view(), Extent(5, 40, 60), 20):
+    for view in planned(random_view(), VideoShape(5, 40, 60), 20):
         assert view.numbers == tuple((view.numbers[0] + 3 * k) % 5 for k in range(4))
 
 
 def test_random_crops_reach_every_corner_evenly():
-    windows = [view.window for view in planned(random_view(resize=35), Extent(20, 35, 36))]
+    windows = [view.crop_box for view in planned(random_view(resize=35), VideoShape(20, 35, 36))]
     assert {(w.height, w.width) for w in windows} == {(32, 32)}
     assert {w.top for w in windows} == set(range(4))
     assert {w.left for w in windows} == set(range(5))
@@ -131,20 +133,20 @@ def test_random_crops_reach_every_corner_evenly():
 
 
 def test_without_random_crop_the_middle_is_shown():
-    assert {view.window for view in planned(random_view(random_crop=False), Extent(20, 40, 60), 20)} == {
-        Window(4, 14, 32, 32)
+    assert {view.crop_box for view in planned(random_view(random_crop=False), VideoShape(20, 40, 60), 20)} == {
+        CropBox(4, 14, 32, 32)
     }
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
 def test_flips_are_as_frequent_as_asked(probability):
-    share = np.mean([view.mirrored for view in planned(random_view(flip=probability), Extent(20, 40, 60), 1000)])
+    share = np.mean([view.flipped for view in planned(random_view(flip=probability), VideoShape(20, 40, 60), 1000)])
     assert abs(share - probability) < (0.06 if probability == 0.5 else 1e-9)
 
 
 def test_scale_jitter_is_independent_and_within_its_bounds():
     plan = random_view(scale_jitter=(0.9, 1.33), resize=400, crop=(320, 320))
-    windows = [view.window for view in planned(plan, Extent(20, 4000, 6000))]
+    windows = [view.crop_box for view in planned(plan, VideoShape(20, 4000, 6000))]
     height, width = (np.array([w[side] for w in windows]) for side in (2, 3))
     for factor in (3200 / height, 3200 / width):
         assert factor.min() == pytest.approx(0.9, abs=0.02)
@@ -165,36 +167,42 @@ def test_a_plan_is_a_function_of_its_generator():
     [(31, (32, 32), 1.0, 32), (35, (32, 32), 0.9, 36), (224, (200, 224), 0.9, 249)],
 )
 def test_a_crop_that_does_not_fit_names_what_would(resize, crop, smallest, enough):
-    with pytest.raises(ValueError, match=rf"resize={resize}.*resize must be at least {enough}$"):
+    with pytest.raises(ConfigError, match=rf"data\.resize={resize} .* data\.resize to at least {enough},") as error:
         check_crop(resize, crop, smallest)
+    assert (error.value.key, error.value.value) == ("data.crop", crop)
     check_crop(enough, crop, smallest)
 
 
 def test_plans_check_their_crop_when_built():
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(ConfigError, match="does not fit"):
         grid(resize=200)
-    with pytest.raises(ValueError, match=r"smallest scale jitter 0\.9"):
+    with pytest.raises(ConfigError, match=r"smallest scale jitter 0\.9"):
         random_view(resize=33, scale_jitter=(0.9, 1.0))
 
 
 def test_scale_jitter_has_two_bounds():
-    with pytest.raises(ValueError, match=r"augment.scale_jitter=\[1.0\] must be two factors"):
+    with pytest.raises(ConfigError) as error:
         random_view(scale_jitter=[1.0])
+    assert (error.value.key, error.value.value) == ("augment.scale_jitter", [1.0])
 
 
-@pytest.mark.parametrize(("temporal", "spatial"), [(0, 1), (1, 2), (4, 4)])
-def test_impossible_grids_are_refused(temporal, spatial):
-    with pytest.raises(ValueError, match=f"not {temporal}x{spatial}"):
+@pytest.mark.parametrize(
+    ("temporal", "spatial", "expected"),
+    [(0, 1, ("views.temporal", 0)), (1, 2, ("views.spatial", 2)), (4, 4, ("views.spatial", 4))],
+)
+def test_impossible_grids_are_refused(temporal, spatial, expected):
+    with pytest.raises(ConfigError) as error:
         grid(temporal, spatial)
+    assert (error.value.key, error.value.value) == expected
 
 
 @pytest.mark.parametrize("counts", [(1, 2, 4, 8), (3, 5, 9), (1, 3, 7, 10), (11, 3, 31), (4,)])
 def test_one_grid_holds_the_offsets_of_every_count(counts):
     """Of every length, rounding included: 3 parts of 6 are not always the frame that 1 part of 2 is."""
-    whole = GridViews(frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, counts=counts)
-    chosen = whole.chosen()
+    whole = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, counts=counts)
+    chosen = whole.views_by_count()
     assert list(chosen) == [f"{count}x3" for count in sorted(counts)]
-    assert len(whole) == 3 * len(set(whole.places))
+    assert len(whole) == 3 * len(set(whole.positions))
     for length in [*range(1, 400), *range(9_000, 9_100)]:
         offsets, room = whole.offsets(length), max(0, length - 8)
         for count in counts:
@@ -205,11 +213,12 @@ def test_one_grid_holds_the_offsets_of_every_count(counts):
 
 
 def test_counts_share_their_views():
-    views = GridViews(frames=4, stride=2, resize=36, crop=(32, 32), temporal=5, counts=[1, 2, 3, 5, 9])
+    views = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=5, counts=[1, 2, 3, 5, 9])
     assert len(views) == 9
-    assert len(views(Extent(100, 40, 60))) == 9
+    assert len(views(VideoShape(100, 40, 60))) == 9
 
 
 def test_counts_are_numbers_of_views():
-    with pytest.raises(ValueError, match=r"views\.counts=\[1, 0\] are numbers of temporal views, each 1 or more"):
-        GridViews(frames=4, stride=2, resize=36, crop=(32, 32), counts=[1, 0])
+    with pytest.raises(ConfigError) as error:
+        MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), counts=[1, 0])
+    assert (error.value.key, error.value.value) == ("views.counts", [1, 0])

@@ -14,16 +14,18 @@ from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from PIL import Image, ImageOps
 
-from vivit.data import decode, streams
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.decode import VideoError, VideoFile
-from vivit.data.pictures import PictureFolder
-from vivit.data.probe import probe
-from vivit.data.reading import open_video
-from vivit.data.resampling import Fused, Reference
-from vivit.data.sampling import GridViews, Window
-from vivit.data.transcode import transcode
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.index.probe import probe
+from vivit.data.index.transcode import transcode
+from vivit.data.readers import pyav_reader, streams
+from vivit.data.readers.frame_folder import FrameFolderReader
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+from vivit.data.readers.video_reader import open_video
+from vivit.data.transforms.resize import FusedResize, ReferenceResize
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.views import CropBox
 from vivit.shapes import Video
 
 HEIGHT, WIDTH = 48, 64
@@ -71,8 +73,8 @@ def write(path, pictures, codec="h264", kind=None, stamps=None, muxing=None, **f
 
 
 def shown(file, numbers):
-    height, width = file.extent[1:]
-    return file.read(numbers, [Window(0, 0, height, width)], (height, width))[0]
+    height, width = file.shape[1:]
+    return file.read(numbers, [CropBox(0, 0, height, width)], (height, width))[0]
 
 
 def in_sequence(path, stream=0):
@@ -85,24 +87,24 @@ def in_sequence(path, stream=0):
 def check(path, expected=None, frames=None):
     """Every frame read alone is the same as in sequence, bit for bit; the sequence is that of ``expected``."""
     expected = in_sequence(path) if expected is None else expected
-    with VideoFile(str(path)) as file:
-        together = shown(file, range(file.extent.frames))
+    with PyAVVideoReader(str(path)) as file:
+        together = shown(file, range(file.shape.frames))
     assert len(together) == len(expected) == (frames or len(expected))
     for number, (picture, right) in enumerate(zip(together, expected, strict=True)):
         luma = picture @ [0.299, 0.587, 0.114]
         right = right.astype(float) if right.ndim == 2 else right @ [0.299, 0.587, 0.114]
         assert np.abs(luma - right).mean() < 20, number
         assert right.std() < 2 or np.corrcoef(luma.ravel(), right.ravel())[0, 1] > 0.98
-        with VideoFile(str(path)) as file:
+        with PyAVVideoReader(str(path)) as file:
             np.testing.assert_array_equal(shown(file, [number])[0], picture)
 
 
 def refusal(path):
     """Return why a file is refused when it is opened, which the error says behind its name."""
-    with pytest.raises(VideoError) as error, VideoFile(str(path)):
+    with pytest.raises(VideoError) as error, PyAVVideoReader(str(path)):
         pass
-    assert str(error.value) == f"{path}: {error.value.reason}"
-    return error.value.reason
+    assert str(error.value) == f"{path}: {error.value.problem}"
+    return error.value.problem
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_what_comes_with_the_first_packet_is_not_lost_by_a_seek(tmp_path, name, 
     path = write(tmp_path / name, drifting(10, *size), codec, pixels=pixels)
     if pixels == "pal8":
         expected = [240 - 30.0 * (1 + picture[..., 0] // 32) for picture in drifting(10, *size)]
-        with VideoFile(path) as file:
+        with PyAVVideoReader(path) as file:
             assert np.abs(shown(file, range(10)).mean() - np.mean(expected)) < 2
     else:
         check(path, frames=10)
@@ -200,8 +202,8 @@ def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time
             for part in unwrap.filter(packet if packet.size else None):
                 part.stream = new
                 writing.mux(part)
-    with VideoFile(str(path)) as file:
-        assert file.extent.frames == frames
+    with PyAVVideoReader(str(path)) as file:
+        assert file.shape.frames == frames
         times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
     np.testing.assert_allclose(times, np.arange(frames) * 2 / told, atol=1e-3)
     check(path, frames=frames)
@@ -284,7 +286,7 @@ def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
     """An encoder of MPEG-4 in AVI leaves frames out by empty chunks; the others keep their times."""
     stamps = [number for number in range(60) if number % 3 != 1]
     path = write(tmp_path / "a.avi", drifting(40), "mpeg4", stamps=stamps, g=12)
-    with VideoFile(path) as file:
+    with PyAVVideoReader(path) as file:
         times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
     np.testing.assert_allclose(times * 25, stamps, atol=0.01)
     check(path, frames=40)
@@ -302,14 +304,14 @@ def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
         film.disposition = Disposition(0) if first == "marked" else Disposition.default
         encode(container, still, drifting(1, 96, 128))
         encode(container, film, drifting(25))
-    with VideoFile(str(tmp_path / name)) as file:
-        assert file.extent == (25, HEIGHT, WIDTH)
+    with PyAVVideoReader(str(tmp_path / name)) as file:
+        assert file.shape == (25, HEIGHT, WIDTH)
         whole = shown(file, range(25))
         np.testing.assert_array_equal(shown(file, [17])[0], whole[17])
     assert probe(tmp_path, name, decode=True)["frames"] == 25
     assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=18) is None
-    with VideoFile(str(tmp_path / "copy.mp4")) as file:
-        assert file.extent == (25, HEIGHT, WIDTH)
+    with PyAVVideoReader(str(tmp_path / "copy.mp4")) as file:
+        assert file.shape == (25, HEIGHT, WIDTH)
 
 
 def test_an_announced_stream_without_pictures_is_none(tmp_path):
@@ -334,8 +336,8 @@ def test_all_eight_orientations_are_upright_in_copies_too(tmp_path, name, degree
     expected = expected[:, ::-1] if mirrored else expected
     assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
     for path in (tmp_path / name, tmp_path / "copy.mp4"):
-        with VideoFile(str(path)) as file:
-            assert file.extent[1:] == expected.shape
+        with PyAVVideoReader(str(path)) as file:
+            assert file.shape[1:] == expected.shape
             assert ((shown(file, [2])[0].mean(-1) > 140) == expected).mean() > 0.97
 
 
@@ -380,15 +382,15 @@ def test_pictures_of_cameras_are_upright(tmp_path, orientation, film):
                 packet.is_keyframe = True
                 container.mux(packet)
         assert transcode(tmp_path / "a.mov", tmp_path / "copy.mp4", side=60, gop=12, quality=5) is None
-        with VideoFile(str(tmp_path / "copy.mp4")) as copy:
+        with PyAVVideoReader(str(tmp_path / "copy.mp4")) as copy:
             assert np.abs(shown(copy, [1])[0].astype(int) - expected).mean() < 6
-        opened = VideoFile(str(tmp_path / "a.mov"))
+        opened = PyAVVideoReader(str(tmp_path / "a.mov"))
     else:
         for number in range(1, 4):
             (tmp_path / f"frame_{number:010d}.jpg").write_bytes(jpeg(stored, orientation))
-        opened = PictureFolder(str(tmp_path))
+        opened = FrameFolderReader(str(tmp_path))
     with opened as file:
-        assert file.extent == (3, *expected.shape[:2])
+        assert file.shape == (3, *expected.shape[:2])
         assert np.abs(shown(file, [1])[0].astype(int) - expected).mean() < 6
 
 
@@ -399,11 +401,11 @@ def test_parts_joined_byte_by_byte_keep_their_order(tmp_path, name, codec, parts
     part = Path(write(tmp_path / name, drifting(50), codec, bf=2, g=25)).read_bytes()
     path = tmp_path / f"joined{Path(name).suffix}"
     path.write_bytes(part * parts)
-    with VideoFile(str(path)) as file:
-        assert file.distrusted
+    with PyAVVideoReader(str(path)) as file:
+        assert file.untrusted_reason
         assert np.ptp(np.diff(file.stamps)) <= 1
     check(path, frames=50 * parts)
-    rows = shown(VideoFile(str(path)), [3, 53])
+    rows = shown(PyAVVideoReader(str(path)), [3, 53])
     assert np.abs(rows[0].astype(int) - rows[1]).mean() < 3
 
 
@@ -415,11 +417,11 @@ def test_a_part_that_begins_at_a_frames_time_begins_with_it(tmp_path, name, rate
     """Ticks of a millisecond are up to half of one too early."""
     path = write(tmp_path / name, drifting(40), rate=rate)
     for number in range(40):
-        with VideoFile(path, start=float(number / rate)) as file:
-            assert file.extent.frames == 40 - number
+        with PyAVVideoReader(path, start=float(number / rate)) as file:
+            assert file.shape.frames == 40 - number
         if number:
-            with VideoFile(path, end=float(number / rate)) as file:
-                assert file.extent.frames == number
+            with PyAVVideoReader(path, end=float(number / rate)) as file:
+                assert file.shape.frames == number
 
 
 def picture(path, kind):
@@ -458,8 +460,8 @@ def test_a_bare_film_may_look_like_letters(tmp_path):
     header = path.read_bytes().partition(b"\n")[0]
     path.write_bytes(header + b"\n" + (b"FRAME\n" + b"a" * (HEIGHT * WIDTH * 3 // 2)) * 5)
     assert path.read_bytes().isascii()
-    with VideoFile(str(path)) as file:
-        assert file.extent == (5, HEIGHT, WIDTH)
+    with PyAVVideoReader(str(path)) as file:
+        assert file.shape == (5, HEIGHT, WIDTH)
 
 
 def test_an_avi_written_into_a_pipe_promises_nothing(tmp_path):
@@ -497,7 +499,7 @@ def test_whatever_a_file_raises_names_it(tmp_path, error, monkeypatch):
     def fails(*_: object):
         raise error("utf-8", b"", 0, 1, "odd") if error is UnicodeDecodeError else error("odd")
 
-    monkeypatch.setattr(decode, "list_frames", fails)
+    monkeypatch.setattr(pyav_reader, "index_packets", fails)
     assert re.fullmatch(rf"cannot be read \({error.__name__}: .*odd.*\)", refusal(path))
 
 
@@ -522,7 +524,7 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
     good = Path(write(tmp_path / name, drifting(60), codec, **options))
-    with VideoFile(str(good)) as file:
+    with PyAVVideoReader(str(good)) as file:
         right = shown(file, range(60))
     with av.open(str(good)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
@@ -540,12 +542,12 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
         bad.write_bytes(data)
         marked, first = marks(bad)
         try:
-            opened = VideoFile(str(bad))
+            opened = PyAVVideoReader(str(bad))
         except VideoError as error:
             assert str(bad) in str(error)
             continue
         with opened as file:
-            for number in range(0, file.extent.frames, 4):
+            for number in range(0, file.shape.frames, 4):
                 stamp = file.stamps[number]
                 try:
                     alone = shown(file, [number])[0]
@@ -553,7 +555,7 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
                     continue
                 given += 1
                 assert stamp not in marked
-                if file.extent.frames == 60 and stamp < first:
+                if file.shape.frames == 60 and stamp < first:
                     np.testing.assert_array_equal(alone, right[number])
     assert given > 20
 
@@ -584,7 +586,7 @@ def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
     data[at + size // 3 : at + size] = bytes(size - size // 3)
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(data)
-    with VideoFile(str(good)) as whole, VideoFile(str(bad)) as file:
+    with PyAVVideoReader(str(good)) as whole, PyAVVideoReader(str(bad)) as file:
         for number in [*range(25), *range(40, 60)]:
             np.testing.assert_array_equal(shown(file, [number]), shown(whole, [number]))
         for number in range(25, 40):
@@ -618,14 +620,14 @@ def test_reported_files(shared):
             if row["frames"] == "error":
                 assert "is cut off; 123 of the 200 frames" in refusal(path)
                 continue
-            with VideoFile(str(path)) as file:
-                frames, *size = file.extent
+            with PyAVVideoReader(str(path)) as file:
+                frames, *size = file.shape
                 assert [str(length) for length in size] == [row["height"], row["width"]], path.name
                 assert str(frames) == row["frames"] or not row["frames"], path.name
-                window, small = Window(0, 0, *size), (32, 32)
+                window, small = CropBox(0, 0, *size), (32, 32)
                 together = file.read(range(frames), [window], small)[0]
             for number in range(0, frames, max(1, frames // 40)):
-                with VideoFile(str(path)) as file:
+                with PyAVVideoReader(str(path)) as file:
                     alone = file.read([number], [window], small)[0, 0]
                 np.testing.assert_array_equal(alone, together[number], err_msg=f"{path.name} {number}")
 
@@ -634,7 +636,7 @@ def test_reported_files(shared):
     ("shape", "width"), [(Fraction(2), 128), (Fraction(16, 11), 93), (Fraction(1, 2), 32), (Fraction(1), 64)]
 )
 @pytest.mark.parametrize("degrees", [0, 90])
-@pytest.mark.parametrize("resampling", [Fused, Reference])
+@pytest.mark.parametrize("resampling", [FusedResize, ReferenceResize])
 def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_path, shape, width, degrees, resampling):
     """Of a film and of its copy: the size that players show, and what a window shows of it."""
     drawn = np.full((6, HEIGHT, WIDTH, 3), 40, np.uint8)
@@ -649,12 +651,12 @@ def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_pat
     for file in (path, tmp_path / "copy.mp4"):
         video = Video(str(file), ())
         size = (HEIGHT, width) if degrees == 0 else (width, HEIGHT)
-        plan = GridViews(frames=2, stride=1, resize=min(size), crop=(16, 16))
+        plan = MultiViewSampler(frames=2, stride=1, resize=min(size), crop=(16, 16))
         with open_video(video) as stored:
-            assert stored.extent[1:] == ((HEIGHT, WIDTH) if degrees == 0 else (WIDTH, HEIGHT))
-        clips = ClipDataset([video], plan, Mirror(), 0, resampling=resampling(square_pixels=True))
+            assert stored.shape[1:] == ((HEIGHT, WIDTH) if degrees == 0 else (WIDTH, HEIGHT))
+        clips = ClipDataset([video], plan, FlipLabelMap(), 0, resampling=resampling(square_pixels=True))
         with clips.open(video) as opened:
-            assert opened.extent == (6, *size)
+            assert opened.shape == (6, *size)
             bright = shown(opened, [0])[0].mean(-1) > 140
         expected = np.rot90(drawn[0, ..., 0] > 140, degrees // 90)
         rows, columns = (np.arange(a) * b // a for a, b in zip(size, expected.shape, strict=True))

@@ -7,21 +7,22 @@ import pytest
 import torch
 from films import CLIP, film, network, noise
 
-from vivit.data.decode import VideoFile
-from vivit.data.sampling import GridViews
-from vivit.data.windows import Stretches, placed, slide
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.sliding_window import VideoSegments, nearest_frames, sliding_windows
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.errors import ConfigError
 from vivit.evaluation import Averaging, average_named
 from vivit.experiment.classifier import Classifier, Timeline
 from vivit.experiment.clips import Cutting
 
-VIEWS = GridViews(**CLIP | {"crop": (32, 32)})
+VIEWS = MultiViewSampler(**CLIP | {"crop": (32, 32)})
 SLOW_FAST = [*range(0, 60 * 30, 30), *range(60 * 30, 70 * 30)]
 """60 frames one second apart, then 300 frames a thirtieth apart, in thirtieths."""
 FAST_SLOW = [*range(300), *range(300, 300 + 60 * 30, 30)]
 
 
-def slid(path: str, every: float, at_once: int = 7) -> Stretches:
-    return slide(path, VIEWS, every, at_once)
+def slid(path: str, every: float, at_once: int = 7) -> VideoSegments:
+    return sliding_windows(path, VIEWS, every, at_once)
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
@@ -54,7 +55,7 @@ def test_frames_that_last_stand_for_their_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("every", [0.5, 1.0, 2.0])
 def test_a_clip_begins_at_the_frame_nearest_to_each_moment(every: float, shared: Path) -> None:
     file = str(shared / "cases" / "videos" / "vfr.mp4")
-    with VideoFile(file) as video:
+    with PyAVVideoReader(file) as video:
         times = (np.asarray(video.stamps) - video.stamps[0]) * float(video.time_base)
     found = slid(file, every)
     last = times[-8]
@@ -67,28 +68,29 @@ def test_a_clip_begins_at_the_frame_nearest_to_each_moment(every: float, shared:
 @pytest.mark.parametrize("rate", [24, 25, 30, 30000 / 1001])
 def test_even_rates_do_not_drift_and_all_clips_count_alike(rate: float) -> None:
     times = np.arange(3000) / rate
-    firsts, weights = placed(times, 0.7, 2992)
+    firsts, weights = nearest_frames(times, 0.7, 2992)
     assert set(weights) == {1}
     assert times[firsts[:-1]] == pytest.approx(np.arange(len(firsts) - 1) * 0.7, abs=0.5 / rate + 1e-9)
     assert firsts[-1] == 2992
 
 
 def test_more_moments_than_frames_cost_no_memory() -> None:
-    firsts, weights = placed(np.arange(3000) / 25, 1e-7, 2992)
+    firsts, weights = nearest_frames(np.arange(3000) / 25, 1e-7, 2992)
     assert firsts == list(range(2993))
     assert sum(weights) == pytest.approx(2992 / 25 / 1e-7, rel=1e-6)
 
 
 @pytest.mark.parametrize("every", [0.0, -1.0, float("nan"), float("inf")])
 def test_what_is_no_time_is_refused(every: float, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="every=.* must be seconds"):
+    with pytest.raises(ConfigError) as error:
         slid(film(tmp_path / "a.mp4", noise(9)), every)
+    assert error.value.key == "every"
 
 
 @pytest.mark.parametrize("rule", ["logits", "probabilities"])
 def test_the_answer_about_the_whole_weighs_time(rule: str) -> None:
     classifier = Classifier(
-        network(), {"label": list("ab")}, Cutting(GridViews(**CLIP | {"crop": (32, 32)}, average=rule)), 1,
+        network(), {"label": list("ab")}, Cutting(MultiViewSampler(**CLIP | {"crop": (32, 32)}, average=rule)), 1,
         torch.device("cpu"),
     )  # fmt: skip
     logits = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])

@@ -14,11 +14,11 @@ from test_ranks import fit, in_two_ranks
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.training import Curves, LastCheckpoint, Recipe, VideoClassifier
 from vivit.training.optim import warmup_cosine
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 EPOCHS, BATCHES, RATE = 3, 5, 0.3
@@ -30,7 +30,7 @@ def sgd(module: VideoClassifier, warmup: float = 0.5) -> VideoClassifier:
     return module
 
 
-def plain(net: VideoClassifier, loader: TrainingLoader, parts: int) -> tuple[list[float], list[float]]:
+def plain(net: VideoClassifier, loader: StatefulTrainLoader, parts: int) -> tuple[list[float], list[float]]:
     """Train by hand; give the rate and the mean loss of every step."""
     steps = -(-BATCHES // parts)
     warmup, total = steps // 2, steps * EPOCHS

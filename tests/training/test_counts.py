@@ -10,11 +10,11 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from test_ranks import fit, in_two_ranks
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.shapes import BadVideo, Batch
 from vivit.training import AtomicCheckpointIO, LastCheckpoint, MovingAverage, RateFinder, Stopwatch, VideoClassifier
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 STEPS = 5

@@ -12,7 +12,7 @@ from lightning.pytorch.plugins import MixedPrecision
 from test_ranks import fit, in_two_ranks
 from torch import Tensor
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.training import (
     AtomicCheckpointIO,
     BestCheckpoint,
@@ -23,7 +23,7 @@ from vivit.training import (
     VideoClassifier,
 )
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 STEPS, EPOCHS = 5, 2

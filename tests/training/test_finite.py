@@ -8,7 +8,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.training import FiniteLoss, LastCheckpoint, VideoClassifier
 
 
@@ -27,7 +27,7 @@ class Poison(Callback):
 def test_the_step_is_named_and_the_last_checkpoint_stays_good(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[..., tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[..., tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     net = module()

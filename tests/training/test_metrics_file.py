@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from lightning import Callback, Trainer
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.signals import leave
 from vivit.training import Interruption, LastCheckpoint, MetricsFile, Provenance, VideoClassifier
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 TIMES = ("speed/",)

@@ -10,13 +10,13 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.models.blocks import StochasticDepth
 from vivit.shapes import Batch
 from vivit.training import AtomicCheckpointIO, LastCheckpoint, VideoClassifier, described
 from vivit.training.randomness import USES, draw_stochastic_depth, step_generator
 
-Loaders = Callable[[], tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[[], tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 

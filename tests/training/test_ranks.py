@@ -19,11 +19,11 @@ from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from vivit import models
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.loader import ScoringLoader, TrainingLoader, Workers, cores
-from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
-from vivit.data.sampling import GridViews
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.data.view_samplers import MultiViewSampler
 from vivit.shapes import Clip, Video
 from vivit.training import AtomicCheckpointIO, FiniteLoss, LastCheckpoint, Recipe, Targets, VideoClassifier
 from vivit.training.tracking import WandbRun
@@ -45,7 +45,7 @@ NETWORKS: dict[str, Any] = {
 class Noise(ClipDataset):
     """Clips whose brightness hints at their label."""
 
-    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
+    def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
         epoch, _, row = ticket
         labels = self.videos[row].labels
         frames = np.random.default_rng([epoch, row]).integers(60 * labels[0], 256, (1, FRAMES, HEIGHT, WIDTH, 3))
@@ -101,8 +101,8 @@ def fit(
         recipe=Recipe(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
     )  # fmt: skip
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
-    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
-    train = ShuffledBatches(VIDEOS, BATCH // ranks, 3, rank, ranks)
+    plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    train = DistributedBatchSampler(VIDEOS, BATCH // ranks, 3, rank, ranks)
     usual = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False}
     options: dict[str, Any] = usual | {"strategy": "ddp" if ranks > 1 else "auto"} | others
     trainer = Trainer(
@@ -112,7 +112,7 @@ def fit(
     )  # fmt: skip
     trainer.fit(
         module,
-        TrainingLoader(Noise(videos, plan, Mirror(), 0), train, Workers(0)),
+        StatefulTrainLoader(Noise(videos, plan, FlipLabelMap(), 0), train, WorkerConfig(0)),
         scored(rank, ranks),
         ckpt_path=start,
         weights_only=True,
@@ -120,12 +120,14 @@ def fit(
     return trainer, module
 
 
-def scored(rank: int, ranks: int) -> ScoringLoader:
+def scored(rank: int, ranks: int) -> EvalLoader:
     """Load the videos of this rank that validation and tests score."""
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(SCORED)]
-    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
-    return ScoringLoader(
-        Noise(videos, plan, Mirror(), 0), OrderedBatches(SCORED, BATCH // ranks, rank, ranks), Workers(0)
+    plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    return EvalLoader(
+        Noise(videos, plan, FlipLabelMap(), 0),
+        DistributedEvalBatchSampler(SCORED, BATCH // ranks, rank, ranks),
+        WorkerConfig(0),
     )
 
 
@@ -178,7 +180,7 @@ def counted(rank: int, folder: Path) -> list[int]:
     torch.distributed.init_process_group("gloo", rank=rank)
     for allowed in (range(12 * rank, 12 * rank + 12), range(12)):
         os.sched_getaffinity = lambda _, allowed=allowed: set(allowed)  # type: ignore[misc]
-        found.append(cores())
+        found.append(available_cpus())
     torch.distributed.destroy_process_group()
     return found
 

@@ -10,11 +10,11 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.training import LastCheckpoint, LayerDecay, RateFinder, Recipe, VideoClassifier
 from vivit.training.optim import warmup_cosine
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 ADAMW, SGD, STEPS = torch.optim.AdamW, torch.optim.SGD, 5

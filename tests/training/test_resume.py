@@ -12,7 +12,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.signals import leave
 from vivit.training import BestCheckpoint, Curves, Interruption, LastCheckpoint, Stopwatch, VideoClassifier
 
@@ -48,7 +48,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     lost: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """Dropout, stochastic depth, mixup, schedule, optimiser, order of the data: all go on where they stood."""
@@ -73,7 +73,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
 def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """From the checkpoint behind the first epoch."""
@@ -98,7 +98,7 @@ def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
 def test_watches_go_on_over_a_resume(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     def watch() -> tuple[Stopwatch, Curves, LastCheckpoint]:
@@ -145,7 +145,7 @@ def test_a_run_lost_in_a_validation_does_not_skip_it(
     every: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """A checkpoint of an epoch's last step, written before the validation, would say that the epoch is complete."""
@@ -178,7 +178,7 @@ def test_the_best_so_far_comes_along_into_another_folder(
     fate: str,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     def kept(folder: Path) -> tuple[BestCheckpoint, LastCheckpoint, Marks]:
@@ -235,7 +235,7 @@ def test_a_run_that_is_asked_to_end_saves_first(
     code: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """Step 10 is an epoch's last: its validation comes first."""
@@ -264,7 +264,7 @@ def test_a_step_of_several_parts_is_ended_whole(
     part: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """An epoch has steps of two, two and one parts; the wish to end comes in the second epoch's second step."""
@@ -309,7 +309,7 @@ class Outage(Callback):
 def test_a_resumed_run_saves_no_part_of_a_step(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """An epoch has steps of two, two and one parts; the power fails behind step 4, then behind one part more."""
@@ -336,7 +336,7 @@ def test_a_resumed_run_saves_no_part_of_a_step(
 def test_a_run_that_is_asked_twice_ends_at_once(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
@@ -388,7 +388,7 @@ def two_halves(
 def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
     step: int, options: dict[str, Any], tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """The validations of both halves are those of a run that was not asked, and no step is made twice."""
@@ -407,7 +407,7 @@ def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
 def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
     every: int, tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """What is saved behind a step that a validation follows is saved behind the validation."""
@@ -436,7 +436,7 @@ def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
 def test_only_what_was_measured_has_an_entry(
     options: dict[str, Any], measured: list[int], tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """Batches 7 and 14 of all lie in the second and the third epoch."""

@@ -13,10 +13,10 @@ import torch
 from forked import forking
 from lightning import Trainer
 
-from vivit.data import VideoData
-from vivit.data.catalogue import Motion
-from vivit.data.decode import VideoError
-from vivit.data.sampling import GridViews, RandomView
+from vivit.data import VideoDataModule
+from vivit.data.datasets import Motion
+from vivit.data.readers.video_error import VideoError
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.evaluation.measures import measure
 from vivit.evaluation.scores_reader import ScoresFile
 from vivit.experiment.build import averaging_of
@@ -28,15 +28,15 @@ VIDEOS = 17
 CLIP: dict[str, Any] = {"frames": 4, "stride": 2, "resize": 18, "crop": (12, 16)}
 
 
-def motion(root: Path, views: partial[GridViews], **keys: Any) -> VideoData:
+def motion(root: Path, views: partial[MultiViewSampler], **keys: Any) -> VideoDataModule:
     keys = {"batch_size": 6, "workers": 0} | keys
-    return VideoData(
-        root=str(root), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomView, views=views,
-        seed=3, **keys,
+    return VideoDataModule(
+        root=str(root), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        views=views, seed=3, **keys,
     )  # fmt: skip
 
 
-def scored(data: VideoData, folder: Path, ranks: int = 1, **trainer: Any) -> ScoresFile | None:
+def scored(data: VideoDataModule, folder: Path, ranks: int = 1, **trainer: Any) -> ScoresFile | None:
     """Test a network of random weights, as ``train.py`` and ``eval.py`` do."""
     torch.manual_seed(0)
     network = FactorisedEncoder(
@@ -63,7 +63,7 @@ def scored(data: VideoData, folder: Path, ranks: int = 1, **trainer: Any) -> Sco
     return file
 
 
-VIEWS = partial(GridViews, temporal=2, spatial=3)
+VIEWS = partial(MultiViewSampler, temporal=2, spatial=3)
 
 
 def as_rank(rank: int, port: int, root: Path, folder: Path) -> None:
@@ -136,7 +136,7 @@ def test_portions_of_views_do_not_matter(batch_size: int, alone: Path, small_mot
 def test_one_pass_over_all_counts_is_a_pass_for_each(average: str, small_motion: Path, tmp_path: Path) -> None:
     """The union of 1, 2, 4, 5 and 7 temporal views, against a test with each number alone."""
     counts = [1, 2, 5, 7]
-    views = partial(GridViews, temporal=4, counts=counts, average=average)
+    views = partial(MultiViewSampler, temporal=4, counts=counts, average=average)
     together = scored(motion(small_motion, views, batch_size=1000), tmp_path)
     assert together is not None
     by_views, all_logits = measure(together).by_views, pq.read_table(together.file)["logits"].to_pylist()
@@ -144,7 +144,7 @@ def test_one_pass_over_all_counts_is_a_pass_for_each(average: str, small_motion:
     assert logits.shape[1] == 1 + 2 + 2 + 2 + 3, "the middle, both ends, what else 4 and 5 views see, and what 7 do"
     assert list(by_views) == ["1x1", "2x1", "4x1", "5x1", "7x1"]
     for count in [*counts, 4]:
-        views = partial(GridViews, temporal=count, average=average)
+        views = partial(MultiViewSampler, temporal=count, average=average)
         file = scored(motion(small_motion, views, batch_size=1000), tmp_path / str(count))
         assert file is not None
         own = np.array(pq.read_table(file.file)["logits"].to_pylist()).reshape(VIDEOS, count, 14)

@@ -15,12 +15,12 @@ from lightning import Callback, Trainer
 from test_ranks import in_two_ranks
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.loader import ScoringLoader, Workers
-from vivit.data.order import OrderedBatches, Ticket
-from vivit.data.sampling import GridViews
-from vivit.data.video_error import VideoError
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.loader import EvalLoader, WorkerConfig
+from vivit.data.readers.video_error import VideoError
+from vivit.data.samplers import DistributedEvalBatchSampler, SampleKey
+from vivit.data.view_samplers import MultiViewSampler
 from vivit.models import FactorisedEncoder, Tubelets
 from vivit.models.blocks import Block
 from vivit.shapes import Clip, Video
@@ -36,11 +36,11 @@ in two calls of the network each, three and two, the first of the second rank wi
 class Noise(ClipDataset):
     """Clips are a function of the video's row."""
 
-    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
+    def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
         video = self.videos[ticket.row]
         if ticket.row in BAD:
             raise VideoError(video.path, "is damaged")
-        shape = self.blank().shape[1:]
+        shape = self.empty_frames().shape[1:]
         return Clip(np.random.default_rng(ticket.row).integers(0, 256, shape, np.uint8), video.labels, ticket.row)
 
 
@@ -80,9 +80,12 @@ def scored(rank: int, folder: Path, ranks: int = 2) -> list[tuple[dict[int, list
             use_distributed_sampler=False, default_root_dir=folder,
         )  # fmt: skip
         clips = Noise(
-            [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)], GridViews(**CLIP, temporal=views), Mirror(), 0
+            [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)],
+            MultiViewSampler(**CLIP, temporal=views),
+            FlipLabelMap(),
+            0,
         )
-        loader = ScoringLoader(clips, OrderedBatches(VIDEOS, batch, rank, ranks), Workers(0), {})
+        loader = EvalLoader(clips, DistributedEvalBatchSampler(VIDEOS, batch, rank, ranks), WorkerConfig(0), {})
         getattr(trainer, task)(module, loader, verbose=False)
         found.append((said.logits, {name: float(value) for name, value in trainer.callback_metrics.items()}))
     return found

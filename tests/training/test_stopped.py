@@ -10,13 +10,13 @@ from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.experiment.build import check_monitors
 from vivit.training import EarlyStop, LastCheckpoint, VideoClassifier
 
 STEPS = 5
 Compose = Callable[..., DictConfig]
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 

@@ -10,13 +10,13 @@ import torch
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.data.transforms import RandAugment
 from vivit.models.blocks import StochasticDepth
 from vivit.schedules import Cosine, Linear, Steps
 from vivit.training import LastCheckpoint, Strengths, VideoClassifier
 
-Loaders = Callable[[], tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[[], tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 STEPS, EPOCHS = 5, 2
@@ -107,7 +107,7 @@ def test_the_magnitude_of_rand_augment_is_logged_as_the_workers_compute_it(
     class Data(LightningDataModule):
         training_view = SimpleNamespace(colours=RandAugment(layers=2, magnitude=Linear(0.0, 20.0)))
 
-        def train_dataloader(self) -> TrainingLoader:
+        def train_dataloader(self) -> StatefulTrainLoader:
             return loaders()[0]
 
         def val_dataloader(self) -> ClipLoader:

@@ -11,12 +11,12 @@ import wandb
 from lightning import Trainer
 from PIL import Image
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.training import LastCheckpoint, Provenance, Strengths, VideoClassifier
 from vivit.training.showcase import LONGEST, WIDEST, Showcase, gif, said_of
 from vivit.training.tracking import WandbRun, kept_id, sweep_of
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 

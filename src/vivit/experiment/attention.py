@@ -10,7 +10,7 @@ import torch
 from hydra.utils import instantiate
 
 from vivit.benchmarks.attention import attention_row
-from vivit.data import motion
+from vivit.data.datasets import motion
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting
 from vivit.experiment.explain import heat_of
@@ -22,7 +22,7 @@ def attention_rows(
     *, checkpoints: str | Sequence[str], root: str, clips: int, heads: str, seed: int
 ) -> list[dict[str, Any]]:
     """Measure each checkpoint beside the same network with random weights, on the embedded data set at ``root``."""
-    motion.ensure(Path(root))
+    motion.generate_if_missing(Path(root))
     files = [checkpoints] if isinstance(checkpoints, str) else checkpoints
     return [_row(Path(file), Path(root), clips, heads, seed) for file in files]
 

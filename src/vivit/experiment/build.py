@@ -7,8 +7,8 @@ from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from vivit.data import VideoData
-from vivit.data.places import views_name
+from vivit.data import VideoDataModule
+from vivit.data.views import format_views
 from vivit.evaluation import Averaging, average_named
 from vivit.jobs import Job
 from vivit.training import Strengths, VideoClassifier, keep_freed
@@ -86,14 +86,14 @@ def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
             raise ValueError(f"{said}: mode={mode} takes the worst for the best; set callbacks.{name}.mode={right}")
 
 
-def build_data(cfg: DictConfig) -> VideoData:
+def build_data(cfg: DictConfig) -> VideoDataModule:
     """Build the data set, made or checked."""
-    data: VideoData = instantiate(cfg.data, _convert_="all")
+    data: VideoDataModule = instantiate(cfg.data, _convert_="all")
     data.prepare_data()
     return data
 
 
-def build_module(cfg: DictConfig, data: VideoData) -> VideoClassifier:
+def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
     """Build a network with as many outputs as the data set has classes, and what trains it."""
     network: nn.Module = instantiate(cfg.model, classes=sum(map(len, data.heads.values())), _convert_="all")
     plain = {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
@@ -109,10 +109,12 @@ def build_module(cfg: DictConfig, data: VideoData) -> VideoClassifier:
     )
 
 
-def averaging_of(data: VideoData) -> Averaging:
+def averaging_of(data: VideoDataModule) -> Averaging:
     """Say how a data set's test views become one score; of several numbers of views the main one counts."""
     views, sizes = data.test_views, [len(names) for names in data.heads.values()]
-    return Averaging(average_named(views.average), sizes, views.chosen()[views_name(views.temporal, views.spatial)])
+    return Averaging(
+        average_named(views.average), sizes, views.views_by_count()[format_views(views.temporal, views.spatial)]
+    )
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

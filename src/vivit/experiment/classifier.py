@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from vivit.data.loader import ScoringLoader
-from vivit.data.windows import slide
+from vivit.data.loader import EvalLoader
+from vivit.data.sliding_window import sliding_windows
 from vivit.evaluation import Averaging, Ranked, average_named, ranked, score
 from vivit.experiment.checkpoint import read_network
 from vivit.experiment.clips import Cutting, check_reading, views_of
@@ -68,9 +68,9 @@ class Classifier:
 
     def along(self, file: str, every: float) -> Timeline:
         """Give the logits of a clip every so many seconds. What is held at a time does not grow with the video."""
-        stretches = slide(file, self.cutting.views, every, self.batch_size)
+        stretches = sliding_windows(file, self.cutting.views, every, self.batch_size)
         loader = self.cutting.read_stretches(stretches)
-        logits = [finite(scores.logits, file) for scores in self._scores(loader, stretches.plans[0].spatial)]
+        logits = [finite(scores.logits, file) for scores in self._scores(loader, stretches.view_samplers[0].spatial)]
         return Timeline(stretches.spans, torch.cat(logits), stretches.weights)
 
     def overall(self, timeline: Timeline) -> Float[Tensor, " k"]:
@@ -79,7 +79,7 @@ class Classifier:
         weights = None if alike else torch.tensor(timeline.weights, dtype=timeline.logits.dtype)
         return self.averaging(timeline.logits[None], weights)[0]
 
-    def _scores(self, loader: ScoringLoader, crops: int | None = None) -> Iterator[Scores]:
+    def _scores(self, loader: EvalLoader, crops: int | None = None) -> Iterator[Scores]:
         """Score batches; with ``crops``, each holds one video, and every so many views are a result of their own."""
         for batch in tqdm(loader, unit="batch", disable=None if len(loader) > 1 else True, leave=False):
             if not len(batch.videos):

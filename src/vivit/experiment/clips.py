@@ -7,14 +7,14 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.loader import ScoringLoader, Workers, cores
-from vivit.data.order import OrderedBatches
-from vivit.data.places import spread
-from vivit.data.resampling import Fused, Resampling
-from vivit.data.sampling import EvenViews, GridViews
-from vivit.data.windows import StretchClips, Stretches
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.loader import EvalLoader, WorkerConfig, available_cpus
+from vivit.data.samplers import DistributedEvalBatchSampler
+from vivit.data.sliding_window import SegmentDataset, VideoSegments
+from vivit.data.transforms.resize import FusedResize, Resize
+from vivit.data.view_samplers import MultiViewSampler, UniformViewSampler
+from vivit.data.views import uniform_positions
 from vivit.jobs import Job
 from vivit.shapes import Video
 
@@ -23,8 +23,8 @@ from vivit.shapes import Video
 class Cutting:
     """How a network's clips are cut from videos, and who decodes them."""
 
-    views: GridViews
-    resampling: Resampling = field(default_factory=Fused)
+    views: MultiViewSampler
+    resampling: Resize = field(default_factory=FusedResize)
     workers: int | None = None
     """Processes that decode; None: one for each core."""
 
@@ -46,11 +46,13 @@ class Cutting:
             raise ValueError(
                 f"the network takes clips of {_said(built_for)}, and the checkpoint has clips cut to {_said(cut)}"
             )
-        chosen = views or told.get("views") or {"_target_": "vivit.data.sampling.GridViews", "_partial_": True}
+        chosen = (
+            views or told.get("views") or {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True}
+        )
         scaling = resampling or told.get("resampling")
         return cls(
             replace(instantiate(chosen, _convert_="all")(**clip), counts=()),  # which a test compares
-            instantiate(scaling, _convert_="all") if scaling else Fused(),
+            instantiate(scaling, _convert_="all") if scaling else FusedResize(),
             workers,
         )
 
@@ -72,7 +74,7 @@ class Cutting:
         return {
             "clip": {key: getattr(views, key) for key in ("frames", "stride", "resize", "crop")},
             "views": {
-                "places": spread(views.temporal),
+                "places": uniform_positions(views.temporal),
                 "crops": [0.5] if views.spatial == 1 else [0.0, 0.5, 1.0],
                 "average": views.average,
             },
@@ -81,23 +83,23 @@ class Cutting:
         }
 
     def read(
-        self, videos: Sequence[Video], plan: EvenViews, batch_size: int, left_out: dict[int, str] | None = None
-    ) -> ScoringLoader:
+        self, videos: Sequence[Video], plan: UniformViewSampler, batch_size: int, left_out: dict[int, str] | None = None
+    ) -> EvalLoader:
         """Read the views that ``plan`` makes of every video, ``batch_size`` videos at a time, in order.
 
         Raises ``VideoError`` for a video that cannot be read, unless ``left_out`` is there to note it in.
         """
-        clips = ClipDataset(videos, plan, Mirror(allowed=False), 0, resampling=self.resampling)
+        clips = ClipDataset(videos, plan, FlipLabelMap(allowed=False), 0, resampling=self.resampling)
         return self._loader(clips, batch_size, left_out)
 
-    def read_stretches(self, stretches: Stretches) -> ScoringLoader:
+    def read_stretches(self, stretches: VideoSegments) -> EvalLoader:
         """Read the clips along a video, one stretch at a time. Raises ``VideoError``."""
-        return self._loader(StretchClips(stretches, self.resampling), 1)
+        return self._loader(SegmentDataset(stretches, self.resampling), 1)
 
-    def _loader(self, clips: ClipDataset, batch_size: int, left_out: dict[int, str] | None = None) -> ScoringLoader:
-        batches = OrderedBatches(len(clips), batch_size)
-        number = min(cores() if self.workers is None else self.workers, len(batches))
-        return ScoringLoader(clips, batches, Workers(number, prefetch=1), left_out)
+    def _loader(self, clips: ClipDataset, batch_size: int, left_out: dict[int, str] | None = None) -> EvalLoader:
+        batches = DistributedEvalBatchSampler(len(clips), batch_size)
+        number = min(available_cpus() if self.workers is None else self.workers, len(batches))
+        return EvalLoader(clips, batches, WorkerConfig(number, prefetch=1), left_out)
 
 
 def check_reading(cfg: DictConfig) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vivit.data.reading import open_video
-from vivit.data.video_error import VideoError
+from vivit.data.readers.video_error import VideoError
+from vivit.data.readers.video_reader import open_video
 from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, NotNumbersError
 from vivit.experiment.explain import explained, seconds_of
@@ -116,7 +116,7 @@ def answer(classifier: Classifier, file: Path, *, longest: int, top: int, heads:
         return refusal_page(f"{file.name} is gone, for somebody has had the answer; drop it once more")
     try:
         with open_video(Video(str(file), ())) as video:
-            seconds = seconds_of(video, (0, video.extent.frames - 1))[-1]
+            seconds = seconds_of(video, (0, video.shape.frames - 1))[-1]
         if seconds > longest:
             return refusal_page(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest} s")
         ((_, logits),) = classifier.whole([str(file)])

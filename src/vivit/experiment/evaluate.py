@@ -8,9 +8,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.data import VideoData
-from vivit.data.catalogue import Split
-from vivit.data.places import views_name
+from vivit.data import VideoDataModule
+from vivit.data.datasets import Split
+from vivit.data.views import format_views
 from vivit.evaluation.scores_reader import ScoresFile
 from vivit.experiment.build import averaging_of, check_keys, check_taken
 from vivit.experiment.checkpoint import checkpoint_file, read_record
@@ -62,7 +62,7 @@ def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     return {} if scores is None else concluded(cfg, job, scores, with_metrics)
 
 
-def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoData:
+def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataModule:
     """Build the data set of a checkpoint, or the one that is asked for, which must have its classes.
 
     Its clips stay those of the checkpoint, but for what was typed: a data set brings views that suit its own training.
@@ -77,10 +77,10 @@ def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoData:
     if cfg.timeout is not None:
         clips.timeout = cfg.timeout
     clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
-    data: VideoData = instantiate(clips, _convert_="all")
+    data: VideoDataModule = instantiate(clips, _convert_="all")
     data.prepare_data()
     check_classes(record["heads"], data.heads, "the checkpoint")
-    data.scored = cfg.split
+    data.test_split = cfg.split
     return data
 
 
@@ -101,7 +101,7 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 def concluded(cfg: DictConfig, job: Job, scores: ScoresFile, with_metrics: bool) -> Mapping[str, float]:
     """Write what follows from scores: results and tables and, where it is asked for, a submission."""
     kept = cfg.get("views") if cfg.scores else None
-    views = views_name(kept.temporal, kept.spatial) if kept and job.typed("views") else None
+    views = format_views(kept.temporal, kept.spatial) if kept and job.typed("views") else None
     average = kept.average if kept and job.typed("views.average") else None
     about = scores.about
     source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vivit.data.decode import VideoFile
-from vivit.data.reading import Reader, open_video
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_reader import VideoReader, open_video
 from vivit.experiment.classifier import Classifier
 from vivit.explain import FUSES, draw_moments, enlarged, heated, rollout, spread, write_film, write_sheet
 from vivit.shapes import Video, colours
@@ -59,7 +59,7 @@ def attention_of(classifier: Classifier, file: str, fuse: str) -> Attention:
     cutting = classifier.cutting
     middle = replace(cutting.views, temporal=1, spatial=1)
     with open_video(Video(file, ()), square_pixels=cutting.resampling.square_pixels) as video:
-        (view,) = middle(video.extent)
+        (view,) = middle(video.shape)
         (frames,) = cutting.resampling(video, [view], middle.crop)
         seconds = seconds_of(video, view.numbers)
     network = _known(classifier.network)
@@ -81,9 +81,9 @@ def _known(network: nn.Module) -> Network:
     return network
 
 
-def seconds_of(video: Reader, numbers: Sequence[int]) -> list[float]:
+def seconds_of(video: VideoReader, numbers: Sequence[int]) -> list[float]:
     """Say when frames are shown, from the first frame of the video."""
-    if not isinstance(video, VideoFile):
+    if not isinstance(video, PyAVVideoReader):
         return [number / RATE for number in numbers]
     return [float((video.stamps[number] - video.stamps[0]) * video.time_base) for number in numbers]
 

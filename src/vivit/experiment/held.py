@@ -6,14 +6,17 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.data.places import views_name
+from vivit.data.views import format_views
 from vivit.evaluation import average_named
 from vivit.jobs import Job
 
 CUT = ("stride", "resize", "views", "resampling")
 """Keys of a data set that decide a clip of a file, beside its size, which the network tells."""
 VIEWS = {"temporal": 1, "spatial": 1, "average": "logits"}
-RESAMPLING = {name.lower(): f"vivit.data.resampling.{name}" for name in ("Fused", "Reference")}
+RESAMPLING = {
+    "fused": "vivit.data.transforms.resize.FusedResize",
+    "reference": "vivit.data.transforms.resize.ReferenceResize",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ def plain(data: Mapping[str, Any]) -> dict[str, Any]:
     if views := data.get("views"):
         found["views"] = {key: views.get(key, usual) for key, usual in VIEWS.items()}
     if scaling := data.get("resampling"):
-        found["resampling"] = str(scaling["_target_"]).rpartition(".")[2].lower()
+        found["resampling"] = str(scaling["_target_"]).rpartition(".")[2].removesuffix("Resize").lower()
         found["square_pixels"] = bool(scaling.get("square_pixels", False))
     return found
 
@@ -47,7 +50,12 @@ def configured(told: Mapping[str, Any], source: object) -> dict[str, Any]:
         numbers = {key: _whole(views.get(key, 1), f"{key} views", source) for key in ("temporal", "spatial")}
         average = str(views.get("average", "logits"))
         average_named(average)
-        found["views"] = {"_target_": "vivit.data.sampling.GridViews", "_partial_": True, **numbers, "average": average}
+        found["views"] = {
+            "_target_": "vivit.data.view_samplers.MultiViewSampler",
+            "_partial_": True,
+            **numbers,
+            "average": average,
+        }
     if (name := told.get("resampling")) is not None:
         if name not in RESAMPLING:
             raise ValueError(f"{source} tells resampling={name!r}, which is none of {', '.join(RESAMPLING)}")
@@ -97,7 +105,7 @@ def in_words(told: Mapping[str, Any], keys: Sequence[str] = CUT) -> str:
             words.append(f"{sum(map(len, told[key].values()))} classes")
         elif key == "views" and key in told:
             views = told[key]
-            words.append(f"views={views_name(views['temporal'], views['spatial'])} of {views['average']}")
+            words.append(f"views={format_views(views['temporal'], views['spatial'])} of {views['average']}")
         elif key == "resampling" and told.get("square_pixels"):
             words.append(f"resampling={told[key]}, resampling.square_pixels=true")
         elif key in told:

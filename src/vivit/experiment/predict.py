@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Column, Table
 
-from vivit.data.finding import find_videos
-from vivit.data.places import views_name
-from vivit.data.video_error import VideoError
+from vivit.data.find_videos import find_videos
+from vivit.data.readers.video_error import VideoError
+from vivit.data.views import format_views
 from vivit.evaluation import Ranked
 from vivit.experiment.build import check_keys
 from vivit.experiment.classifier import Classifier, timeline_rows
@@ -63,7 +63,7 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
                 continue
         predictions.append(prediction)
     views = classifier.cutting.views
-    result = {"ckpt_path": str(cfg.ckpt_path), "views": views_name(views.temporal, views.spatial)}
+    result = {"ckpt_path": str(cfg.ckpt_path), "views": format_views(views.temporal, views.spatial)}
     said = result | {"every": cfg.every, "left_out": bad, "predictions": predictions}
     write_json(job.folder / "predictions.json", said | provenance())  # before anything is shown
     show(predictions)

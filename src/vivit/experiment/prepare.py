@@ -7,8 +7,8 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from vivit.data.catalogue import Catalogue
-from vivit.data.prepare import prepare as go_through
+from vivit.data.datasets import VideoDataset
+from vivit.data.index.prepare import prepare as go_through
 from vivit.experiment.build import check_keys, check_taken
 from vivit.io import write_json
 from vivit.jobs import Job
@@ -26,7 +26,7 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_taken(job, ("root", "catalogue"), ("workers",))
     if not cfg.data:
         raise ValueError("data names no data set; set data=kinetics400 or another, and data.root to where it lies")
-    catalogue: Catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
+    catalogue: VideoDataset = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
     catalogue.prepare()
     counts = go_through(catalogue, **{key: cfg[key] for key in WORK if key != "splits"}, splits=list(cfg.splits))
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())

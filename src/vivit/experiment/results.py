@@ -6,7 +6,7 @@ from typing import Any
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.data.places import views_name
+from vivit.data.views import format_views
 from vivit.jobs import Job
 from vivit.jobs.naming import setting
 from vivit.training import Curves, LastCheckpoint, Stopwatch
@@ -33,7 +33,7 @@ def describe(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[st
         "sweep": job.sweep,
         "job": job.folder.name,
         "seed": cfg.seed,
-        "views": views_name(cfg.views.temporal, cfg.views.spatial),
+        "views": format_views(cfg.views.temporal, cfg.views.spatial),
         "recipe": recipe(cfg),
         "metrics": dict(metrics),
         "config": OmegaConf.to_container(cfg, resolve=True),

@@ -7,8 +7,8 @@ from typing import Any
 
 from lightning import Trainer
 
-from vivit.data import VideoData
-from vivit.data.places import views_name
+from vivit.data import VideoDataModule
+from vivit.data.views import format_views
 from vivit.evaluation import average_named
 from vivit.evaluation.confusion import confusion, draw, write_classes, write_confused, write_counts
 from vivit.evaluation.epic_kitchens import official
@@ -22,26 +22,31 @@ from vivit.training import KeepScores, VideoClassifier
 SCORES = "scores.parquet"
 
 
-def announced(data: VideoData, *, measured: bool = True) -> Description:
+def announced(data: VideoDataModule, *, measured: bool = True) -> Description:
     """Describe the scores that a test will give, and find out before it what would fail behind it."""
-    videos, views = data.catalogue.videos(data.scored), data.test_views
+    videos, views = data.catalogue.videos(data.test_split), data.test_views
     average_named(views.average)
     if measured and (unknown := videos.unlabelled()):
-        raise ValueError(no_labels(unknown, f"{len(videos)} {data.scored} videos"))
+        raise ValueError(no_labels(unknown, f"{len(videos)} {data.test_split} videos"))
     return Description(
         heads=data.heads,
-        views=views_name(views.temporal, views.spatial),
-        chosen=views.chosen(),
+        views=format_views(views.temporal, views.spatial),
+        chosen=views.views_by_count(),
         spatial=views.spatial,
         average=views.average,
-        split=data.scored,
+        split=data.test_split,
         listed=len(videos),
-        epic_kitchens=data.catalogue.official(data.scored),
+        epic_kitchens=data.catalogue.official(data.test_split),
     )
 
 
 def scores_of(
-    trainer: Trainer, module: VideoClassifier, data: VideoData, about: Description, folder: Path, checkpoint: str | None
+    trainer: Trainer,
+    module: VideoClassifier,
+    data: VideoDataModule,
+    about: Description,
+    folder: Path,
+    checkpoint: str | None,
 ) -> tuple[ScoresFile | None, dict[str, Any]]:
     """Test; give, on the first rank, the file of the scores, and what was left out."""
     keep = KeepScores(folder)
@@ -50,7 +55,7 @@ def scores_of(
     left_out = data.left_out()
     if not trainer.is_global_zero:
         return None, left_out
-    videos, target = data.catalogue.videos(data.scored), folder / SCORES
+    videos, target = data.catalogue.videos(data.test_split), folder / SCORES
     about = replace(about, left_out=left_out, checkpoint=checkpoint)
     try:
         merge(keep.parts, target, about, videos.column("path"), videos.column("name"))
