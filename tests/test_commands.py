@@ -165,10 +165,10 @@ BAD = {
     "+callbacks.curve.folder=x": ["callbacks.curve has no _target_"],
     "data.crop=[30,32]": ["height 30 cannot be cut into parts of tubelet[1]=8", "24 or 32"],
     "data.frames=15": ["frames 15 cannot be cut into parts of tubelet[0]=2", "14 or 16"],
-    "data=folder data.root=no/such/folder": ["no/such/folder is not a folder", "data.root"],
+    "data=folder data.root=no/such/folder": ["data.root=no/such/folder: there is no such folder"],
     "ckpt_path=no/such.ckpt": ["no/such.ckpt is not a file"],
     "paths.logs=/dev/null/logs": ["/dev/null/logs", "cannot be written", "paths.logs"],
-    "data.crop=[40,40]": ["crop of 40x40 does not fit", "resize must be at least 40"],
+    "data.crop=[40,40]": ["data.crop=[40,40]: does not fit", "data.resize to at least 40"],
 }
 
 
@@ -217,7 +217,7 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     ("words", "said"),
     [
         (("targets.mixup=null",), "mixup=None must be the parameter of a Beta distribution"),
-        (("data=csv", "data.catalogue.delimiter=null"), "data.catalogue.delimiter='None' must be one ASCII character"),
+        (("data=csv", "data.catalogue.delimiter=null"), "data.catalogue.delimiter='None': must be one ASCII character"),
         (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0 leaves nothing to train on"),
     ],
     ids=["mixup", "delimiter", "nothing"],

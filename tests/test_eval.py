@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from vivit.data.datasets import motion
+from vivit.errors import ConfigError
 from vivit.experiment import evaluate
 from vivit.experiment.checkpoint import read_record
 from vivit.experiment.evaluate import data_of
@@ -200,8 +201,9 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
 ) -> None:
     file, words = checkpoint(EPIC), ("data=epic_kitchens", f"data.root={kitchen}")
     (kitchen / "annotations" / "EPIC_100_tail_nouns.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"EPIC_100_tail_nouns\.csv is missing; .*data\.catalogue\.tails=null"):
+    with pytest.raises(ConfigError, match=r"EPIC_100_tail_nouns\.csv: .*data\.catalogue\.tails=null") as error:
         run("missing", f"ckpt_path={file}", *words)
+    assert error.value.key == "data.catalogue.tails"
     found = run("without", f"ckpt_path={file}", *words, "data.catalogue.tails=null", "data.catalogue.unseen=null")
     assert all(name.startswith("all_") for name in found["epic_kitchens"])
 

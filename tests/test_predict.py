@@ -114,10 +114,10 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("video", "words", "message"),
     [
-        ("no/such.mp4", [], "video=no/such.mp4 is not there"),
-        ("empty", [], "video=empty is a folder without a video"),
-        ("empty/*.mp4", [], r"video=empty/\*.mp4 matches no video"),
-        ([], [], "video names nothing"),
+        ("no/such.mp4", [], "video=no/such.mp4: there is no such file"),
+        ("empty", [], "video=empty: the folder contains no video"),
+        ("empty/*.mp4", [], r"video=empty/\*.mp4: the pattern matches no video"),
+        ([], [], r"video=\[\]: is an empty list"),
         ("sound.mp4", [], "sound.mp4: has no moving picture"),
         ("text.mp4", [], r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
         (
@@ -128,13 +128,13 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
         ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path=gone.ckpt is not a file"),
         ("good.mp4", ["ckpt_path=other.ckpt"], "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
         ("good.mp4", ["top=0"], "top=0 must be at least 1"),
-        ("good.mp4", ["every=0"], "every=0 must be seconds"),
+        ("good.mp4", ["every=0"], "every=0: is not a time between clips"),
         ("good.mp4", ["every=1", "views=4x3"], "every= slides one clip at a time"),
         ("good.mp4", ["batch_size=0"], "batch_size=0 must be a number, 1 or more"),
         ("good.mp4", ["workers=-1"], "^workers=-1 must be a number, 0 or more"),
         ("good.mp4", ["device=abacus"], "device=abacus cannot be used here"),
         ("good.mp4", ["+modl=1"], "unknown key 'modl'"),
-        ("pictures", ["every=1"], "pictures: is a folder of pictures, which do not tell their time"),
+        ("pictures", ["every=1"], "pictures: is a folder of pictures, which has no timestamps; leave every= out"),
     ],
 )
 def test_bad_input_is_one_clear_error(video, words, message, said, checkpoint, tmp_path: Path, monkeypatch) -> None:

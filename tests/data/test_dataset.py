@@ -32,7 +32,7 @@ def training_loader(root, workers=0, epoch=0):
     return StatefulTrainLoader(clips(root), batches, WorkerConfig(workers))
 
 
-def test_a_clip_is_the_same_every_time_and_another_in_another_epoch_seed_or_place(small_motion):
+def test_clip_is_a_function_of_seed_epoch_and_row(small_motion):
     dataset = clips(small_motion)
     first = dataset[SampleKey(1, 7, 5)]
     assert first.frames.shape == (1, 4, 24, 32, 3)
@@ -43,7 +43,7 @@ def test_a_clip_is_the_same_every_time_and_another_in_another_epoch_seed_or_plac
     assert all((other.frames != first.frames).any() for other in others)
 
 
-def test_a_clip_asks_once_what_is_known_of_its_video(small_motion):
+def test_clip_reads_its_video_record_once(small_motion):
     """What is known of a long one may be a hundred thousand timestamps."""
     asked = []
 
@@ -59,14 +59,14 @@ def test_a_clip_asks_once_what_is_known_of_its_video(small_motion):
     assert asked == [5]
 
 
-def test_workers_change_nothing(small_motion):
+def test_clip_is_the_same_with_workers(small_motion):
     by_none, by_two = (list(training_loader(small_motion, workers)) for workers in (0, 2))
     assert len(by_none) == 4
     assert all(same(one, other) for one, other in zip(by_none, by_two, strict=True))
     assert by_none[0].frames.dtype == torch.uint8
 
 
-def test_another_epoch_gives_other_clips_in_another_order_from_the_same_workers(small_motion):
+def test_epochs_differ_in_clips_and_order_with_persistent_workers(small_motion):
     loader = training_loader(small_motion, workers=1)
     first = next(iter(loader))
     loader.batch_sampler.set_epoch(1)
@@ -75,7 +75,7 @@ def test_another_epoch_gives_other_clips_in_another_order_from_the_same_workers(
     assert all(same(a, b) for a, b in zip(second, training_loader(small_motion, epoch=1), strict=True))
 
 
-def test_several_views_stand_in_the_order_of_the_plan(small_motion):
+def test_views_are_in_the_order_of_the_view_sampler(small_motion):
     plan = MultiViewSampler(**CLIP, temporal=4, spatial=3)
     dataset = clips(small_motion, plan)
     clip = dataset[0]
@@ -88,7 +88,7 @@ def test_several_views_stand_in_the_order_of_the_plan(small_motion):
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("videos", [1, 2, 7, 12, 48])
 @pytest.mark.parametrize("batch_size", [1, 5])
-def test_every_video_is_scored_exactly_once_in_as_many_batches_on_every_rank(videos, batch_size, ranks):
+def test_eval_batch_sampler_has_every_video_once_and_equally_many_batches_a_rank(videos, batch_size, ranks):
     of_ranks = [DistributedEvalBatchSampler(videos, batch_size, rank, ranks) for rank in range(ranks)]
     batches = [list(sampler) for sampler in of_ranks]
     assert sorted(t.row for mine in batches for batch in mine for t in batch) == list(range(videos))
@@ -98,7 +98,7 @@ def test_every_video_is_scored_exactly_once_in_as_many_batches_on_every_rank(vid
     assert all(batches[0]), "the first rank has the most, and no batch for nothing"
 
 
-def test_the_loaders_of_three_ranks_score_every_video_once(small_motion):
+def test_eval_loaders_of_three_ranks_score_every_video_once(small_motion):
     dataset = clips(small_motion, MultiViewSampler(**CLIP))
     loaders = [
         EvalLoader(dataset, DistributedEvalBatchSampler(len(dataset), 5, rank, 3), WorkerConfig(0)) for rank in range(3)
@@ -107,16 +107,16 @@ def test_the_loaders_of_three_ranks_score_every_video_once(small_motion):
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_share_each_global_batch(ranks):
+def test_batch_sampler_ranks_share_each_global_batch(ranks):
     """Several ranks with small batches see, step by step, the videos of one rank with a large batch."""
     alone = list(DistributedBatchSampler(50, 4 * ranks, seed=1))
     of_ranks = [list(DistributedBatchSampler(50, 4, 1, rank, ranks)) for rank in range(ranks)]
     assert {len(mine) for mine in of_ranks} == {len(alone)}
-    for whole, *parts in zip(alone, *of_ranks, strict=True):
-        assert [ticket for part in parts for ticket in part] == whole
+    for full, *parts in zip(alone, *of_ranks, strict=True):
+        assert [ticket for part in parts for ticket in part] == full
 
 
-def test_an_epoch_shows_every_video_once_but_the_rest_that_fills_no_batch():
+def test_batch_sampler_epoch_has_every_video_once_and_drops_the_last():
     batches = DistributedBatchSampler(50, 8, seed=1)
     tickets = [ticket for batch in batches for ticket in batch]
     assert len(batches) == 6
@@ -124,7 +124,7 @@ def test_an_epoch_shows_every_video_once_but_the_rest_that_fills_no_batch():
     assert [ticket.step for ticket in tickets] == [step for step in range(6) for _ in range(8)]
 
 
-def test_epochs_have_their_own_order_and_go_on_counting_steps():
+def test_batch_sampler_epochs_differ_in_order_and_count_steps_on():
     batches = DistributedBatchSampler(50, 8, seed=1)
     first = [ticket.row for batch in batches for ticket in batch]
     batches.set_epoch(2)
@@ -135,7 +135,7 @@ def test_epochs_have_their_own_order_and_go_on_counting_steps():
     assert [ticket.row for batch in DistributedBatchSampler(50, 8, seed=2) for ticket in batch] != first
 
 
-def test_too_few_videos_for_one_batch_say_what_to_lower():
+def test_batch_sampler_with_too_few_videos_is_refused():
     with pytest.raises(ConfigError, match="7 training videos .* on each of 2 devices; set 3 or less") as error:
         DistributedBatchSampler(7, 4, seed=0, ranks=2)
     assert (error.value.key, error.value.value) == ("data.batch_size", 4)
@@ -143,9 +143,9 @@ def test_too_few_videos_for_one_batch_say_what_to_lower():
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("taken", [0, 1, 3, 4])
-def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
+def test_train_loader_resumes_in_mid_epoch(small_motion, workers, taken):
     """Counted is what was handed out, not what the workers have ready; a complete epoch counts as none."""
-    whole = list(training_loader(small_motion, epoch=1))
+    full = list(training_loader(small_motion, epoch=1))
     stopped = training_loader(small_motion, workers, epoch=1)
     batches = iter(stopped)
     for _ in range(taken):
@@ -157,14 +157,14 @@ def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
     assert resumed.state_dict() == state
     rest = list(resumed)
     assert len(rest) == 4 - taken % 4
-    assert all(same(a, b) for a, b in zip(rest, whole[taken % 4 :], strict=True))
+    assert all(same(a, b) for a, b in zip(rest, full[taken % 4 :], strict=True))
     assert resumed.state_dict() == {"epoch": 2, "delivered": 0, "bad": []}
     resumed.batch_sampler.set_epoch(2)
     assert len(list(resumed)) == 4
 
 
 @pytest.mark.parametrize("columns", [("verb",), ("noun", "verb")])
-def test_the_label_is_swapped_exactly_when_the_clip_is_mirrored(small_motion, columns):
+def test_flip_swaps_the_label_exactly_when_the_clip_is_flipped(small_motion, columns):
     plain, flipped = (
         clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip), columns=columns)
         for flip in (0.0, 1.0)
@@ -178,7 +178,7 @@ def test_the_label_is_swapped_exactly_when_the_clip_is_mirrored(small_motion, co
     assert any(plain[index].labels != flipped[index].labels for index in range(8))
 
 
-def test_half_of_the_clips_are_flipped_and_only_they_are_renamed(small_motion):
+def test_flip_of_half_of_the_clips_renames_only_these(small_motion):
     some, none = (clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip)) for flip in (0.5, 0.0))
     flips = 0
     for index in range(24):
@@ -190,7 +190,7 @@ def test_half_of_the_clips_are_flipped_and_only_they_are_renamed(small_motion):
 
 
 @pytest.mark.parametrize(("mirror", "flipped"), [(FlipLabelMap(), True), (FlipLabelMap(allowed=False), False)])
-def test_a_harmless_flip_keeps_the_label_and_a_forbidden_one_never_happens(small_motion, mirror, flipped):
+def test_flip_harmless_keeps_the_label_and_forbidden_never_happens(small_motion, mirror, flipped):
     asked, plain = (
         clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip), mirror) for flip in (1.0, 0.0)
     )
@@ -201,7 +201,7 @@ def test_a_harmless_flip_keeps_the_label_and_a_forbidden_one_never_happens(small
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_video_is_named_also_from_a_worker(tmp_path, workers):
+def test_video_error_contains_the_file_also_from_a_worker(tmp_path, workers):
     dataset = ClipDataset([Video(str(tmp_path / "gone.mp4"), (0,))], MultiViewSampler(**CLIP), FlipLabelMap(), 0)
     with pytest.raises(VideoError, match=r"gone\.mp4"):
         list(EvalLoader(dataset, DistributedEvalBatchSampler(1, 1), WorkerConfig(workers)))

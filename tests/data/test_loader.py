@@ -39,7 +39,7 @@ def training_loader(root, workers=0, rank=0, ranks=1, bad=(), share=0.1, prefetc
     )
 
 
-def told(batch):
+def batch_content(batch):
     """Everything about a batch, short enough to compare and to send."""
     pictures = [hashlib.sha256(frames.numpy().tobytes()).hexdigest() for frames in batch.frames]
     return list(zip(batch.videos.tolist(), pictures, batch.labels.tolist(), strict=True)), batch.bad
@@ -49,7 +49,7 @@ def epochs(loader, count=2):
     out = []
     for epoch in range(count):
         loader.batch_sampler.set_epoch(epoch)
-        out.append([told(batch) for batch in loader])
+        out.append([batch_content(batch) for batch in loader])
     return out
 
 
@@ -66,27 +66,27 @@ def alone(small_motion):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_any_number_of_workers_gives_the_same_bytes(small_motion, alone, workers):
+def test_train_loader_bytes_do_not_depend_on_workers(small_motion, alone, workers):
     assert [len(epoch) for epoch in alone] == [9, 9]
     assert epochs(training_loader(small_motion, workers, bad=BAD)) == alone
 
 
-def test_workers_may_be_spawned(small_motion, alone):
+def test_train_loader_with_spawned_workers(small_motion, alone):
     loader = training_loader(small_motion, 1, bad=BAD)
     loader.multiprocessing_context = "spawn"
     assert epochs(loader, 1) == alone[:1]
 
 
-def test_two_ranks_see_together_what_one_sees(small_motion):
+def test_train_loader_two_ranks_equal_one(small_motion):
     """Each rank decodes in a process of its own."""
     first, second = (clips_of_rank(small_motion, 1, rank, 2) for rank in range(2))
     assert len(first) == len(second) == 20
-    whole = clips_of_rank(small_motion, 0, 0, 1)
-    assert {str(clip) for clip in first + second} == {str(clip) for clip in whole[:40]}
+    full = clips_of_rank(small_motion, 0, 0, 1)
+    assert {str(clip) for clip in first + second} == {str(clip) for clip in full[:40]}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_restart_with_bad_videos_goes_on_with_the_same_bytes(small_motion, alone, workers):
+def test_train_loader_resume_with_bad_videos_has_the_same_bytes(small_motion, alone, workers):
     stopped = training_loader(small_motion, workers, bad=BAD)
     stopped.batch_sampler.set_epoch(1)
     batches = iter(stopped)
@@ -95,11 +95,11 @@ def test_a_restart_with_bad_videos_goes_on_with_the_same_bytes(small_motion, alo
     resumed = training_loader(small_motion, workers, bad=BAD)
     resumed.load_state_dict(stopped.state_dict())
     resumed.batch_sampler.set_epoch(1)
-    assert [told(batch) for batch in resumed] == alone[1][4:]
-    assert [told(batch) for batch in resumed] == alone[1], "only the first epoch after a restart is a part"
+    assert [batch_content(batch) for batch in resumed] == alone[1][4:]
+    assert [batch_content(batch) for batch in resumed] == alone[1], "only the first epoch after a restart is a part"
 
 
-def test_an_epoch_that_was_cut_short_does_not_shorten_the_next(small_motion):
+def test_train_loader_epoch_after_an_interrupted_one_is_complete(small_motion):
     cut = training_loader(small_motion)
     for _, _ in zip(range(3), cut, strict=False):
         pass
@@ -109,13 +109,13 @@ def test_an_epoch_that_was_cut_short_does_not_shorten_the_next(small_motion):
     assert len(list(resumed)) == 9
 
 
-def test_another_video_with_its_own_label_stands_in_for_a_bad_one(small_motion, alone):
+def test_bad_video_is_replaced_by_another_with_its_label(small_motion, alone):
     videos = Motion(root=small_motion).videos("train")
     healthy = epochs(training_loader(small_motion))
     mirror = Motion(root=small_motion).flip_labels
-    for broken, whole in zip(alone, healthy, strict=True):
+    for broken, full in zip(alone, healthy, strict=True):
         assert [bad.video for _, report in broken for bad in report if bad] != []
-        for (clips, report), (expected, none) in zip(broken, whole, strict=True):
+        for (clips, report), (expected, none) in zip(broken, full, strict=True):
             assert none == ()
             assert len(clips) == BATCH
             assert {bad.video for bad in report} <= set(BAD)
@@ -130,7 +130,7 @@ def test_another_video_with_its_own_label_stands_in_for_a_bad_one(small_motion, 
     assert stand_ins[0] != stand_ins[1], "epochs draw their own"
 
 
-def test_a_bad_video_is_named_once_and_counted_every_time(small_motion, caplog):
+def test_bad_video_is_logged_once_and_counted_every_time(small_motion, caplog):
     loader = training_loader(small_motion, 2, bad=BAD)
     with caplog.at_level(logging.WARNING):
         reported = [{bad.video for _, report in epoch for bad in report} for epoch in epochs(loader)]
@@ -143,14 +143,14 @@ def test_a_bad_video_is_named_once_and_counted_every_time(small_motion, caplog):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_too_many_bad_videos_stop_the_run(small_motion, workers):
+def test_bad_videos_beyond_bad_share_raise(small_motion, workers):
     loader = training_loader(small_motion, workers, bad=range(8), share=0.1)
     with pytest.raises(ConfigError, match=r"5 of this epoch's 45 videos are bad so far; .*gone\d\.mp4") as error:
         list(loader)
     assert (error.value.key, error.value.value) == ("data.bad_share", 0.1)
 
 
-def test_bad_videos_from_before_a_restart_count(small_motion):
+def test_bad_videos_from_before_a_resume_count(small_motion):
     """In the epoch that goes on, and in no other."""
     stopped = training_loader(small_motion, bad=range(8), share=1.0)
     batches = iter(stopped)
@@ -169,7 +169,7 @@ def test_bad_videos_from_before_a_restart_count(small_motion):
         list(strict)
 
 
-def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):
+def test_bad_videos_only_raise_in_the_first_batch(small_motion):
     with pytest.raises(DataError, match=r"16 videos of which none could be read: .*: cannot be opened") as error:
         list(training_loader(small_motion, bad=range(48), share=1.0))
     assert re.search(r"gone\d+\.mp4$", error.value.file)
@@ -185,13 +185,13 @@ def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_evaluation_stops_at_a_bad_video_with_one_sentence(small_motion, tmp_path, workers):
+def test_eval_loader_raises_at_a_bad_video(small_motion, tmp_path, workers):
     with pytest.raises(VideoError, match=r"^\S*broken1\.mp4: cannot be opened \([^\n]*\)$"):
         list(scoring_loader(tmp_path, small_motion, workers, None))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, caplog):
+def test_eval_loader_records_left_out_videos(small_motion, tmp_path, workers, caplog):
     left_out: dict[int, str] = {}
     loader = scoring_loader(tmp_path, small_motion, workers, left_out)
     with caplog.at_level(logging.WARNING):
@@ -206,7 +206,7 @@ def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, cap
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_rank_without_videos_has_an_empty_batch_in_the_shape_of_the_views(small_motion, workers):
+def test_eval_loader_empty_batch_has_the_shape_of_the_views(small_motion, workers):
     videos = list(Motion(root=small_motion).videos("val"))[:3]
     clips = ClipDataset(videos, MultiViewSampler(**CLIP, temporal=4, counts=(1, 2), spatial=3), FlipLabelMap(), 0)
     loaders = [
@@ -237,7 +237,7 @@ def scripted(rows, timeout):
     return ClipLoader(clips, DistributedEvalBatchSampler(len(videos), 3), WorkerConfig(2, 2, timeout)).batches()
 
 
-def test_a_hanging_worker_is_an_error_that_names_the_files():
+def test_worker_that_hangs_is_an_error_with_the_files():
     began, before = time.perf_counter(), {child.pid for child in active_children()}
     with pytest.raises(ConfigError, match=r"data\.timeout=4: .* hangs at one of 9\.mp4, 10\.mp4, 11\.mp4;") as error:
         list(scripted(range(12), 4.0))
@@ -246,12 +246,12 @@ def test_a_hanging_worker_is_an_error_that_names_the_files():
     assert {child.pid for child in active_children()} <= before, "nobody is left to wait for"
 
 
-def test_a_killed_worker_stops_the_run():
+def test_worker_that_is_killed_stops_the_run():
     with pytest.raises(RuntimeError, match="DataLoader worker"):
         list(scripted([*range(9), *range(12, 15)], 0.0))
 
 
-def test_a_batch_of_nothing_is_a_batch():
+def test_collate_of_no_samples():
     bad = BadVideo(3, "x.mp4: is damaged")
     batch = collate([bad])
     assert batch.bad == (bad,)
@@ -259,7 +259,7 @@ def test_a_batch_of_nothing_is_a_batch():
     assert batch.frames.dtype == torch.uint8
 
 
-def test_a_lost_worker_is_said_in_one_sentence_with_advice():
-    said = explain(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
-    assert said.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
-    assert "lower data.workers, data.prefetch or data.batch_size, outside of train.py workers or batch_size" in said
+def test_worker_lost_is_explained_in_one_line_with_advice():
+    message = explain(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
+    assert message.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
+    assert "lower data.workers, data.prefetch or data.batch_size, outside of train.py workers or batch_size" in message

@@ -81,7 +81,7 @@ def usual_scheduling():
 
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.usefixtures("usual_scheduling")
-def test_every_codec_gives_the_frames_drawn(tmp_path, name):
+def test_codecs_return_the_frames_drawn(tmp_path, name):
     codec, kind, options = CODECS[name]
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
@@ -92,7 +92,7 @@ def test_every_codec_gives_the_frames_drawn(tmp_path, name):
         assert shows(path, numbers)
 
 
-def test_a_variable_frame_rate_is_numbered_by_frames_and_cut_by_time(tmp_path):
+def test_variable_frame_rate_is_numbered_by_frames_and_cut_by_time(tmp_path):
     stamps = [number + 3 * (number // 10) for number in range(FRAMES)]
     path = write(tmp_path / "clip.mp4", stamps=stamps, bf=2)
     assert shows(path, range(FRAMES))
@@ -103,13 +103,13 @@ def test_a_variable_frame_rate_is_numbered_by_frames_and_cut_by_time(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "shift"), [("mp4", 90), ("matroska", 90), ("mpegts", 90)])
-def test_a_late_start_changes_no_number(tmp_path, kind, shift):
+def test_late_start_does_not_change_frame_numbers(tmp_path, kind, shift):
     path = write(tmp_path / "clip", kind=kind, stamps=range(shift, shift + FRAMES), bf=2, g=12)
     assert shows(path, [0, 13, FRAMES - 1])
     assert shows(path, [0], [10], start=0.4)
 
 
-def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path):
+def test_edit_list_hidden_frames_are_not_counted(tmp_path):
     """Frames before time 0 are stored, for others refer to them, and a list of edits says not to show them."""
     path = write(tmp_path / "clip.mp4", stamps=range(-10, FRAMES - 10), bf=2)
     with PyAVVideoReader(path) as file:
@@ -119,7 +119,7 @@ def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path):
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_turned_pictures_are_shown_upright(tmp_path, degrees):
+def test_rotated_videos_are_upright(tmp_path, degrees):
     """FFmpeg's own sign: the picture is stored as drawn and shown turned anticlockwise."""
     path = write(tmp_path / "clip.mp4", turned=degrees, corner=True, crf=5)
     drawn = np.zeros((HEIGHT, WIDTH))
@@ -148,7 +148,7 @@ def test_odd_sizes(tmp_path):
     assert shows(path, [3, 20])
 
 
-def test_frames_without_a_timestamp_are_numbered_as_they_are_shown(tmp_path):
+def test_timestampless_frames_are_numbered_in_display_order(tmp_path):
     """A bare stream of H.264 has no times at all."""
     path = write(tmp_path / "clip.h264", kind="h264", bf=3, g=12)
     with PyAVVideoReader(path) as file:
@@ -158,27 +158,27 @@ def test_frames_without_a_timestamp_are_numbered_as_they_are_shown(tmp_path):
     assert shows(path, [0, 3], [25, 28], start=1.0)
 
 
-def test_a_stream_that_begins_between_key_frames_is_numbered_from_the_first_that_can_be_shown(tmp_path):
-    whole = Path(write(tmp_path / "whole.ts", kind="mpegts", bf=0, g=10, x264_params="scenecut=0")).read_bytes()
+def test_stream_that_begins_between_key_frames_is_numbered_from_its_first_displayable_frame(tmp_path):
+    complete = Path(write(tmp_path / "whole.ts", kind="mpegts", bf=0, g=10, x264_params="scenecut=0")).read_bytes()
     with av.open(str(tmp_path / "whole.ts")) as container:
         second = [packet.pos for packet in container.demux(video=0) if packet.size][2]
-    tables = whole[: 3 * 188]
+    tables = complete[: 3 * 188]
     path = tmp_path / "cut.ts"
-    path.write_bytes(tables + whole[second - second % 188 :])
+    path.write_bytes(tables + complete[second - second % 188 :])
     with PyAVVideoReader(str(path)) as file:
         shown = file.shape.frames
     assert shown <= FRAMES - 10
     assert shows(str(path), range(shown), range(FRAMES - shown, FRAMES))
 
 
-def test_a_file_that_is_cut_off_says_so(tmp_path):
+def test_truncated_file_is_refused(tmp_path):
     path = Path(write(tmp_path / "clip.mkv", stamps=range(0, 10 * FRAMES, 10), g=5))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError, match=r"clip\.mkv: is cut off; \d+ of the \d+ bytes"):
         PyAVVideoReader(str(path))
 
 
-def test_a_damaged_decoder_header_is_an_error_that_names_the_file(tmp_path):
+def test_damaged_decoder_header_is_a_video_error(tmp_path):
     path = Path(write(tmp_path / "clip.mp4", "libx265", x265_params="log-level=none"))
     data = bytearray(path.read_bytes())
     header = data.index(b"hvcC") + 20
@@ -200,7 +200,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_folder_of_pictures_is_numbered_from_its_first(folder):
+def test_frame_folder_is_numbered_from_its_first_frame(folder):
     with FrameFolderReader(str(folder), 4, 9) as file:
         assert file.shape == (6, HEIGHT, WIDTH)
         read = file.read([5, 0, 5], [CropBox(0, 0, 24, 32), CropBox(3, 5, 20, 30)], (8, 10))
@@ -210,7 +210,7 @@ def test_a_folder_of_pictures_is_numbered_from_its_first(folder):
 
 
 @pytest.mark.parametrize("spoil", ["missing", "cut", "other"])
-def test_a_bad_picture_is_named(folder, spoil):
+def test_frame_folder_error_contains_the_bad_frame(folder, spoil):
     picture = folder / "frame_0000000006.jpg"
     if spoil == "missing":
         picture.unlink()
@@ -220,7 +220,7 @@ def test_a_bad_picture_is_named(folder, spoil):
         file.read([5], [CropBox(0, 0, HEIGHT, WIDTH)], (8, 8))
 
 
-def test_damage_is_an_error_or_no_matter(tmp_path):
+def test_damaged_bytes_are_an_error_or_harmless(tmp_path):
     """Bits flipped, ends cut, zeros written, names changed: each copy is read or reported."""
     rng = np.random.default_rng(3)
     good = [Path(write(tmp_path / f"good.{kind}", kind=kind, bf=2, g=12)) for kind in ("mp4", "matroska", "mpegts")]
@@ -250,7 +250,7 @@ def test_damage_is_an_error_or_no_matter(tmp_path):
     assert all(outcomes)
 
 
-def test_opening_leaves_nothing_behind(tmp_path):
+def test_reader_leaks_no_file_descriptors(tmp_path):
     path = write(tmp_path / "clip.mp4", bf=2)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(Path(path).read_bytes()[:-300])
@@ -280,7 +280,7 @@ ODD = sorted(SHARED.glob("*"))
 
 @pytest.mark.skipif(not ODD, reason=f"no odd videos at {SHARED}: set VIVIT_SHARED to the folder above videos/")
 @pytest.mark.parametrize("path", ODD, ids=lambda path: path.name)
-def test_odd_files_equal_a_full_decode_or_say_what_is_wrong(path):
+def test_odd_files_equal_a_full_decode_or_raise(path):
     if path.name in WRONG:
         with pytest.raises(VideoError, match=WRONG[path.name]), PyAVVideoReader(str(path)) as file:
             file.read(range(file.shape.frames), [CropBox(0, 0, *file.shape[1:])], (8, 8))

@@ -61,11 +61,11 @@ def run(root, **settings):
     return prepare(files(root), splits=("train", "val"), workers=1, **settings)
 
 
-def test_the_index_says_what_the_files_are(root):
+def test_index_contains_the_properties_of_files(root):
     counts = run(root)
     assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0}
-    found = rows(root / "prepared")
-    even, uneven = found["even.mp4"], found["uneven.mkv"]
+    results = rows(root / "prepared")
+    even, uneven = results["even.mp4"], results["uneven.mkv"]
     assert (even["codec"], even["width"], even["height"], even["frames"]) == ("h264", 50, 34, 30)
     assert even["fps"] == pytest.approx(25)
     assert even["seconds"] == pytest.approx(1.2)
@@ -73,7 +73,7 @@ def test_the_index_says_what_the_files_are(root):
     assert uneven["stamps"] == IRREGULAR
     assert uneven["step"] is None
     assert (uneven["bytes"], uneven["problem"]) == ((root / "uneven.mkv").stat().st_size, None)
-    assert "cannot be opened" in found["broken.mp4"]["problem"]
+    assert "cannot be opened" in results["broken.mp4"]["problem"]
     with (root / "prepared" / "report-1of1.csv").open() as text:
         report = dict(csv.reader(text))
     assert report.pop("path") == "problem"
@@ -81,7 +81,7 @@ def test_the_index_says_what_the_files_are(root):
     assert report["gone.mp4"] == "missing"
 
 
-def test_videos_with_an_index_know_their_timestamps_and_show_the_same_frames(root):
+def test_indexed_videos_have_timestamps_and_the_same_frames(root):
     run(root)
     even, uneven = files(root).videos("train")[:]
     for video in (even, uneven):
@@ -93,7 +93,7 @@ def test_videos_with_an_index_know_their_timestamps_and_show_the_same_frames(roo
     assert uneven.stamps == tuple(IRREGULAR)
 
 
-def test_without_an_index_videos_are_the_same_but_for_their_timestamps(root):
+def test_unindexed_videos_differ_in_timestamps_only(root):
     (root / "broken.mp4").unlink()
     before = [video.path for video in files(root).videos("train")]
     assert all(video.stamps is None for video in files(root).videos("train"))
@@ -101,7 +101,7 @@ def test_without_an_index_videos_are_the_same_but_for_their_timestamps(root):
     assert [video.path for video in files(root).videos("train")] == before
 
 
-def test_a_file_that_has_changed_since_is_listed_anew(root):
+def test_index_row_of_a_changed_file_is_replaced(root):
     run(root)
     write_video(root / "even.mp4", range(0, 800, 40))
     assert files(root).videos("val")[0].stamps is None
@@ -109,7 +109,7 @@ def test_a_file_that_has_changed_since_is_listed_anew(root):
     assert len(files(root).videos("val")[0].stamps) == 20
 
 
-def test_a_second_run_does_nothing_twice(root, monkeypatch):
+def test_prepare_twice_does_no_work_twice(root, monkeypatch):
     run(root, copies=16)
     before = {path: path.stat().st_mtime_ns for path in (root / "prepared").rglob("*.arrow")}
     assert run(root, copies=16)["copies"] == 2
@@ -120,23 +120,23 @@ def test_a_second_run_does_nothing_twice(root, monkeypatch):
     assert len(list((root / "prepared" / "index").iterdir())) == 1
 
 
-def test_shards_share_the_work_and_make_one_index(root):
+def test_prepare_shards_share_the_work_and_make_one_index(root):
     parts = [run(root, shard=shard, shards=3)["files"] for shard in range(3)]
     assert sorted(parts) == [1, 1, 2]
-    whole = rows(root / "prepared")
+    complete = rows(root / "prepared")
     shutil.rmtree(root / "prepared")
     run(root)
-    assert rows(root / "prepared") == whole
+    assert rows(root / "prepared") == complete
     with pytest.raises(ConfigError, match="set 0 to 2") as error:
         run(root, shard=3, shards=3)
     assert (error.value.key, error.value.value) == ("shard", 3)
 
 
 def test_copies_show_the_same_frames_at_the_same_times_and_leave_the_sources_alone(root):
-    kept = {path: path.read_bytes() for path in root.iterdir()}
+    unchanged = {path: path.read_bytes() for path in root.iterdir()}
     counts = run(root, copies=16, gop=5)
     assert (counts["copies"], counts["without_copy"]) == (2, 0)
-    assert {path: path.read_bytes() for path in kept} == kept
+    assert {path: path.read_bytes() for path in unchanged} == unchanged
     sources, copies = (files(root, copies=side).videos("train") for side in (None, 16))
     for source, copy in zip(sources, copies, strict=True):
         assert copy.labels == source.labels
@@ -184,14 +184,14 @@ def test_no_copy_lies_outside_their_folder_and_no_two_videos_share_one():
     assert not [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]
 
 
-def test_copies_that_nobody_made_are_asked_for(root):
+def test_copies_missing_are_refused_with_the_command(root):
     run(root)
     with pytest.raises(ConfigError, match=r"short16 has no copies .*prepare\.py copies=16") as error:
         files(root, copies=16).videos("val")
     assert (error.value.key, error.value.value) == ("data.catalogue.copies", 16)
 
 
-def test_a_full_decode_finds_damage_that_the_timestamps_hide(root):
+def test_prepare_with_full_decode_detects_hidden_damage(root):
     with av.open(str(root / "even.mp4")) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     content = bytearray((root / "even.mp4").read_bytes())
@@ -207,7 +207,7 @@ def test_a_full_decode_finds_damage_that_the_timestamps_hide(root):
         files(root).videos("val")
 
 
-def test_a_folder_of_pictures_is_counted(tmp_path):
+def test_prepare_counts_frames_of_a_frame_folder(tmp_path):
     (tmp_path / "take").mkdir()
     for number in range(3, 7):
         (tmp_path / "take" / f"frame_{number:010}.jpg").touch()
@@ -218,7 +218,7 @@ def test_a_folder_of_pictures_is_counted(tmp_path):
     assert CsvDataset(root=tmp_path).videos("train")[0].stamps is None
 
 
-def test_pieces_of_another_version_are_refused(root):
+def test_index_pieces_of_another_version_are_refused(root):
     (root / "prepared" / "index").mkdir(parents=True)
     piece = root / "prepared" / "index" / "1-1.arrow"
     with pa.OSFile(str(piece), "wb") as sink, pa.ipc.new_file(sink, pa.schema({"path": pa.string()})):
@@ -232,7 +232,7 @@ def test_pieces_of_another_version_are_refused(root):
     assert error.value.file == str(piece)
 
 
-def test_the_newest_row_of_a_file_counts(root):
+def test_index_newest_row_of_a_file_counts(root):
     for frames in (5, 9):
         row = dict.fromkeys(SCHEMA.names) | {"path": "even.mp4", "bytes": (root / "even.mp4").stat().st_size}
         row |= {"frames": frames, "stamp": 7, "step": 3}
@@ -247,9 +247,9 @@ def test_copies_have_even_sides_and_are_never_enlarged(size, copy):
     assert even_size(*size, 128) == copy
 
 
-def test_what_is_typed_of_a_data_set_and_not_taken_is_refused(composed, tmp_path):
-    words = ("data=csv", f"data.root={tmp_path}", "data.workers=2")
-    cfg = composed(*words, name="prepare")
+def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
+    overrides = ("data=csv", f"data.root={tmp_path}", "data.workers=2")
+    cfg = composed(*overrides, name="prepare")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ValueError, match=r"^data\.workers=2 has no effect here: set workers instead of data\.workers$"):
-        experiment.prepare(cfg, Job(tmp_path, {}, list(words), None))
+        experiment.prepare(cfg, Job(tmp_path, {}, list(overrides), None))

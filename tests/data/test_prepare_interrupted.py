@@ -50,12 +50,12 @@ def copies(root):
 
 def group(process):
     """Processes of the session that a run was started in."""
-    found = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
-    return found.stdout.split()
+    results = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
+    return results.stdout.split()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_the_process_alone_ends_its_workers_too(root, number):
+def test_prepare_workers_end_with_a_signalled_process(root, number):
     process = start(root, "quality=0", "gop=1")
     until = time.monotonic() + 60
     while len(copies(root)) < 3 and time.monotonic() < until:
@@ -79,7 +79,7 @@ def test_a_signal_to_the_process_alone_ends_its_workers_too(root, number):
     assert {name: copies(root)[name] for name in made} == made
 
 
-def test_what_is_known_is_written_on_the_way_out(root, monkeypatch):
+def test_prepare_writes_finished_rows_when_interrupted(root, monkeypatch):
     """Rows below the thousandth file too, whatever ends the run."""
     seen = []
 
@@ -107,13 +107,13 @@ def interrupt_after(count):
     return update
 
 
-def test_what_is_known_is_written_every_minute(root, monkeypatch):
+def test_prepare_writes_finished_rows_every_minute(root, monkeypatch):
     monkeypatch.setattr(preparing, "PERIOD", 0.0)
     run(root)
     assert len([*(root / "prepared" / "index").glob("*.arrow")]) == 24
 
 
-def test_whole_copies_without_a_row_are_kept_and_others_are_made_anew(root):
+def test_prepare_reuses_complete_copies_without_a_row(root):
     assert run(root, copies=64)["copies"] == 24
     folder = transcoded_dir(root / "prepared", 64)
     for piece in (folder / "index").glob("*.arrow"):
@@ -123,8 +123,8 @@ def test_whole_copies_without_a_row_are_kept_and_others_are_made_anew(root):
     paths[0].write_bytes(paths[0].read_bytes()[:-400])
     film(root / "train/a/0.mp4", np.zeros((12, 96, 128, 3), np.uint8))
     assert run(root, copies=64)["copies"] == 24
-    kept = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
-    assert set(paths) - set(kept) == {paths[0], folder / "train/a/0.mp4.mp4"}
+    unchanged = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
+    assert set(paths) - set(unchanged) == {paths[0], folder / "train/a/0.mp4.mp4"}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_whole_copies_without_a_row_are_kept_and_others_are_made_anew(root):
         ({"workers": 0}, "workers"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_before_anything_is_read(tmp_path, options, key):
+def test_prepare_impossible_options_are_refused_first(tmp_path, options, key):
     (tmp_path / "train/a").mkdir(parents=True)
     with pytest.raises(ConfigError) as error:
         prepare(VideoFolder(root=tmp_path), splits=["train"], **{"workers": 1} | options)

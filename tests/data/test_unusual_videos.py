@@ -111,7 +111,7 @@ def refusal(path):
     ("name", "codec", "pixels"), [("a.avi", "rawvideo", "pal8"), ("a.mov", "qtrle", "rgb24"), ("a.mov", "smc", "pal8")]
 )
 @pytest.mark.parametrize("size", [(48, 64), (80, 112)])
-def test_what_comes_with_the_first_packet_is_not_lost_by_a_seek(tmp_path, name, codec, pixels, size):
+def test_seek_does_not_lose_the_palette_of_the_first_packet(tmp_path, name, codec, pixels, size):
     path = write(tmp_path / name, drifting(10, *size), codec, pixels=pixels)
     if pixels == "pal8":
         expected = [240 - 30.0 * (1 + picture[..., 0] // 32) for picture in drifting(10, *size)]
@@ -122,7 +122,7 @@ def test_what_comes_with_the_first_packet_is_not_lost_by_a_seek(tmp_path, name, 
 
 
 @pytest.mark.parametrize("kind", ["mp4", "matroska", "mpegts"])
-def test_the_version_of_an_encoder_in_the_first_packet_is_not_lost_by_a_seek(tmp_path, kind):
+def test_seek_does_not_lose_the_encoder_version_of_the_first_packet(tmp_path, kind):
     """Builds of x264 before 151 wrote 4:4:4 otherwise; decoders go by the number that the first packet has."""
     path = Path(write(tmp_path / "a", drifting(50), kind=kind, pixels="yuv444p", g=10, bf=2, x264_params="cabac=0"))
     data = path.read_bytes()
@@ -153,7 +153,7 @@ def test_the_version_of_an_encoder_in_the_first_packet_is_not_lost_by_a_seek(tmp
         ("a.gif", "gif", {}),
     ],
 )
-def test_frames_read_alone_are_those_of_the_sequence(tmp_path, name, codec, options):
+def test_seek_to_single_frames_equals_sequential_decoding(tmp_path, name, codec, options):
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
     pixels = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
@@ -162,7 +162,7 @@ def test_frames_read_alone_are_those_of_the_sequence(tmp_path, name, codec, opti
 
 @pytest.mark.parametrize(("name", "sound"), [("a.webm", "libopus"), ("a.mkv", "aac"), ("a.avi", "libmp3lame")])
 @pytest.mark.parametrize("tags", [True, False])
-def test_sound_that_is_longer_does_not_cut_a_film_off(tmp_path, name, sound, tags):
+def test_truncation_check_ignores_longer_sound(tmp_path, name, sound, tags):
     path = tmp_path / name
     with av.open(str(path), "w", options={} if tags else {"fflags": "+bitexact"}) as container:
         film = add_film(container, "libvpx" if name == "a.webm" else "mpeg4", g=12)
@@ -180,7 +180,7 @@ def test_sound_that_is_longer_does_not_cut_a_film_off(tmp_path, name, sound, tag
 
 @pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.mov", "a.mp4"])
 @pytest.mark.parametrize(("pictures", "seconds"), [(1, 2), (2, 5), (3, 7)])
-def test_the_last_picture_of_a_slide_show_lasts_as_long_as_the_others(tmp_path, name, pictures, seconds):
+def test_truncation_check_of_a_slide_show(tmp_path, name, pictures, seconds):
     codec = {"a.webm": "libvpx", "a.avi": "mpeg4"}.get(name, "h264")
     path = write(tmp_path / name, drifting(pictures), codec, rate=Fraction(1, seconds))
     check(path, frames=pictures)
@@ -189,14 +189,14 @@ def test_the_last_picture_of_a_slide_show_lasts_as_long_as_the_others(tmp_path, 
     assert facts["seconds"] == pytest.approx(pictures * seconds)
 
 
-@pytest.mark.parametrize(("told", "frames"), [(50, 60), (60, 60), (48, 240)])
-def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time(tmp_path, told, frames):
-    source = write(tmp_path / "a.mp4", drifting(frames), rate=told // 2, bf=2, g=12)
+@pytest.mark.parametrize(("header_rate", "frames"), [(50, 60), (60, 60), (48, 240)])
+def test_truncation_check_of_a_stream_with_twice_the_rate_in_its_header(tmp_path, header_rate, frames):
+    source = write(tmp_path / "a.mp4", drifting(frames), rate=header_rate // 2, bf=2, g=12)
     path = tmp_path / "a.avi"
     with av.open(source) as reading, av.open(str(path), "w") as writing:
         old = reading.streams.video[0]
         new = writing.add_stream_from_template(old)
-        new.time_base = Fraction(1, told)
+        new.time_base = Fraction(1, header_rate)
         unwrap = BitStreamFilterContext("h264_mp4toannexb", old)
         for packet in reading.demux(old):
             for part in unwrap.filter(packet if packet.size else None):
@@ -205,7 +205,7 @@ def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time
     with PyAVVideoReader(str(path)) as file:
         assert file.shape.frames == frames
         times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
-    np.testing.assert_allclose(times, np.arange(frames) * 2 / told, atol=1e-3)
+    np.testing.assert_allclose(times, np.arange(frames) * 2 / header_rate, atol=1e-3)
     check(path, frames=frames)
 
 
@@ -221,7 +221,7 @@ def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time
         ("a.wmv", "wmv2", {}),
     ],
 )
-def test_half_a_download_is_refused(tmp_path, name, codec, muxing, share):
+def test_truncated_download_is_refused(tmp_path, name, codec, muxing, share):
     noise = np.random.default_rng(0).integers(0, 256, (100, HEIGHT, WIDTH, 3), np.uint8)
     path = Path(write(tmp_path / name, noise, codec, muxing=muxing, g=12))
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -230,7 +230,7 @@ def test_half_a_download_is_refused(tmp_path, name, codec, muxing, share):
 
 
 @pytest.mark.parametrize("tag", [b"4.0", b"noon", b"1:00:00:00", b"00:00:99.0", b"-1", b"1e999"])
-def test_an_odd_tag_is_no_promise(tmp_path, tag):
+def test_truncation_check_ignores_invalid_duration_tags(tmp_path, tag):
     path = Path(write(tmp_path / "a.mkv", drifting(25)))
     data = path.read_bytes()
     assert b"00:00:01.000000000" in data
@@ -282,7 +282,7 @@ def test_edit_lists_of_several_entries(tmp_path, edits, frames):
     check(path, frames=len(expected))
 
 
-def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
+def test_empty_packets_are_no_frames(tmp_path):
     """An encoder of MPEG-4 in AVI leaves frames out by empty chunks; the others keep their times."""
     stamps = [number for number in range(60) if number % 3 != 1]
     path = write(tmp_path / "a.avi", drifting(40), "mpeg4", stamps=stamps, g=12)
@@ -294,7 +294,7 @@ def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
 @pytest.mark.parametrize("first", ["still", "marked", "cover"])
-def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
+def test_video_stream_is_no_cover_and_no_still(tmp_path, name, first):
     """Not even where the still picture is the one that is marked, as muxers mark the first."""
     with av.open(str(tmp_path / name), "w") as container:
         still = add_film(container, "mjpeg", size=(96, 128), pixels="yuvj420p")
@@ -306,15 +306,15 @@ def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
         encode(container, film, drifting(25))
     with PyAVVideoReader(str(tmp_path / name)) as file:
         assert file.shape == (25, HEIGHT, WIDTH)
-        whole = shown(file, range(25))
-        np.testing.assert_array_equal(shown(file, [17])[0], whole[17])
+        complete = shown(file, range(25))
+        np.testing.assert_array_equal(shown(file, [17])[0], complete[17])
     assert probe(tmp_path, name, decode=True)["frames"] == 25
     assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=18) is None
     with PyAVVideoReader(str(tmp_path / "copy.mp4")) as file:
         assert file.shape == (25, HEIGHT, WIDTH)
 
 
-def test_an_announced_stream_without_pictures_is_none(tmp_path):
+def test_video_stream_without_packets_is_ignored(tmp_path):
     with av.open(str(tmp_path / "a.ts"), "w") as container:
         add_film(container, size=(96, 128))
         film = add_film(container)
@@ -325,7 +325,7 @@ def test_an_announced_stream_without_pictures_is_none(tmp_path):
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_all_eight_orientations_are_upright_in_copies_too(tmp_path, name, degrees, mirrored):
+def test_orientations_are_upright_in_copies_too(tmp_path, name, degrees, mirrored):
     drawn = np.zeros((HEIGHT, WIDTH))
     drawn[: HEIGHT // 3, : WIDTH // 4] = 1
     with av.open(str(tmp_path / name), "w") as container:
@@ -364,7 +364,7 @@ EXIF = {
 
 @pytest.mark.parametrize("orientation", EXIF)
 @pytest.mark.parametrize("film", [True, False])
-def test_pictures_of_cameras_are_upright(tmp_path, orientation, film):
+def test_orientation_by_exif_is_upright(tmp_path, orientation, film):
     """EXIF's eight numbers (CIPA DC-008, section 4.6.4): quarter turns, then mirrored."""
     stored = np.full((60, 90, 3), 40, np.uint8)
     stored[:20, :22] = 240
@@ -397,7 +397,7 @@ def test_pictures_of_cameras_are_upright(tmp_path, orientation, film):
 @pytest.mark.parametrize(
     ("name", "codec", "parts"), [("a.ts", "h264", 2), ("a.ts", "mpeg2video", 3), ("a.vob", "mpeg2video", 2)]
 )
-def test_parts_joined_byte_by_byte_keep_their_order(tmp_path, name, codec, parts):
+def test_concatenated_files_are_in_order(tmp_path, name, codec, parts):
     part = Path(write(tmp_path / name, drifting(50), codec, bf=2, g=25)).read_bytes()
     path = tmp_path / f"joined{Path(name).suffix}"
     path.write_bytes(part * parts)
@@ -413,7 +413,7 @@ def test_parts_joined_byte_by_byte_keep_their_order(tmp_path, name, codec, parts
     "rate", [Fraction(24), Fraction(30), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120)]
 )
 @pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.mp4"])
-def test_a_part_that_begins_at_a_frames_time_begins_with_it(tmp_path, name, rate):
+def test_segment_that_begins_at_a_frame_begins_with_it(tmp_path, name, rate):
     """Ticks of a millisecond are up to half of one too early."""
     path = write(tmp_path / name, drifting(40), rate=rate)
     for number in range(40):
@@ -431,7 +431,7 @@ def picture(path, kind):
 @pytest.mark.parametrize("name", ["list.txt", "a.mp4", "notes.md"])
 @pytest.mark.parametrize("line", ["train/fight/a.mp4\n", "Straße/打篮球.mp4\n", "a\tb,\x0c\r\n"])
 @pytest.mark.parametrize("lines", [1, 40, 400])
-def test_text_is_no_film(tmp_path, name, line, lines):
+def test_text_file_is_refused(tmp_path, name, line, lines):
     (tmp_path / name).write_text(line * lines)
     assert refusal(tmp_path / name) == streams.IS_TEXT
 
@@ -440,21 +440,21 @@ PLAYLISTS = ["ffconcat version 1.0\nfile film.mp4\nfile film.mp4\n", "#EXTM3U\n#
 
 
 @pytest.mark.parametrize("text", PLAYLISTS)
-def test_a_list_of_other_files_is_no_film(tmp_path, text):
+def test_playlist_is_refused(tmp_path, text):
     write(tmp_path / "film.mp4", drifting(12))
     for name in ("list.mp4", "list.ffconcat", "list.m3u8"):
         (tmp_path / name).write_text(text)
         assert refusal(tmp_path / name) == streams.IS_TEXT
 
 
-def test_a_list_is_refused_before_what_it_names_is_read(tmp_path, monkeypatch):
+def test_playlist_is_refused_before_its_files_are_read(tmp_path, monkeypatch):
     """Or an upload to the demo could have the server read any of its files."""
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
     monkeypatch.setattr(av, "open", lambda *_, **__: pytest.fail("FFmpeg was asked"))
     assert refusal(tmp_path / "list.mp4") == streams.IS_TEXT
 
 
-def test_a_bare_film_may_look_like_letters(tmp_path):
+def test_raw_video_that_looks_like_text_is_read(tmp_path):
     """Of YUV4MPEG2, whose header is text, with pictures of a grey that is the code of a letter."""
     path = Path(write(tmp_path / "a.y4m", drifting(5), "wrapped_avframe", "yuv4mpegpipe"))
     header = path.read_bytes().partition(b"\n")[0]
@@ -464,7 +464,7 @@ def test_a_bare_film_may_look_like_letters(tmp_path):
         assert file.shape == (5, HEIGHT, WIDTH)
 
 
-def test_an_avi_written_into_a_pipe_promises_nothing(tmp_path):
+def test_truncation_check_of_an_avi_written_into_a_pipe(tmp_path):
     """Its writer could not come back to the header: the number of frames and the size stand for unknown ones."""
     path = Path(write(tmp_path / "a.avi", drifting(30), "mpeg4"))
     data = bytearray(path.read_bytes())
@@ -478,14 +478,14 @@ def test_an_avi_written_into_a_pipe_promises_nothing(tmp_path):
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "tiff", "webp", "gif", "avif"])
 @pytest.mark.parametrize("suffix", [None, "mp4"])
-def test_a_picture_is_no_film(tmp_path, kind, suffix):
+def test_picture_file_is_refused(tmp_path, kind, suffix):
     path = tmp_path / f"clip.{suffix or kind}"
     picture(path, kind)
     assert refusal(path) == "is a picture, no video"
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "http:clip.mp4", "pipe:0.mp4", "%d.mp4", "ü [1] (2).mp4"])
-def test_any_name_of_a_file_is_a_path(tmp_path, name, monkeypatch):
+def test_file_name_of_any_form_is_a_path(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(Path("plain.mp4"), drifting(12))
     Path("plain.mp4").rename(name)
@@ -493,7 +493,7 @@ def test_any_name_of_a_file_is_a_path(tmp_path, name, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ValueError, OverflowError, UnicodeDecodeError, KeyError, RuntimeError])
-def test_whatever_a_file_raises_names_it(tmp_path, error, monkeypatch):
+def test_video_error_for_any_exception_contains_the_file(tmp_path, error, monkeypatch):
     path = write(tmp_path / "a.mp4", drifting(12))
 
     def fails(*_: object):
@@ -514,7 +514,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
+def test_damaged_frames_are_never_returned(tmp_path, name):
     """Bits flipped and packets zeroed: what comes of each frame, read alone, is held against a plain sequential decode.
 
     A frame that FFmpeg marks there, or that comes after one before the next key frame, is refused; one before all
@@ -529,7 +529,7 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
     with av.open(str(good)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     rng = np.random.default_rng(1)
-    given = 0
+    returned = 0
     for trial in range(12):
         data = bytearray(good.read_bytes())
         at, size = packets[int(rng.integers(5, 60))]
@@ -553,11 +553,11 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
                     alone = shown(file, [number])[0]
                 except VideoError:
                     continue
-                given += 1
+                returned += 1
                 assert stamp not in marked
                 if file.shape.frames == 60 and stamp < first:
                     np.testing.assert_array_equal(alone, right[number])
-    assert given > 20
+    assert returned > 20
 
 
 def marks(path):
@@ -576,7 +576,7 @@ def marks(path):
     return marked, min([*marked, *lost], default=-1) - 20000
 
 
-def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
+def test_damaged_reference_damages_later_frames(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (60, HEIGHT, WIDTH, 3), np.uint8)
     good = Path(write(tmp_path / "a.mp4", noise, g=20, bf=0, x264_params="scenecut=0"))
     with av.open(str(good)) as container:
@@ -586,9 +586,9 @@ def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
     data[at + size // 3 : at + size] = bytes(size - size // 3)
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(data)
-    with PyAVVideoReader(str(good)) as whole, PyAVVideoReader(str(bad)) as file:
+    with PyAVVideoReader(str(good)) as complete, PyAVVideoReader(str(bad)) as file:
         for number in [*range(25), *range(40, 60)]:
-            np.testing.assert_array_equal(shown(file, [number]), shown(whole, [number]))
+            np.testing.assert_array_equal(shown(file, [number]), shown(complete, [number]))
         for number in range(25, 40):
             with pytest.raises(VideoError, match=r"bad\.mp4: (is damaged in|lacks) 1 of 1 wanted frames"):
                 shown(file, [number])
@@ -598,7 +598,7 @@ def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
     assert not (tmp_path / "copy.mp4").exists()
 
 
-def test_a_film_of_which_no_frame_can_be_decoded_is_found_without_decoding_all(tmp_path):
+def test_probe_detects_an_undecodable_video_without_decoding_all(tmp_path):
     good = Path(write(tmp_path / "a.mp4", drifting(30), g=10, bf=0))
     with av.open(str(good)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
@@ -637,7 +637,7 @@ def test_reported_files(shared):
 )
 @pytest.mark.parametrize("degrees", [0, 90])
 @pytest.mark.parametrize("resampling", [FusedResize, ReferenceResize])
-def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_path, shape, width, degrees, resampling):
+def test_square_pixels_option_widens_anamorphic_videos(tmp_path, shape, width, degrees, resampling):
     """Of a film and of its copy: the size that players show, and what a window shows of it."""
     drawn = np.full((6, HEIGHT, WIDTH, 3), 40, np.uint8)
     drawn[:, 16:32, 16:48] = 240

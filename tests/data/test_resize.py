@@ -44,17 +44,17 @@ def row(levels):
         ((0, 255, 0, 255, 0, 255), (255, 0)),  # as far as that goes
     ],
 )
-def test_scaling_by_hand(levels, becomes):
+def test_resize_by_hand(levels, becomes):
     assert resize_as_tensorflow(row(levels), (1, len(becomes)))[0, 0, :, 0].tolist() == list(becomes)
 
 
 @pytest.mark.parametrize("size", [(31, 45), (12, 17), (20, 33), (7, 60)])
-def test_scaling_is_the_formula(size):
+def test_resize_equals_the_formula(size):
     clip = np.random.default_rng(0).integers(0, 256, (3, 20, 33, 3)).astype(np.uint8)
-    ours, exact = resize_as_tensorflow(clip, size), bilinear(clip, size)
-    whole = np.abs(exact - np.rint(exact)) < 1e-3  # which float32 may take for a hair less
-    np.testing.assert_array_equal(ours[~whole], cut(exact)[~whole])
-    assert np.isin(np.rint(exact)[whole] - ours[whole], (0, 1)).all()
+    actual, exact = resize_as_tensorflow(clip, size), bilinear(clip, size)
+    full = np.abs(exact - np.rint(exact)) < 1e-3  # which float32 may take for a hair less
+    np.testing.assert_array_equal(actual[~full], cut(exact)[~full])
+    assert np.isin(np.rint(exact)[full] - actual[full], (0, 1)).all()
 
 
 class Pictures:
@@ -81,29 +81,29 @@ class Pictures:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_reference_scales_jitters_and_crops_in_this_order(seed):
+def test_reference_resize_scales_jitters_and_crops_in_this_order(seed):
     pictures = np.random.default_rng(9).integers(0, 256, (9, 50, 70, 3)).astype(np.uint8)
     plan = RandomViewSampler(frames=4, stride=3, resize=36, crop=(24, 32), scale_jitter=(0.9, 1.33))
     (view,) = plan(VideoShape(9, 50, 70), np.random.default_rng(seed))
     assert view.resize_plan.resized == (36, 50)
-    (ours,) = ReferenceResize()(Pictures(pictures), [view], (24, 32))
+    (actual,) = ReferenceResize()(Pictures(pictures), [view], (24, 32))
     top, left = view.resize_plan.corner
     expected = cut(bilinear(cut(bilinear(pictures[list(view.numbers)], (36, 50))), view.resize_plan.jittered))
     expected = expected[:, top : top + 24, left : left + 32]
-    difference = np.abs(ours.astype(int) - expected)
+    difference = np.abs(actual.astype(int) - expected)
     assert (difference.max(), difference.mean() < 2e-3) <= (1, True)
     at_once = cut(bilinear(pictures[list(view.numbers)], view.resize_plan.jittered))[
         :, top : top + 24, left : left + 32
     ]
-    assert np.abs(ours.astype(int) - at_once).mean() > 3  # the order can be told from the result
+    assert np.abs(actual.astype(int) - at_once).mean() > 3  # the order can be told from the result
 
 
-def test_a_picture_of_the_right_size_is_cropped_and_nothing_else():
+def test_resize_of_a_picture_of_the_right_size_only_crops():
     pictures = np.random.default_rng(9).integers(0, 256, (5, 36, 40, 3)).astype(np.uint8)
     views = MultiViewSampler(frames=2, stride=1, resize=36, crop=(32, 32), temporal=2, spatial=3)(VideoShape(5, 36, 40))
-    ours = ReferenceResize()(Pictures(pictures), views, (32, 32))
-    assert ours.shape == (6, 2, 32, 32, 3)
-    for shown, view in zip(ours, views, strict=True):
+    actual = ReferenceResize()(Pictures(pictures), views, (32, 32))
+    assert actual.shape == (6, 2, 32, 32, 3)
+    for shown, view in zip(actual, views, strict=True):
         top, left = view.resize_plan.corner
         np.testing.assert_array_equal(shown, pictures[list(view.numbers), top : top + 32, left : left + 32])
 
@@ -118,22 +118,22 @@ def differences(path, plan, seeds):
 
 
 @pytest.mark.parametrize("jitter", [(1.0, 1.0), (0.9, 1.33)])
-def test_fused_is_near_the_reference_on_drawn_videos(small_motion, jitter):
+def test_fused_resize_is_near_the_reference_on_drawn_videos(small_motion, jitter):
     plan = RandomViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), scale_jitter=jitter)
-    found = [d for path in sorted(small_motion.rglob("*.mp4"))[:6] for d in differences(path, plan, 2)]
-    assert max(d.mean() for d in found) < 6
-    assert max(d.max() for d in found) < 140
+    results = [d for path in sorted(small_motion.rglob("*.mp4"))[:6] for d in differences(path, plan, 2)]
+    assert max(d.mean() for d in results) < 6
+    assert max(d.max() for d in results) < 140
 
 
 @pytest.mark.skipif(not REAL_FILES, reason=f"no real videos at {REAL}: set VIVIT_SHARED to the folder above videos/")
 @pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.stem)
-def test_fused_is_near_the_reference_on_real_videos(path):
+def test_fused_resize_is_near_the_reference_on_real_videos(path):
     shared = {"frames": 4, "stride": 2, "resize": 256, "crop": (224, 224)}
     middle = list(differences(path, MultiViewSampler(**shared), 1))
     assert max(d.mean() for d in middle) < 2.5
-    found = list(differences(path, RandomViewSampler(**shared, scale_jitter=(0.9, 1.33)), 3))
-    assert max(d.mean() for d in found) < 5
-    assert max(d.max() for d in found) < 160
+    results = list(differences(path, RandomViewSampler(**shared, scale_jitter=(0.9, 1.33)), 3))
+    assert max(d.mean() for d in results) < 5
+    assert max(d.max() for d in results) < 160
     with PyAVVideoReader(str(path)) as video:
         unscaled = min(video.shape[1:]) == 256
     if unscaled and path.stem != "YABnJL_bDzw":

@@ -32,7 +32,7 @@ def planned(plan, video, seeds=300):
         ((0, 3, 4, 1), (0, 0, 0)),
     ],
 )
-def test_a_clip_that_runs_out_starts_again(arguments, numbers):
+def test_frame_indices_loop_in_short_videos(arguments, numbers):
     assert frame_indices(*arguments) == numbers
 
 
@@ -40,21 +40,21 @@ def test_a_clip_that_runs_out_starts_again(arguments, numbers):
     ("height", "width", "length", "scaled"),
     [(256, 340, 256, (256, 340)), (240, 320, 256, (256, 341)), (1080, 607, 256, (455, 256)), (90, 90, 32, (32, 32))],
 )
-def test_the_other_side_is_rounded_down(height, width, length, scaled):
+def test_resized_long_side_is_rounded_down(height, width, length, scaled):
     assert resized_to_short_side(VideoShape(1, height, width), length) == scaled
 
 
-def test_window_is_the_crop_itself_when_nothing_is_scaled():
+def test_crop_box_is_the_crop_without_resize():
     assert source_crop_box(VideoShape(1, 256, 340), (256, 340), (224, 224), (16, 58)) == CropBox(16, 58, 224, 224)
 
 
-def test_window_of_a_scaled_picture_covers_the_same_share():
+def test_crop_box_of_a_resized_picture_covers_the_same_share():
     assert source_crop_box(VideoShape(1, 200, 400), (100, 200), (50, 80), (10, 30)) == CropBox(20, 60, 100, 160)
     assert source_crop_box(VideoShape(1, 50, 60), (100, 120), (100, 120), (0, 0)) == CropBox(0, 0, 50, 60)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_window_stays_inside_and_within_half_a_pixel(seed):
+def test_crop_box_stays_inside_and_within_half_a_pixel(seed):
     rng = np.random.default_rng(seed)
     video = VideoShape(1, *(int(n) for n in rng.integers(40, 500, 2)))
     scaled = (int(rng.integers(32, 400)), int(rng.integers(32, 400)))
@@ -132,14 +132,14 @@ def test_random_crops_reach_every_corner_evenly():
     assert np.bincount([w.left for w in windows]).min() > 300 / 5 / 2
 
 
-def test_without_random_crop_the_middle_is_shown():
+def test_random_view_without_random_crop_is_the_middle():
     assert {view.crop_box for view in planned(random_view(random_crop=False), VideoShape(20, 40, 60), 20)} == {
         CropBox(4, 14, 32, 32)
     }
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
-def test_flips_are_as_frequent_as_asked(probability):
+def test_flips_have_their_probability(probability):
     share = np.mean([view.flipped for view in planned(random_view(flip=probability), VideoShape(20, 40, 60), 1000)])
     assert abs(share - probability) < (0.06 if probability == 0.5 else 1e-9)
 
@@ -156,7 +156,7 @@ def test_scale_jitter_is_independent_and_within_its_bounds():
     assert abs(np.corrcoef(height, width)[0, 1]) < 0.2
 
 
-def test_a_plan_is_a_function_of_its_generator():
+def test_view_sampler_is_a_function_of_its_generator():
     first, again = (planned(random_view(scale_jitter=(0.9, 1.3), flip=0.5), KINETICS, 10) for _ in range(2))
     assert first == again
     assert len(set(first)) == 10
@@ -166,14 +166,14 @@ def test_a_plan_is_a_function_of_its_generator():
     ("resize", "crop", "smallest", "enough"),
     [(31, (32, 32), 1.0, 32), (35, (32, 32), 0.9, 36), (224, (200, 224), 0.9, 249)],
 )
-def test_a_crop_that_does_not_fit_names_what_would(resize, crop, smallest, enough):
+def test_crop_that_does_not_fit_is_refused_with_a_size_that_does(resize, crop, smallest, enough):
     with pytest.raises(ConfigError, match=rf"data\.resize={resize} .* data\.resize to at least {enough},") as error:
         check_crop(resize, crop, smallest)
     assert (error.value.key, error.value.value) == ("data.crop", crop)
     check_crop(enough, crop, smallest)
 
 
-def test_plans_check_their_crop_when_built():
+def test_view_samplers_check_their_crop():
     with pytest.raises(ConfigError, match="does not fit"):
         grid(resize=200)
     with pytest.raises(ConfigError, match=r"smallest scale jitter 0\.9"):
@@ -190,35 +190,35 @@ def test_scale_jitter_has_two_bounds():
     ("temporal", "spatial", "expected"),
     [(0, 1, ("views.temporal", 0)), (1, 2, ("views.spatial", 2)), (4, 4, ("views.spatial", 4))],
 )
-def test_impossible_grids_are_refused(temporal, spatial, expected):
+def test_multi_view_sampler_impossible_views_are_refused(temporal, spatial, expected):
     with pytest.raises(ConfigError) as error:
         grid(temporal, spatial)
     assert (error.value.key, error.value.value) == expected
 
 
 @pytest.mark.parametrize("counts", [(1, 2, 4, 8), (3, 5, 9), (1, 3, 7, 10), (11, 3, 31), (4,)])
-def test_one_grid_holds_the_offsets_of_every_count(counts):
+def test_multi_view_sampler_contains_the_offsets_of_every_count(counts):
     """Of every length, rounding included: 3 parts of 6 are not always the frame that 1 part of 2 is."""
-    whole = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, counts=counts)
-    chosen = whole.views_by_count()
-    assert list(chosen) == [f"{count}x3" for count in sorted(counts)]
-    assert len(whole) == 3 * len(set(whole.positions))
+    full = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, counts=counts)
+    selected = full.views_by_count()
+    assert list(selected) == [f"{count}x3" for count in sorted(counts)]
+    assert len(full) == 3 * len(set(full.positions))
     for length in [*range(1, 400), *range(9_000, 9_100)]:
-        offsets, room = whole.offsets(length), max(0, length - 8)
+        offsets, room = full.offsets(length), max(0, length - 8)
         for count in counts:
             expected = [room // 2] if count == 1 else [int(at) for at in np.linspace(0, room, count)]
-            views = chosen[f"{count}x3"]
+            views = selected[f"{count}x3"]
             assert [offsets[view // 3] for view in views[::3]] == expected
             assert [view % 3 for view in views] == [0, 1, 2] * count
 
 
-def test_counts_share_their_views():
+def test_multi_view_sampler_counts_share_views():
     views = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=5, counts=[1, 2, 3, 5, 9])
     assert len(views) == 9
     assert len(views(VideoShape(100, 40, 60))) == 9
 
 
-def test_counts_are_numbers_of_views():
+def test_multi_view_sampler_counts_of_0_are_refused():
     with pytest.raises(ConfigError) as error:
         MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), counts=[1, 0])
     assert (error.value.key, error.value.value) == ("views.counts", [1, 0])

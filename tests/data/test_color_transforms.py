@@ -34,38 +34,38 @@ def colours():
 
 @pytest.mark.parametrize("factor", [0.0, 0.6, 1.0, 1.4, 5.0])
 def test_saturation_is_that_of_hsv(colours, factor):
-    ours = planes(colours)
-    adjust_saturation(ours, factor)
+    actual = planes(colours)
+    adjust_saturation(actual, factor)
     expected = by_colorsys(colours, lambda h, s, v: (h, min(s * factor, 1), v))
-    np.testing.assert_allclose(pixels(ours), expected, atol=2e-3)
+    np.testing.assert_allclose(pixels(actual), expected, atol=2e-3)
 
 
 def test_saturation_of_values_outside_of_the_range():
     """Brightness may leave it. Saturation above 1 is brought down to 1, what is below black turns grey."""
-    ours = planes([[100, 50, -20], [-5, -10, -30], [300, 200, 100]])
-    adjust_saturation(ours, 1.2)
+    actual = planes([[100, 50, -20], [-5, -10, -30], [300, 200, 100]])
+    adjust_saturation(actual, 1.2)
     # 100, 50, -20: saturation 1.2, times 1.2 cut to 1: the lowest becomes 0, the middle keeps its place, 70 of 120
-    np.testing.assert_allclose(pixels(ours), [[100, 100 * 70 / 120, 0], [-5, -5, -5], [300, 180, 60]], rtol=1e-5)
+    np.testing.assert_allclose(pixels(actual), [[100, 100 * 70 / 120, 0], [-5, -5, -5], [300, 180, 60]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("turn", [-0.5, -0.2, -0.01, 0.0, 0.1, 0.2, 1 / 3, 0.7])
 def test_hue_is_that_of_hsv(colours, turn):
-    ours = planes(colours)
-    adjust_hue(ours, turn)
+    actual = planes(colours)
+    adjust_hue(actual, turn)
     expected = by_colorsys(colours, lambda h, s, v: ((h + turn) % 1, s, v))
-    np.testing.assert_allclose(pixels(ours), expected, atol=2e-3)
+    np.testing.assert_allclose(pixels(actual), expected, atol=2e-3)
 
 
 def test_hue_keeps_the_highest_and_the_lowest_value_also_outside_of_the_range():
-    ours = planes([[300, 20, -40]])
-    adjust_hue(ours, 1 / 3)  # red to green
-    np.testing.assert_allclose(pixels(ours), [[-40, 300, 20]], atol=2e-3)
+    actual = planes([[300, 20, -40]])
+    adjust_hue(actual, 1 / 3)  # red to green
+    np.testing.assert_allclose(pixels(actual), [[-40, 300, 20]], atol=2e-3)
 
 
 def test_contrast_is_around_each_channel_s_own_mean():
-    ours = planes([[10, 100, 50], [30, 200, 50]])
-    adjust_contrast(ours, 1.4)
-    np.testing.assert_allclose(pixels(ours), [[6, 80, 50], [34, 220, 50]], rtol=1e-6)
+    actual = planes([[10, 100, 50], [30, 200, 50]])
+    adjust_contrast(actual, 1.4)
+    np.testing.assert_allclose(pixels(actual), [[6, 80, 50], [34, 220, 50]], rtol=1e-6)
 
 
 def augmented(clip=CLIP, seed=0, **changes):
@@ -75,12 +75,12 @@ def augmented(clip=CLIP, seed=0, **changes):
     return result
 
 
-def test_nothing_is_lost_where_nothing_is_changed():
+def test_color_jitter_without_change_is_the_identity():
     np.testing.assert_array_equal(augmented(jitter=1.0, greyscale=0.0, **NONE), CLIP)
     np.testing.assert_array_equal(augmented(jitter=0.0, greyscale=0.0), CLIP)
 
 
-def test_the_steps_in_their_order_in_float64_for_one_draw():
+def test_color_jitter_equals_its_steps_in_float64():
     """Brightness, saturation, contrast, hue, and only then clipped and rounded."""
     fixed = {"brightness": 32 / 255, "saturation": (1.4, 1.4), "contrast": (0.6, 0.6), "hue": 0.2}
     rng = np.random.default_rng(7)
@@ -88,14 +88,14 @@ def test_the_steps_in_their_order_in_float64_for_one_draw():
     added = rng.uniform(-32 / 255, 32 / 255)
     rng.uniform(size=2)
     turn = rng.uniform(-0.2, 0.2)
-    for ours, frame in zip(augmented(seed=7, jitter=1.0, greyscale=0.0, **fixed), CLIP, strict=True):
+    for actual, frame in zip(augmented(seed=7, jitter=1.0, greyscale=0.0, **fixed), CLIP, strict=True):
         x = frame.reshape(-1, 3) / 255 + added
         high, low = x.max(1, keepdims=True), x.min(1, keepdims=True)
         saturation = np.clip((high - low) / high * 1.4, 0, 1)
         x = high - (high - x) / (high - low) * saturation * high
         x = (x - x.mean(0)) * 0.6 + x.mean(0)
         x = by_colorsys(255 * x, lambda h, s, v: ((h + turn) % 1, s, v)) / 255
-        assert np.abs(ours.reshape(-1, 3) - np.clip(x, 0, 1) * 255).max() < 0.51
+        assert np.abs(actual.reshape(-1, 3) - np.clip(x, 0, 1) * 255).max() < 0.51
 
 
 def test_brightness_reaches_both_ends_of_its_range_and_not_beyond():
@@ -107,7 +107,7 @@ def test_brightness_reaches_both_ends_of_its_range_and_not_beyond():
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.8, 1.0])
-def test_jitter_and_greyscale_are_independent_and_as_frequent_as_asked(probability):
+def test_color_jitter_and_greyscale_are_independent_with_their_probabilities(probability):
     small = CLIP[:1, :3, :4]
     seen = []
     for seed in range(400):
@@ -123,17 +123,17 @@ def test_jitter_and_greyscale_are_independent_and_as_frequent_as_asked(probabili
         assert abs(np.corrcoef(np.transpose(seen))[0, 1]) < 0.15
 
 
-def test_the_defaults_are_the_reference_s():
-    ours = ColorJitter()
-    assert (ours.jitter, ours.greyscale, ours.brightness, ours.hue) == (0.8, 0.1, 32 / 255, 0.2)
-    assert ours.saturation == ours.contrast == (0.6, 1.4)
+def test_color_jitter_defaults_are_the_reference_s():
+    actual = ColorJitter()
+    assert (actual.jitter, actual.greyscale, actual.brightness, actual.hue) == (0.8, 0.1, 32 / 255, 0.2)
+    assert actual.saturation == actual.contrast == (0.6, 1.4)
 
 
 POLICIES = [ColorJitter(greyscale=0.5), RandAugment(layers=2, magnitude=15), RandAugment(layers=3, magnitude=4.5)]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
-def test_a_draw_is_one_for_all_frames_and_a_function_of_the_generator(policy):
+def test_color_transforms_draw_once_for_all_frames_from_the_generator(policy):
     still = np.repeat(CLIP[:1], 4, 0)
     results = [policy(still, np.random.default_rng(seed)) for seed in range(40)]
     if not isinstance(policy, RandAugment):  # whose Sharpness sees the frames above and below at the border
@@ -144,7 +144,7 @@ def test_a_draw_is_one_for_all_frames_and_a_function_of_the_generator(policy):
         np.testing.assert_array_equal(policy(still, np.random.default_rng(seed)), result)
 
 
-def test_every_operation_is_drawn_equally_often(monkeypatch):
+def test_randaugment_draws_every_operation_equally_often(monkeypatch):
     drawn = np.zeros(12, int)
 
     def counting(number):
@@ -161,7 +161,7 @@ def test_every_operation_is_drawn_equally_often(monkeypatch):
     assert abs(drawn - 250).max() < 75  # five deviations
 
 
-def test_layers_follow_one_another():
+def test_randaugment_applies_layers_in_sequence():
     rng = np.random.default_rng(3)
     expected = CLIP
     numbers = rng.integers(12, size=4)
@@ -171,7 +171,7 @@ def test_layers_follow_one_another():
     np.testing.assert_array_equal(RandAugment(layers=0, magnitude=15)(CLIP, np.random.default_rng(3)), CLIP)
 
 
-def test_magnitude_may_follow_training():
+def test_randaugment_magnitude_may_follow_training():
     growing = RandAugment(layers=2, magnitude=lambda progress: 20 * progress)
     for progress in (0.25, 0.75):
         expected = RandAugment(layers=2, magnitude=20 * progress)(CLIP, np.random.default_rng(5))
@@ -179,13 +179,13 @@ def test_magnitude_may_follow_training():
 
 
 @pytest.mark.parametrize(("layers", "magnitude", "key"), [(-1, 15, "layers=-1"), (2, -3, "magnitude=-3")])
-def test_impossible_strengths_are_refused(layers, magnitude, key):
+def test_randaugment_negative_strengths_are_refused(layers, magnitude, key):
     with pytest.raises(ConfigError) as error:
         RandAugment(layers=layers, magnitude=magnitude)
     assert f"{error.value.key}={error.value.value}" == f"augment.colours.{key}"
 
 
-def test_a_range_has_two_ends():
+def test_color_jitter_range_needs_two_factors():
     with pytest.raises(ConfigError) as error:
         ColorJitter(contrast=[0.6])
     assert (error.value.key, error.value.value) == ("augment.colours.contrast", [0.6])

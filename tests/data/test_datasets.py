@@ -35,7 +35,7 @@ def test_csv_rows_become_videos_in_order(tmp_path):
     assert files.videos("val")[:] == [Video(str(tmp_path / "c.mp4"), (1,))]
 
 
-def test_csv_columns_become_heads_in_the_order_asked(tmp_path):
+def test_csv_columns_become_heads_in_the_configured_order(tmp_path):
     files = csv_files(
         tmp_path, "verb,path,noun\ncut,a.mp4,egg\npour,b.mp4,tea\n", columns=["noun", "verb"], val="path\n"
     )
@@ -43,7 +43,7 @@ def test_csv_columns_become_heads_in_the_order_asked(tmp_path):
     assert [video.labels for video in files.videos("train")] == [(0, 0), (1, 1)]
 
 
-def test_given_classes_fix_names_and_order(tmp_path):
+def test_csv_classes_argument_fixes_names_and_order(tmp_path):
     files = csv_files(tmp_path, classes={"label": ["wave", "sit", "hop"]})
     assert files.heads == {"label": ("wave", "sit", "hop")}
     assert [video.labels for video in files.videos("train")] == [(0,), (2,)]
@@ -84,7 +84,7 @@ def test_csv_errors_contain_file_line_and_column(tmp_path, split, text, expected
     assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / file), row, column)
 
 
-def test_lists_without_a_header_are_read_and_numbers_are_ordered_by_size(tmp_path):
+def test_csv_without_header_is_read_and_numeric_classes_are_ordered_by_size(tmp_path):
     lines = "\n".join(f"{name}.mp4 {number}" for name, number in zip("abc", (10, 9, 0), strict=True))
     files = csv_files(tmp_path, train=lines, val="b.mp4 9", header=["path", "label"], delimiter=" ")
     assert files.heads == {"label": ("0", "9", "10")}
@@ -109,7 +109,7 @@ COMMENT = (Path(__file__).parents[2] / "configs/data/csv.yaml").read_text()
         (",", HEADER),
     ],
 )
-def test_delimiters_are_what_somebody_types(tmp_path, composed, delimiter, typed):
+def test_csv_delimiter_as_typed(tmp_path, composed, delimiter, typed):
     csv_files(tmp_path, train=f"a.mp4{delimiter}hop")
     cfg = composed("data=csv", f"data.root={tmp_path}", *shlex.split(typed))
     files = instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
@@ -117,7 +117,7 @@ def test_delimiters_are_what_somebody_types(tmp_path, composed, delimiter, typed
 
 
 @pytest.mark.parametrize("value", [" ", "\t", "ab", "'§'"])
-def test_a_delimiter_that_is_not_one_character_is_refused_with_what_to_write(tmp_path, composed, value):
+def test_csv_delimiter_of_several_characters_is_refused_with_what_to_write(tmp_path, composed, value):
     """A blank without quotes of its own is what Hydra leaves out."""
     cfg = composed("data=csv", f"data.root={tmp_path}", f"data.catalogue.delimiter={value}")
     with pytest.raises(
@@ -126,7 +126,7 @@ def test_a_delimiter_that_is_not_one_character_is_refused_with_what_to_write(tmp
         instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
 
 
-def test_what_is_missing_is_counted_named_and_left_out(tmp_path, caplog):
+def test_missing_videos_are_counted_logged_and_left_out(tmp_path, caplog):
     rows = "".join(f"{name}.mp4,{label}\n" for name, label in (("a", "x"), ("gone", "y"), ("b", "y"), ("c", "x")))
     files = csv_files(
         tmp_path, train="path,label\n" + rows, val="path,label\nc.mp4,x\n", missing={"train": 0.25, "val": 0.0}
@@ -145,7 +145,7 @@ def test_what_is_missing_is_counted_named_and_left_out(tmp_path, caplog):
     assert (error.value.key, error.value.value) == ("data.catalogue.missing.val", 0.0)
 
 
-def test_more_missing_than_allowed_stops(tmp_path):
+def test_missing_videos_beyond_the_allowed_share_raise(tmp_path):
     files = csv_files(tmp_path, train="path,label\na.mp4,x\ngone.mp4,y\nb.mp4,y\nc.mp4,x\n", missing={"train": 0.24})
     with pytest.raises(ConfigError, match=r"1 of 4 train videos cannot be used: gone\.mp4") as error:
         files.videos("train")
@@ -177,7 +177,7 @@ def test_folds_share_no_group_and_every_row_is_tested_once(tmp_path):
     assert sorted(tested) == list(range(44))
 
 
-def test_a_fold_may_be_of_chosen_rows_and_errors_tell_the_line_of_the_file(tmp_path):
+def test_folds_of_filtered_rows_and_lines_in_their_errors(tmp_path):
     data = folds(tmp_path, ROWS, folds=3, where={"kind": "day"})
     assert sum(len(data.videos(split)) for split in SPLITS) == 36
     with pytest.raises(DataError, match=r"videos\.csv: has no row with kind=dusk$"):
@@ -190,13 +190,13 @@ def test_a_fold_may_be_of_chosen_rows_and_errors_tell_the_line_of_the_file(tmp_p
     assert (error.value.key, error.value.value) == ("data.catalogue.folds", 5)
 
 
-def test_a_missing_csv_says_what_it_should_hold(tmp_path):
+def test_missing_csv_file_error_contains_its_columns(tmp_path):
     with pytest.raises(DataError, match=r"list the test videos in it, with columns path, label$") as error:
         csv_files(tmp_path).videos("test")
     assert error.value.file == str(tmp_path / "test.csv")
 
 
-def test_a_missing_root_says_what_to_set(tmp_path):
+def test_missing_root_error_contains_the_key(tmp_path):
     with pytest.raises(ConfigError) as error:
         CsvDataset(root=tmp_path / "nowhere").prepare()
     assert (error.value.key, error.value.value) == ("data.root", tmp_path / "nowhere")
@@ -210,7 +210,7 @@ def class_folders(root, names=("train/hop/b.mp4", "train/hop/a.AVI", "train/wave
     return VideoFolder(root=root)
 
 
-def test_class_folders_list_videos_and_nothing_else(tmp_path):
+def test_video_folder_lists_videos_only(tmp_path):
     folders = class_folders(tmp_path)
     (tmp_path / "train" / "hop" / "notes.txt").touch()
     (tmp_path / "train" / "README").touch()
@@ -222,7 +222,7 @@ def test_class_folders_list_videos_and_nothing_else(tmp_path):
     assert [video.labels for video in folders.videos("val")] == [(1,)]
 
 
-def test_class_folder_errors_name_the_folder(tmp_path):
+def test_video_folder_errors_contain_the_folder(tmp_path):
     folders = class_folders(tmp_path)
     (tmp_path / "val" / "fly").mkdir()
     for split, problem in (("test", "no such folder"), ("val", r"\['fly'\], which are no classes of .*train")):
@@ -235,7 +235,7 @@ def test_class_folder_errors_name_the_folder(tmp_path):
     assert error.value.file == str(tmp_path / "test")
 
 
-def test_a_training_folder_without_classes_is_refused(tmp_path):
+def test_video_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="has no class folders") as error:
         assert VideoFolder(root=tmp_path).heads
@@ -246,7 +246,7 @@ HEADS = {"noun": ("egg", "tea"), "verb": ("left", "right", "stop")}
 SWAP = {"verb": {"left": "right", "right": "left"}}
 
 
-def test_mirror_swaps_what_the_map_names():
+def test_flip_label_map_swaps_labels():
     mirror = FlipLabelMap.of_names(HEADS, SWAP)
     assert mirror.allowed
     for labels, mirrored in (((1, 0), (1, 1)), ((0, 1), (0, 0)), ((1, 2), (1, 2))):
@@ -254,7 +254,7 @@ def test_mirror_swaps_what_the_map_names():
         assert mirror(mirrored) == labels
 
 
-def test_mirror_is_harmless_with_an_empty_map_and_forbidden_without_one():
+def test_flip_label_map_empty_is_harmless_none_is_forbidden():
     assert FlipLabelMap.of_names(HEADS, {}) == FlipLabelMap()
     assert FlipLabelMap()((1, 0)) == (1, 0)
     assert not FlipLabelMap.of_names(HEADS, None).allowed
@@ -270,14 +270,14 @@ def test_mirror_is_harmless_with_an_empty_map_and_forbidden_without_one():
         ({"adverb": {}}, "this data set has no head adverb; its heads are noun, verb"),
     ],
 )
-def test_a_map_that_is_no_involution_is_refused(names, message):
+def test_flip_label_map_that_is_no_involution_is_refused(names, message):
     with pytest.raises(ConfigError, match=message) as error:
         FlipLabelMap.of_names(HEADS, names)
     assert error.value.key == "data.catalogue.mirror_names"
 
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"], ["noun"]])
-def test_motion_is_a_catalogue(small_motion, columns):
+def test_motion_is_a_video_dataset(small_motion, columns):
     data = Motion(root=small_motion, columns=columns)
     names = {"verb": motion.VERBS, "noun": motion.NOUNS}
     assert dict(data.heads) == {column: names[column] for column in columns}
@@ -288,20 +288,20 @@ def test_motion_is_a_catalogue(small_motion, columns):
 
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"]])
-def test_a_share_of_the_training_videos_is_the_same_share_of_every_class(small_motion, columns):
-    whole, tenth = (Motion(root=small_motion, columns=columns, train_share=share) for share in (1.0, 0.1))
+def test_train_share_is_the_same_share_of_every_class(small_motion, columns):
+    full, tenth = (Motion(root=small_motion, columns=columns, train_share=share) for share in (1.0, 0.1))
     for split in ("val", "test"):
-        assert tenth.videos(split)[:] == whole.videos(split)[:]
-    before, after = (Counter(video.labels for video in data.videos("train")) for data in (whole, tenth))
+        assert tenth.videos(split)[:] == full.videos(split)[:]
+    before, after = (Counter(video.labels for video in data.videos("train")) for data in (full, tenth))
     assert after == {labels: max(1, round(0.1 * number)) for labels, number in before.items()}
-    kept = Motion(root=small_motion, columns=columns, train_share=0.1).videos("train")[:]
-    assert kept == tenth.videos("train")[:]
-    order = [video.path for video in whole.videos("train")]
-    assert [order.index(video.path) for video in kept] == sorted(order.index(video.path) for video in kept)
+    subset = Motion(root=small_motion, columns=columns, train_share=0.1).videos("train")[:]
+    assert subset == tenth.videos("train")[:]
+    order = [video.path for video in full.videos("train")]
+    assert [order.index(video.path) for video in subset] == sorted(order.index(video.path) for video in subset)
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
-def test_a_share_that_is_none_is_refused(small_motion, share):
+def test_train_share_out_of_range_is_refused(small_motion, share):
     with pytest.raises(ConfigError) as error:
         Motion(root=small_motion, train_share=share)
     assert (error.value.key, error.value.value) == ("data.train_share", share)

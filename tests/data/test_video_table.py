@@ -54,7 +54,7 @@ def sets(small_motion, tmp_path_factory):
     return {count: (root, made_up(root, count, video)) for count, root in roots.items()}
 
 
-def test_the_first_batch_of_650_000_videos_comes_within_seconds(sets):
+def test_video_table_first_batch_of_650_000_videos_within_seconds(sets):
     root, catalogue = sets[MANY]
     begin = time.process_time()
     data = VideoDataModule(
@@ -68,7 +68,7 @@ def test_the_first_batch_of_650_000_videos_comes_within_seconds(sets):
     assert all(label == video % 8 for label, video in zip(batch.labels[:, 0].tolist(), batch.videos, strict=True))
 
 
-def test_what_is_missing_is_told_with_what_could_not_be_read(sets):
+def test_left_out_contains_missing_and_unreadable_videos(sets):
     root, catalogue = sets[FEW]
     (root / "val.csv").write_text("path,label\n000/001.mp4,3\ngone.mp4,5\n")
     allowed = partial(catalogue, missing={"val": 0.5})
@@ -82,7 +82,7 @@ def test_what_is_missing_is_told_with_what_could_not_be_read(sets):
 
 
 @pytest.mark.parametrize("copies", [None, 16])
-def test_a_long_video_is_kept_once_whatever_its_segments(tmp_path, copies):
+def test_video_table_stores_timestamps_of_a_long_video_once(tmp_path, copies):
     """A thousand segments of a file with ten thousand uneven frames, and others of an even one and of none."""
     (tmp_path / "even.mp4").touch()
     (tmp_path / "long.mp4").touch()
@@ -102,13 +102,13 @@ def test_a_long_video_is_kept_once_whatever_its_segments(tmp_path, copies):
     videos = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}, train_share=0.5).videos("train")
     assert len(videos) == 500
     assert Path(videos.__getstate__()["name"]).stat().st_size < 300_000, "the timestamps alone are 80 kB"
-    whole = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}).videos("train")
-    assert len(whole) == 1001
-    for seen in (whole, pickle.loads(pickle.dumps(whole))):
+    full = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}).videos("train")
+    assert len(full) == 1001
+    for seen in (full, pickle.loads(pickle.dumps(full))):
         assert [seen[row].stamps for row in (0, 999)] == [tuple(stamps)] * 2
         assert seen[1000] == Video(str(tmp_path / "even.mp4"), (0,), 1001.0, 1002.0, stamps=range(5, 11, 2))
     name = "long.mp4" if copies is None else "prepared/short16/long.mp4.mp4"
-    assert {video.path for video in whole[:1000]} == {str(tmp_path / name)}
+    assert {video.path for video in full[:1000]} == {str(tmp_path / name)}
 
 
 def private(videos, connection):
@@ -120,15 +120,15 @@ def private(videos, connection):
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is private")
-def test_a_worker_has_no_memory_of_its_own_for_650_000_videos(sets):
+def test_video_table_of_650_000_videos_is_shared_by_workers(sets):
     def worker(count: int) -> float:
         root, catalogue = sets[count]
-        ours, theirs = multiprocessing.Pipe()
+        actual, reference = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
-            target=private, args=(catalogue(root=root).videos("train"), theirs)
+            target=private, args=(catalogue(root=root).videos("train"), reference)
         )
         process.start()
-        megabytes = ours.recv()
+        megabytes = actual.recv()
         process.join()
         return megabytes
 
@@ -136,7 +136,7 @@ def test_a_worker_has_no_memory_of_its_own_for_650_000_videos(sets):
     assert many - few < 10
 
 
-def test_a_worker_that_is_started_afresh_is_sent_a_name_and_no_rows(sets):
+def test_video_table_is_pickled_as_a_file_name(sets):
     root, catalogue = sets[MANY]
     videos = catalogue(root=root).videos("train")
     sent = pickle.dumps(videos)
@@ -145,7 +145,7 @@ def test_a_worker_that_is_started_afresh_is_sent_a_name_and_no_rows(sets):
     assert videos[-1] == Video(str(root / "649/999.mp4"), (7,), stamps=range(0, 15360, 512))
 
 
-def test_the_shared_file_goes_with_the_videos(sets):
+def test_video_table_file_is_deleted_with_the_object(sets):
     root, catalogue = sets[FEW]
     videos = catalogue(root=root).videos("train")
     name = Path(videos.__getstate__()["name"])

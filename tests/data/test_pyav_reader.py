@@ -90,13 +90,13 @@ def encoded(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory):
+def actual(tmp_path_factory):
     path = tmp_path_factory.mktemp("ours") / "clip.mp4"
     encode(moving_picture(), path)
     return path
 
 
-def test_the_files_have_what_the_decoder_may_trip_over(tmp_path):
+def test_reader_test_files_have_b_frames_and_few_key_frames(tmp_path):
     for kind, expected in {"one_gop": 1, "short_gops": 5, "key_frames": FRAMES}.items():
         write(tmp_path / kind, kind)
         assert key_frames(tmp_path / kind) == expected
@@ -106,7 +106,7 @@ def test_the_files_have_what_the_decoder_may_trip_over(tmp_path):
             assert "B" in {av.video.frame.PictureType(frame.pict_type).name for frame in container.decode(video=0)}
 
 
-def test_any_frames_in_any_order_equal_a_full_decode(encoded):
+def test_reader_frames_in_any_order_equal_a_full_decode(encoded):
     path, frames = encoded
     rng = np.random.default_rng(1)
     with PyAVVideoReader(path) as file:
@@ -117,7 +117,7 @@ def test_any_frames_in_any_order_equal_a_full_decode(encoded):
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 7])
-def test_clips_with_a_stride_equal_a_full_decode(encoded, stride):
+def test_reader_clips_with_a_stride_equal_a_full_decode(encoded, stride):
     path, frames = encoded
     with PyAVVideoReader(path) as file:
         for offset in range(0, FRAMES, 5):
@@ -125,32 +125,32 @@ def test_clips_with_a_stride_equal_a_full_decode(encoded, stride):
             np.testing.assert_array_equal(file.read(numbers, [WHOLE], (HEIGHT, WIDTH))[0], frames[numbers])
 
 
-def test_frames_come_back_in_the_order_drawn(ours):
+def test_reader_returns_frames_in_the_order_requested(actual):
     drawn = moving_picture().astype(float).mean(-1)
-    with PyAVVideoReader(str(ours)) as file:
+    with PyAVVideoReader(str(actual)) as file:
         read = file.read(range(FRAMES), [WHOLE], (HEIGHT, WIDTH))[0].astype(float).mean(-1)
     distance = np.abs(read[:, None] - drawn[None]).mean((2, 3))
     assert (distance.argmin(1) == np.arange(FRAMES)).all()
 
 
 @pytest.mark.parametrize("number", range(FRAMES))
-def test_a_segment_begins_and_ends_with_the_frame_at_its_time(ours, number):
+def test_segment_begins_and_ends_with_the_frame_at_its_time(actual, number):
     """Frame k is shown at k / 25 s: a segment that starts there holds it, one that ends there does not."""
-    with PyAVVideoReader(str(ours), start=number / 25) as file:
+    with PyAVVideoReader(str(actual), start=number / 25) as file:
         assert file.shape.frames == FRAMES - number
     if number:
-        with PyAVVideoReader(str(ours), end=number / 25) as file:
+        with PyAVVideoReader(str(actual), end=number / 25) as file:
             assert file.shape.frames == number
 
 
-def test_a_segment_numbers_its_own_frames(encoded):
+def test_segment_frames_are_numbered_from_0(encoded):
     path, frames = encoded
     with PyAVVideoReader(path, start=0.61, end=1.39) as file:  # between frames 15 and 16, and 34 and 35
         assert file.shape.frames == 19
         np.testing.assert_array_equal(file.read([18, 0, 7], [WHOLE], (HEIGHT, WIDTH))[0], frames[[34, 16, 23]])
 
 
-def test_windows_show_their_part_of_the_picture(tmp_path):
+def test_crop_boxes_show_their_part_of_the_picture(tmp_path):
     """A board of flat 16 pixel tiles, each its own grey, tells which part a window shows."""
     tiles = 16 + 12 * np.arange(16).reshape(4, 4)
     board = np.kron(tiles, np.ones((16, 16)))[None, ..., None].repeat(3, -1).repeat(3, 0).astype(np.uint8)
@@ -164,20 +164,20 @@ def test_windows_show_their_part_of_the_picture(tmp_path):
         assert abs(view[2:-2, 10:14].mean() - tiles[row, column + 1]) < 4
 
 
-def test_odd_windows_cut_exactly(ours):
+def test_crop_boxes_at_odd_pixels_are_exact(actual):
     """Chroma is stored at half resolution; a window at odd pixels must not be moved to even ones."""
     window = CropBox(5, 9, 21, 33)
-    with PyAVVideoReader(str(ours)) as file:
-        whole, part = (file.read([3], [w], (w.height, w.width))[0, 0].astype(int).mean(-1) for w in (WHOLE, window))
+    with PyAVVideoReader(str(actual)) as file:
+        full, part = (file.read([3], [w], (w.height, w.width))[0, 0].astype(int).mean(-1) for w in (WHOLE, window))
     errors = {
-        (y, x): np.abs(whole[5 + y : 26 + y, 9 + x : 42 + x] - part).mean() for y in (-1, 0, 1) for x in (-1, 0, 1)
+        (y, x): np.abs(full[5 + y : 26 + y, 9 + x : 42 + x] - part).mean() for y in (-1, 0, 1) for x in (-1, 0, 1)
     }
     assert min(errors, key=errors.get) == (0, 0)
 
 
-def test_several_windows_of_several_frames_stand_in_order(ours):
+def test_crop_boxes_of_several_frames_are_in_order(actual):
     windows = [CropBox(0, 0, 24, 32), CropBox(24, 32, 24, 32)]
-    with PyAVVideoReader(str(ours)) as file:
+    with PyAVVideoReader(str(actual)) as file:
         both = file.read([4, 2], windows, (12, 16))
         for window, view in zip(windows, both, strict=True):
             for number, frame in zip([4, 2], view, strict=True):
@@ -223,20 +223,20 @@ def index_without_pictures(path):
         for frame in moving_picture(20):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-    whole = path.read_bytes()
-    path.write_bytes(whole[: whole.index(b"mdat") + 4])
+    full = path.read_bytes()
+    path.write_bytes(full[: full.index(b"mdat") + 4])
 
 
 def overwritten(path):
     encode(moving_picture(), path)
-    whole = bytearray(path.read_bytes())
-    start = whole.index(b"mdat") + 1200
-    whole[start : start + 2000] = bytes(2000)
-    path.write_bytes(whole)
+    full = bytearray(path.read_bytes())
+    start = full.index(b"mdat") + 1200
+    full[start : start + 2000] = bytes(2000)
+    path.write_bytes(full)
 
 
 @pytest.mark.parametrize("spoil", [missing, text, empty, folder, sound, truncated, index_without_pictures, overwritten])
-def test_an_unreadable_file_is_one_error_that_names_it(tmp_path, spoil):
+def test_video_error_of_an_unreadable_file_contains_its_path(tmp_path, spoil):
     path = tmp_path / "spoilt.mp4"
     spoil(path)
     with pytest.raises(VideoError) as caught, PyAVVideoReader(str(path)) as file:
@@ -247,12 +247,12 @@ def test_an_unreadable_file_is_one_error_that_names_it(tmp_path, spoil):
 
 
 @pytest.mark.parametrize(("start", "end"), [(2.0, None), (99.0, 100.0), (1.0, 1.0), (1.5, 1.0), (None, 0.0)])
-def test_a_segment_without_frames_says_how_long_the_video_is(ours, start, end):
+def test_segment_without_frames_error_contains_the_duration(actual, start, end):
     with pytest.raises(VideoError, match=r"clip\.mp4: has no frame between .* lasts 1\.96 s"):
-        PyAVVideoReader(str(ours), start, end)
+        PyAVVideoReader(str(actual), start, end)
 
 
-def test_errors_survive_the_way_home_from_a_worker():
+def test_video_error_can_be_pickled():
     error = pickle.loads(pickle.dumps(VideoError("a/b.mp4", "is damaged")))
     assert type(error) is VideoError
     assert (str(error), error.file, error.problem) == ("a/b.mp4: is damaged", "a/b.mp4", "is damaged")
@@ -263,7 +263,7 @@ REAL_FILES = sorted(REAL.glob("*.mp4"))
 
 @pytest.mark.skipif(not REAL_FILES, reason=f"no real videos at {REAL}: set VIVIT_SHARED to the folder above videos/")
 @pytest.mark.parametrize("path", REAL_FILES, ids=lambda path: path.stem)
-def test_real_videos_equal_a_full_decode(path):
+def test_reader_of_real_videos_equals_a_full_decode(path):
     size = (56, 80)
     frames = decoded_in_order(path, size)
     rng = np.random.default_rng(2)

@@ -22,7 +22,7 @@ def listed(root, split="train"):
     return VideoFolder(root=root).table(split).to_pydict()
 
 
-def test_hidden_files_and_folders_are_left_out_and_named(tmp_path, caplog):
+def test_video_folder_hidden_files_are_left_out_with_a_warning(tmp_path, caplog):
     touch(tmp_path / "train", "a/1.mp4", "a/._1.mp4", "b/2.mp4", "b/.cache/3.mp4", ".ipynb_checkpoints/4.mp4")
     touch(tmp_path / "train", "__MACOSX/b/._2.mp4", "a/Thumbs.db", "@eaDir/x.mp4", ".DS_Store", "b/desktop.ini")
     assert VideoFolder(root=tmp_path).heads == {"label": ("a", "b")}
@@ -51,7 +51,7 @@ SUFFIXES = [
 ]
 
 
-def test_every_suffix_of_videos_and_folders_in_folders_are_read(tmp_path, caplog):
+def test_video_folder_reads_every_suffix_and_subfolders(tmp_path, caplog):
     names = [f"a/{number}.{suffix}" for number, suffix in enumerate(SUFFIXES)] + ["b/day1/x.mp4", "b/day2/cam1/x.mov"]
     touch(tmp_path / "train", *names)
     table = listed(tmp_path)
@@ -61,7 +61,7 @@ def test_every_suffix_of_videos_and_folders_in_folders_are_read(tmp_path, caplog
     assert not caplog.records
 
 
-def test_what_is_no_video_is_counted_and_named(tmp_path, caplog):
+def test_video_folder_other_files_are_counted_in_a_warning(tmp_path, caplog):
     touch(tmp_path / "train", "a/1.mp4", "a/notes.txt", "a/2.mp4.part", "b/3.mkv", "readme.md", "outside.mp4")
     with caplog.at_level(logging.WARNING):
         assert listed(tmp_path)["path"] == ["train/a/1.mp4", "train/b/3.mkv"]
@@ -70,7 +70,7 @@ def test_what_is_no_video_is_counted_and_named(tmp_path, caplog):
     assert "1 videos lie outside of class folders: outside.mp4" in caplog.text
 
 
-def test_a_class_without_a_video_is_named(tmp_path, caplog):
+def test_video_folder_class_without_video_is_logged(tmp_path, caplog):
     touch(tmp_path / "train", "a/1.mp4", "b/2.mp4", "c/notes.txt")
     touch(tmp_path / "val", "a/1.mp4")
     listed(tmp_path)
@@ -79,13 +79,13 @@ def test_a_class_without_a_video_is_named(tmp_path, caplog):
     assert "val has no video of the classes b, c" in caplog.text
 
 
-def test_folders_of_pictures_are_videos(tmp_path):
+def test_video_folder_reads_frame_folders(tmp_path):
     touch(tmp_path / "train", "a/clip1/frame_0000000001.jpg", "a/clip1/frame_0000000002.jpg", "b/2.mp4")
     assert listed(tmp_path)["path"] == ["train/a/clip1", "train/b/2.mp4"]
     assert find_videos(str(tmp_path)) == [str(tmp_path / "train/a/clip1"), str(tmp_path / "train/b/2.mp4")]
 
 
-def test_a_link_to_a_folder_above_is_no_way_round(tmp_path):
+def test_video_folder_with_a_link_cycle_ends(tmp_path):
     touch(tmp_path / "train", "a/1.mp4", "b/2.mp4")
     (tmp_path / "train/a/up").symlink_to(tmp_path / "train")
     assert len(set(listed(tmp_path)["path"])) == len(listed(tmp_path)["path"]) == 2
@@ -100,7 +100,7 @@ def test_a_link_to_a_folder_above_is_no_way_round(tmp_path):
         (["b2", "b10", "a"], ["a", "b10", "b2"]),
     ],
 )
-def test_classes_that_are_numbers_stand_by_size_in_folders_as_in_lists(tmp_path, names, order):
+def test_class_order_of_numbers_is_by_size_in_folders_and_lists(tmp_path, names, order):
     names = list(names)
     touch(tmp_path / "train", *(f"{name}/x.mp4" for name in names))
     assert VideoFolder(root=tmp_path).heads["label"] == tuple(order)
@@ -109,7 +109,7 @@ def test_classes_that_are_numbers_stand_by_size_in_folders_as_in_lists(tmp_path,
     assert CsvDataset(root=tmp_path).heads["label"] == tuple(order)
 
 
-def test_every_process_has_the_classes_in_one_order():
+def test_class_order_is_the_same_in_every_process():
     names = "{'1', '01', '001', '2', '02', '10', '7', '07'}"
     code = f"from vivit.data.datasets.class_names import sorted_classes; print(sorted_classes({names}))"
     orders = {
@@ -139,13 +139,13 @@ def csv_files(root, train, **settings):
         '"path", "label"\n"a.mp4", "x"\n"b.mp4", "x"\n',
     ],
 )
-def test_blanks_around_entries_are_no_part_of_them(tmp_path, train):
+def test_csv_blanks_around_entries_are_stripped(tmp_path, train):
     files = csv_files(tmp_path, train)
     assert files.heads == {"label": ("x",)}
     assert files.table("train")["path"].to_pylist() == ["a.mp4", "b.mp4"]
 
 
-def test_quoted_entries_may_have_the_delimiter_in_them(tmp_path):
+def test_csv_quoted_entries_may_contain_the_delimiter(tmp_path):
     files = csv_files(tmp_path, 'path, label\n"a, b.mp4", "y, z"\nb.mp4, "y, z"\n')
     assert files.heads == {"label": ("y, z",)}
     assert files.table("train")["path"].to_pylist() == ["a, b.mp4", "b.mp4"]
@@ -155,23 +155,23 @@ def test_quoted_entries_may_have_the_delimiter_in_them(tmp_path):
     assert error.value.row == 2
 
 
-def test_letters_of_another_encoding_are_named_with_the_file(tmp_path):
+def test_csv_of_another_encoding_is_refused(tmp_path):
     (tmp_path / "train.csv").write_bytes(b'path,label\na.mp4, "x"\nb.mp4, "Stra\xdfe"\n')
     with pytest.raises(DataError, match="UTF-8") as error:
         CsvDataset(root=tmp_path).table("train")
     assert error.value.file == str(tmp_path / "train.csv")
 
 
-def test_a_pattern_finds_what_a_folder_does_and_names_what_it_passes_over(tmp_path, caplog):
+def test_find_videos_by_pattern_equals_folder_and_logs_other_files(tmp_path, caplog):
     touch(tmp_path / "v", "a.mp4", "b.xyz", "sub/c.mp4", "__MACOSX/d.mp4", ".hidden/e.mp4")
     for pattern in ("v/*", "v/**", "v"):
         caplog.clear()
-        found = find_videos(str(tmp_path / pattern))
-        assert found == [str(tmp_path / "v/a.mp4"), str(tmp_path / "v/sub/c.mp4")], pattern
+        results = find_videos(str(tmp_path / pattern))
+        assert results == [str(tmp_path / "v/a.mp4"), str(tmp_path / "v/sub/c.mp4")], pattern
         assert "1 files or folders that are of other suffixes" in caplog.text
 
 
-def test_a_class_may_have_a_line_break_in_its_name(tmp_path):
+def test_video_folder_class_with_a_line_break(tmp_path):
     touch(tmp_path, "train/a\nb/1.mp4", "train/c\td/2.mp4")
     videos = VideoFolder(root=tmp_path).videos("train")
     assert [Path(video.path).name for video in videos] == ["1.mp4", "2.mp4"]
@@ -192,7 +192,7 @@ def test_a_class_may_have_a_line_break_in_its_name(tmp_path):
         ("path,label,end\na.mp4,x,inf\n", {}, (2, "end")),
     ],
 )
-def test_what_cannot_be_meant_is_named_by_file_line_and_column(tmp_path, train, settings, expected):
+def test_csv_impossible_values_are_refused_with_line_and_column(tmp_path, train, settings, expected):
     with pytest.raises(UserError) as error:
         csv_files(tmp_path, train, **settings).table("train")
     if isinstance(error.value, ConfigError):

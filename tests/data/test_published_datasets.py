@@ -95,7 +95,7 @@ def test_class_lists_have_as_many_names_as_published():
 
 @real
 @pytest.mark.parametrize("swapped", [True, False])
-def test_something_something_mirrors_left_and_right_alone(swapped):
+def test_something_something_flips_left_and_right_only(swapped):
     data = SomethingSomething(root=ANNOTATIONS / "ssv2", lists={}, classes="label_map.txt", swap_labels=swapped)
     names = data.heads["label"]
     moved = {names[n]: names[data.flip_labels((n,))[0]] for n in range(174) if data.flip_labels((n,)) != (n,)}
@@ -147,7 +147,7 @@ def test_epic_kitchens_reads_hours_minutes_and_seconds(tmp_path):
         ({"verb": ""}, False, "verb_class"),
     ],
 )
-def test_a_broken_epic_row_is_named(tmp_path, entries, pictures, column):
+def test_epic_kitchens_invalid_row_is_refused(tmp_path, entries, pictures, column):
     with pytest.raises(DataError) as error:
         epic_of(tmp_path, **entries)[pictures].table("train")
     assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / "list.csv"), 3, column)
@@ -172,7 +172,7 @@ def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
         assert Kinetics(root=tmp_path, count=3, lists={"train": "train.csv"}).heads
 
 
-def test_kinetics_in_one_folder_a_list_is_read_as_the_configuration_says(tmp_path, composed):
+def test_kinetics_in_one_folder_a_list_by_the_comment_in_its_configuration(tmp_path, composed):
     """As typed in a shell, which takes the outer quotes off; Hydra takes the inner ones."""
     comment = (Path(__file__).parents[2] / "configs/data/_kinetics.yaml").read_text()
     (override,) = shlex.split(*re.findall(r"'data\.catalogue\.files=.*'", comment))
@@ -231,7 +231,7 @@ def test_something_something_takes_the_brackets_off_templates(tmp_path):
         ({"template": "Doing 1 with something"}, "id"),
     ],
 )
-def test_a_broken_something_is_named(tmp_path, entry, column):
+def test_something_something_invalid_entry_is_refused(tmp_path, entry, column):
     data = something(tmp_path, [{"id": "7", "template": "Doing 12 with [something]"}, entry])
     with pytest.raises(DataError) as error:
         data.table("val")
@@ -250,14 +250,14 @@ def test_a_broken_something_is_named(tmp_path, entry, column):
         ("c.pkl", "", r"use a file ending in \.txt, \.csv, \.json"),
     ],
 )
-def test_a_broken_class_list_is_named(tmp_path, name, text, message):
+def test_class_list_invalid_is_refused(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message) as error:
         read_class_names(tmp_path / name)
     assert error.value.file == str(tmp_path / name)
 
 
-def test_class_lists_come_in_all_published_forms(tmp_path):
+def test_class_lists_in_all_published_formats(tmp_path):
     forms = {
         "lines.txt": "b c\na\n",
         "numbered.txt": "a,1\nb c,0\n",

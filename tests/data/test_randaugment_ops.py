@@ -38,9 +38,9 @@ def cut(values):
 def assert_cut(result, exact):
     """Cut to whole levels; float32 may take what is whole for a hair less."""
     exact = np.clip(exact, 0, 255)
-    whole = np.abs(exact - np.rint(exact)) < 1e-3
-    np.testing.assert_array_equal(result[~whole], np.floor(exact)[~whole])
-    assert np.isin(np.rint(exact)[whole] - result[whole], (0, 1)).all()
+    full = np.abs(exact - np.rint(exact)) < 1e-3
+    np.testing.assert_array_equal(result[~full], np.floor(exact)[~full])
+    assert np.isin(np.rint(exact)[full] - result[full], (0, 1)).all()
 
 
 def factor(magnitude):
@@ -49,7 +49,7 @@ def factor(magnitude):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_looking_up_is_indexing(shape, channels):
+def test_apply_lut_equals_indexing(shape, channels):
     tables = RNG.permuted(np.tile(np.arange(256, dtype=np.uint8), (channels, 1)), axis=1)
     clip = picture(shape)
     expected = np.stack([tables[c % channels][clip[..., c]] for c in range(3)], -1)
@@ -66,8 +66,8 @@ def test_autocontrast_stretches_each_channel_over_the_whole_clip(shape):
     result = done(ops.autocontrast, clip)
     assert_cut(result, expected)
     np.testing.assert_array_equal(result.min((0, 1, 2)), 0 if shape[1] > 1 else clip[0, 0, 0])
-    theirs = np.asarray(ImageOps.autocontrast(tall(clip))).reshape(shape)
-    assert np.abs(result.astype(int) - theirs).max() <= 1
+    reference = np.asarray(ImageOps.autocontrast(tall(clip))).reshape(shape)
+    assert np.abs(result.astype(int) - reference).max() <= 1
 
 
 def test_autocontrast_by_hand():
@@ -154,7 +154,7 @@ def test_color_blends_with_grey(magnitude):
     assert np.abs(done(ops.color, grey_clip, magnitude).astype(int) - grey_clip).max() <= 1
 
 
-def test_grey_levels_are_tensorflow_s():
+def test_color_grey_levels_equal_tensorflow_s():
     """White stays white: 0.9999 * 255.5 is 255.47. Pure red is 0.2989 * 255.5 = 76.4, so at factor 0.1 red is 93."""
     clip = np.uint8([[[[255, 255, 255], [255, 0, 0]]]])
     assert done(ops.color, clip, 0)[0, 0].tolist() == [[255, 255, 255], [93, 68, 68]]
@@ -176,8 +176,8 @@ def test_sharpness_blends_with_the_smoothed_tall_picture(shape, magnitude):
 
 def test_sharpness_is_near_pillow_s_which_rounds():
     clip = picture((1, 30, 40, 3), 100, 150)
-    theirs = np.asarray(ImageEnhance.Sharpness(Image.fromarray(clip[0])).enhance(1.9))
-    assert np.abs(done(ops.sharpness, clip, 10)[0].astype(int) - theirs).max() <= 2
+    reference = np.asarray(ImageEnhance.Sharpness(Image.fromarray(clip[0])).enhance(1.9))
+    assert np.abs(done(ops.sharpness, clip, 10)[0].astype(int) - reference).max() <= 2
 
 
 def test_cutout_is_one_box_in_one_place_for_all_frames():
@@ -197,7 +197,7 @@ def test_cutout_is_one_box_in_one_place_for_all_frames():
     assert {("row", 0, 9), ("row", 19, 29), ("column", 0, 9), ("column", 39, 49)} <= corners
 
 
-def test_the_twelve_are_the_paper_s():
+def test_operations_are_the_paper_s_twelve():
     assert [operation.__name__ for operation in ops.OPERATIONS] == [
         *("autocontrast", "equalize", "invert", "posterize", "solarize", "color", "contrast", "brightness"),
         *("sharpness", "cutout", "solarize_add", "identity"),

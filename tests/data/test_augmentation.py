@@ -26,7 +26,7 @@ COLOURS = {
 
 
 @pytest.mark.parametrize("name", COLOURS)
-def test_the_paper_s_strengths(name, composed):
+def test_augmentation_strengths_are_the_paper_s(name, composed):
     plan = instantiate(composed(f"augment={name}").augment, _convert_="all")(**CLIP)
     assert plan.colours == COLOURS[name]
     paper = name not in ("none", "crop_flip")
@@ -36,7 +36,7 @@ def test_the_paper_s_strengths(name, composed):
 
 
 @pytest.mark.parametrize(("choice", "expected"), [("fused", FusedResize()), ("reference", ReferenceResize())])
-def test_resampling_is_chosen_by_name(choice, expected, composed):
+def test_resize_is_selected_by_name(choice, expected, composed):
     cfg = composed(f"resampling={choice}", "data=folder", "data.root=videos")
     assert instantiate(cfg.data.resampling) == expected
 
@@ -53,7 +53,7 @@ def dataset(root, colours=None, **changes):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_colours_know_how_far_training_is_also_in_workers(small_motion, workers):
+def test_color_transform_gets_training_progress_also_in_workers(small_motion, workers):
     clips = dataset(small_motion, brighter, steps=16.0)
     batches = DistributedBatchSampler(48, 12, seed=1)
     loader = StatefulTrainLoader(clips, batches, WorkerConfig(workers))
@@ -63,12 +63,12 @@ def test_colours_know_how_far_training_is_also_in_workers(small_motion, workers)
         assert levels == pytest.approx([100 * (4 * epoch + step) / 16 for step in range(4)], abs=1)
 
 
-def test_without_an_end_training_is_at_its_beginning(small_motion):
+def test_color_transform_progress_is_0_in_endless_training(small_motion):
     assert dataset(small_motion, brighter)[SampleKey(0, 10**6, 1)].frames.max() <= 1
     assert dataset(small_motion, brighter, steps=10.0)[SampleKey(0, 99, 1)].frames.min() >= 100
 
 
-def test_colours_leave_moment_and_place_alone_and_are_a_function_of_the_ticket(small_motion):
+def test_color_transform_keeps_frames_and_crop_and_depends_on_the_sample_key_only(small_motion):
     plain = dataset(small_motion)[SampleKey(1, 0, 5)].frames
     grey = dataset(small_motion, ColorJitter(jitter=0.0, greyscale=1.0))
     seen = grey[SampleKey(1, 0, 5)].frames
@@ -79,7 +79,7 @@ def test_colours_leave_moment_and_place_alone_and_are_a_function_of_the_ticket(s
     np.testing.assert_array_equal(jitter[SampleKey(1, 0, 5)].frames, jitter[SampleKey(1, 9, 5)].frames)
 
 
-def test_reference_and_fused_show_the_same_moment_and_label(small_motion):
+def test_resize_reference_and_fused_show_the_same_frames_and_label(small_motion):
     fused, reference = (dataset(small_motion, resampling=way)[7] for way in (FusedResize(), ReferenceResize()))
     difference = np.abs(fused.frames.astype(int) - reference.frames)
     assert 0 < difference.mean() < 6
@@ -96,7 +96,7 @@ class Trainer:
 
 
 @pytest.mark.parametrize(("epochs", "updates", "steps"), [(5, -1, 20), (5, 7, 14), (None, 7, 14), (-1, -1, np.inf)])
-def test_the_length_of_training_is_what_ends_it(small_motion, epochs, updates, steps):
+def test_training_length_is_the_earlier_of_steps_and_epochs(small_motion, epochs, updates, steps):
     """48 videos in batches of 12 are 4 batches an epoch; an update takes 2."""
     data = VideoDataModule(
         root=str(small_motion), catalogue=Motion, **CLIP, augment=RandomViewSampler, views=partial(MultiViewSampler),

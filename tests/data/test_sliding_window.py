@@ -26,47 +26,47 @@ def slid(path: str, every: float, at_once: int = 7) -> VideoSegments:
 
 
 @pytest.mark.parametrize("at_once", [1, 7, 1000])
-def test_a_clip_a_second_at_two_rates(at_once: int, tmp_path: Path) -> None:
+def test_sliding_windows_once_a_second_at_two_rates(at_once: int, tmp_path: Path) -> None:
     """The last clip ends with the video; no clip begins behind it. Each stands for one second."""
-    found = slid(film(tmp_path / "a.mp4", noise(360), 30, SLOW_FAST), 1.0, at_once)
-    starts = [start for start, _ in found.spans]
+    results = slid(film(tmp_path / "a.mp4", noise(360), 30, SLOW_FAST), 1.0, at_once)
+    starts = [start for start, _ in results.spans]
     assert starts == pytest.approx([*range(70), (70 * 30 - 8) / 30], abs=1e-6)
-    assert found.weights == [1] * 71
-    assert found.spans[0] == pytest.approx((0, 8)), "eight frames of a second each"
-    assert found.spans[56] == pytest.approx((56, 60 + 4 / 30)), "four of a second, four of a thirtieth"
-    assert found.spans[-1][1] == pytest.approx(70)
+    assert results.weights == [1] * 71
+    assert results.spans[0] == pytest.approx((0, 8)), "eight frames of a second each"
+    assert results.spans[56] == pytest.approx((56, 60 + 4 / 30)), "four of a second, four of a thirtieth"
+    assert results.spans[-1][1] == pytest.approx(70)
 
 
-def test_a_slow_end_that_no_clip_begins_in_counts_for_its_time(tmp_path: Path) -> None:
-    found = slid(film(tmp_path / "a.mp4", noise(360), 30, FAST_SLOW), 1.0)
-    starts = [start for start, _ in found.spans]
+def test_sliding_windows_weight_of_a_slow_end(tmp_path: Path) -> None:
+    results = slid(film(tmp_path / "a.mp4", noise(360), 30, FAST_SLOW), 1.0)
+    starts = [start for start, _ in results.spans]
     assert starts == pytest.approx([*range(63)]), "the last clip has the last eight of 60 seconds"
-    assert found.weights == [*[1] * 62, 1 + 7], "it lasts 8 s, the shortest 0.27 s"
+    assert results.weights == [*[1] * 62, 1 + 7], "it lasts 8 s, the shortest 0.27 s"
 
 
-def test_frames_that_last_stand_for_their_time(tmp_path: Path) -> None:
+def test_sliding_windows_weight_of_long_frames(tmp_path: Path) -> None:
     """Twenty frames, the tenth shown for ten seconds."""
     stamps = [*range(10), *range(9 + 250, 9 + 250 + 10)]
-    found = slid(film(tmp_path / "a.mp4", noise(20), 25, stamps), 0.5)
-    assert [start for start, _ in found.spans] == pytest.approx([0, 9 / 25, 259 / 25, 261 / 25])
-    assert found.weights == [1, 10, 10, 1], "moments 0.5 to 5.0 are nearer to the tenth frame, 5.5 to 10 to the next"
+    results = slid(film(tmp_path / "a.mp4", noise(20), 25, stamps), 0.5)
+    assert [start for start, _ in results.spans] == pytest.approx([0, 9 / 25, 259 / 25, 261 / 25])
+    assert results.weights == [1, 10, 10, 1], "moments 0.5 to 5.0 are nearer to the tenth frame, 5.5 to 10 to the next"
 
 
 @pytest.mark.parametrize("every", [0.5, 1.0, 2.0])
-def test_a_clip_begins_at_the_frame_nearest_to_each_moment(every: float, shared: Path) -> None:
+def test_sliding_windows_begin_at_the_nearest_frames(every: float, shared: Path) -> None:
     file = str(shared / "cases" / "videos" / "vfr.mp4")
     with PyAVVideoReader(file) as video:
         times = (np.asarray(video.stamps) - video.stamps[0]) * float(video.time_base)
-    found = slid(file, every)
+    results = slid(file, every)
     last = times[-8]
     moments = np.arange(0, last + 1e-9, every)
     nearest = [times[np.abs(times[:-7] - moment).argmin()] for moment in moments]
-    assert [start for start, _ in found.spans] == pytest.approx(sorted({*nearest, last}), abs=1e-6)
-    assert sum(found.weights) in (len(moments), len(moments) + 1)
+    assert [start for start, _ in results.spans] == pytest.approx(sorted({*nearest, last}), abs=1e-6)
+    assert sum(results.weights) in (len(moments), len(moments) + 1)
 
 
 @pytest.mark.parametrize("rate", [24, 25, 30, 30000 / 1001])
-def test_even_rates_do_not_drift_and_all_clips_count_alike(rate: float) -> None:
+def test_sliding_windows_at_even_rates_do_not_drift_and_weigh_alike(rate: float) -> None:
     times = np.arange(3000) / rate
     firsts, weights = nearest_frames(times, 0.7, 2992)
     assert set(weights) == {1}
@@ -74,29 +74,29 @@ def test_even_rates_do_not_drift_and_all_clips_count_alike(rate: float) -> None:
     assert firsts[-1] == 2992
 
 
-def test_more_moments_than_frames_cost_no_memory() -> None:
+def test_sliding_windows_with_more_moments_than_frames() -> None:
     firsts, weights = nearest_frames(np.arange(3000) / 25, 1e-7, 2992)
     assert firsts == list(range(2993))
     assert sum(weights) == pytest.approx(2992 / 25 / 1e-7, rel=1e-6)
 
 
 @pytest.mark.parametrize("every", [0.0, -1.0, float("nan"), float("inf")])
-def test_what_is_no_time_is_refused(every: float, tmp_path: Path) -> None:
+def test_sliding_windows_invalid_interval_is_refused(every: float, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         slid(film(tmp_path / "a.mp4", noise(9)), every)
     assert error.value.key == "every"
 
 
 @pytest.mark.parametrize("rule", ["logits", "probabilities"])
-def test_the_answer_about_the_whole_weighs_time(rule: str) -> None:
+def test_sliding_windows_prediction_of_the_video_weighs_time(rule: str) -> None:
     classifier = Classifier(
         network(), {"label": list("ab")}, Cutting(MultiViewSampler(**CLIP | {"crop": (32, 32)}, average=rule)), 1,
         torch.device("cpu"),
     )  # fmt: skip
     logits = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
-    found = classifier.overall(Timeline([(0.0, 1.0)] * 3, logits, [60, 1, 9]))
+    results = classifier.overall(Timeline([(0.0, 1.0)] * 3, logits, [60, 1, 9]))
     each = logits if rule == "logits" else logits.softmax(1)
     expected = (each * torch.tensor([[60.0], [1.0], [9.0]])).sum(0) / 70
-    torch.testing.assert_close(found.softmax(0), expected.softmax(0) if rule == "logits" else expected)
+    torch.testing.assert_close(results.softmax(0), expected.softmax(0) if rule == "logits" else expected)
     alike = classifier.overall(Timeline([(0.0, 1.0)] * 3, logits, [1, 1, 1]))
     assert torch.equal(alike, Averaging(average_named(rule), [2])(logits[None])[0]), "to the bit as it was"
