@@ -7,10 +7,10 @@ import pytest
 
 from vivit.benchmarks import loader
 from vivit.benchmarks.loader import installed, loader_rows, planned
-from vivit.data.motion import encode
-from vivit.data.sampling import RandomView
+from vivit.data.datasets.motion import encode
+from vivit.data.view_samplers import RandomViewSampler
 
-VIEW = RandomView(frames=6, stride=2, resize=64, crop=(48, 56), random_crop=False)
+VIEW = RandomViewSampler(frames=6, stride=2, resize=64, crop=(48, 56), random_crop=False)
 
 
 @pytest.fixture(scope="module")

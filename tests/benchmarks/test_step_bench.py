@@ -12,8 +12,8 @@ from vivit.benchmarks import forms, step
 from vivit.benchmarks.forms import FORMS, make_forms
 from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import TINY, Case
+from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
-from vivit.models.softmax_attention import LONG, fused, in_blocks
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
 EAGER = [name for name in FORMS if name != "compiled"]
@@ -59,7 +59,7 @@ def test_forms_share_the_weights_but_not_the_settings() -> None:
     for form in (ours, plain, masked, checkpointed):
         assert all(a is b for a, b in zip(form.net.parameters(), ours.net.parameters(), strict=True))
         (encoder,) = (module for module in form.net.modules() if isinstance(module, Encoder))
-        settings[form.name] = (encoder.whole, encoder.checkpointing)
+        settings[form.name] = (encoder.all_tokens, encoder.checkpointing)
     assert settings == {
         "ours": (False, False), "plain": (True, False), "masked": (False, False), "checkpointed": (False, True)
     }  # fmt: skip
@@ -76,10 +76,10 @@ def test_masked_stochastic_depth_computes_what_ours_drops() -> None:
 
 def test_plain_attention_is_fused_whatever_the_rule_says() -> None:
     (plain,) = make_forms(net("factorised_self_attention"), ["plain"])
-    x = torch.zeros(1, 1, LONG, 4, dtype=torch.bfloat16)
+    x = torch.zeros(1, 1, LONG_SEQUENCE, 4, dtype=torch.bfloat16)
     with plain.around():
-        assert forms.softmax_attention.choose(x, x, 0.0) is fused
-    assert forms.softmax_attention.choose(x, x, 0.0) is in_blocks
+        assert forms.attention_kernels.select_kernel(x, x, 0.0) is fused
+    assert forms.attention_kernels.select_kernel(x, x, 0.0) is blocks
 
 
 def test_transformers_is_model_1_alone_and_left_out_aloud(monkeypatch, caplog) -> None:

@@ -14,12 +14,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from vivit.data import motion
-from vivit.data.motion_place import around_object
-from vivit.data.reading import open_video
-from vivit.data.resampling import Resampling
-from vivit.data.sampling import GridViews, View
-from vivit.shapes import Video
+from vivit.data.datasets import motion
+from vivit.data.datasets.motion import object_mask
+from vivit.data.readers.video_reader import open_video
+from vivit.data.transforms.resize import Resize
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.views import View
+from vivit.structures import Video
 
 Heat = Callable[[UInt8[Tensor, "b f h w 3"]], Float[Tensor, "b t rows columns"]]
 """Where a network looks in clips."""
@@ -30,9 +31,9 @@ def attention_row(
     *,
     root: Path,
     clips: int,
-    views: GridViews,
-    resampling: Resampling,
-    frames_of: list[list[int]],
+    views: MultiViewSampler,
+    resampling: Resize,
+    frames_per_token: list[list[int]],
     grid: tuple[int, int, int],
 ) -> dict[str, Any]:
     """Measure the first ``clips`` test videos.
@@ -47,9 +48,9 @@ def attention_row(
     area = []
     for index in range(clips):
         with open_video(Video(str(root / split.name / f"{index:05d}.mp4"), ())) as file:
-            (view,) = views(file.extent)
+            (view,) = views(file.shape)
             frames = torch.from_numpy(resampling(file, [view], views.crop))
-        cover = covered(around_object(motion.scene(split, index)), view, frames_of, grid)
+        cover = covered(object_mask(motion.scene(split, index)), view, frames_per_token, grid)
         area.append(cover.mean().item())
         for name, heat in heats.items():
             inside[name].append((heat(frames)[0].cpu() * cover).sum().item())
@@ -61,10 +62,13 @@ def attention_row(
 
 
 def covered(
-    marked: Bool[np.ndarray, "frames side side"], view: View, frames_of: list[list[int]], grid: tuple[int, int, int]
+    marked: Bool[np.ndarray, "frames side side"],
+    view: View,
+    frames_per_token: list[list[int]],
+    grid: tuple[int, int, int],
 ) -> Float[Tensor, "t rows columns"]:
     """Share of every token of a view that is marked in the video."""
-    top, left, height, width = view.window
+    top, left, height, width = view.crop_box
     shown = torch.from_numpy(marked[list(view.numbers), top : top + height, left : left + width]).float()
     pooled = F.adaptive_avg_pool2d(shown[:, None], grid[1:])[:, 0]
-    return torch.stack([pooled[own].mean(0) for own in frames_of])
+    return torch.stack([pooled[own].mean(0) for own in frames_per_token])

@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from vivit.benchmarks.loader_peers import PEERS, Clip, Wanted, bare_decode, ours
-from vivit.data.decode import VideoFile
-from vivit.data.finding import SUFFIXES, is_video
-from vivit.data.sampling import RandomView
-from vivit.data.transcode import transcode
+from vivit.data.find_videos import SUFFIXES, is_video
+from vivit.data.index.transcode import transcode
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.view_samplers import RandomViewSampler
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def loader_rows(
     readers take turns again. A reader whose package is not installed is left out, and the log names it.
     """
     torch.set_num_threads(1)
-    view = RandomView(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
+    view = RandomViewSampler(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
     files = sorted(file for file in Path(videos).iterdir() if is_video(file.name))
     if not files:
         raise ValueError(f"bench.videos={videos} holds no video ({', '.join(SUFFIXES)})")
@@ -90,16 +90,16 @@ def installed() -> dict[str, Reader]:
     return there | {"bare_decode": bare_decode}
 
 
-def planned(file: Path, view: RandomView, rng: np.random.Generator) -> Wanted:
+def planned(file: Path, view: RandomViewSampler, rng: np.random.Generator) -> Wanted:
     """Choose a clip of a file."""
     with av.open(str(file), metadata_errors="ignore") as container:
         rate = float(container.streams.video[0].average_rate or 25)
-    with VideoFile(str(file)) as video:
-        extent = video.extent
+    with PyAVVideoReader(str(file)) as video:
+        extent = video.shape
     (chosen,) = view(extent, rng)
     short = min(extent.height, extent.width)
     scaled = extent.height * view.resize // short, extent.width * view.resize // short
-    return Wanted(str(file), chosen.numbers, chosen.window, scaled, view.crop, rate)
+    return Wanted(str(file), chosen.numbers, chosen.crop_box, scaled, view.crop, rate)
 
 
 def copied(file: Path, folder: Path, side: int, gop: int, quality: int) -> Path:
@@ -110,9 +110,9 @@ def copied(file: Path, folder: Path, side: int, gop: int, quality: int) -> Path:
     return copy
 
 
-def moved(clip: Wanted, copy: Path, view: RandomView) -> Wanted:
+def moved(clip: Wanted, copy: Path, view: RandomViewSampler) -> Wanted:
     """Find the same clip in the copy of its file, whose pictures may be smaller, and which an index knows."""
-    with VideoFile(str(copy)) as video:
+    with PyAVVideoReader(str(copy)) as video:
         stamps = video.stamps
     return replace(planned(copy, view, np.random.default_rng(0)), numbers=clip.numbers, stamps=stamps)
 

@@ -10,8 +10,8 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from vivit.data.decode import VideoFile
-from vivit.data.sampling import Window
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.views import CropBox
 
 Clip = UInt8[np.ndarray, "f h w 3"]
 
@@ -22,7 +22,7 @@ class Wanted:
 
     path: str
     numbers: tuple[int, ...]
-    window: Window
+    window: CropBox
     scaled: tuple[int, int]
     crop: tuple[int, int]
     rate: float
@@ -43,7 +43,7 @@ class Wanted:
 
 def ours(wanted: Wanted) -> Clip:
     """Read with our decoder; the file is opened each time, and listed if no index has done it."""
-    with VideoFile(wanted.path, stamps=wanted.stamps) as file:
+    with PyAVVideoReader(wanted.path, stamps=wanted.stamps) as file:
         return file.read(wanted.numbers, [wanted.window], wanted.crop)[0]
 
 

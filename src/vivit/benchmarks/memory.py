@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vivit.training.memory import forget_peak
+from vivit.training.malloc import reset_peak_memory
 
 STATUS = Path("/proc/self/status")
 
@@ -17,7 +17,7 @@ def peak_mb() -> Iterator[list[float]]:
 
     Where the highest cannot be forgotten (not Linux), it is that of the whole process so far.
     """
-    forget_peak()
+    reset_peak_memory()
     before = _now("VmRSS")
     found: list[float] = []
     yield found

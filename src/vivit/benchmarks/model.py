@@ -7,20 +7,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from vivit.cost import cost
 from vivit.models import (
+    BackboneConfig,
     FactorisedDotProduct,
     FactorisedEncoder,
     FactorisedSelfAttention,
-    Size,
     SpatioTemporal,
     Tubelets,
 )
+from vivit.models.flops import count_flops
 
-TINY = Size(dim=64, depth=2, heads=4, mlp_dim=256, temporal_depth=2, patch=8)
-BASE = Size(dim=768, depth=12, heads=12, mlp_dim=3072, temporal_depth=4, patch=16)
-LARGE = Size(dim=1024, depth=24, heads=16, mlp_dim=4096, temporal_depth=24, patch=16)
-HUGE = Size(dim=1280, depth=32, heads=16, mlp_dim=5120, temporal_depth=4, patch=14)
+TINY = BackboneConfig(dim=64, depth=2, heads=4, mlp_dim=256, temporal_depth=2, patch=8)
+BASE = BackboneConfig(dim=768, depth=12, heads=12, mlp_dim=3072, temporal_depth=4, patch=16)
+LARGE = BackboneConfig(dim=1024, depth=24, heads=16, mlp_dim=4096, temporal_depth=24, patch=16)
+HUGE = BackboneConfig(dim=1280, depth=32, heads=16, mlp_dim=5120, temporal_depth=4, patch=14)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Case:
 
     name: str
     network: Callable[..., nn.Module]
-    size: Size
+    size: BackboneConfig
     paper_params: int | float | None
     paper_gflops: int | float | None
     frames: int = 32
@@ -58,7 +58,7 @@ def model_rows() -> list[dict[str, Any]]:
 
 def _row(case: Case) -> dict[str, Any]:
     with torch.device("meta"):
-        counted = cost(build(case), frames=case.frames, height=case.side, width=case.side)
+        counted = count_flops(build(case), frames=case.frames, height=case.side, width=case.side)
     return {
         "case": case.name,
         "params": counted.params,

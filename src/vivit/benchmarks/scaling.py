@@ -19,9 +19,9 @@ from torch import Tensor
 from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import Case
 from vivit.benchmarks.step import NETWORKS, SIZES, check_names, network
-from vivit.cost import cost
-from vivit.models.softmax_attention import attend
-from vivit.training.memory import keep_freed
+from vivit.models.attention_kernels import softmax_attention
+from vivit.models.flops import count_flops
+from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def scaling_rows(
     check_names("size", [size], SIZES)
     if min(len(frames), len(sides), len(tokens)) < 2:
         raise ValueError("bench.frames, bench.sides and bench.tokens must name two values or more: one shows no growth")
-    keep_freed()
+    disable_malloc_trim()
     axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
     curves = [
         Curve(model, axis, [_step(model, size, value, n, side, repeats) for value, n, side in clips])
@@ -99,7 +99,7 @@ def _step(model: str, size: str, value: int, frames: int, side: int, repeats: in
     log.info("%s: %d frames of %d pixels", model, frames, side)
     case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
     net = network(case)
-    gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
+    gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
     clip = torch.rand(1, 3, frames, side, side) * 2 - 1
     answer = torch.zeros(1, dtype=torch.long)
     seconds, memory = _measure(lambda: F.cross_entropy(net(clip), answer), repeats, partial(net.zero_grad, False))
@@ -110,7 +110,7 @@ def _attention(size: str, tokens: int, repeats: int) -> Point:
     heads, width = SIZES[size].heads, SIZES[size].dim // SIZES[size].heads
     query, key, value = (torch.randn(1, heads, tokens, width, requires_grad=True) for _ in range(3))
     gmac = 2 * heads * tokens**2 * width / 1e9
-    seconds, memory = _measure(lambda: attend(query, key, value).sum(), repeats, lambda: None)
+    seconds, memory = _measure(lambda: softmax_attention(query, key, value).sum(), repeats, lambda: None)
     return Point(tokens, tokens, gmac, seconds, memory)
 
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from vivit.benchmarks.forms import FORMS, Form, make_forms
 from vivit.benchmarks.memory import peak_mb
 from vivit.benchmarks.model import BASE, CASES, HUGE, LARGE, TINY, Case, build
-from vivit.cost import cost
 from vivit.models.encoder import Encoder
-from vivit.training.memory import keep_freed
+from vivit.models.flops import count_flops
+from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +76,12 @@ def step_rows(
     check_names("precisions", precisions, AUTOCAST)
     check_names("size", [size], SIZES)
     check_names("forms", forms, FORMS)
-    keep_freed()
+    disable_malloc_trim()
     rows = []
     for model in models:
         case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
         net = network(case, stochastic_depth)
-        gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
+        gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
         clips = torch.rand(batch, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
         for precision in precisions:
             log.info("%s, %s: %s", model, precision, ", ".join(forms))
