@@ -52,7 +52,7 @@ def said(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         write_ours(Weights(net, "", {"label": names}, CLIP), tmp_path / "net.ckpt")
         film(tmp_path / "a [red] film.mp4", noise(30))
         cfg = composed(
-            *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "workers=0", "device=cpu", "top=null", *words),
+            *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "top=null", *words),
             name="predict",
         )
         cfg.video, cfg.paths.run = str(tmp_path / "a [red] film.mp4"), str(tmp_path)
@@ -62,7 +62,7 @@ def said(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     return said
 
 
-@pytest.mark.parametrize("words", [[], ["every=0.2"], ["skip_bad=true"]], ids=str)
+@pytest.mark.parametrize("words", [[], ["every=0.2"], ["skip_unreadable=true"]], ids=str)
 @pytest.mark.parametrize(("fault", "value"), [*zip(FAULTS, (float("nan"), float("inf"), float("nan")), strict=True)])
 def test_what_is_no_number_stops_and_names_the_video(fault: str, value: float, words, said, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"a \[red\] film.mp4: the network's logits are not numbers"):
@@ -74,7 +74,7 @@ def test_what_is_no_number_stops_and_names_the_video(fault: str, value: float, w
 def test_the_page_refuses_what_is_no_number(said, composed, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not numbers"):
         said(fault=FAULTS[0])
-    cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "workers=0", "device=cpu", name="predict")
+    cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", name="predict")
     classifier = Classifier.of(cfg, Job(tmp_path, {}, [], None))
     page = answer(classifier, tmp_path / "a [red] film.mp4", longest=9, top=3, heads="mean", folder=tmp_path)
     assert "No answer</h3><p>a [red] film.mp4: the network&#x27;s logits are not numbers" in page

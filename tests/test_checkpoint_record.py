@@ -21,7 +21,7 @@ def options(group: str) -> list[str]:
 GROUPS = ("model", "tokeniser", "positions", "data", "augment", "resampling", "views", "loader")
 TOLD = [
     *(f"{group}={name}" for group in GROUPS for name in options(group)),
-    "augment=epic augment.colours.magnitude={_target_:vivit.training.regularisation.Linear,start:0,end:9}",
+    "augment=epic augment.color_transform.magnitude={_target_:vivit.training.regularisation.Linear,start:0,end:9}",
 ]
 
 

@@ -71,7 +71,7 @@ def test_a_run_leaves_what_it_promises(trained):
         "checkpoints/last.ckpt",
         "checkpoints/best.ckpt",
         "csv/metrics.csv",
-        "provenance.json",
+        "run_metadata.json",
     ):
         assert (trained / name).is_file(), name
     assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -97,7 +97,7 @@ def test_a_checkpoint_is_enough_to_evaluate(trained, logs, data, other):
     trained_results = json.loads((trained / "results.json").read_text())
     folder = logs / "eval" / f"again_{len(words)}"
     done = python(
-        *("src/eval.py", f"ckpt_path={trained / 'checkpoints/best.ckpt'}", f"hydra.run.dir={folder}", "workers=0"),
+        *("src/eval.py", f"ckpt_path={trained / 'checkpoints/best.ckpt'}", f"hydra.run.dir={folder}", "num_workers=0"),
         *words,
     )
     assert done.returncode == 0, done.stderr
@@ -123,7 +123,7 @@ def test_every_model_trains_with_both_tokenisers(data, logs):
     command = (
         *("src/train.py", "-m", "model=glob(*,exclude=_*)", "tokeniser=tubelet,uniform_frames", "debug=limit"),
         *(f"data.root={data}", f"paths.logs={logs}", "hydra.sweep.dir=" + str(logs / "train/multiruns/all")),
-        *("data.workers=0", "data=motion_verb_noun"),
+        *("data.num_workers=0", "data=motion_verb_noun"),
     )
     done = python(*command)
     assert done.returncode == 0, done.stderr
@@ -203,21 +203,21 @@ def test_a_checkpoint_of_another_architecture_is_refused(refusals):
 def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     folder = logs / "train" / "runs" / "diverged"
     said = python(
-        *("src/train.py", "debug=limit", "data.workers=0", "optim.optimiser.lr=1e30"),
+        *("src/train.py", "debug=limit", "data.num_workers=0", "optim.optimizer.lr=1e30"),
         *(f"data.root={data}", f"paths.logs={logs}", f"hydra.run.dir={folder}"),
     )
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
     assert "the loss is nan at step 1 (epoch 1)" in said.stderr
-    assert "lower optim.optimiser.lr" in said.stderr
+    assert "lower optim.optimizer.lr" in said.stderr
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("targets.mixup=null",), "targets.mixup=null: is not a number of at least 0"),
-        (("data=csv", "data.catalogue.delimiter=null"), "data.catalogue.delimiter='None': must be one ASCII character"),
+        (("loss.mixup=null",), "loss.mixup=null: is not a number of at least 0"),
+        (("data=csv", "data.dataset.delimiter=null"), "data.dataset.delimiter='None': must be one ASCII character"),
         (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0: leaves nothing to train on"),
     ],
     ids=["mixup", "delimiter", "nothing"],
@@ -265,10 +265,10 @@ def test_the_step_benchmark_times_every_form(logs):
     rows = json.loads((logs / "step" / "results.json").read_text())["rows"]
     assert len({(r["name"], r["model"], r["precision"], r["phase"]) for r in rows}) == len(rows) == 2 * (7 + 5)
     assert {row["name"] for row in rows if row["model"] == "average_pool"} == {"ours", "plain"}
-    assert {row["name"] for row in rows if row["phase"] == "optimiser"} == {"ours"}
+    assert {row["name"] for row in rows if row["phase"] == "optimizer"} == {"ours"}
     for row in rows:
         assert 0 < row["min"] <= row["seconds"] <= row["max"]
-        assert (row["phase"] == "optimiser") == (row["matrix_share"] == 0)
+        assert (row["phase"] == "optimizer") == (row["matrix_share"] == 0)
         assert row["matrix_share"] < 2
         assert row["clips_per_second"] == pytest.approx(1 / row["seconds"])
         assert row["peak_mb"] > 0
@@ -283,7 +283,7 @@ def test_a_converted_checkpoint_is_evaluated_like_the_one_it_was(trained, data, 
         assert done.returncode == 0, done.stderr
         assert "difference 0" in done.stdout
     folder = logs / "eval" / "converted"
-    done = python("src/eval.py", f"ckpt_path={back}", f"hydra.run.dir={folder}", "workers=0")
+    done = python("src/eval.py", f"ckpt_path={back}", f"hydra.run.dir={folder}", "num_workers=0")
     assert done.returncode == 0, done.stderr
     scores = [json.loads((run / "results.json").read_text())["metrics"] for run in (trained, folder)]
     assert scores[0]["test/acc_top1"] == pytest.approx(scores[1]["test/acc_top1"], abs=1e-6)

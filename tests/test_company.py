@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from forked import Command, start
 
-SHORT = ("data.workers=0", "data.batch_size=8", "optim.warmup_epochs=0", "views=1x1", "trainer.log_every_n_steps=1")
+SHORT = ("data.num_workers=0", "data.batch_size=8", "optim.warmup_epochs=0", "views=1x1", "trainer.log_every_n_steps=1")
 
 
 def train(output: Path, data: Path, logs: Path, *words: str) -> Command:
@@ -58,7 +58,7 @@ def test_a_sweep_started_twice_is_one(small_motion: Path, tmp_path: Path) -> Non
 def test_a_run_whose_terminal_is_closed_saves_and_goes_on_later(small_motion: Path, tmp_path: Path) -> None:
     """All of its processes, ranks and workers, are told so twice, as by a terminal; what was logged before stays."""
     folder = tmp_path / "run"
-    words = ("trainer=ddp_cpu", "data.batch_size=4", "data.workers=1", "trainer.max_epochs=2", "test=no")
+    words = ("trainer=ddp_cpu", "data.batch_size=4", "data.num_workers=1", "trainer.max_epochs=2", "test=no")
     few = ("+trainer.limit_train_batches=4", "callbacks.checkpoint.every_n_train_steps=2", f"hydra.run.dir={folder}")
     command = train(tmp_path / "output.txt", small_motion, tmp_path, *words, *few)
     command.wait_for(lambda: (folder / "checkpoints" / "last.ckpt").is_file())
@@ -70,7 +70,7 @@ def test_a_run_whose_terminal_is_closed_saves_and_goes_on_later(small_motion: Pa
     assert "Traceback" not in command.said
     before = metrics(folder)
     assert len(before) >= 2
-    again = start(tmp_path / "output.txt", "src/train.py", f"resume={folder}", "data.workers=0")
+    again = start(tmp_path / "output.txt", "src/train.py", f"resume={folder}", "data.num_workers=0")
     assert again.wait() == 0, again.said
     rows = metrics(folder)
     assert [int(row["step"]) for row in rows if row["train/loss"]] == list(range(8))

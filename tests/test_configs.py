@@ -82,7 +82,7 @@ def test_the_default_clip_fits_every_tiny_network(model: str, tokeniser: str, co
         assert network(torch.zeros(2, 3, cfg.data.frames, *cfg.data.crop)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("group", ["optim", "targets", "tokeniser", "size", "augment", "views"])
+@pytest.mark.parametrize("group", ["optim", "loss", "tokeniser", "size", "augment", "views"])
 def test_a_misspelt_key_of_a_class_is_named(group: str, composed: Compose) -> None:
     cfg = composed(f"+{group}.misspelt=1")
     shared = {"frames": 4, "stride": 1, "resize": 9, "crop": (8, 9)} if group in ("augment", "views") else {}

@@ -63,7 +63,7 @@ def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
     def run(name: str, *words: str) -> dict[str, Any]:
         folder = tmp_path / name
         folder.mkdir()
-        passes = () if any(word.startswith("scores=") for word in words) else ("trainer=cpu", "workers=0")
+        passes = () if any(word.startswith("scores=") for word in words) else ("trainer=cpu", "num_workers=0")
         cfg = composed(*words, *passes, *(("+trainer.enable_progress_bar=false",) if passes else ()), name="eval")
         cfg.paths.run = str(folder)  # Hydra names it only within a run
         evaluate(cfg, Job(folder=folder, choices={}, overrides=list(words), sweep=None))
@@ -78,7 +78,7 @@ SAME = ("views", "average", "split", "metrics", "by_views", "confidence_95", "vi
 def test_scores_that_were_kept_give_the_same_numbers(checkpoint: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     """Without model and data, which are gone."""
     file = checkpoint(MOTION)
-    first = run("first", f"ckpt_path={file}", "views=4x1", "views.counts=[1,2]")
+    first = run("first", f"ckpt_path={file}", "views=4x1", "views.also_report=[1,2]")
     file.unlink()
     again = run("again", f"scores={tmp_path}/first/scores.parquet")
     assert {key: first[key] for key in SAME} == {key: again[key] for key in SAME}
@@ -97,7 +97,7 @@ def test_other_views_and_another_rule_are_as_if_scored_so(
     checkpoint: Callable[..., Path], run: Run, tmp_path: Path
 ) -> None:
     file = checkpoint(MOTION)
-    run("first", f"ckpt_path={file}", "views=4x1", "views.counts=[2]")
+    run("first", f"ckpt_path={file}", "views=4x1", "views.also_report=[2]")
     other = ("views=1x1", "views.temporal=2", "views.average=probabilities")
     alone = run("alone", f"ckpt_path={file}", *other)
     assert alone["average"] == "probabilities"
@@ -130,7 +130,7 @@ def test_a_checkpoint_that_tells_no_views_is_scored_by_those_of_the_configuratio
 
 def test_a_named_data_set_is_scored_whole(checkpoint: Callable[..., Path], run: Run, small_motion: Path) -> None:
     """Whatever share of its own data set the checkpoint was trained on."""
-    file = checkpoint({"verb": list(motion.VERBS)}, "data.catalogue.columns=[verb]", "data.train_share=0.2")
+    file = checkpoint({"verb": list(motion.VERBS)}, "data.dataset.label_columns=[verb]", "data.train_share=0.2")
     words = (f"ckpt_path={file}", "split=train", "views=1x1")
     own, named = run("own", *words), run("named", *words, "data=motion", f"data.root={small_motion}")
     assert (own["videos"], named["videos"]) == (8, 48)
@@ -203,8 +203,14 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
     (kitchen / "annotations" / "EPIC_100_tail_nouns.csv").unlink()
     with pytest.raises(ConfigError, match=r"EPIC_100_tail_nouns\.csv: .*data\.catalogue\.tails=null") as error:
         run("missing", f"ckpt_path={file}", *words)
-    assert error.value.key == "data.catalogue.tails"
-    found = run("without", f"ckpt_path={file}", *words, "data.catalogue.tails=null", "data.catalogue.unseen=null")
+    assert error.value.key == "data.dataset.tail_classes"
+    found = run(
+        "without",
+        f"ckpt_path={file}",
+        *words,
+        "data.dataset.tail_classes=null",
+        "data.dataset.unseen_participants=null",
+    )
     assert all(name.startswith("all_") for name in found["epic_kitchens"])
 
 
@@ -238,8 +244,8 @@ def test_what_cannot_be_is_one_clear_error(
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("data.skip_bad=true", "set skip_bad instead of data.skip_bad"),
-        ("data.workers=2", "set workers instead of data.workers"),
+        ("data.skip_unreadable=true", "set skip_unreadable instead of data.skip_unreadable"),
+        ("data.num_workers=2", "set workers instead of data.num_workers"),
         ("data.timeout=0", "set timeout instead of data.timeout"),
         ("data.batch_size=2", "set batch_size instead of data.batch_size"),
         ("data.resize=320", "of a data set only root, catalogue, train_share are taken"),

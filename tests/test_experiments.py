@@ -128,8 +128,8 @@ def test_the_header_tells_the_network_s_cost(name: str, commanded: Commanded) ->
     assert row.params is None or found.params == row.params
     assert stated(name, "GFLOPs a view,") == pytest.approx(row.gflops or found.paper_gflops, rel=2e-5)
     assert found.paper_gflops == pytest.approx(stated(name, "GFLOPs a view,"), rel=5e-4)
-    if "catalogue" in cfg.data and "count" in cfg.data.catalogue:
-        assert cfg.data.catalogue.count == row.classes
+    if "catalogue" in cfg.data and "count" in cfg.data.dataset:
+        assert cfg.data.dataset.count == row.classes
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -138,7 +138,7 @@ def test_the_header_s_command_is_the_paper_s_recipe(name: str, commanded: Comman
     steps = recipe.videos // 64 * cfg.trainer.max_epochs
     assert (stated(name, "steps"), stated(name, "videos")) == (steps, recipe.videos)
     assert (cfg.trainer.max_epochs, cfg.optim.warmup_epochs) == (recipe.epochs, 2.5)
-    assert cfg.optim.optimiser == {
+    assert cfg.optim.optimizer == {
         "_target_": "torch.optim.SGD",
         "_partial_": True,
         "lr": recipe.rate[0],
@@ -148,9 +148,9 @@ def test_the_header_s_command_is_the_paper_s_recipe(name: str, commanded: Comman
     assert (cfg.data.frames, cfg.data.stride, cfg.data.resize, cfg.data.crop[0]) == recipe.clip
     assert cfg.data.crop[0] == cfg.data.crop[1]
     assert (cfg.views.temporal, cfg.views.spatial) == recipe.views
-    assert (cfg.model.stochastic_depth, cfg.targets.label_smoothing, cfg.targets.mixup) == recipe.regularised
-    assert (cfg.augment.scale_jitter, cfg.augment.random_crop, cfg.augment.flip) == ([0.9, 1.33], True, 0.5)
-    colours = cfg.augment.colours
+    assert (cfg.model.stochastic_depth, cfg.loss.label_smoothing, cfg.loss.mixup) == recipe.regularised
+    assert (cfg.augment.scale_jitter, cfg.augment.random_crop, cfg.augment.hflip_prob) == ([0.9, 1.33], True, 0.5)
+    colours = cfg.augment.color_transform
     if recipe.rand_augment:
         assert (colours.layers, colours.magnitude) == recipe.rand_augment
     else:
@@ -167,7 +167,7 @@ def test_every_override_of_a_header_changes_something(name: str, composed: Compo
         before, after = (OmegaConf.select(node, key) for node in (base, cfg))
         assert before != after, f"{override.input_line} is what it is anyway"
     released, paper = PUBLISHED[name].recipe.rate
-    assert (f"optim.optimiser.lr={paper}" in said) == (released != paper)
+    assert (f"optim.optimizer.lr={paper}" in said) == (released != paper)
 
 
 def test_the_paper_s_clips_of_128_frames_are_in_the_header() -> None:
@@ -199,11 +199,11 @@ def test_devices_that_cannot_share_a_step_are_refused(devices: str, message: str
 
 
 ONE_CLIP = ("experiment=epic_large_factorised_encoder", "trainer=ddp", "trainer.accumulate_grad_batches=8")
-GROWS = "callbacks.strengths.mixup={_target_: vivit.training.regularisation.Linear, start: 0.0, end: 0.3}"
+GROWS = "callbacks.regularisation.mixup={_target_: vivit.training.regularisation.Linear, start: 0.0, end: 0.3}"
 
 
 @pytest.mark.parametrize(
-    ("words", "key"), [((), "targets.mixup"), (("targets.mixup=0.0", GROWS), "callbacks.strengths.mixup")]
+    ("words", "key"), [((), "loss.mixup"), (("loss.mixup=0.0", GROWS), "callbacks.regularisation.mixup")]
 )
 def test_mixup_where_a_device_has_one_clip_is_refused(
     words: tuple[str, ...], key: str, composed: Compose, tmp_path: Path
@@ -215,7 +215,9 @@ def test_mixup_where_a_device_has_one_clip_is_refused(
         tasks.train(cfg, Job(tmp_path, {}, [], None))
 
 
-@pytest.mark.parametrize("words", [("callbacks.strengths.mixup=0.0",), ("targets.mixup=0.0",), ("trainer.devices=4",)])
+@pytest.mark.parametrize(
+    "words", [("callbacks.regularisation.mixup=0.0",), ("loss.mixup=0.0",), ("trainer.devices=4",)]
+)
 def test_no_mixup_takes_one_clip_and_mixup_two(words: tuple[str, ...], composed: Compose) -> None:
     check_mixup(composed(*ONE_CLIP, "data.root=x", *words))
 
@@ -273,9 +275,9 @@ def shrunk(name: str, roots: Path, folder: Path, composed: Compose, *words: str)
     """Train an experiment for three steps with all but its size; give what it leaves in its folder."""
     data = "kinetics" if name.startswith("k") else name.split("_")[0]
     said = [f"experiment={name}", f"data.root={roots / data}", "trainer=cpu", "debug=limit", "size=tiny"]
-    said += ["data.batch_size=2", "data.frames=4", "data.resize=36", "data.crop=[32,32]", "data.workers=0"]
+    said += ["data.batch_size=2", "data.frames=4", "data.resize=36", "data.crop=[32,32]", "data.num_workers=0"]
     said += [f"paths.run={folder}", "callbacks.progress=null", "callbacks.curves=null"]
-    said += ["data.catalogue.count=2"] if data == "kinetics" else []
+    said += ["data.dataset.num_classes=2"] if data == "kinetics" else []
     folder.mkdir(parents=True, exist_ok=True)
     tasks.train(composed(*said, *words), Job(folder, {"data": data}, said, None))
     return json.loads((folder / "results.json").read_text())
@@ -314,10 +316,10 @@ def test_epic_kitchens_goes_on_with_a_network_of_kinetics(
     source = kinetics_run / "checkpoints" / "best.ckpt"
     name, clip = "epic_large_factorised_encoder", ["data.frames=8", "data.crop=[40,48]", "data.resize=54"]
     words = [f"weights.source={source}", "size.temporal_depth=1", *clip]
-    with pytest.raises(ValueError, match="of temporal layer 1, more than .* first_temporal_layers=true"):
-        shrunk(name, roots, tmp_path / "refused", composed, *words, "weights.first_temporal_layers=false")
+    with pytest.raises(ValueError, match="of temporal layer 1, more than .* truncate_temporal_layers=true"):
+        shrunk(name, roots, tmp_path / "refused", composed, *words, "weights.truncate_temporal_layers=false")
     with caplog.at_level(logging.INFO):
-        results = shrunk(name, roots, tmp_path / "run", composed, *words, "optim.optimiser.lr=0")
+        results = shrunk(name, roots, tmp_path / "run", composed, *words, "optim.optimizer.lr=0")
     (report,) = (text for text in caplog.messages if text.startswith(f"{source}: "))
     assert "spatial.positions: 1 x 4 x 4 -> 1 x 5 x 6, bilinear" in report
     assert "temporal.positions: 2 x 1 x 1 -> 4 x 1 x 1, bilinear" in report

@@ -222,7 +222,7 @@ def test_the_reader_in_the_documents_says_what_the_pipeline_says(
     cfg = composed(*words, name="export")
     cfg.paths.run = str(tmp_path)
     export(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
-    cfg = composed(words[0], "video=x", "workers=0", "device=cpu", name="predict")
+    cfg = composed(words[0], "video=x", "num_workers=0", "device=cpu", name="predict")
     cfg.paths.run = str(tmp_path)
     classifier = Classifier.of(cfg, Job(tmp_path, {}, [], None))
     assert READER and len([line for line in READER[1].splitlines() if line]) <= 25

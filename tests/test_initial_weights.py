@@ -56,7 +56,7 @@ def test_a_forgotten_file_is_named(composed: Compose) -> None:
     with pytest.raises(ConfigError, match="weights=imagenet21k_base") as error:
         check_source(composed("weights=image"))
     assert error.value.key == "weights.source"
-    check_source(composed("weights=wide_positions"))
+    check_source(composed("weights=large_pos_embed"))
     check_source(composed())
 
 
@@ -81,8 +81,8 @@ def test_random_weights_are_warned_of(
     assert ("TRAINING FROM RANDOM WEIGHTS" in caplog.text) == warned
 
 
-def test_wide_positions_need_no_file(composed: Compose, caplog: pytest.LogCaptureFixture) -> None:
-    cfg = composed("weights=wide_positions")
+def test_large_pos_embed_needs_no_file(composed: Compose, caplog: pytest.LogCaptureFixture) -> None:
+    cfg = composed("weights=large_pos_embed")
     net = network(cfg)
     with caplog.at_level(logging.INFO):
         start_from_weights(cfg, net)

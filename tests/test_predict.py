@@ -49,7 +49,7 @@ def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, 
     def said(video: Any, *words: str) -> dict[str, Any]:
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
-        cfg = composed(f"ckpt_path={checkpoint}", "workers=0", "device=cpu", *words, name="predict")
+        cfg = composed(f"ckpt_path={checkpoint}", "num_workers=0", "device=cpu", *words, name="predict")
         cfg.video = video
         cfg.paths.run = str(folder)  # Hydra names it only within a run
         predict(cfg, Job(folder=folder, choices={}, overrides=list(words), sweep=None))
@@ -62,7 +62,7 @@ def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = said(str(small_motion / "test"), "top=null", "batch_size=7")
     data = VideoDataModule(
-        root=str(small_motion), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        root=str(small_motion), dataset=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
         views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, workers=0,
     )  # fmt: skip
     with torch.inference_mode():
@@ -131,7 +131,7 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
         ("good.mp4", ["every=0"], "every=0: is not a time between clips"),
         ("good.mp4", ["every=1", "views=4x3"], "every= slides one clip at a time"),
         ("good.mp4", ["batch_size=0"], "batch_size=0 must be a number, 1 or more"),
-        ("good.mp4", ["workers=-1"], "^workers=-1 must be a number, 0 or more"),
+        ("good.mp4", ["num_workers=-1"], "^workers=-1 must be a number, 0 or more"),
         ("good.mp4", ["device=abacus"], "device=abacus cannot be used here"),
         ("good.mp4", ["+modl=1"], "unknown key 'modl'"),
         ("pictures", ["every=1"], "pictures: is a folder of pictures, which has no timestamps; leave every= out"),
@@ -165,7 +165,7 @@ def test_bad_videos_may_be_left_out_and_are_named(said, tmp_path: Path) -> None:
     film(tmp_path / "good.mp4", noise(12))
     (tmp_path / "text.mp4").write_text("no video")
     for words in ([], ["every=0.1"]):
-        found = said(str(tmp_path / "*.mp4"), "skip_bad=true", *words)
+        found = said(str(tmp_path / "*.mp4"), "skip_unreadable=true", *words)
         assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
         ((bad, why),) = found["left_out"].items()
         assert bad.endswith("text.mp4") and "is text, no video" in why
@@ -181,7 +181,7 @@ def test_a_clip_that_only_attention_cannot_read_may_be_left_out_too(said, tmp_pa
         return {"moments": []}
 
     monkeypatch.setattr(sys.modules["vivit.tasks.predict"], "explained", damaged)
-    found = said(str(tmp_path / "*.mp4"), "skip_bad=true", "explain=true")
+    found = said(str(tmp_path / "*.mp4"), "skip_unreadable=true", "explain=true")
     assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
     assert found["left_out"] == {bad: f"{bad}: frame 6 cannot be decoded"}
     with pytest.raises(VideoError, match="frame 6"):
@@ -323,7 +323,7 @@ def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Pat
     data = {"frames": 20, "stride": 1, "resize": 96, "crop": [96, 96]}
     write_ours(Weights(network(heads, frames=20, height=96, width=96), "", heads, data), tmp_path / "net.ckpt")
     cfg = composed(
-        *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "workers=0", "device=cpu", "every=1"), name="predict"
+        *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "every=1"), name="predict"
     )
     classifier = Classifier.of(cfg, Job(tmp_path, {}, ["every=1"], None))
     files = {

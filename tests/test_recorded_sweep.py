@@ -9,7 +9,7 @@ from vivit.reporting.load_runs import read_runs
 from vivit.reporting.paper import SWEEPS
 from vivit.reporting.sweep_results import sweep_results
 
-SHORT = ("debug=limit", "data.workers=0", "data.batch_size=4", "callbacks.progress=null", "trainer=cpu")
+SHORT = ("debug=limit", "data.num_workers=0", "data.batch_size=4", "callbacks.progress=null", "trainer=cpu")
 ROWS = "row=input_encoding/uniform_frames,input_encoding/central_frame"
 
 

@@ -19,7 +19,7 @@ def job(folder: Path, *overrides: str, goes_on: bool = False) -> Job:
     return Job(folder, {}, list(overrides), None, goes_on)
 
 
-@pytest.mark.parametrize("typed", ["weights=image", "+weights.source=ViT-B_16.npz", "weights.spatial_cls=all"])
+@pytest.mark.parametrize("typed", ["weights=image", "+weights.source=ViT-B_16.npz", "weights.load_spatial_cls=all"])
 def test_weights_beside_a_checkpoint_to_go_on_with_are_refused(typed: str, checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"weights.* has no effect beside ckpt_path=.*other\.ckpt: .*leave one of them"
@@ -29,6 +29,6 @@ def test_weights_beside_a_checkpoint_to_go_on_with_are_refused(typed: str, check
 
 def test_weights_that_were_not_typed_or_are_none_are_no_reason(checkpoint: Path, tmp_path: Path) -> None:
     """An experiment names its own; the checkpoint comes after them in its run."""
-    for overrides in (("experiment=k400_huge",), ("weights=null",), ("optim.optimiser.lr=1e-5",)):
+    for overrides in (("experiment=k400_huge",), ("weights=null",), ("optim.optimizer.lr=1e-5",)):
         assert starting_point(str(checkpoint), job(tmp_path, *overrides)) == str(checkpoint)
     assert starting_point("auto", job(tmp_path, "weights=image")) is None

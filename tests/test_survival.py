@@ -18,7 +18,7 @@ from forked import Command, start
 from vivit.run_folder import read_status
 
 STEPS, EPOCHS = 12, 4
-HARD = ("model.dropout=0.1", "model.stochastic_depth=0.3", "targets.mixup=0.3")
+HARD = ("model.dropout=0.1", "model.stochastic_depth=0.3", "loss.mixup=0.3")
 """All that is random in a step."""
 
 Run = Callable[..., Command]
@@ -26,7 +26,7 @@ Run = Callable[..., Command]
 
 def launch(data: Path, folder: Path, *words: str, workers: int = 0) -> Command:
     """Start a short training run in a folder, or go on with it."""
-    fixed = (f"data.root={data}", f"paths.logs={folder.parent}", f"data.workers={workers}", "optim.warmup_epochs=1")
+    fixed = (f"data.root={data}", f"paths.logs={folder.parent}", f"data.num_workers={workers}", "optim.warmup_epochs=1")
     sized = ("data.batch_size=4", f"trainer.max_epochs={EPOCHS}", "callbacks.checkpoint.every_n_train_steps=2")
     named = (f"hydra.run.dir={folder}", "ckpt_path=auto")
     return start(folder.parent / "output.txt", "src/train.py", *fixed, *sized, *HARD, *named, *words)
@@ -117,11 +117,11 @@ def test_a_run_asked_to_end_saves_and_one_that_is_done_goes_to_its_test(run: Run
     assert status(folder) == "interrupted"
     saved = step(folder)
     assert f"SIGTERM at step {saved}, which is saved" in command.said
-    command = start(tmp_path / "output.txt", "src/train.py", f"resume={folder}", "data.workers=0")
+    command = start(tmp_path / "output.txt", "src/train.py", f"resume={folder}", "data.num_workers=0")
     assert command.wait() == 0, command.said
     assert f"resumed at step {saved}," in command.said
     results = json.loads((folder / "results.json").read_text())
-    assert "data.workers=0" in results["overrides"]
+    assert "data.num_workers=0" in results["overrides"]
     assert results["config"]["model"]["stochastic_depth"] == 0.3
     again = run(folder, "trainer.max_epochs=2")
     assert again.wait() == 0, again.said
@@ -151,7 +151,10 @@ def killed_worker(command: Command, folder: Path) -> None:
     [
         (full_disk, "last.ckpt cannot be written, the one before it is intact: "),
         (removed_folder, "the run folder .* is gone: "),
-        (killed_worker, "DataLoader worker .*(is killed by signal: Killed|exited unexpectedly).*lower data.workers"),
+        (
+            killed_worker,
+            "DataLoader worker .*(is killed by signal: Killed|exited unexpectedly).*lower data.num_workers",
+        ),
     ],
 )
 def test_trouble_is_one_clear_message_and_the_last_checkpoint(

@@ -108,9 +108,9 @@ def test_a_sweep_is_narrowed_on_the_command_line(composed: Compose) -> None:
 def test_a_row_of_table_4_has_all_that_stands_above_it(composed: Compose) -> None:
     def row(name: str) -> tuple:
         cfg = composed("sweep=regularisation", f"row=regularisation/{name}", "data=motion_verb_noun")
-        colours = cfg.augment.colours._target_.rpartition(".")[2]
+        colours = cfg.augment.color_transform._target_.rpartition(".")[2]
         start = cfg.weights._target_.rpartition(".")[2]
-        return start, cfg.model.stochastic_depth, colours, cfg.targets.label_smoothing, cfg.targets.mixup
+        return start, cfg.model.stochastic_depth, colours, cfg.loss.label_smoothing, cfg.loss.mixup
 
     assert row("crop_flip_jitter") == ("load_image_weights", 0, "ColorJitter", 0, 0)
     assert row("initialised") == ("load_video_weights", 0, "ColorJitter", 0, 0)

@@ -19,7 +19,12 @@ SHORT = (
 
 def sweep(data: Path, folder: Path, *words: str) -> Command:
     """Start a sweep, or start it again."""
-    where = (f"data.root={data}", f"paths.logs={folder.parent / 'logs'}", f"hydra.sweep.dir={folder}", "data.workers=0")
+    where = (
+        f"data.root={data}",
+        f"paths.logs={folder.parent / 'logs'}",
+        f"hydra.sweep.dir={folder}",
+        "data.num_workers=0",
+    )
     return start(folder.parent / "output.txt", "src/train.py", "-m", *where, *SHORT, *words)
 
 

@@ -74,7 +74,7 @@ def answer(composed, tmp_path: Path) -> Callable[[Path], Tensor]:
     file = film(tmp_path / "film.mp4", pixels)
 
     def answer(checkpoint: Path) -> Tensor:
-        cfg = composed(f"ckpt_path={checkpoint}", "video=x", "workers=0", "device=cpu", name="predict")
+        cfg = composed(f"ckpt_path={checkpoint}", "video=x", "num_workers=0", "device=cpu", name="predict")
         ((_, logits),) = Classifier.of(cfg, Job(tmp_path, {}, [], None)).whole([file])
         return logits
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 RECORDING = ("records", "skip_recorded")
-LOADING = ("data.workers", "data.prefetch", "data.timeout")
-LOGGING_CALLBACKS = ("checkpoint", "stopwatch", "curves", "progress", "finite", "provenance", "showcase")
+LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout")
+LOGGING_CALLBACKS = ("checkpoint", "throughput", "curves", "progress", "nan_check", "run_metadata", "wandb_media")
 """Callbacks that change no weight."""
 NOT_IN_HASH = ("paths", "logger", "resume", *LOADING, *RECORDING, *(f"callbacks.{name}" for name in LOGGING_CALLBACKS))
 """Keys that leave a run's result as it is: its folder, its logs, its speed."""

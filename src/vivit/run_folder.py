@@ -65,7 +65,7 @@ def _error_of_killed(folder: Path) -> str:
     if (folder / "checkpoints" / "last.ckpt").is_file():
         return (
             "a process of this run was killed, often because memory ran out; the last checkpoint is good. Lower "
-            f"data.batch_size or data.workers, or go on as it was with resume={folder}"
+            f"data.batch_size or data.num_workers, or go on as it was with resume={folder}"
         )
     return "a process of this run was killed, often because memory ran out; start it again, with fewer workers"
 

@@ -225,7 +225,7 @@ FILES: dict[str, bytes] = {
     "parameters are an array": msgpack.packb({"params": ext(MATRIX)}),
     "parameters are nothing": msgpack.packb({"params": None}),
     "level is an array": msgpack.packb({"params": {"params": ext(MATRIX)}}),
-    "optimiser is a number": msgpack.packb({"optimizer": 3}),
+    "optimizer is a number": msgpack.packb({"optimizer": 3}),
 }
 
 

@@ -117,7 +117,7 @@ def test_a_still_video_is_seen_as_the_image(kind: str) -> None:
     pool = "cls" if kind in ("2", "2 average") else "mean"
     image, net = one_frame(pool=pool), video(kind)
     load_image_weights(image, timm_weights(), **{"frames": 1, "height": PIXELS, "width": PIXELS})
-    start(net, spatial_cls=True)
+    start(net, load_spatial_cls=True)
     expected = features(image.encoder, image, clip_of(images()))
     encoder = getattr(net, "spatial", None) or net.encoder
     result = features(encoder, net, clip_of(images(), 3 * T))
@@ -132,7 +132,7 @@ def test_the_real_dinov2_sees_a_still_video_as_the_image(shared: Path) -> None:
     tubelets = Tubelets(dim=384, tubelet=(2, 14, 14))
     net = FactorisedEncoder(tubelets, frames=6, **(shape | TEMPORAL)).eval()
     load_image_weights(image, file, frames=1, **size)
-    load_image_weights(net, file, frames=6, **size, spatial_cls=True)
+    load_image_weights(net, file, frames=6, **size, load_spatial_cls=True)
     pictures = torch.rand(1, 3, 56, 84, generator=torch.Generator().manual_seed(6))
     expected = features(image.encoder, image, clip_of(pictures))
     result = features(net.spatial, net, clip_of(pictures, 6))
@@ -146,7 +146,7 @@ def test_the_factorised_encoder_takes_the_class_token_only_where_asked() -> None
     assert torch.equal(net.spatial.positions[0], timm_weights()["pos_embed"][0, 0])
     assert "spatial_cls=true" in report.ignored["cls_token"]
     assert "spatial.cls" in report.fresh
-    start(net, spatial_cls=True)
+    start(net, load_spatial_cls=True)
     assert torch.equal(net.spatial.cls, timm_weights()["cls_token"].flatten())
 
 
@@ -231,15 +231,15 @@ def test_a_factorised_encoder_goes_on_with_longer_clips_and_fewer_temporal_layer
     net = video("2", frames=7 * T)
     with pytest.raises(ConfigError, match=r"'network.temporal.blocks.2") as error:
         load_video_weights(net, file, **net.size)
-    assert error.value.key == "weights.first_temporal_layers"
-    report = load_video_weights(net, file, **net.size, first_temporal_layers=True)
+    assert error.value.key == "weights.truncate_temporal_layers"
+    report = load_video_weights(net, file, **net.size, truncate_temporal_layers=True)
     torch.testing.assert_close(net.temporal.positions[1:].detach(), ramp(7), atol=1e-6, rtol=0)
     target, source = net.state_dict(), original.state_dict()
     same = [name for name in target if not name.startswith("head.") and name != "temporal.positions"]
     assert all(torch.equal(target[name], source[name]) for name in same)
     assert sum("temporal layer 2, beyond those of the network" in why for why in report.ignored.values()) == 12
     assert set(report.fresh) == {"head.projection.weight", "head.projection.bias"}
-    load_video_weights(net, file, **net.size, first_temporal_layers=True, load_head=True)
+    load_video_weights(net, file, **net.size, truncate_temporal_layers=True, load_head=True)
     assert torch.equal(net.head.projection.weight, original.head.projection.weight)
 
 

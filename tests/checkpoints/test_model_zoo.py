@@ -154,8 +154,8 @@ def test_kinetics_starts_a_network_of_fewer_temporal_layers(side: int, tmp_path:
     )
     with pytest.raises(ConfigError, match="of temporal layer 4, more than the network has") as error:
         load_video_weights(net, path, **clip)
-    assert error.value.key == "weights.first_temporal_layers"
-    report = load_video_weights(net, path, **clip, first_temporal_layers=True)
+    assert error.value.key == "weights.truncate_temporal_layers"
+    report = load_video_weights(net, path, **clip, truncate_temporal_layers=True)
     arrays, exported = flat(parameters), export_scenic(net)
     left = {name.split("/")[1] for name in report.ignored if name.startswith("TemporalTransformer/")}
     assert left == {f"encoderblock_{layer}" for layer in range(4, 24)}

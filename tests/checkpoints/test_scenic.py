@@ -98,10 +98,10 @@ def test_all_golden_cases_come_back(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["m1", "m2"])
-@pytest.mark.parametrize("optimiser", ["optim", "optax"])
-def test_checkpoints_of_the_reference(shared: Path, optimiser: str, model: str) -> None:
+@pytest.mark.parametrize("optimizer", ["optim", "optax"])
+def test_checkpoints_of_the_reference(shared: Path, optimizer: str, model: str) -> None:
     arrays, arguments = golden(shared / f"{model}_token_3dconv.npz")
-    path = shared / f"scenic_checkpoint_{optimiser}_{model}_token_3dconv"
+    path = shared / f"scenic_checkpoint_{optimizer}_{model}_token_3dconv"
     net, report = model_from_scenic(path, **arguments)
     assert_equal(export_scenic(net), arrays)
     assert set(report.loaded) == arrays.keys()

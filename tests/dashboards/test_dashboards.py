@@ -68,9 +68,9 @@ def run(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = subprocess.run(
         [
             *(sys.executable, "src/train.py", "sweep=attention_order", "model.order=time_space", "seed=2"),
-            *(f"data.root={small_motion}", "debug=limit", "data.workers=0", f"paths.logs={logs}"),
+            *(f"data.root={small_motion}", "debug=limit", "data.num_workers=0", f"paths.logs={logs}"),
             *("logger=wandb", "logger.wandb.offline=true", "trainer.log_every_n_steps=1"),
-            "callbacks.strengths.mixup={_target_: vivit.training.regularisation.Linear, start: 0, end: 0.3}",
+            "callbacks.regularisation.mixup={_target_: vivit.training.regularisation.Linear, start: 0, end: 0.3}",
         ],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
@@ -137,7 +137,7 @@ def test_the_curve_of_strengths_finds_those_of_a_run(run: Path) -> None:
 @BY_SWEEP
 def test_what_it_groups_by_is_what_its_jobs_log(sweep: Sweep, run: Path, composed: Callable[..., DictConfig]) -> None:
     """Identity and record of a job of this sweep, as `train` logs them; another job's real log has the same parts."""
-    real = json.loads((run / "provenance.json").read_text())
+    real = json.loads((run / "run_metadata.json").read_text())
     row = sweep.rows[-1].overrides_at("laptop")
     said = [f"{key}={value}" for key, value in row.items()]
     cfg = composed(f"sweep={sweep.name}", *said)
@@ -150,17 +150,17 @@ def test_what_it_groups_by_is_what_its_jobs_log(sweep: Sweep, run: Path, compose
 
 
 def test_a_run_tells_what_it_is(run: Path) -> None:
-    real = json.loads((run / "provenance.json").read_text())
+    real = json.loads((run / "run_metadata.json").read_text())
     assert real["setting"].startswith("model.order=time_space ")
     assert "seed" not in real["setting"]
     assert (real["seed"], real["chosen"]["model"]) == (2, "factorised_self_attention")
 
 
 def test_a_setting_is_a_job_without_seed_and_surroundings() -> None:
-    said = ["+row=regularisation/mixup", "data=motion_verb_noun", "seed=3", "sweep=x", "data.workers=1"]
+    said = ["+row=regularisation/mixup", "data=motion_verb_noun", "seed=3", "sweep=x", "data.num_workers=1"]
     assert run_group(said) == "row=regularisation/mixup data=motion_verb_noun"
     assert run_group(["seed=3", "sweep=seeds", "paths.logs=/tmp", "records=docs/results"]) == "default"
-    assert run_group(["seeds=3", "data.workers_of_mine=2"]) == "seeds=3 data.workers_of_mine=2"
+    assert run_group(["seeds=3", "data.num_workers_of_mine=2"]) == "seeds=3 data.num_workers_of_mine=2"
 
 
 def test_dashboards_are_files_by_default(tmp_path: Path) -> None:

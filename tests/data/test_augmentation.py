@@ -20,8 +20,8 @@ COLOURS = {
     "none": None,
     "crop_flip": None,
     "kinetics": ColorJitter(jitter=0.8, greyscale=0.1),
-    "epic": RandAugment(layers=2, magnitude=15),
-    "ssv2": RandAugment(layers=2, magnitude=20),
+    "epic": RandAugment(num_ops=2, magnitude=15),
+    "ssv2": RandAugment(num_ops=2, magnitude=20),
 }
 
 
@@ -48,7 +48,7 @@ def brighter(clip, rng, progress):
 
 def dataset(root, colours=None, **changes):
     data = Motion(root=root)
-    plan = RandomViewSampler(**CLIP, random_crop=False, colours=colours)
+    plan = RandomViewSampler(**CLIP, random_crop=False, color_transform=colours)
     return TrainClipDataset(data.videos("train"), plan, data.flip_labels, 3, **changes)
 
 
@@ -99,7 +99,7 @@ class Trainer:
 def test_training_length_is_the_earlier_of_steps_and_epochs(small_motion, epochs, updates, steps):
     """48 videos in batches of 12 are 4 batches an epoch; an update takes 2."""
     data = VideoDataModule(
-        root=str(small_motion), catalogue=Motion, **CLIP, augment=RandomViewSampler, views=partial(MultiViewSampler),
+        root=str(small_motion), dataset=Motion, **CLIP, augment=RandomViewSampler, views=partial(MultiViewSampler),
         batch_size=12, workers=0, seed=1, resampling=ReferenceResize(),
     )  # fmt: skip
     assert data.train_dataloader().dataset.steps == np.inf

@@ -129,7 +129,7 @@ def test_color_jitter_defaults_are_the_reference_s():
     assert actual.saturation == actual.contrast == (0.6, 1.4)
 
 
-POLICIES = [ColorJitter(greyscale=0.5), RandAugment(layers=2, magnitude=15), RandAugment(layers=3, magnitude=4.5)]
+POLICIES = [ColorJitter(greyscale=0.5), RandAugment(num_ops=2, magnitude=15), RandAugment(num_ops=3, magnitude=4.5)]
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
@@ -156,7 +156,7 @@ def test_randaugment_draws_every_operation_equally_often(monkeypatch):
 
     monkeypatch.setattr("vivit.data.transforms.randaugment.OPERATIONS", [counting(n) for n in range(len(OPERATIONS))])
     for seed in range(1000):
-        RandAugment(layers=3, magnitude=15)(CLIP, np.random.default_rng(seed))
+        RandAugment(num_ops=3, magnitude=15)(CLIP, np.random.default_rng(seed))
     assert drawn.sum() == 3000
     assert abs(drawn - 250).max() < 75  # five deviations
 
@@ -167,25 +167,25 @@ def test_randaugment_applies_layers_in_sequence():
     numbers = rng.integers(12, size=4)
     for number in numbers:
         expected = OPERATIONS[number](expected, 15.0, rng)
-    np.testing.assert_array_equal(RandAugment(layers=4, magnitude=15)(CLIP, np.random.default_rng(3)), expected)
-    np.testing.assert_array_equal(RandAugment(layers=0, magnitude=15)(CLIP, np.random.default_rng(3)), CLIP)
+    np.testing.assert_array_equal(RandAugment(num_ops=4, magnitude=15)(CLIP, np.random.default_rng(3)), expected)
+    np.testing.assert_array_equal(RandAugment(num_ops=0, magnitude=15)(CLIP, np.random.default_rng(3)), CLIP)
 
 
 def test_randaugment_magnitude_may_follow_training():
-    growing = RandAugment(layers=2, magnitude=lambda progress: 20 * progress)
+    growing = RandAugment(num_ops=2, magnitude=lambda progress: 20 * progress)
     for progress in (0.25, 0.75):
-        expected = RandAugment(layers=2, magnitude=20 * progress)(CLIP, np.random.default_rng(5))
+        expected = RandAugment(num_ops=2, magnitude=20 * progress)(CLIP, np.random.default_rng(5))
         np.testing.assert_array_equal(growing(CLIP, np.random.default_rng(5), progress), expected)
 
 
 @pytest.mark.parametrize(("layers", "magnitude", "key"), [(-1, 15, "layers=-1"), (2, -3, "magnitude=-3")])
 def test_randaugment_negative_strengths_are_refused(layers, magnitude, key):
     with pytest.raises(ConfigError) as error:
-        RandAugment(layers=layers, magnitude=magnitude)
-    assert f"{error.value.key}={error.value.value}" == f"augment.colours.{key}"
+        RandAugment(num_ops=layers, magnitude=magnitude)
+    assert f"{error.value.key}={error.value.value}" == f"augment.color_transform.{key}"
 
 
 def test_color_jitter_range_needs_two_factors():
     with pytest.raises(ConfigError) as error:
         ColorJitter(contrast=[0.6])
-    assert (error.value.key, error.value.value) == ("augment.colours.contrast", [0.6])
+    assert (error.value.key, error.value.value) == ("augment.color_transform.contrast", [0.6])

@@ -43,11 +43,11 @@ def video_data(root, **keys):
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"prefetch": 0}, ("data.prefetch", 0)),
+        ({"prefetch": 0}, ("data.prefetch_factor", 0)),
         ({"timeout": -1.0}, ("data.timeout", -1.0)),
-        ({"bad_share": 1.5}, ("data.bad_share", 1.5)),
-        ({"workers": -1}, ("data.workers", -1)),
-        ({"catalogue": partial(CsvDataset, train_share=0.1)}, ("data.catalogue.train_share", None)),
+        ({"max_bad_share": 1.5}, ("data.max_bad_share", 1.5)),
+        ({"workers": -1}, ("data.num_workers", -1)),
+        ({"catalogue": partial(CsvDataset, train_share=0.1)}, ("data.dataset.train_share", None)),
     ],
 )
 def test_datamodule_key_out_of_range_is_refused(four_videos, keys, expected):
@@ -95,17 +95,17 @@ def test_available_cpus_are_divided_among_ranks_that_share_them(four_videos, mon
 
 
 def test_training_skips_bad_videos_up_to_bad_share(four_videos):
-    assert all(len(batch.videos) == 2 for batch in video_data(four_videos, bad_share=0.25).train_dataloader())
+    assert all(len(batch.videos) == 2 for batch in video_data(four_videos, max_bad_share=0.25).train_dataloader())
     with pytest.raises(ConfigError, match=r"1 of this epoch's 4 videos are bad so far; the last: .*3\.mp4") as error:
-        list(video_data(four_videos, bad_share=0.2).train_dataloader())
-    assert (error.value.key, error.value.value) == ("data.bad_share", 0.2)
+        list(video_data(four_videos, max_bad_share=0.2).train_dataloader())
+    assert (error.value.key, error.value.value) == ("data.max_bad_share", 0.2)
 
 
 def test_evaluation_reports_left_out_videos(four_videos):
     with pytest.raises(VideoError) as error:
         list(video_data(four_videos).test_dataloader())
     assert error.value.file == str(four_videos / "3.mp4")
-    data = video_data(four_videos, skip_bad=True)
+    data = video_data(four_videos, skip_unreadable=True)
     assert data.left_out() == {}
     batches = list(data.test_dataloader())
     assert [len(batch.videos) for batch in batches] == [1, 1, 1, 0], "three views fill a batch of two clips"
@@ -140,7 +140,7 @@ class RecordKeys(LightningModule):
 )
 def test_overfit_batches_repeat_the_first_epoch(small_motion, tmp_path, share, batches):
     data = VideoDataModule(
-        root=str(small_motion), catalogue=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, workers=0,
+        root=str(small_motion), dataset=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, workers=0,
         batch_size=5, augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=1),
     )  # fmt: skip
     record_keys = RecordKeys()

@@ -14,11 +14,11 @@ from vivit.errors import ConfigError
 from vivit.structures import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), hflip_prob=0.5)
 
 
-def clips(root, plan=PLAN, mirror=None, seed=3, columns=("verb",)):
-    data = Motion(root=root, columns=columns)
+def clips(root, plan=PLAN, mirror=None, seed=3, label_columns=("verb",)):
+    data = Motion(root=root, label_columns=columns)
     return ClipDataset(data.videos("train"), plan, mirror or data.flip_labels, seed)
 
 
@@ -166,10 +166,10 @@ def test_train_loader_resumes_in_mid_epoch(small_motion, workers, taken):
 @pytest.mark.parametrize("columns", [("verb",), ("noun", "verb")])
 def test_flip_swaps_the_label_exactly_when_the_clip_is_flipped(small_motion, columns):
     plain, flipped = (
-        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip), columns=columns)
+        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, hflip_prob=flip), label_columns=columns)
         for flip in (0.0, 1.0)
     )
-    mirror = Motion(root=small_motion, columns=columns).flip_labels
+    mirror = Motion(root=small_motion, label_columns=columns).flip_labels
     for index in range(16):
         as_is, swapped = plain[index], flipped[index]
         np.testing.assert_array_equal(swapped.frames, as_is.frames[..., ::-1, :])
@@ -179,7 +179,9 @@ def test_flip_swaps_the_label_exactly_when_the_clip_is_flipped(small_motion, col
 
 
 def test_flip_of_half_of_the_clips_renames_only_these(small_motion):
-    some, none = (clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip)) for flip in (0.5, 0.0))
+    some, none = (
+        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, hflip_prob=flip)) for flip in (0.5, 0.0)
+    )
     flips = 0
     for index in range(24):
         clip, as_is = some[index], none[index]
@@ -192,7 +194,8 @@ def test_flip_of_half_of_the_clips_renames_only_these(small_motion):
 @pytest.mark.parametrize(("mirror", "flipped"), [(FlipLabelMap(), True), (FlipLabelMap(allowed=False), False)])
 def test_flip_harmless_keeps_the_label_and_forbidden_never_happens(small_motion, mirror, flipped):
     asked, plain = (
-        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip), mirror) for flip in (1.0, 0.0)
+        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, hflip_prob=flip), mirror)
+        for flip in (1.0, 0.0)
     )
     for index in range(8):
         expected = plain[index].frames[..., ::-1, :] if flipped else plain[index].frames

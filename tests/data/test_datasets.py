@@ -37,7 +37,7 @@ def test_csv_rows_become_videos_in_order(tmp_path):
 
 def test_csv_columns_become_heads_in_the_configured_order(tmp_path):
     files = csv_files(
-        tmp_path, "verb,path,noun\ncut,a.mp4,egg\npour,b.mp4,tea\n", columns=["noun", "verb"], val="path\n"
+        tmp_path, "verb,path,noun\ncut,a.mp4,egg\npour,b.mp4,tea\n", label_columns=["noun", "verb"], val="path\n"
     )
     assert list(files.heads.items()) == [("noun", ("egg", "tea")), ("verb", ("cut", "pour"))]
     assert [video.labels for video in files.videos("train")] == [(0, 0), (1, 1)]
@@ -95,41 +95,39 @@ def test_csv_without_header_is_read_and_numeric_classes_are_ordered_by_size(tmp_
     assert (error.value.row, error.value.column) == (2, "label")
 
 
-HEADER = "data.catalogue.header=[path,label]"
+HEADER = "data.dataset.header=[path,label]"
 COMMENT = (Path(__file__).parents[2] / "configs/data/csv.yaml").read_text()
 
 
 @pytest.mark.parametrize(
     ("delimiter", "typed"),
     [
-        (" ", re.findall("data.catalogue.header.*", COMMENT)[0]),
-        ("\t", rf"""{HEADER} 'data.catalogue.delimiter="\t"'"""),
-        ("\t", rf"""{HEADER} data.catalogue.delimiter="\t" """),
-        (";", f"""{HEADER} 'data.catalogue.delimiter=";"'"""),
+        (" ", re.findall("data.dataset.header.*", COMMENT)[0]),
+        ("\t", rf"""{HEADER} 'data.dataset.delimiter="\t"'"""),
+        ("\t", rf"""{HEADER} data.dataset.delimiter="\t" """),
+        (";", f"""{HEADER} 'data.dataset.delimiter=";"'"""),
         (",", HEADER),
     ],
 )
 def test_csv_delimiter_as_typed(tmp_path, composed, delimiter, typed):
     csv_files(tmp_path, train=f"a.mp4{delimiter}hop")
     cfg = composed("data=csv", f"data.root={tmp_path}", *shlex.split(typed))
-    files = instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
+    files = instantiate(cfg.data.dataset, _convert_="all")(root=tmp_path)
     assert files.videos("train")[:] == [Video(str(tmp_path / "a.mp4"), (0,))]
 
 
 @pytest.mark.parametrize("value", [" ", "\t", "ab", "'§'"])
 def test_csv_delimiter_of_several_characters_is_refused_with_what_to_write(tmp_path, composed, value):
     """A blank without quotes of its own is what Hydra leaves out."""
-    cfg = composed("data=csv", f"data.root={tmp_path}", f"data.catalogue.delimiter={value}")
-    with pytest.raises(
-        ConfigError, match="data.catalogue.delimiter='.*': must be one ASCII character; in a shell write"
-    ):
-        instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
+    cfg = composed("data=csv", f"data.root={tmp_path}", f"data.dataset.delimiter={value}")
+    with pytest.raises(ConfigError, match="data.dataset.delimiter='.*': must be one ASCII character; in a shell write"):
+        instantiate(cfg.data.dataset, _convert_="all")(root=tmp_path)
 
 
 def test_missing_videos_are_counted_logged_and_left_out(tmp_path, caplog):
     rows = "".join(f"{name}.mp4,{label}\n" for name, label in (("a", "x"), ("gone", "y"), ("b", "y"), ("c", "x")))
     files = csv_files(
-        tmp_path, train="path,label\n" + rows, val="path,label\nc.mp4,x\n", missing={"train": 0.25, "val": 0.0}
+        tmp_path, train="path,label\n" + rows, val="path,label\nc.mp4,x\n", max_missing={"train": 0.25, "val": 0.0}
     )
     videos = files.videos("train")
     assert [(Path(video.path).name, video.labels) for video in videos] == [
@@ -142,14 +140,16 @@ def test_missing_videos_are_counted_logged_and_left_out(tmp_path, caplog):
     (tmp_path / "c.mp4").unlink()
     with pytest.raises(ConfigError, match=r"1 of 1 val videos cannot be used: c\.mp4 \(missing\)") as error:
         files.videos("val")
-    assert (error.value.key, error.value.value) == ("data.catalogue.missing.val", 0.0)
+    assert (error.value.key, error.value.value) == ("data.dataset.max_missing.val", 0.0)
 
 
 def test_missing_videos_beyond_the_allowed_share_raise(tmp_path):
-    files = csv_files(tmp_path, train="path,label\na.mp4,x\ngone.mp4,y\nb.mp4,y\nc.mp4,x\n", missing={"train": 0.24})
+    files = csv_files(
+        tmp_path, train="path,label\na.mp4,x\ngone.mp4,y\nb.mp4,y\nc.mp4,x\n", max_missing={"train": 0.24}
+    )
     with pytest.raises(ConfigError, match=r"1 of 4 train videos cannot be used: gone\.mp4") as error:
         files.videos("train")
-    assert (error.value.key, error.value.value) == ("data.catalogue.missing.train", 0.24)
+    assert (error.value.key, error.value.value) == ("data.dataset.max_missing.train", 0.24)
 
 
 def folds(root, rows, **settings):
@@ -178,16 +178,16 @@ def test_folds_share_no_group_and_every_row_is_tested_once(tmp_path):
 
 
 def test_folds_of_filtered_rows_and_lines_in_their_errors(tmp_path):
-    data = folds(tmp_path, ROWS, folds=3, where={"kind": "day"})
+    data = folds(tmp_path, ROWS, folds=3, filter={"kind": "day"})
     assert sum(len(data.videos(split)) for split in SPLITS) == 36
     with pytest.raises(DataError, match=r"videos\.csv: has no row with kind=dusk$"):
-        folds(tmp_path, ROWS, where={"kind": "dusk"}).videos("train")
+        folds(tmp_path, ROWS, filter={"kind": "dusk"}).videos("train")
     with pytest.raises(DataError, match="the entry is missing") as error:
-        folds(tmp_path, [*ROWS[:41], ("", "g0", "night"), *ROWS[42:]], where={"kind": "night"}).videos("train")
+        folds(tmp_path, [*ROWS[:41], ("", "g0", "night"), *ROWS[42:]], filter={"kind": "night"}).videos("train")
     assert (error.value.row, error.value.column) == (43, "label")
     with pytest.raises(ConfigError, match="there are only 2 groups; set 2 or less") as error:
-        folds(tmp_path, ROWS, where={"kind": "night"}).videos("train")
-    assert (error.value.key, error.value.value) == ("data.catalogue.folds", 5)
+        folds(tmp_path, ROWS, filter={"kind": "night"}).videos("train")
+    assert (error.value.key, error.value.value) == ("data.dataset.folds", 5)
 
 
 def test_missing_csv_file_error_contains_its_columns(tmp_path):
@@ -273,12 +273,12 @@ def test_flip_label_map_empty_is_harmless_none_is_forbidden():
 def test_flip_label_map_that_is_no_involution_is_refused(names, message):
     with pytest.raises(ConfigError, match=message) as error:
         FlipLabelMap.of_names(HEADS, names)
-    assert error.value.key == "data.catalogue.mirror_names"
+    assert error.value.key == "data.dataset.mirror_names"
 
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"], ["noun"]])
 def test_motion_is_a_video_dataset(small_motion, columns):
-    data = Motion(root=small_motion, columns=columns)
+    data = Motion(root=small_motion, label_columns=columns)
     names = {"verb": motion.VERBS, "noun": motion.NOUNS}
     assert dict(data.heads) == {column: names[column] for column in columns}
     assert [len(data.videos(split)) for split in SPLITS] == [48, 16, 16]
@@ -289,12 +289,12 @@ def test_motion_is_a_video_dataset(small_motion, columns):
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"]])
 def test_train_share_is_the_same_share_of_every_class(small_motion, columns):
-    full, tenth = (Motion(root=small_motion, columns=columns, train_share=share) for share in (1.0, 0.1))
+    full, tenth = (Motion(root=small_motion, label_columns=columns, train_share=share) for share in (1.0, 0.1))
     for split in ("val", "test"):
         assert tenth.videos(split)[:] == full.videos(split)[:]
     before, after = (Counter(video.labels for video in data.videos("train")) for data in (full, tenth))
     assert after == {labels: max(1, round(0.1 * number)) for labels, number in before.items()}
-    subset = Motion(root=small_motion, columns=columns, train_share=0.1).videos("train")[:]
+    subset = Motion(root=small_motion, label_columns=columns, train_share=0.1).videos("train")[:]
     assert subset == tenth.videos("train")[:]
     order = [video.path for video in full.videos("train")]
     assert [order.index(video.path) for video in subset] == sorted(order.index(video.path) for video in subset)
@@ -309,5 +309,5 @@ def test_train_share_out_of_range_is_refused(small_motion, share):
 
 def test_motion_refuses_heads_it_does_not_have(small_motion):
     with pytest.raises(ConfigError, match="no label adverb; choose from verb and noun") as error:
-        Motion(root=small_motion, columns=["adverb"])
-    assert error.value.key == "data.catalogue.columns"
+        Motion(root=small_motion, label_columns=["adverb"])
+    assert error.value.key == "data.dataset.label_columns"

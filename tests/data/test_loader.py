@@ -23,7 +23,7 @@ from vivit.launch import format_error
 from vivit.structures import Clip, DecodeFailure, Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), hflip_prob=0.5)
 BATCH = 5
 BAD = (7, 31)
 
@@ -147,7 +147,7 @@ def test_bad_videos_beyond_bad_share_raise(small_motion, workers):
     loader = training_loader(small_motion, workers, bad=range(8), share=0.1)
     with pytest.raises(ConfigError, match=r"5 of this epoch's 45 videos are bad so far; .*gone\d\.mp4") as error:
         list(loader)
-    assert (error.value.key, error.value.value) == ("data.bad_share", 0.1)
+    assert (error.value.key, error.value.value) == ("data.max_bad_share", 0.1)
 
 
 def test_bad_videos_from_before_a_resume_count(small_motion):
@@ -208,7 +208,7 @@ def test_eval_loader_records_left_out_videos(small_motion, tmp_path, workers, ca
 @pytest.mark.parametrize("workers", [0, 1])
 def test_eval_loader_empty_batch_has_the_shape_of_the_views(small_motion, workers):
     videos = list(Motion(root=small_motion).videos("val"))[:3]
-    clips = ClipDataset(videos, MultiViewSampler(**CLIP, temporal=4, counts=(1, 2), spatial=3), FlipLabelMap(), 0)
+    clips = ClipDataset(videos, MultiViewSampler(**CLIP, temporal=4, also_report=(1, 2), spatial=3), FlipLabelMap(), 0)
     loaders = [
         EvalLoader(clips, DistributedEvalBatchSampler(3, 1, rank, 2), WorkerConfig(workers)) for rank in range(2)
     ]
@@ -262,4 +262,7 @@ def test_collate_of_no_samples():
 def test_worker_lost_is_explained_in_one_line_with_advice():
     message = format_error(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
     assert message.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
-    assert "lower data.workers, data.prefetch or data.batch_size, outside of train.py workers or batch_size" in message
+    assert (
+        "lower data.num_workers, data.prefetch_factor or data.batch_size, outside of train.py workers or batch_size"
+        in message
+    )

@@ -49,7 +49,7 @@ def root(tmp_path):
 
 
 def files(root, **settings):
-    return CsvDataset(root=root, missing={"train": 0.5, "val": 0.0}, **settings)
+    return CsvDataset(root=root, max_missing={"train": 0.5, "val": 0.0}, **settings)
 
 
 def rows(folder):
@@ -187,7 +187,7 @@ def test_copies_missing_are_refused_with_the_command(root):
     run(root)
     with pytest.raises(ConfigError, match=r"short16 has no copies .*prepare\.py copies=16") as error:
         files(root, copies=16).videos("val")
-    assert (error.value.key, error.value.value) == ("data.catalogue.copies", 16)
+    assert (error.value.key, error.value.value) == ("data.dataset.copies", 16)
 
 
 def test_prepare_with_full_decode_detects_hidden_damage(root):
@@ -247,7 +247,7 @@ def test_copies_have_even_sides_and_are_never_enlarged(size, copy):
 
 
 def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
-    overrides = ("data=csv", f"data.root={tmp_path}", "data.workers=2")
+    overrides = ("data=csv", f"data.root={tmp_path}", "data.num_workers=2")
     cfg = composed(*overrides, name="prepare")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ValueError, match=r"^data\.workers=2 has no effect here: set workers instead of data\.workers$"):

@@ -38,7 +38,7 @@ def start(root, *options: str):
     """Start a run in a session of its own, and wait until it has made some copies."""
     command = [sys.executable, "src/prepare.py", "data=folder", f"data.root={root}", "splits=[train]", "copies=96"]
     process = subprocess.Popen(
-        [*command, "workers=2", f"hydra.run.dir={root}/run", *options], cwd=REPOSITORY, start_new_session=True,
+        [*command, "num_workers=2", f"hydra.run.dir={root}/run", *options], cwd=REPOSITORY, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     return process

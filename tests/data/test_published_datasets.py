@@ -34,7 +34,7 @@ def epic(tmp_path):
 
 @real
 def test_epic_kitchens_has_97_verbs_and_300_nouns(epic):
-    heads = EpicKitchensVideos(root=epic, lists=EPIC).heads
+    heads = EpicKitchensVideos(root=epic, annotation_files=EPIC).heads
     assert list(heads) == ["noun", "verb"]
     assert (len(heads["noun"]), len(heads["verb"])) == (300, 97)
     assert heads["noun"][:4] == ("tap", "spoon", "plate", "cupboard")
@@ -44,7 +44,8 @@ def test_epic_kitchens_has_97_verbs_and_300_nouns(epic):
 @real
 def test_epic_kitchens_segments_are_those_of_the_lists(epic):
     videos, pictures = (
-        kind(root=epic, lists=EPIC, unlabelled=True) for kind in (EpicKitchensVideos, EpicKitchensFrames)
+        kind(root=epic, annotation_files=EPIC, allow_unlabelled=True)
+        for kind in (EpicKitchensVideos, EpicKitchensFrames)
     )
     assert [len(videos.table(split)) for split in ("train", "val", "test")] == [16115, 9668, 13092]
     third = videos.table("train").slice(2, 1).to_pylist()[0]
@@ -62,7 +63,7 @@ def test_epic_kitchens_segments_are_those_of_the_lists(epic):
 
 @real
 def test_kinetics_400_has_400_classes_in_alphabetical_order():
-    data = Kinetics(root=ANNOTATIONS / "kinetics", count=400, lists=KINETICS)
+    data = Kinetics(root=ANNOTATIONS / "kinetics", count=400, annotation_files=KINETICS)
     labels = (ANNOTATIONS / "kinetics" / "label_map_k400.txt").read_text().splitlines()
     assert list(data.heads["label"]) == labels
     assert (len(data.table("val")), data.table("val").column("name")[0].as_py()) == (19906, "0wR5jVB-WPk")
@@ -71,7 +72,7 @@ def test_kinetics_400_has_400_classes_in_alphabetical_order():
     assert row["path"] == f"kinetics-400_val/zumba/{row['name']}_{row['path'][-17:-4]}.mp4"
     with pytest.raises(ConfigError, match="kinetics-400_test.csv has no labels") as error:
         data.table("test")
-    assert error.value.key == "data.catalogue.unlabelled"
+    assert error.value.key == "data.dataset.allow_unlabelled"
     data.unlabelled = True
     data.files = "test/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
     assert len(data.table("test")) == 38685
@@ -96,7 +97,9 @@ def test_class_lists_have_as_many_names_as_published():
 @real
 @pytest.mark.parametrize("swapped", [True, False])
 def test_something_something_flips_left_and_right_only(swapped):
-    data = SomethingSomething(root=ANNOTATIONS / "ssv2", lists={}, classes="label_map.txt", swap_labels=swapped)
+    data = SomethingSomething(
+        root=ANNOTATIONS / "ssv2", annotation_files={}, classes="label_map.txt", swap_labels_on_flip=swapped
+    )
     names = data.heads["label"]
     moved = {names[n]: names[data.flip_labels((n,))[0]] for n in range(174) if data.flip_labels((n,)) != (n,)}
     assert data.flip_labels.allowed
@@ -120,7 +123,7 @@ def epic_of(root, **entries):
     (root / "list.csv").write_text(COLUMNS + ROW.format(**GOOD) + ROW.format(**GOOD | entries))
     lists = dict.fromkeys(("train", "val", "test"), "list.csv")
     return [
-        kind(root=root, lists=lists, nouns="nouns.csv", verbs="verbs.csv")
+        kind(root=root, annotation_files=lists, nouns="nouns.csv", verbs="verbs.csv")
         for kind in (EpicKitchensVideos, EpicKitchensFrames)
     ]
 
@@ -157,7 +160,7 @@ def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
     (tmp_path / "train.csv").write_text(
         "label,youtube_id,time_start,time_end,split\nriding a bike,b-_B,7,17,train\nabseiling,aA,1234,1244,train\n"
     )
-    data = Kinetics(root=tmp_path, count=2, lists={"train": "train.csv"})
+    data = Kinetics(root=tmp_path, count=2, annotation_files={"train": "train.csv"})
     assert data.heads == {"label": ("abseiling", "riding a bike")}
     rows = data.table("train").to_pylist()
     assert [(row["path"], row["label_0"]) for row in rows] == [
@@ -167,9 +170,9 @@ def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
     data.files = "{list}/{channel}.mp4"
     with pytest.raises(ConfigError, match="unknown field 'channel'; use youtube_id") as error:
         data.table("train")
-    assert (error.value.key, error.value.value) == ("data.catalogue.files", data.files)
+    assert (error.value.key, error.value.value) == ("data.dataset.path_template", data.files)
     with pytest.raises(DataError, match=r"train\.csv, column label: contains 2 classes, not 3"):
-        assert Kinetics(root=tmp_path, count=3, lists={"train": "train.csv"}).heads
+        assert Kinetics(root=tmp_path, count=3, annotation_files={"train": "train.csv"}).heads
 
 
 def test_kinetics_in_one_folder_a_list_by_the_comment_in_its_configuration(tmp_path, composed):
@@ -181,8 +184,8 @@ def test_kinetics_in_one_folder_a_list_by_the_comment_in_its_configuration(tmp_p
         (tmp_path / "annotations" / f"{split}.csv").write_text(
             f"label,youtube_id,time_start,time_end,split\nriding a bike,b-_B,7,17,{split}\n"
         )
-    cfg = composed("data=kinetics400", f"data.root={tmp_path}", "data.catalogue.count=1", override)
-    data = instantiate(cfg.data.catalogue, _convert_="all")(root=tmp_path)
+    cfg = composed("data=kinetics400", f"data.root={tmp_path}", "data.dataset.num_classes=1", override)
+    data = instantiate(cfg.data.dataset, _convert_="all")(root=tmp_path)
     for split, folder in {"train": "train", "val": "val", "test": "val"}.items():
         assert data.table(split)["path"].to_pylist() == [f"{folder}/b-_B_000007_000017.mp4"]
 
@@ -191,7 +194,11 @@ def test_moments_take_the_class_from_the_folder(tmp_path):
     (tmp_path / "classes.txt").write_text("yawning,1\nadult+male+singing,0\n")
     (tmp_path / "list.csv").write_text("yawning/vb.mp4,yawning,3,0\nadult+male+singing/getty.mp4,x,2,1\n")
     data = Moments(
-        root=tmp_path, count=2, classes="classes.txt", lists={"val": "list.csv"}, folders={"val": "validation"}
+        root=tmp_path,
+        count=2,
+        classes="classes.txt",
+        annotation_files={"val": "list.csv"},
+        folders={"val": "validation"},
     )
     rows = data.table("val").to_pylist()
     assert [(row["path"], row["label_0"]) for row in rows] == [
@@ -208,7 +215,11 @@ def something(root, entries):
     (root / "labels.json").write_text(json.dumps({f"Doing {n} with something": str(n) for n in range(174)}))
     (root / "list.json").write_text(json.dumps(entries))
     return SomethingSomething(
-        root=root, lists={"val": "list.json"}, classes="labels.json", files="v/{id}.webm", swap_labels=False
+        root=root,
+        annotation_files={"val": "list.json"},
+        classes="labels.json",
+        files="v/{id}.webm",
+        swap_labels_on_flip=False,
     )
 
 

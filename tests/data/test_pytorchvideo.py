@@ -21,7 +21,7 @@ from vivit.data.views import CropBox
 from vivit.structures import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), hflip_prob=0.5)
 BATCH, STEPS = 9, 5
 
 

@@ -58,12 +58,12 @@ def test_video_table_first_batch_of_650_000_videos_within_seconds(sets):
     root, catalogue = sets[MANY]
     begin = time.process_time()
     data = VideoDataModule(
-        root=str(root), catalogue=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
+        root=str(root), dataset=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
         views=MultiViewSampler, batch_size=8, workers=0, seed=1,
     )  # fmt: skip
     batch = next(iter(data.train_dataloader()))
     assert time.process_time() - begin < 5
-    assert len(data.catalogue.videos("train")) == MANY
+    assert len(data.dataset.videos("train")) == MANY
     assert batch.frames.shape[0] == 8
     assert all(label == video % 8 for label, video in zip(batch.labels[:, 0].tolist(), batch.videos, strict=True))
 
@@ -71,9 +71,9 @@ def test_video_table_first_batch_of_650_000_videos_within_seconds(sets):
 def test_left_out_contains_missing_and_unreadable_videos(sets):
     root, catalogue = sets[FEW]
     (root / "val.csv").write_text("path,label\n000/001.mp4,3\ngone.mp4,5\n")
-    allowed = partial(catalogue, missing={"val": 0.5})
+    allowed = partial(catalogue, max_missing={"val": 0.5})
     data = VideoDataModule(
-        root=str(root), catalogue=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
+        root=str(root), dataset=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
         views=MultiViewSampler, batch_size=8, workers=0, seed=1,
     )  # fmt: skip
     assert data.left_out() == {}
@@ -99,10 +99,10 @@ def test_video_table_stores_timestamps_of_a_long_video_once(tmp_path, copies):
     if copies:
         write_piece(tmp_path / "prepared" / "short16", pa.Table.from_pylist(facts[:1], SCHEMA))
         (tmp_path / "prepared" / "short16" / "long.mp4.mp4").touch()
-    videos = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}, train_share=0.5).videos("train")
+    videos = CsvDataset(root=tmp_path, copies=copies, max_missing={"train": 0.5}, train_share=0.5).videos("train")
     assert len(videos) == 500
     assert Path(videos.__getstate__()["name"]).stat().st_size < 300_000, "the timestamps alone are 80 kB"
-    full = CsvDataset(root=tmp_path, copies=copies, missing={"train": 0.5}).videos("train")
+    full = CsvDataset(root=tmp_path, copies=copies, max_missing={"train": 0.5}).videos("train")
     assert len(full) == 1001
     for seen in (full, pickle.loads(pickle.dumps(full))):
         assert [seen[row].stamps for row in (0, 999)] == [tuple(stamps)] * 2

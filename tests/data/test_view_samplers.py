@@ -140,7 +140,9 @@ def test_random_view_without_random_crop_is_the_middle():
 
 @pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
 def test_flips_have_their_probability(probability):
-    share = np.mean([view.flipped for view in planned(random_view(flip=probability), VideoShape(20, 40, 60), 1000)])
+    share = np.mean(
+        [view.flipped for view in planned(random_view(hflip_prob=probability), VideoShape(20, 40, 60), 1000)]
+    )
     assert abs(share - probability) < (0.06 if probability == 0.5 else 1e-9)
 
 
@@ -157,7 +159,7 @@ def test_scale_jitter_is_independent_and_within_its_bounds():
 
 
 def test_view_sampler_is_a_function_of_its_generator():
-    first, again = (planned(random_view(scale_jitter=(0.9, 1.3), flip=0.5), KINETICS, 10) for _ in range(2))
+    first, again = (planned(random_view(scale_jitter=(0.9, 1.3), hflip_prob=0.5), KINETICS, 10) for _ in range(2))
     assert first == again
     assert len(set(first)) == 10
 
@@ -199,7 +201,9 @@ def test_multi_view_sampler_impossible_views_are_refused(temporal, spatial, expe
 @pytest.mark.parametrize("counts", [(1, 2, 4, 8), (3, 5, 9), (1, 3, 7, 10), (11, 3, 31), (4,)])
 def test_multi_view_sampler_contains_the_offsets_of_every_count(counts):
     """Of every length, rounding included: 3 parts of 6 are not always the frame that 1 part of 2 is."""
-    full = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, counts=counts)
+    full = MultiViewSampler(
+        frames=4, stride=2, resize=36, crop=(32, 32), temporal=counts[0], spatial=3, also_report=counts
+    )
     selected = full.views_by_count()
     assert list(selected) == [f"{count}x3" for count in sorted(counts)]
     assert len(full) == 3 * len(set(full.positions))
@@ -213,12 +217,12 @@ def test_multi_view_sampler_contains_the_offsets_of_every_count(counts):
 
 
 def test_multi_view_sampler_counts_share_views():
-    views = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=5, counts=[1, 2, 3, 5, 9])
+    views = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), temporal=5, also_report=[1, 2, 3, 5, 9])
     assert len(views) == 9
     assert len(views(VideoShape(100, 40, 60))) == 9
 
 
 def test_multi_view_sampler_counts_of_0_are_refused():
     with pytest.raises(ConfigError) as error:
-        MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), counts=[1, 0])
-    assert (error.value.key, error.value.value) == ("views.counts", [1, 0])
+        MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32), also_report=[1, 0])
+    assert (error.value.key, error.value.value) == ("views.also_report", [1, 0])

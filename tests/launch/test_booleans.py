@@ -19,7 +19,7 @@ TRUE = ["yes", "Yes", "YES", "on", "ON", "y", "true", "TRUE", True]
 KEYS = [
     ("train", "test"),
     ("train", "skip_recorded"),
-    ("train", "data.skip_bad"),
+    ("train", "data.skip_unreadable"),
     ("train", "model.checkpointing"),
     ("train", "+trainer.enable_checkpointing"),
     ("train", "+trainer.detect_anomaly"),
@@ -28,9 +28,9 @@ KEYS = [
     ("train", "+callbacks.progress.leave"),
     ("train", "augment.random_crop"),
     ("predict", "explain"),
-    ("predict", "skip_bad"),
+    ("predict", "skip_unreadable"),
     ("eval", "metrics"),
-    ("eval", "skip_bad"),
+    ("eval", "skip_unreadable"),
     ("prepare", "decode"),
     ("dashboards", "push"),
 ]
@@ -67,8 +67,8 @@ def test_every_command_reads_them_at_every_key(name: str, key: str, composed: Co
 @pytest.mark.parametrize("value", [1, 0, 0.5, None, [True], {"a": True}, "nope", ""])
 def test_all_else_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError) as refused:
-        parse_booleans(OmegaConf.create({"skip_bad": value}))
-    assert refused.value.key == "skip_bad"
+        parse_booleans(OmegaConf.create({"skip_unreadable": value}))
+    assert refused.value.key == "skip_unreadable"
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_all_else_is_refused(value: Any) -> None:
         ("+trainer.fast_dev_run", "3", 3),
         ("+trainer.deterministic", "warn", "warn"),
         ("+trainer.benchmark", "null", None),
-        ("data.workers", "1", 1),
+        ("data.num_workers", "1", 1),
         ("model.stochastic_depth", "0", 0),
         ("+trainer.strategy", "on", "on"),
-        ("data.catalogue.columns", "[no,yes]", ["no", "yes"]),
+        ("data.dataset.label_columns", "[no,yes]", ["no", "yes"]),
     ],
 )
 def test_keys_that_take_more_keep_it(key: str, value: str, kept: Any, composed: Compose) -> None:
@@ -88,16 +88,16 @@ def test_keys_that_take_more_keep_it(key: str, value: str, kept: Any, composed: 
 
 
 def test_a_word_by_way_of_another_key_is_read_too(composed: Compose) -> None:
-    cfg = composed("+mine=no", "test=${mine}", "data.skip_bad=${mine}")
+    cfg = composed("+mine=no", "test=${mine}", "data.skip_unreadable=${mine}")
     parse_booleans(cfg)
-    assert (cfg.test, cfg.data.skip_bad) == (False, False)
+    assert (cfg.test, cfg.data.skip_unreadable) == (False, False)
 
 
 def test_a_file_of_somebody_s_own_is_read_alike(composed: Compose) -> None:
     cfg = composed()
-    cfg.merge_with(OmegaConf.create("test: 'off'\ndata: {skip_bad: 'Yes'}"))
+    cfg.merge_with(OmegaConf.create("test: 'off'\ndata: {skip_unreadable: 'Yes'}"))
     parse_booleans(cfg)
-    assert (cfg.test, cfg.data.skip_bad) == (False, True)
+    assert (cfg.test, cfg.data.skip_unreadable) == (False, True)
 
 
 def test_what_cannot_be_worked_out_is_left_to_others(composed: Compose) -> None:

@@ -154,7 +154,7 @@ def test_a_sweep_is_refused_where_the_same_one_is_at_work(begun: Compose, tmp_pa
     busy = f"{LOCK_FILE}-"
     begun("seed=1,2", f"hydra.sweep.dir={tmp_path}", sweep=True)
     begun("seed=2,3", f"hydra.sweep.dir={tmp_path}", sweep=True)
-    begun("seed=1,2", "data.workers=3", f"hydra.sweep.dir={tmp_path}", sweep=True)
+    begun("seed=1,2", "data.num_workers=3", f"hydra.sweep.dir={tmp_path}", sweep=True)
     assert len(list(tmp_path.glob(f"{busy}*"))) == 2, "how fast it reads is no difference"
 
 

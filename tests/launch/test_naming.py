@@ -27,7 +27,7 @@ def hashed(cfg: DictConfig) -> str:
         "paths.data=elsewhere",
         "records=docs/results",
         "logger=tensorboard",
-        "data.workers=0",
+        "data.num_workers=0",
         "callbacks.checkpoint.every_n_train_steps=3",
     ],
 )
@@ -37,17 +37,17 @@ def test_what_does_not_decide_the_result_changes_no_hash(override: str, composed
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=2", "optim.optimiser.lr=1e-4", "model.stochastic_depth=0.1", "targets.mixup=0.3", "data.root=elsewhere",
-     "trainer=ddp_cpu", "callbacks.best.mode=min", "ckpt_path=a.ckpt", "regularise=epic"],
+    ["seed=2", "optim.optimizer.lr=1e-4", "model.stochastic_depth=0.1", "loss.mixup=0.3", "data.root=elsewhere",
+     "trainer=ddp_cpu", "callbacks.checkpoint_best.mode=min", "ckpt_path=a.ckpt", "regularisation=epic"],
 )  # fmt: skip
 def test_what_decides_the_result_changes_the_hash(override: str, composed: Compose) -> None:
     assert hashed(composed(hydra=True)) != hashed(composed(override, hydra=True))
 
 
 def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> None:
-    name = job_name(_root_=composed("model=spatiotemporal", "+data.catalogue.extra='a/b c'", "seed=3", hydra=True))
+    name = job_name(_root_=composed("model=spatiotemporal", "+data.dataset.extra='a/b c'", "seed=3", hydra=True))
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
-    assert name.startswith("model-spatiotemporal_data.catalogue.extra-a-b-c-_seed-3_")
+    assert name.startswith("model-spatiotemporal_data.dataset.extra-a-b-c-_seed-3_")
 
 
 @pytest.mark.parametrize("task", ["prepare", "eval"])

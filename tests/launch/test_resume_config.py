@@ -43,11 +43,11 @@ def test_it_has_its_own_configuration_choices_and_overrides(folder: Path, compos
 
 
 def test_where_and_how_fast_it_runs_may_be_said_anew(folder: Path, composed: Compose) -> None:
-    cfg, job = resumed(folder, composed, "trainer.devices=3", "data.workers=5", "logger=tensorboard")
+    cfg, job = resumed(folder, composed, "trainer.devices=3", "data.num_workers=5", "logger=tensorboard")
     assert (cfg.trainer.devices, cfg.data.batch_size) == (3, 4), "a step takes the same twelve videos"
-    assert cfg.data.workers == 5
+    assert cfg.data.num_workers == 5
     assert "tensorboard" in cfg.logger
-    assert job.overrides[-3:] == ["trainer.devices=3", "data.workers=5", "logger=tensorboard"]
+    assert job.overrides[-3:] == ["trainer.devices=3", "data.num_workers=5", "logger=tensorboard"]
 
 
 def test_devices_that_do_not_share_a_batch_are_refused(folder: Path, composed: Compose) -> None:
@@ -60,9 +60,9 @@ def test_devices_that_do_not_share_a_batch_are_refused(folder: Path, composed: C
     "override", ["seed=2", "model=spatiotemporal", "+loggers.x=1", "trainer=cpu", "ckpt_path=auto"]
 )
 def test_all_else_is_refused(override: str, folder: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"{re.escape(override)} is refused; only trainer.devices, data.workers"):
+    with pytest.raises(ConfigError, match=rf"{re.escape(override)} is refused; only trainer.devices, data.num_workers"):
         check_resume(folder, [f"resume={folder}", override])
-    check_resume(folder, [f"resume={folder}", "trainer.devices=2", "data.workers=1", "logger.csv=null"])
+    check_resume(folder, [f"resume={folder}", "trainer.devices=2", "data.num_workers=1", "logger.csv=null"])
 
 
 def test_a_run_of_another_command_is_refused(tmp_path: Path, composed: Compose) -> None:

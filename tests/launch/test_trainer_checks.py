@@ -35,7 +35,7 @@ ACCUMULATE, STRATEGY = "trainer.accumulate_grad_batches", "trainer.strategy"
         (["+trainer.limit_test_batches=0"], "trainer.limit_test_batches"),
         (["+trainer.limit_test_batches=0.0"], "trainer.limit_test_batches"),
         (["+trainer.enable_checkpointing=false"], "trainer.enable_checkpointing"),
-        (["+trainer.enable_checkpointing=false", "callbacks.best=null"], "trainer.enable_checkpointing"),
+        (["+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"], "trainer.enable_checkpointing"),
         (["+trainer.strategy=ddp_spawn"], STRATEGY),
         (["trainer=ddp", "trainer.strategy=ddp_fork"], STRATEGY),
         (["+trainer.strategy=ddp_notebook"], STRATEGY),
@@ -57,8 +57,8 @@ def test_impossible_trainers_are_refused_before_anything_is_built(
 
 
 def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"set callbacks\.checkpoint=null to keep none"):
-        check_trainer(composed("+trainer.enable_checkpointing=false", "callbacks.best=null"))
+    with pytest.raises(ConfigError, match=r"callbacks\.checkpoint=null callbacks\.preemption=null to keep none"):
+        check_trainer(composed("+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_group_that_cannot_be_empty_says_what_there_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["ckpt_path=null", "model=none", "callbacks.best=null", "trainer.devices=1", "-m", "data=csv"]
+    "word", ["ckpt_path=null", "model=none", "callbacks.checkpoint_best=null", "trainer.devices=1", "-m", "data=csv"]
 )
 def test_other_words_stay(word: str) -> None:
     assert replace_null_option(word) == word

@@ -76,7 +76,7 @@ def test_a_job_that_lost_everything_is_named_too(tmp_path: Path) -> None:
 
 
 def test_another_setting_is_another_table(tmp_path: Path) -> None:
-    variant(tmp_path, "a", "spatiotemporal", 1, "data.workers=3", "paths.logs=x", metrics=scored(0.5))
+    variant(tmp_path, "a", "spatiotemporal", 1, "data.num_workers=3", "paths.logs=x", metrics=scored(0.5))
     variant(tmp_path, "b", "spatiotemporal", 1, "trainer.max_epochs=1", metrics=scored(0.3))
     own, other = answered(tmp_path, "model_variants")
     assert (own.extra, other.extra) == ((), ("trainer.max_epochs=1",))
@@ -90,8 +90,8 @@ def test_another_setting_is_another_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "override",
     ["trainer=gpu", "trainer.accelerator=mps", "trainer.devices=1", "ckpt_path=auto", "logger=wandb",
-     "logger.wandb.offline=true", "paths.logs=x", "data.root=/videos", "data.prefetch=4", "+callbacks.progress.x=1",
-     "~callbacks.curves", "records=docs/results"],
+     "logger.wandb.offline=true", "paths.logs=x", "data.root=/videos", "data.prefetch_factor=4",
+     "+callbacks.progress.x=1", "~callbacks.curves", "records=docs/results"],
 )  # fmt: skip
 def test_where_something_ran_is_no_other_setting(override: str, tmp_path: Path) -> None:
     variant(tmp_path, "a", "spatiotemporal", 1, metrics=scored(0.5))
@@ -103,8 +103,8 @@ def test_where_something_ran_is_no_other_setting(override: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     "override",
     ["trainer=ddp", "trainer.devices=2", "trainer.num_nodes=4", "trainer=fsdp", "weights.source=other.npz",
-     "image_vit=other.npz", "vivit=other.ckpt", "trainer.precision=bf16-mixed",
-     "callbacks=[default,ema]", "callbacks.best.mode=min", "ckpt_path=a.ckpt"],
+     "init_from.image=other.npz", "init_from.video=other.ckpt", "trainer.precision=bf16-mixed",
+     "callbacks=[default,ema]", "callbacks.checkpoint_best.mode=min", "ckpt_path=a.ckpt"],
 )  # fmt: skip
 def test_another_start_or_recipe_is_another_setting(override: str, tmp_path: Path) -> None:
     variant(tmp_path, "a", "spatiotemporal", 1, metrics=scored(0.5))

@@ -34,7 +34,7 @@ def plain(net: VideoClassifier, loader: StatefulTrainLoader, parts: int) -> tupl
     """Train by hand; give the rate and the mean loss of every step."""
     steps = -(-BATCHES // parts)
     warmup, total = steps // 2, steps * EPOCHS
-    optimiser = torch.optim.SGD(net.network.parameters(), lr=RATE, momentum=0.9)
+    optimizer = torch.optim.SGD(net.network.parameters(), lr=RATE, momentum=0.9)
     rates, losses = [], []
     net.train()
     for epoch in range(EPOCHS):
@@ -42,7 +42,7 @@ def plain(net: VideoClassifier, loader: StatefulTrainLoader, parts: int) -> tupl
         batches = list(loader)
         for begin in range(0, BATCHES, parts):
             group = batches[begin : begin + parts]
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             found = [
                 cross_entropy(net.network(batch.normalized(torch.float32)[:, 0]), batch.labels[:, 0]) for batch in group
             ]
@@ -50,8 +50,8 @@ def plain(net: VideoClassifier, loader: StatefulTrainLoader, parts: int) -> tupl
             loss.backward()
             rates.append(RATE * warmup_cosine(len(rates), warmup, total))
             losses.append(float(loss.detach()))
-            optimiser.param_groups[0]["lr"] = rates[-1]
-            optimiser.step()
+            optimizer.param_groups[0]["lr"] = rates[-1]
+            optimizer.step()
     return rates, losses
 
 

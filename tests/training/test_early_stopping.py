@@ -25,15 +25,21 @@ Trainers = Callable[..., Trainer]
     ("words", "said"),
     [
         (
-            ["callbacks.best.monitor=val/acc_topp1"],
-            "callbacks.best.monitor=val/acc_topp1: is logged by nobody",
+            ["callbacks.checkpoint_best.monitor=val/acc_topp1"],
+            "callbacks.checkpoint_best.monitor=val/acc_topp1: is logged by nobody",
         ),
         (
-            ["callbacks.best.monitor=acc_top1"],
+            ["callbacks.checkpoint_best.monitor=acc_top1"],
             "set one of val/loss, val/acc_mean_class, val/acc_top1, train/loss",
         ),
-        (["callbacks.best.monitor=val/loss"], "mode=max takes the worst for the best; set callbacks.best.mode=min"),
-        (["callbacks.best.mode=min"], "mode=min takes the worst for the best; set callbacks.best.mode=max"),
+        (
+            ["callbacks.checkpoint_best.monitor=val/loss"],
+            "mode=max takes the worst for the best; set callbacks.checkpoint_best.mode=min",
+        ),
+        (
+            ["callbacks.checkpoint_best.mode=min"],
+            "mode=min takes the worst for the best; set callbacks.checkpoint_best.mode=max",
+        ),
         (
             ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=val/acc"],
             "callbacks.early_stopping.monitor=val/acc: is logged by nobody",
@@ -51,12 +57,12 @@ def test_monitor_of_an_unlogged_metric_is_refused(
     "words",
     [
         ["callbacks=[default,early_stopping]"],
-        ["callbacks.best.monitor=val/loss", "callbacks.best.mode=min"],
-        ["callbacks.best.monitor=null"],
-        ["callbacks.best=null"],
-        ["callbacks.best.monitor=step"],
-        ["callbacks.best.monitor=train/bad_videos", "callbacks.best.mode=min"],
-        ["+callbacks.mine={_target_: mylab.Logs}", "callbacks.best.monitor=mine/score"],
+        ["callbacks.checkpoint_best.monitor=val/loss", "callbacks.checkpoint_best.mode=min"],
+        ["callbacks.checkpoint_best.monitor=null"],
+        ["callbacks.checkpoint_best=null"],
+        ["callbacks.checkpoint_best.monitor=step"],
+        ["callbacks.checkpoint_best.monitor=train/bad_videos", "callbacks.checkpoint_best.mode=min"],
+        ["+callbacks.mine={_target_: mylab.Logs}", "callbacks.checkpoint_best.monitor=mine/score"],
         ["callbacks=none"],
     ],
     ids=str,

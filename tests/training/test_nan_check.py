@@ -39,7 +39,7 @@ def test_nan_check_names_the_step_and_leaves_the_last_checkpoint_good(
             before.update({name: tensor.clone() for name, tensor in pl_module.state_dict().items()})
 
     run = trainer(Poison(3), Note(), NaNCheck(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1), epochs=2)
-    with pytest.raises(NonFiniteError, match=r"the loss is nan at step 3 \(epoch 1\); .*lower optim\.optimiser\.lr"):
+    with pytest.raises(NonFiniteError, match=r"the loss is nan at step 3 \(epoch 1\); .*lower optim\.optimizer\.lr"):
         run.fit(net, *loaders())
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3

@@ -28,7 +28,7 @@ Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 STEPS, EPOCHS = 5, 2
-OPTIMISERS: dict[str, Any] = {
+OPTIMIZERS: dict[str, Any] = {
     "AdamW": partial(torch.optim.AdamW, lr=0.01),
     "fused AdamW": partial(torch.optim.AdamW, lr=0.01, fused=True),
     "fused SGD": partial(torch.optim.SGD, lr=0.01, momentum=0.9, fused=True),
@@ -56,8 +56,8 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())
 
 
-def with_optimiser(module: VideoClassifier, name: str) -> VideoClassifier:
-    module.optimizer_config = OptimizerConfig(OPTIMISERS[name], 0.5)
+def with_optimizer(module: VideoClassifier, name: str) -> VideoClassifier:
+    module.optimizer_config = OptimizerConfig(OPTIMIZERS[name], 0.5)
     return module
 
 
@@ -78,7 +78,7 @@ def test_nan_gradient_ends_the_run_and_the_last_checkpoint_resumes(
     name: str, step: int, value: float, options: dict[str, Any],
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers,
 ) -> None:  # fmt: skip
-    """In the first step, in the last, in a part of one; also where a fused optimiser left it out unread."""
+    """In the first step, in the last, in a part of one; also where a fused optimizer left it out unread."""
     options = {"epochs": EPOCHS} | options
     of_an_epoch = -(-STEPS // options.get("accumulate_grad_batches", 1))
     every = 2
@@ -86,7 +86,7 @@ def test_nan_gradient_ends_the_run_and_the_last_checkpoint_resumes(
     def kept() -> tuple[NaNCheck, LastCheckpoint]:
         return NaNCheck(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=every)
 
-    whole, cut, file = with_optimiser(module(), name), with_optimiser(module(), name), tmp_path / "last.ckpt"
+    whole, cut, file = with_optimizer(module(), name), with_optimizer(module(), name), tmp_path / "last.ckpt"
     trainer(**options).fit(whole, *loaders())
     epoch = step // of_an_epoch + 1
     with pytest.raises(
@@ -101,20 +101,20 @@ def test_nan_gradient_ends_the_run_and_the_last_checkpoint_resumes(
         assert step - every < checkpoint["global_step"] <= step
         assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
     assert all(tensor.isfinite().all() for tensor in weights(cut).values()), "the step was taken"
-    rest = with_optimiser(module(), name)
+    rest = with_optimizer(module(), name)
     trainer(*kept(), **options).fit(rest, *loaders(), ckpt_path=file, weights_only=True)
     assert_same(weights(rest), weights(whole))
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_nan_check_does_not_change_a_good_run(name: str, module: Module, loaders: Loaders, trainer: Trainers) -> None:
-    plain, watched = with_optimiser(module(), name), with_optimiser(module(), name)
+    plain, watched = with_optimizer(module(), name), with_optimizer(module(), name)
     trainer(epochs=EPOCHS).fit(plain, *loaders())
     trainer(NaNCheck(), epochs=EPOCHS).fit(watched, *loaders())
     assert_same(weights(watched), weights(plain))
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_nan_check_synchronises_only_where_the_optimizer_cannot_skip(
     name: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
@@ -125,7 +125,7 @@ def test_nan_check_synchronises_only_where_the_optimizer_cannot_skip(
             read.append(trainer.global_step)
             super()._raise_recorded(trainer)
 
-    trainer(Counted(), epochs=EPOCHS, log_every_n_steps=4).fit(with_optimiser(module(), name), *loaders())
+    trainer(Counted(), epochs=EPOCHS, log_every_n_steps=4).fit(with_optimizer(module(), name), *loaders())
     assert read == ([3, 7, 10] if name.startswith("fused") else [*range(10), 10]), "and once at the end"
 
 
@@ -136,7 +136,7 @@ def spoil(where: str, pl_module: Any, trainer: Trainer) -> None:
             list(pl_module.network.parameters())[-1].view(-1)[0] = torch.inf
         elif where == "a buffer":
             pl_module.network.running_mean[0] = torch.nan
-        elif where == "the optimiser":
+        elif where == "the optimizer":
             next(iter(trainer.optimizers[0].state.values()))["exp_avg_sq"].view(-1)[0] = torch.inf
         else:
             (ema,) = (callback for callback in trainer.callbacks if isinstance(callback, EMA))
@@ -155,7 +155,7 @@ class Spoil(Callback):
 
 
 @pytest.mark.parametrize("step", [4, 10])
-@pytest.mark.parametrize("where", ["weights", "a buffer", "the optimiser", "the average"])
+@pytest.mark.parametrize("where", ["weights", "a buffer", "the optimizer", "the average"])
 def test_nan_check_keeps_checkpoints_finite(
     where: str, step: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
@@ -187,10 +187,10 @@ def test_nan_check_keeps_checkpoints_finite(
 def test_nan_of_the_last_step_is_detected_without_a_checkpoint(
     where: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
-    """Of the gradient only the optimiser would know."""
+    """Of the gradient only the optimizer would know."""
     bad = Spoil(where, 5) if where == "weights" else BadGradient(4)
     with pytest.raises(NonFiniteError, match=r"is not finite behind step 5|its largest gradient is inf at step 4"):
-        trainer(bad, NaNCheck(), epochs=1).fit(with_optimiser(module(), "fused AdamW"), *loaders())
+        trainer(bad, NaNCheck(), epochs=1).fit(with_optimizer(module(), "fused AdamW"), *loaders())
 
 
 @pytest.mark.parametrize(("rate", "precision"), [(1e36, "32-true"), (1e12, "32-true"), (0.01, "16-true")])

@@ -1,4 +1,4 @@
-"""The learning rate, by the numbers of the paper's Kinetics-400 runs, and the optimiser that gets it."""
+"""The learning rate, by the numbers of the paper's Kinetics-400 runs, and the optimizer that gets it."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -43,13 +43,13 @@ def test_lr_schedule_without_warm_up_starts_at_the_full_rate() -> None:
 
 def test_optimizer_config_warms_up_in_epochs_and_steps_its_schedule() -> None:
     network = nn.Linear(2, 3)
-    optimiser, schedule = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(
+    optimizer, schedule = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(
         network, total_steps=8, steps_per_epoch=2
     )
     rates = []
     for _ in range(8):
-        rates.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0.5 * warmup_cosine(step, 3, 8) for step in range(8)])
     assert rates[3] == max(rates) == 0.5
@@ -58,20 +58,20 @@ def test_optimizer_config_warms_up_in_epochs_and_steps_its_schedule() -> None:
 def test_optimizer_leaves_frozen_parameters_out() -> None:
     network = nn.Linear(2, 3)
     network.bias.requires_grad_(False)
-    optimiser, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 0.0)(network, total_steps=8, steps_per_epoch=2)
-    assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [(3, 2)]
+    optimizer, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 0.0)(network, total_steps=8, steps_per_epoch=2)
+    assert [parameter.shape for parameter in optimizer.param_groups[0]["params"]] == [(3, 2)]
 
 
 def test_sgd_update_is_the_reference_s_momentum() -> None:
     """Buffer 0.9 m + g, step lr * m: no dampening, no Nesterov."""
     parameter = nn.Parameter(torch.tensor([1.0, -2.0]))
-    optimiser, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 0.0)(
+    optimizer, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 0.0)(
         nn.ParameterList([parameter]), total_steps=9, steps_per_epoch=3
     )
     momentum, expected = torch.zeros(2), parameter.detach().clone()
     for gradient in (torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.5])):
         parameter.grad = gradient
-        optimiser.step()
+        optimizer.step()
         momentum = 0.9 * momentum + gradient
         expected = expected - 0.5 * momentum
         torch.testing.assert_close(parameter.detach(), expected)
@@ -86,11 +86,11 @@ def test_warm_up_is_shortened_only_where_it_outlasts_the_run(
 ) -> None:
     """To a tenth of the run, with a warning; one that fits, however tightly, is the recipe's own."""
     recipe = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), epochs)
-    optimiser, schedule = recipe(nn.Linear(2, 3), total_steps=steps, steps_per_epoch=of_an_epoch)
+    optimizer, schedule = recipe(nn.Linear(2, 3), total_steps=steps, steps_per_epoch=of_an_epoch)
     rates = []
     for _ in range(steps):
-        rates.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         schedule.step()
     assert rates == pytest.approx([0.5 * warmup_cosine(step, warmup, steps) for step in range(steps)])
     assert max(rates) == 0.5
@@ -160,18 +160,18 @@ def reference_parameters(numbers: Mapping[str, np.ndarray], where: str) -> dict[
 def test_optimizer_steps_with_clipping_equal_the_reference(
     kind: str, reference_numbers: Mapping[str, np.ndarray]
 ) -> None:
-    """Clipping as Lightning does it, then the optimiser, at the rates of four steps: two gradients exceed the norm."""
+    """Clipping as Lightning does it, then the optimizer, at the rates of four steps: two gradients exceed the norm."""
     parameters = nn.ParameterDict(reference_parameters(reference_numbers, "optim/params0"))
     momentum = float(reference_numbers["optim/momentum"])
     sgd = partial(torch.optim.SGD, lr=1.0, momentum=momentum, nesterov=kind == "nesterov")
-    optimiser, _ = OptimizerConfig(sgd, 0.0)(parameters, total_steps=8, steps_per_epoch=4)
+    optimizer, _ = OptimizerConfig(sgd, 0.0)(parameters, total_steps=8, steps_per_epoch=4)
     for step, rate in enumerate(reference_numbers["optim/learning_rates"]):
         for name, gradient in reference_parameters(reference_numbers, f"optim/step{step}/grad").items():
             parameters[name].grad = gradient
         norm = torch.nn.utils.clip_grad_norm_(parameters.parameters(), float(reference_numbers["optim/max_grad_norm"]))
         np.testing.assert_allclose(norm, reference_numbers[f"optim/step{step}/grad_global_norm"], rtol=1e-6)
-        optimiser.param_groups[0]["lr"] = float(rate)
-        optimiser.step()
+        optimizer.param_groups[0]["lr"] = float(rate)
+        optimizer.step()
         clipped = reference_parameters(reference_numbers, f"optim/step{step}/clipped_grad")
         expected = reference_parameters(reference_numbers, f"optim/{kind}/step{step}/params")
         for name, parameter in parameters.items():
@@ -179,17 +179,17 @@ def test_optimizer_steps_with_clipping_equal_the_reference(
             torch.testing.assert_close(parameter.detach(), expected[name], rtol=0, atol=1e-6)
             if kind == "momentum":
                 state = reference_numbers[f"optim/momentum/step{step}/state/dense/{name}/momentum"]
-                np.testing.assert_allclose(optimiser.state[parameter]["momentum_buffer"], state, rtol=0, atol=1e-6)
+                np.testing.assert_allclose(optimizer.state[parameter]["momentum_buffer"], state, rtol=0, atol=1e-6)
 
 
 def layer_rates(network: nn.Module, decay: float) -> dict[str, tuple[float, float]]:
     """Rate and weight decay of every parameter in the first step."""
     recipe = OptimizerConfig(partial(torch.optim.AdamW, lr=0.5, weight_decay=0.25), 0.0, LayerDecay(decay))
-    optimiser, _ = recipe(network, total_steps=8, steps_per_epoch=4)
+    optimizer, _ = recipe(network, total_steps=8, steps_per_epoch=4)
     names = {parameter: name for name, parameter in network.named_parameters()}
     return {
         names[parameter]: (group["lr"], group["weight_decay"])
-        for group in optimiser.param_groups
+        for group in optimizer.param_groups
         for parameter in group["params"]
     }
 
@@ -239,11 +239,11 @@ def test_layer_decay_decays_the_same_where_parameters_are_flat_shards(model: str
 def test_layer_decay_keeps_its_ratios_along_the_schedule() -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     recipe = OptimizerConfig(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))
-    optimiser, schedule = recipe(net, total_steps=8, steps_per_epoch=2)
+    optimizer, schedule = recipe(net, total_steps=8, steps_per_epoch=2)
     for step in range(8):
-        rates = {round(group["lr"] / group["lr_scale"], 9) for group in optimiser.param_groups}
+        rates = {round(group["lr"] / group["lr_scale"], 9) for group in optimizer.param_groups}
         assert rates == {round(0.5 * warmup_cosine(step, 2, 8), 9)}
-        optimiser.step()
+        optimizer.step()
         schedule.step()
 
 
@@ -255,18 +255,18 @@ def test_lr_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> No
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     groups = LayerDecay(0.5)
     config = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 1.0, groups, partial(linear, end=0.2))
-    optimiser, schedule = config(net, total_steps=8, steps_per_epoch=2)
+    optimizer, schedule = config(net, total_steps=8, steps_per_epoch=2)
     for step in range(8):
-        rates = {round(group["lr"] / group["lr_scale"], 9) for group in optimiser.param_groups}
+        rates = {round(group["lr"] / group["lr_scale"], 9) for group in optimizer.param_groups}
         assert rates == {round(0.5 * (1 - 0.1 * step), 9)}
-        optimiser.step()
+        optimizer.step()
         schedule.step()
 
 
 @pytest.mark.parametrize("rate", [1e37, 1e38, float("inf")])
 def test_lr_that_overflows_is_refused(rate: float) -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
-    with pytest.raises(ConfigError, match=r"optim\.optimiser\.lr=.*: is more than 1e\+36; set one such as 1e-3"):
+    with pytest.raises(ConfigError, match=r"optim\.optimizer\.lr=.*: is more than 1e\+36; set one such as 1e-3"):
         OptimizerConfig(partial(torch.optim.AdamW, lr=rate), 1.0)(net, total_steps=8, steps_per_epoch=2)
 
 
@@ -274,4 +274,4 @@ def test_lr_that_overflows_is_refused(rate: float) -> None:
 def test_an_impossible_layer_decay_is_refused(decay: float) -> None:
     with pytest.raises(ConfigError) as error:
         LayerDecay(decay)
-    assert (error.value.key, error.value.value) == ("optim.groups.decay", decay)
+    assert (error.value.key, error.value.value) == ("optim.param_groups.decay", decay)

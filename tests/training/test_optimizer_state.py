@@ -42,10 +42,10 @@ class Used(Callback):
 
 @pytest.fixture
 def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -> Callable[..., Used]:
-    """Train with an optimiser, from the checkpoint behind ``start`` steps, and keep last.ckpt."""
+    """Train with an optimizer, from the checkpoint behind ``start`` steps, and keep last.ckpt."""
 
     def go_on(
-        optimiser: Any = ADAMW, *callbacks: Callback, start: int | None = None, stop: int | None = None,
+        optimizer: Any = ADAMW, *callbacks: Callback, start: int | None = None, stop: int | None = None,
         clips: int = 4, parts: int = 1, epochs: int = 3, groups: Any = None, **settings: Any,
     ) -> Used:  # fmt: skip
         class Stop(Callback):
@@ -56,7 +56,7 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
         net, used = module(), Used()
         net.batch_size = clips
         recipe = {"groups": groups} if groups else {}
-        net.optimizer_config = OptimizerConfig(partial(optimiser, **settings), 0.5, **recipe)
+        net.optimizer_config = OptimizerConfig(partial(optimizer, **settings), 0.5, **recipe)
         kept = LastCheckpoint(dirpath=str(tmp_path / str(stop)), every_n_train_steps=1)
         run = trainer(used, kept, Stop(), *callbacks, epochs=epochs, accumulate_grad_batches=parts)
         file = None if start is None else tmp_path / str(start) / "last.ckpt"
@@ -70,7 +70,7 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
 
 
 @pytest.mark.parametrize(
-    ("start", "optimiser", "before", "typed", "expected"),
+    ("start", "optimizer", "before", "typed", "expected"),
     [
         (5, ADAMW, {"lr": 0.01}, {"lr": 1e-5}, (1e-5, 0.01, (0.9, 0.999))),
         (7, ADAMW, {"lr": 0.01}, {"lr": 0.01, "weight_decay": 0.3}, (0.01, 0.3, (0.9, 0.999))),
@@ -81,19 +81,19 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
     ids=str,
 )
 def test_resume_uses_configured_settings_and_saved_state(
-    start: int, optimiser: Any, before: Any, typed: Any, expected: Any,
+    start: int, optimizer: Any, before: Any, typed: Any, expected: Any,
     go_on: Callable[..., Used], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Behind an epoch and within one; the schedule stands where it stood."""
-    go_on(optimiser, stop=start, **before)
-    used = go_on(optimiser, start=start, **typed)
+    go_on(optimizer, stop=start, **before)
+    used = go_on(optimizer, start=start, **typed)
     assert sorted(used.steps) == list(range(start, 3 * STEPS))
     for step, (rate, *others) in used.steps.items():
         assert rate == expected[0] * warmup_cosine(step, 2, 15)
         assert tuple(others[:2]) == expected[1:]
     assert used.steps[start][-1] > 0, "moments came along"
     changed = {key for key in typed if before.get(key) != typed[key]}
-    assert all(f"optim.optimiser.{key}={typed[key]} from here on" in caplog.text for key in changed)
+    assert all(f"optim.optimizer.{key}={typed[key]} from here on" in caplog.text for key in changed)
     assert caplog.text.count("from here on") == len(changed)
 
 
@@ -105,7 +105,7 @@ def test_resume_of_a_longer_run_has_its_rate_from_the_first_step_on(go_on: Calla
 
 
 @pytest.mark.parametrize(
-    ("optimiser", "typed"),
+    ("optimizer", "typed"),
     [
         (SGD, {"lr": 0.1, "momentum": 0.9}),
         (torch.optim.NAdam, {"lr": 0.01}),
@@ -117,12 +117,12 @@ def test_resume_of_a_longer_run_has_its_rate_from_the_first_step_on(go_on: Calla
     ids=str,
 )
 def test_resume_with_another_optimizer_is_refused(
-    optimiser: Any, typed: dict[str, Any], go_on: Callable[..., Used]
+    optimizer: Any, typed: dict[str, Any], go_on: Callable[..., Used]
 ) -> None:
     go_on(stop=7, lr=0.01)
     with pytest.raises(ConfigError, match="leave optim as it was, or .*weights=video") as error:
-        go_on(optimiser, start=7, **typed)
-    assert (error.value.key, error.value.value) == ("optim", optimiser.__name__)
+        go_on(optimizer, start=7, **typed)
+    assert (error.value.key, error.value.value) == ("optim", optimizer.__name__)
 
 
 def test_resume_with_an_optimizer_of_less_state_is_refused(go_on: Callable[..., Used]) -> None:

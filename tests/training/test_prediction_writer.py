@@ -31,7 +31,7 @@ CLIP: dict[str, Any] = {"frames": 4, "stride": 2, "resize": 18, "crop": (12, 16)
 def motion(root: Path, views: partial[MultiViewSampler], **keys: Any) -> VideoDataModule:
     keys = {"batch_size": 6, "workers": 0} | keys
     return VideoDataModule(
-        root=str(root), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        root=str(root), dataset=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
         views=views, seed=3, **keys,
     )  # fmt: skip
 
@@ -172,7 +172,7 @@ def test_predictions_of_a_failed_test_are_deleted(small_motion: Path, tmp_path: 
     with pytest.raises(VideoError, match=r"00009\.mp4"):
         scored(data, tmp_path / "run")
     assert list((tmp_path / "run").iterdir()) == []
-    kept = scored(motion(tmp_path / "broken", VIEWS, skip_bad=True), tmp_path / "run")
+    kept = scored(motion(tmp_path / "broken", VIEWS, skip_unreadable=True), tmp_path / "run")
     assert kept is not None
     assert kept.metadata.left_out["test"]["videos"] == 1
     rows = sorted(set(pq.read_table(kept.file)["video"].to_pylist()))

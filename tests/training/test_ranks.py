@@ -223,7 +223,7 @@ def test_ddp_nan_loss_on_one_rank_stops_both_with_the_same_error(tmp_path: Path)
     first, second = in_two_ranks(poisoned, tmp_path)
     assert first == second
     assert first.startswith("the loss is nan on rank 1 at step 3 (epoch 1); ")
-    assert "lower optim.optimiser.lr" in first
+    assert "lower optim.optimizer.lr" in first
     checkpoint = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())

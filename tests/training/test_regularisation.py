@@ -110,7 +110,7 @@ def test_rand_augment_magnitude_is_logged_as_the_workers_compute_it(
     logged: list[float] = []
 
     class Data(LightningDataModule):
-        training_view = SimpleNamespace(colours=RandAugment(layers=2, magnitude=Linear(0.0, 20.0)))
+        training_view = SimpleNamespace(colours=RandAugment(num_ops=2, magnitude=Linear(0.0, 20.0)))
 
         def train_dataloader(self) -> StatefulTrainLoader:
             return loaders()[0]
@@ -154,7 +154,7 @@ def test_regularisation_refuses_impossible_strengths_before_training(
 ) -> None:
     with pytest.raises(ConfigError) as error:
         RegularisationScheduler(**strength)
-    assert error.value.key == f"callbacks.strengths.{next(iter(strength))}"
+    assert error.value.key == f"callbacks.regularisation.{next(iter(strength))}"
     assert f"after {percent} %" in str(error.value)
     assert str(error.value).endswith(limits)
 

@@ -58,7 +58,7 @@ def test_resume_ends_with_the_same_weights(
     loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
-    """Dropout, stochastic depth, mixup, schedule, optimiser, order of the data: all go on where they stood."""
+    """Dropout, stochastic depth, mixup, schedule, optimizer, order of the data: all go on where they stood."""
     whole, power = module(), Power()
     trainer(power, epochs=EPOCHS).fit(whole, *loaders())
     file = tmp_path / "last.ckpt"

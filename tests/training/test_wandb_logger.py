@@ -127,7 +127,7 @@ def test_run_metadata_is_written_when_the_run_starts(
     trainer(RunMetadata(str(tmp_path / "new"), {"commit": "abc"}), epochs=2, limit_train_batches=3).fit(
         module(), *loaders()
     )
-    known = json.loads((tmp_path / "new" / "provenance.json").read_text())
+    known = json.loads((tmp_path / "new" / "run_metadata.json").read_text())
     assert known["commit"] == "abc"
     assert known["videos"] == {"train": 22, "val": 6}
     assert known["steps"] == 6

@@ -1,4 +1,4 @@
-"""Time of a forward pass, a training step and the optimiser, beside other forms and the machine's own matrix product.
+"""Time of a forward pass, a training step and the optimizer, beside other forms and the machine's own matrix product.
 
 The forms of one model take turns, so that a machine that is busy, or gets warm, slows all of them.
 """
@@ -65,12 +65,12 @@ def step_rows(
     stochastic_depth: float,
     repeats: int,
 ) -> list[dict[str, Any]]:
-    """Time a batch on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimiser``: its step.
+    """Time a batch on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimizer``: its step.
 
     ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, the best of
     those between the turns of this model; what is skipped is not counted (stochastic depth: as if nothing were
     dropped). ``peak_mb`` is the memory that a phase adds to the process at its highest, plus the weights. The
-    optimiser, SGD with momentum, has no products to share in.
+    optimizer, SGD with momentum, has no products to share in.
     """
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
@@ -131,7 +131,7 @@ def take_turns(
     """Measure every form in every phase, once unmeasured, then ``repeats`` times; and the rate of a matrix product."""
     turns = make_forms(net, names)
     _check_same(turns, clips)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9)
     weights = sum(parameter.nbytes for parameter in net.parameters()) / 1e6
     measured: dict[tuple[str, str], Times] = {}
     rates = []
@@ -141,7 +141,7 @@ def take_turns(
         with peak_mb() as peak:
             seconds = {phase: _timed(partial(_run, form, clips, phase, autocast))}
         if form.net is net and phase == "train":
-            seconds["optimiser"] = _timed(optimiser.step)
+            seconds["optimizer"] = _timed(optimizer.step)
         for name in seconds if repeat else ():
             times = measured.setdefault((form.name, name), Times())
             times.seconds.append(seconds[name])

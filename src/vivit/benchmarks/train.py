@@ -20,7 +20,7 @@ def train_rows(*, overrides: Sequence[str], workers: Sequence[int], folder: str)
     rows = []
     for number in workers:
         run = Path(folder) / f"workers_{number}"
-        words = [*overrides, f"data.workers={number}", "test=false", f"hydra.run.dir={run}"]
+        words = [*overrides, f"data.num_workers={number}", "test=false", f"hydra.run.dir={run}"]
         if subprocess.run([sys.executable, SCRIPT, *words], check=False).returncode:
             raise RuntimeError(f"train.py {' '.join(words)} failed; it says above why")
         results = json.loads((run / "results.json").read_text(encoding="utf-8"))

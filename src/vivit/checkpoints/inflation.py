@@ -52,7 +52,7 @@ def slice_weights(t: int, inflation: Inflation) -> Float[Tensor, " t"]:
         alpha = [2 * (t - i + 1) - (t + 1) * (harmonic[t] - harmonic[i - 1]) for i in range(1, t + 1)]
         return torch.tensor(alpha, dtype=torch.float64) / t
     raise ConfigError(
-        "weights.inflation", inflation, "there is no such inflation", f"set one of {', '.join(get_args(Inflation))}"
+        "weights.tubelet_init", inflation, "there is no such inflation", f"set one of {', '.join(get_args(Inflation))}"
     )
 
 

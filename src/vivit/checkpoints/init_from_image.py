@@ -27,11 +27,11 @@ def load_image_weights(
     height: int,
     width: int,
     key: str | None = None,
-    inflation: Inflation = "central_frame",
+    tubelet_init: Inflation = "central_frame",
     positions: Positions = "auto",
     interpolation: Interpolation | None = None,
     temporal_attention: TemporalAttention = "zero_output",
-    spatial_cls: bool = False,
+    load_spatial_cls: bool = False,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     source_grid: Sequence[int] | None = None,
@@ -39,7 +39,7 @@ def load_image_weights(
     """Load an image ViT into a network that was built for clips of this size; nothing is written if anything is wrong.
 
     ``source`` is a file, or a flat mapping of names: Google's ``.npz``, timm's, Hugging Face's ViT or DINOv2, or a
-    network of this repository that was trained on single frames. ``inflation`` is that of the tubelet filter.
+    network of this repository that was trained on single frames. ``tubelet_init`` is that of the tubelet filter.
     ``positions`` are repeated over time (``tile``), resized in space, or both, as the network needs: ``auto``; a named
     way refuses the rest, ``fresh`` ignores them. ``interpolation`` is the format's if None: bicubic for DINOv2, else
     bilinear with aligned corners as in the reference. ``source_grid`` = (rows, columns) where images were not square.
@@ -49,11 +49,11 @@ def load_image_weights(
     words, all zero; then no gradient but that of the output's bias is ever other than zero. ``copy``: the released
     code's default. ``fresh``: random. No Model 3 was released, so none is known to have made the paper's numbers.
 
-    Class token: Model 1 loads it; Model 2, as in the reference, its position only, unless ``spatial_cls``. ``mean`` and
-    ``std``, of colours in [0, 1], are what files beside the source contain if None, else the format's, with a warning
-    where that is a guess; they are folded into the filter, so that the network takes [-1, 1] whatever the source took.
-    The head and a temporal encoder stay fresh. ``key`` selects one of several sets of weights in a file, such as an
-    average.
+    Class token: Model 1 loads it; Model 2, as in the reference, its position only, unless ``load_spatial_cls``.
+    ``mean`` and ``std``, of colours in [0, 1], are what files beside the source contain if None, else the format's,
+    with a warning where that is a guess; they are folded into the filter, so that the network takes [-1, 1] whatever
+    the source took. The head and a temporal encoder stay fresh. ``key`` selects one of several sets of weights in a
+    file, such as an average.
 
     Raises CheckpointError, with the key that does not fit, is missing or unexpected, and ConfigError for arguments.
     """
@@ -63,8 +63,8 @@ def load_image_weights(
     plan = StateDictPlan(network, state)
     t, rows, columns = network.tokeniser.grid(frames, height, width)
     old = state.grid or (None if source_grid is None else check_grid((1, *source_grid)))
-    assign_patches(plan, inflation, mean, std)
-    assign_class_token(plan, load=spatial_cls or plan.encoder == "encoder")
+    assign_patches(plan, tubelet_init, mean, std)
+    assign_class_token(plan, load=load_spatial_cls or plan.encoder == "encoder")
     new = (1 if plan.encoder == "spatial" else t, rows, columns)
     resize = interpolation or state.key_format.interpolation
     plan.assign_positions(plan.encoder, "encoder", old, new, positions, resize)
@@ -75,7 +75,7 @@ def load_image_weights(
 
 
 def assign_patches(
-    plan: StateDictPlan, inflation: Inflation, mean: Sequence[float] | None, std: Sequence[float] | None
+    plan: StateDictPlan, tubelet_init: Inflation, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> None:
     """Inflate the filter, after folding the source's normalisation of colours into it."""
     source, target = plan.source.key_format, "tokeniser.projection"
@@ -83,8 +83,8 @@ def assign_patches(
         plan.warn(
             f"{source.name} has the {source.gelu} GELU, this network the {gelu} GELU: set model.gelu={source.gelu}"
         )
-    if inflation == "random":
-        plan.ignore("patches.", "inflation=random")
+    if tubelet_init == "random":
+        plan.ignore("patches.", "tubelet_init=random")
         return plan.leave_initialized(target)
     weight, bias = plan.get("patches.weight"), plan.get("patches.bias")
     if source.colours_assumed and (mean is None or std is None):
@@ -107,8 +107,8 @@ def assign_patches(
             f"set size.patch={weight.shape[-1]}",
         )  # fmt: skip
     if weight.ndim == 4 and len(expected) == 5:
-        weight = inflate_filter(weight, expected[2], inflation)
-        plan.inflated[plan.source_names("patches.weight")[0]] = f"{inflation}, {expected[2]} slices"
+        weight = inflate_filter(weight, expected[2], tubelet_init)
+        plan.inflated[plan.source_names("patches.weight")[0]] = f"{tubelet_init}, {expected[2]} slices"
     plan.assign(f"{target}.weight", weight, "patches.weight")
     return plan.assign(f"{target}.bias", bias, "patches.bias")
 
@@ -125,7 +125,9 @@ def assign_class_token(plan: StateDictPlan, load: bool) -> None:
         plan.assign(target, plan.get("encoder.cls"), "encoder.cls")
     elif target in plan.state:
         plan.leave_initialized(target)
-        plan.ignore("encoder.cls", "Model 2 loads its position only, as the reference; spatial_cls=true loads both")
+        plan.ignore(
+            "encoder.cls", "Model 2 loads its position only, as the reference; load_spatial_cls=true loads both"
+        )
     else:
         plan.ignore("encoder.cls", "the network classifies the mean over tokens")
 

@@ -23,16 +23,16 @@ def load_video_weights(
     key: str | None = None,
     positions: Positions = "auto",
     load_head: bool = False,
-    first_temporal_layers: bool = False,
+    truncate_temporal_layers: bool = False,
     source_grid: Sequence[int] | None = None,
 ) -> LoadReport:
     """Load a ViViT, a checkpoint of this repository or of scenic's, into a network built for clips of this size.
 
     Positions are resized, in space and in time, where clips differ. ``load_head`` loads the classifier too.
-    ``first_temporal_layers`` lets a source have more temporal layers than the network: the first ones are loaded, the
-    report lists the rest (the Kinetics-400 L/16x2 of scenic has 24, the paper's other models 4).
-    ``source_grid`` = (t, rows, columns) of a source that does not contain it and has other clips than the network.
-    ``key`` selects one of several sets of weights in a file, such as an average.
+    ``truncate_temporal_layers`` lets a source have more temporal layers than the network: the first ones are loaded,
+    the report lists the rest (the Kinetics-400 L/16x2 of scenic has 24, the paper's other models 4). ``source_grid`` =
+    (t, rows, columns) of a source that does not contain it and has other clips than the network. ``key`` selects one of
+    several sets of weights in a file, such as an average.
 
     Raises CheckpointError, with the key that does not fit, is missing or unexpected, and ConfigError for arguments.
     """
@@ -44,7 +44,7 @@ def load_video_weights(
     assign_class_token(plan, load=True)
     _assign_positions(plan, old, new, positions)
     assign_blocks(plan, "zero_output")
-    _assign_temporal_encoder(plan, first_temporal_layers)
+    _assign_temporal_encoder(plan, truncate_temporal_layers)
     assign_head(plan, load=load_head)
     return plan.apply()
 
@@ -88,7 +88,7 @@ def _assign_temporal_encoder(plan: StateDictPlan, first_layers: bool) -> None:
             if not first_layers:
                 name = plan.source_names(f"temporal.blocks.{layer}.norm_mlp.weight")[0]
                 raise ConfigError(
-                    "weights.first_temporal_layers",
+                    "weights.truncate_temporal_layers",
                     False,
                     f"{name!r} of {plan.source.label} is of temporal layer {layer}, more than the network has",
                     "set true to load the first ones, or size.temporal_depth",

@@ -31,17 +31,17 @@ class VideoDataModule(LightningDataModule):
     resizes every view. ``batch_size`` counts videos on one device, in training and validation; testing takes as many
     clips, and at least one video. ``train_share`` selects that share of every class of the training videos.
 
-    ``loader`` makes the training loader. Every device has ``workers`` processes that decode (None: its share of this
-    machine's cores), each ``prefetch`` batches ahead; a batch that takes ``timeout`` seconds stops the run (0: never).
-    Training skips bad videos as long as they are no more than ``bad_share`` of an epoch; evaluation stops at the first,
-    unless ``skip_bad``, and then ``left_out`` returns them.
+    ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
+    this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run
+    (0: never). Training skips bad videos as long as they are no more than ``max_bad_share`` of an epoch; evaluation
+    stops at the first, unless ``skip_unreadable``, and then ``left_out`` returns them.
     """
 
     def __init__(
         self,
         *,
         root: str,
-        catalogue: Callable[..., VideoDataset],
+        dataset: Callable[..., VideoDataset],
         frames: int,
         stride: int,
         resize: int,
@@ -51,33 +51,35 @@ class VideoDataModule(LightningDataModule):
         batch_size: int,
         seed: int,
         loader: Callable[..., StatefulTrainLoader] = StatefulTrainLoader,
-        workers: int | None = None,
-        prefetch: int = 2,
+        num_workers: int | None = None,
+        prefetch_factor: int = 2,
         timeout: float = 0,
-        bad_share: float = 0.0,
-        skip_bad: bool = False,
+        max_bad_share: float = 0.0,
+        skip_unreadable: bool = False,
         train_share: float = 1.0,
         resampling: Resize | None = None,
     ) -> None:
         super().__init__()
         positive = {"frames": frames, "stride": stride, "resize": resize, "batch_size": batch_size}
-        for name, value in (positive | {"prefetch": prefetch}).items():
+        for name, value in (positive | {"prefetch_factor": prefetch_factor}).items():
             if value < 1:
                 raise ConfigError(f"data.{name}", value, "must be positive", "set 1 or more")
-        if workers is not None and workers < 0:
-            raise ConfigError("data.workers", workers, "must not be negative", "set 0 to decode in the main process")
+        if num_workers is not None and num_workers < 0:
+            raise ConfigError(
+                "data.num_workers", num_workers, "must not be negative", "set 0 to decode in the main process"
+            )
         if timeout < 0:
             raise ConfigError("data.timeout", timeout, "must not be negative", "set 0 to wait forever")
-        if not 0 <= bad_share <= 1:
-            raise ConfigError("data.bad_share", bad_share, "is not a share of the videos", "set a number from 0 to 1")
+        if not 0 <= max_bad_share <= 1:
+            raise ConfigError(
+                "data.max_bad_share", max_bad_share, "is not a share of the videos", "set a number from 0 to 1"
+            )
         if len(crop) != 2:
             raise ConfigError("data.crop", list(crop), "is not height and width", "set two numbers, as in [224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
-        if "train_share" in getattr(catalogue, "keywords", {}):
-            raise ConfigError(
-                "data.catalogue.train_share", problem="is no key of its own", remedy="set data.train_share"
-            )
-        self.catalogue = catalogue(root=Path(root), train_share=train_share)
+        if "train_share" in getattr(dataset, "keywords", {}):
+            raise ConfigError("data.dataset.train_share", problem="is no key of its own", remedy="set data.train_share")
+        self.dataset = dataset(root=Path(root), train_share=train_share)
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
         self.test_views = views(**clip)
@@ -85,34 +87,34 @@ class VideoDataModule(LightningDataModule):
         self.test_split: Split = "test"
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
-        self.workers, self.prefetch, self.timeout = workers, prefetch, timeout
-        self.bad_share = bad_share
-        self.skip_bad = skip_bad
+        self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
+        self.max_bad_share = max_bad_share
+        self.skip_unreadable = skip_unreadable
         self._left_out: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
 
     def prepare_data(self) -> None:
         """Generate the data set if it is an embedded one, and check that it exists."""
-        self.catalogue.prepare()
+        self.dataset.prepare()
 
     @property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """Class names of each head, in the order of the network's outputs."""
-        return self.catalogue.heads
+        return self.dataset.heads
 
     @cached_property
     def flip_labels(self) -> FlipLabelMap:
         """The labels of flipped clips."""
-        return self.catalogue.flip_labels
+        return self.dataset.flip_labels
 
-    def dataset(self, split: Split, view_sampler: ViewSampler) -> ClipDataset:
+    def clip_dataset(self, split: Split, view_sampler: ViewSampler) -> ClipDataset:
         """Return the clips of one split, as a view sampler cuts them."""
         return ClipDataset(
-            self.catalogue.videos(split), view_sampler, self.flip_labels, self.seed, resampling=self.resampling
+            self.dataset.videos(split), view_sampler, self.flip_labels, self.seed, resampling=self.resampling
         )
 
     def train_dataloader(self) -> StatefulTrainLoader:
         """Return the shuffled batches of this rank; with ``trainer.overfit_batches`` every epoch repeats the first."""
-        videos = self.catalogue.videos("train")
+        videos = self.dataset.videos("train")
         overfit = bool(getattr(self.trainer, "overfit_batches", 0))
         batches = DistributedBatchSampler(
             len(videos), self.batch_size, self.seed, *self._rank_and_ranks, same_every_epoch=overfit
@@ -125,11 +127,11 @@ class VideoDataModule(LightningDataModule):
             resampling=self.resampling,
             steps=self._total_steps(len(batches)),
         )
-        return self.loader(clips, batches, self._worker_config(self.prefetch), self.bad_share)
+        return self.loader(clips, batches, self._worker_config(self.prefetch_factor), self.max_bad_share)
 
     def val_dataloader(self) -> EvalLoader:
         """Return one view of every validation video."""
-        return self._eval_loader("val", self.middle_view, self.batch_size, self.prefetch)
+        return self._eval_loader("val", self.middle_view, self.batch_size, self.prefetch_factor)
 
     def test_dataloader(self) -> EvalLoader:
         """Return all views of every video of the split ``test_split``, "test" by default.
@@ -139,11 +141,13 @@ class VideoDataModule(LightningDataModule):
         """
         return self._eval_loader(self.test_split, self.test_views, max(1, self.batch_size // len(self.test_views)), 1)
 
-    def _eval_loader(self, split: Split, view_sampler: MultiViewSampler, batch_size: int, prefetch: int) -> EvalLoader:
-        clips = self.dataset(split, view_sampler)
+    def _eval_loader(
+        self, split: Split, view_sampler: MultiViewSampler, batch_size: int, prefetch_factor: int
+    ) -> EvalLoader:
+        clips = self.clip_dataset(split, view_sampler)
         batches = DistributedEvalBatchSampler(len(clips), batch_size, *self._rank_and_ranks)
-        left_out = self._left_out[split] if self.skip_bad else None
-        return EvalLoader(clips, batches, self._worker_config(prefetch), left_out)
+        left_out = self._left_out[split] if self.skip_unreadable else None
+        return EvalLoader(clips, batches, self._worker_config(prefetch_factor), left_out)
 
     def left_out(self) -> dict[str, dict[str, Any]]:
         """Return, for each split, how many videos were left out and why; all ranks must call it at once.
@@ -157,16 +161,16 @@ class VideoDataModule(LightningDataModule):
         merged = {split: {row: why for rank in ranks for row, why in rank[split].items()} for split in self._left_out}
         results: dict[str, dict[str, Any]] = {}
         for split, bad in merged.items():
-            stats = self.catalogue.stats.get(split)
+            stats = self.dataset.stats.get(split)
             why = {f"{path}: {reason}" for path, reason in stats.reasons.items()} if stats else set()
             if count := len(bad) + (stats.left_out if stats else 0):
                 results[split] = {"videos": count, "why": sorted(why | set(bad.values()))}
         return results
 
-    def _worker_config(self, prefetch: int) -> WorkerConfig:
+    def _worker_config(self, prefetch_factor: int) -> WorkerConfig:
         """Return the workers of a loader: unless configured, one for each core of this rank's share."""
-        number = min(available_cpus(), MOST_WORKERS) if self.workers is None else self.workers
-        return WorkerConfig(number, prefetch, self.timeout)
+        number = min(available_cpus(), MOST_WORKERS) if self.num_workers is None else self.num_workers
+        return WorkerConfig(number, prefetch_factor, self.timeout)
 
     def _total_steps(self, of_an_epoch: int) -> float:
         """Return the number of batches of the training; infinite where it has no end."""

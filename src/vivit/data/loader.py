@@ -181,18 +181,18 @@ class EvalLoader(ClipLoader):
 class StatefulTrainLoader(ClipLoader):
     """A loader for training that stores its position, so that a run can resume in mid-epoch, and counts bad videos.
 
-    Lightning stores ``state_dict`` in its checkpoints. Batches that the workers have ready but that were not yielded
-    do not count. Raises ``ConfigError`` where more than ``bad_share`` of the videos of an epoch (of this rank) are bad.
-    After a resume in mid-epoch every rank counts on from the bad videos of the first one.
+    Lightning stores ``state_dict`` in its checkpoints. Batches that the workers have ready but that were not yielded do
+    not count. Raises ``ConfigError`` where more than ``max_bad_share`` of the videos of an epoch (of this rank) are
+    bad. After a resume in mid-epoch every rank counts on from the bad videos of the first one.
     """
 
     order: DistributedBatchSampler
 
     def __init__(
-        self, dataset: ClipDataset, batches: DistributedBatchSampler, workers: WorkerConfig, bad_share: float = 0.0
+        self, dataset: ClipDataset, batches: DistributedBatchSampler, workers: WorkerConfig, max_bad_share: float = 0.0
     ) -> None:
         super().__init__(dataset, batches, workers)
-        self.bad_share = bad_share
+        self.max_bad_share = max_bad_share
         self.warned: set[str] = set()
         self._position = (0, 0)
         self._resumed = (0, 0)
@@ -222,10 +222,10 @@ class StatefulTrainLoader(ClipLoader):
             problem = f"is the last of {TRIES} videos of which none could be read: {last.why}"
             raise DataError(self.videos[last.video].path, problem, "check data.root")
         videos = len(self.order) * self.order.batch_size
-        if batch.bad and (count := len(self._bad)) > self.bad_share * videos:
+        if batch.bad and (count := len(self._bad)) > self.max_bad_share * videos:
             raise ConfigError(
-                "data.bad_share",
-                self.bad_share,
+                "data.max_bad_share",
+                self.max_bad_share,
                 f"{count} of this epoch's {videos} videos are bad so far; the last: {batch.bad[-1].why}",
                 "repair them, or set a larger share",
             )

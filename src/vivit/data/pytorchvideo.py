@@ -182,9 +182,9 @@ class LabeledVideoLoader(StatefulTrainLoader):
         dataset: TrainClipDataset,
         batches: DistributedBatchSampler,
         workers: WorkerConfig,
-        bad_share: float = 0.0,
+        max_bad_share: float = 0.0,
     ) -> None:
-        super().__init__(dataset, batches, workers, bad_share)
+        super().__init__(dataset, batches, workers, max_bad_share)
         self.clips, self.workers = dataset, workers
 
     def batches(self) -> Iterator[Batch]:

@@ -26,7 +26,7 @@ class RandomViewSampler:
     """One view for training: a random offset, scale jitter, a random crop, a flip, a change of colours.
 
     The offset is uniform over all that leave room for the clip. Height and width are scaled by independent factors
-    from ``scale_jitter``, after the short side was resized to ``resize``. ``colours`` is one policy: where the
+    from ``scale_jitter``, after the short side was resized to ``resize``. ``color_transform`` is one policy: where the
     reference is configured with several, it runs RandAugment alone.
     """
 
@@ -36,8 +36,8 @@ class RandomViewSampler:
     crop: tuple[int, int]
     scale_jitter: Sequence[float] = (1.0, 1.0)
     random_crop: bool = True
-    flip: float = 0.0
-    colours: ColorTransform | None = None
+    hflip_prob: float = 0.0
+    color_transform: ColorTransform | None = None
 
     def __post_init__(self) -> None:
         if len(self.scale_jitter) != 2:
@@ -62,8 +62,8 @@ class RandomViewSampler:
                 frame_indices(offset, self.frames, self.stride, video.frames),
                 source_crop_box(video, jittered, self.crop, corner),
                 ResizePlan(resized, jittered, corner),
-                flipped=bool(rng.uniform() < self.flip),
-                color_transform=self.colours,
+                flipped=bool(rng.uniform() < self.hflip_prob),
+                color_transform=self.color_transform,
             )
         ]
 
@@ -116,12 +116,12 @@ class UniformViewSampler(ABC):
 class MultiViewSampler(UniformViewSampler):
     """All views for testing: ``temporal`` offsets uniformly over the video; a single one lies in its middle.
 
-    ``counts`` are further numbers of temporal views whose offsets are evaluated too, so that accuracy against their
-    number (ViViT, figure 9) comes out of one pass. ``average`` names the rule that averages a video's views.
+    ``also_report`` are further numbers of temporal views whose offsets are evaluated too, so that accuracy against
+    their number (ViViT, figure 9) comes out of one pass. ``average`` names the rule that averages a video's views.
     """
 
     temporal: int = 1
-    counts: Sequence[int] = ()
+    also_report: Sequence[int] = ()
     average: str = "logits"
 
     def __post_init__(self) -> None:
@@ -135,8 +135,10 @@ class MultiViewSampler(UniformViewSampler):
                 "the crops lie at both ends and in the middle of the longer side",
                 "set 1 (the middle) or 3",
             )
-        if not all(count >= 1 for count in self.counts):
-            raise ConfigError("views.counts", list(self.counts), "are not numbers of temporal views", "set 1 or more")
+        if not all(count >= 1 for count in self.also_report):
+            raise ConfigError(
+                "views.also_report", list(self.also_report), "are not numbers of temporal views", "set 1 or more"
+            )
 
     def __len__(self) -> int:
         return len(self.positions) * self.spatial
@@ -149,7 +151,7 @@ class MultiViewSampler(UniformViewSampler):
     @property
     def positions(self) -> list[tuple[int, int]]:
         """Positions of the temporal views of all counts, in order of time."""
-        positions = {position for count in (self.temporal, *self.counts) for position in uniform_positions(count)}
+        positions = {position for count in (self.temporal, *self.also_report) for position in uniform_positions(count)}
         return sorted(positions, key=lambda position: (position[0] / position[1], position))
 
     def views_by_count(self) -> dict[str, list[int]]:
@@ -159,5 +161,5 @@ class MultiViewSampler(UniformViewSampler):
             format_views(count, self.spatial): [
                 first[position] + crop for position in uniform_positions(count) for crop in range(self.spatial)
             ]
-            for count in sorted({self.temporal, *self.counts})
+            for count in sorted({self.temporal, *self.also_report})
         }

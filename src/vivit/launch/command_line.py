@@ -3,8 +3,10 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from vivit.launch.renamed_keys import RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
 
@@ -22,7 +24,19 @@ def begin() -> None:
     for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
         del os.environ[name]
     register_resolvers()
+    refuse_renamed_keys(sys.argv[1:])
     sys.argv[1:] = [replace_null_option(argument) for argument in sys.argv[1:]]
+
+
+def refuse_renamed_keys(arguments: Sequence[str]) -> None:
+    """Raise SystemExit, with the new name, where an argument sets a key by a name that it no longer has."""
+    for argument in arguments:
+        name, equals, value = argument.lstrip("+~").partition("=")
+        for old, new in RENAMED_KEYS.items():
+            if equals and old in (name, f"{name}={value}"):
+                raise SystemExit(f"error: {argument}: this is called {new} now; set {new.partition('=')[0]}=...")
+            if equals and name.startswith(f"{old}."):
+                raise SystemExit(f"error: {argument}: {old} is called {new} now; set {new}{name[len(old) :]}=...")
 
 
 def replace_null_option(argument: str) -> str:

@@ -14,7 +14,7 @@ from vivit.launch.booleans import parse_booleans
 from vivit.launch.resume import HYDRA_FOLDER
 from vivit.overrides import NOT_IN_HASH, distinguishing_overrides, matches_key
 
-INITIAL_WEIGHTS = ("image_vit", "vivit")
+INITIAL_WEIGHTS = ("init_from",)
 """Weights that a sweep may start from; where it does, ``weights.source`` holds the path too."""
 PATHS = {"root": ".", "data": "./data", "logs": "./logs", "run": "."}
 """Values of ``paths`` for the hash, so that it does not depend on where they lie."""

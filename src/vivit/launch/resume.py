@@ -11,7 +11,7 @@ from vivit.overrides import matches_key
 
 HYDRA_FOLDER = ".hydra"
 """Where Hydra stores a run's configuration; that of a resume goes into a folder below it."""
-CHANGEABLE = ("trainer.devices", "data.workers", "logger")
+CHANGEABLE = ("trainer.devices", "data.num_workers", "logger")
 """Keys that may be set beside ``resume``: where and how fast a run continues, not what it computes."""
 
 
@@ -47,8 +47,8 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
         elif matches_key(override, ["trainer.devices"]):
             config.data.batch_size = _batch_size(config, cfg.trainer.devices)
             config.trainer.devices = cfg.trainer.devices
-        elif matches_key(override, ["data.workers"]):
-            config.data.workers = cfg.data.workers
+        elif matches_key(override, ["data.num_workers"]):
+            config.data.num_workers = cfg.data.num_workers
     sweep_dir = hydra.sweep._get_node("dir")._value()  # may be an interpolation that nobody can resolve any more
     sweep = sweep_of(job.folder, hydra.mode, None if "${" in str(sweep_dir) else sweep_dir)
     overrides = [*hydra.overrides.task, *(text for text in job.overrides if not matches_key(text, ["resume"]))]

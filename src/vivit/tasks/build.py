@@ -17,7 +17,7 @@ NAMED = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
 MEASURED = ("speed/", "strength/", "lr-", "step", "epoch")
 """How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
-SCHEDULED = "callbacks.strengths.mixup"
+SCHEDULED = "callbacks.regularisation.mixup"
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def check_taken(job: Job, taken: tuple[str, ...], own: tuple[str, ...]) -> None:
 
 def check_mixup(cfg: DictConfig) -> None:
     """Refuse mixup where a device has one clip at a time, whose partner would be itself."""
-    strengths = instantiate((cfg.get("callbacks") or {}).get("strengths"))
+    strengths = instantiate((cfg.get("callbacks") or {}).get("regularisation"))
     strength = strengths.max_strength("mixup") if isinstance(strengths, RegularisationScheduler) else None
-    key, strength = ("targets.mixup", instantiate(cfg.targets).mixup) if strength is None else (SCHEDULED, strength)
+    key, strength = ("loss.mixup", instantiate(cfg.loss).mixup) if strength is None else (SCHEDULED, strength)
     if strength > 0 and cfg.data.batch_size == 1:
         raise ValueError(
             f"{key} is above 0, which blends the clips that a device has at a time, but data.batch_size=1 leaves it "
@@ -100,7 +100,7 @@ def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
     return VideoClassifier(
         network,
         heads=data.heads,
-        loss=instantiate(cfg.targets),
+        loss=instantiate(cfg.loss),
         optimizer_config=instantiate(cfg.optim),
         seed=cfg.seed,
         batch_size=cfg.data.batch_size,

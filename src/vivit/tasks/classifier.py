@@ -51,7 +51,7 @@ class Classifier:
         check_reading(cfg)
         network, record = read_network(Path(cfg.ckpt_path))
         views = views_of(OmegaConf.create(record["data"]).get("views"), cfg, job)
-        cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.workers)
+        cutting = Cutting.of_record(record, views=views, resampling=cfg.get("resampling"), workers=cfg.num_workers)
         if cfg.get("every") is not None:
             cutting = cutting.sliding(chosen=bool(cfg.get("views")))
         device = device_called(cfg.device)

@@ -104,7 +104,7 @@ class Cutting:
 
 def check_reading(cfg: DictConfig) -> None:
     """Refuse numbers that cannot be, by the names that they have where videos are read for a checkpoint."""
-    for key, least in (("batch_size", 1), ("workers", 0), ("timeout", 0)):
+    for key, least in (("batch_size", 1), ("num_workers", 0), ("timeout", 0)):
         if cfg.get(key) is not None and not (isinstance(cfg[key], int | float) and cfg[key] >= least):
             raise ValueError(f"{key}={cfg[key]} must be a number, {least} or more")
 

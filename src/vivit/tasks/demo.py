@@ -25,7 +25,7 @@ from vivit.tasks.record import model_name
 from vivit.tasks.uploads import CountUploads, Uploads
 
 DEMO_KEYS = (
-    *("ckpt_path", "host", "port", "largest", "longest", "top", "heads", "batch_size", "workers", "device"),
+    *("ckpt_path", "host", "port", "largest", "longest", "top", "heads", "batch_size", "num_workers", "device"),
     *("views", "resampling", "paths"),
 )
 QUIET = {"GRADIO_ANALYTICS_ENABLED": "False"}

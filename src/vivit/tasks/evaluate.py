@@ -23,13 +23,13 @@ from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, dis
 
 EVAL_KEYS = (
     *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "scores", "split"),
-    *("batch_size", "workers", "timeout", "skip_bad", "metrics", "submission"),
+    *("batch_size", "num_workers", "timeout", "skip_unreadable", "metrics", "submission"),
 )
-READING = ("resampling", "batch_size", "workers", "timeout", "skip_bad")
+READING = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable")
 """Keys of this command that data sets have in training too."""
 OF_A_PASS = ("ckpt_path", "split", "trainer", "data.train_share", *READING)
 """Keys that say how videos are scored, and nothing about scores that were kept."""
-OF_DATA = ("root", "catalogue", "train_share")
+OF_DATA = ("root", "dataset", "train_share")
 """What is taken of a data set that is named; all else is as in the training of the checkpoint."""
 
 
@@ -50,7 +50,7 @@ def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     record = read_record(checkpoint_file(cfg.ckpt_path))
     data = data_of(record, cfg, job)
     about = announced(data, measured=cfg.metrics and not cfg.get("submission"))
-    with_metrics = cfg.metrics and not data.catalogue.videos(cfg.split).unlabelled()
+    with_metrics = cfg.metrics and not data.dataset.videos(cfg.split).unlabelled()
     network = instantiate(record["model"], classes=sum(map(len, data.heads.values())), _convert_="all")
     module = VideoClassifier(
         network, heads=data.heads, loss=SoftTargetLoss(), optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0,
@@ -69,14 +69,14 @@ def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataMo
     """
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
-        clips.root, clips.catalogue = cfg.data.root, OmegaConf.to_container(cfg.data.catalogue, resolve=True)
+        clips.root, clips.dataset = cfg.data.root, OmegaConf.to_container(cfg.data.dataset, resolve=True)
         clips.train_share = cfg.data.train_share
     clips.views = views_of(clips.get("views"), cfg, job)
     if cfg.get("resampling"):
         clips.resampling = cfg.resampling
     if cfg.timeout is not None:
         clips.timeout = cfg.timeout
-    clips.batch_size, clips.workers, clips.skip_bad = cfg.batch_size, cfg.workers, cfg.skip_bad
+    clips.batch_size, clips.workers, clips.skip_unreadable = cfg.batch_size, cfg.num_workers, cfg.skip_unreadable
     data: VideoDataModule = instantiate(clips, _convert_="all")
     data.prepare_data()
     check_classes(record["heads"], data.heads, "the checkpoint")
@@ -93,8 +93,8 @@ def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
     file = PredictionsFile(Path(cfg.scores))
     if cfg.get("data"):
-        catalogue = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
-        check_classes(file.metadata.heads, catalogue.heads, cfg.scores)
+        dataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
+        check_classes(file.metadata.heads, dataset.heads, cfg.scores)
     return concluded(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.count_unlabelled()))
 
 

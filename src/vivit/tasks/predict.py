@@ -25,7 +25,18 @@ from vivit.text import one_line
 log = logging.getLogger(__name__)
 
 PREDICT_KEYS = (
-    *("ckpt_path", "video", "top", "every", "explain", "heads", "skip_bad", "batch_size", "workers", "device"),
+    *(
+        "ckpt_path",
+        "video",
+        "top",
+        "every",
+        "explain",
+        "heads",
+        "skip_unreadable",
+        "batch_size",
+        "num_workers",
+        "device",
+    ),
     *("views", "resampling", "paths"),
 )
 
@@ -73,7 +84,7 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def _whole(cfg: DictConfig, classifier: Classifier, files: list[str], bad: dict[str, str]) -> Iterator[dict[str, Any]]:
     """One answer a video, from all its views."""
-    left_out: dict[int, str] | None = {} if cfg.skip_bad else None
+    left_out: dict[int, str] | None = {} if cfg.skip_unreadable else None
     for file, logits in classifier.whole(files, left_out):
         yield {"video": file, "classes": classifier.said(logits, cfg.top)}
     bad.update({files[row]: why for row, why in (left_out or {}).items()})
@@ -98,7 +109,7 @@ def _along(
 
 def leave_out(cfg: DictConfig, bad: dict[str, str], file: str, error: VideoError) -> None:
     """Note a video that cannot be read, or stop at it."""
-    if not cfg.skip_bad:
+    if not cfg.skip_unreadable:
         raise error
     log.warning("left out: %s", error)
     bad[file] = str(error)

@@ -16,20 +16,20 @@ from vivit.tasks.build import check_keys, check_taken
 
 log = logging.getLogger(__name__)
 
-WORK = ("splits", "workers", "decode", "copies", "gop", "quality", "shard", "shards")
+WORK = ("splits", "num_workers", "decode", "copies", "gop", "quality", "shard", "shards")
 PREPARE_KEYS = (*WORK, "data", "augment", "optim", "views", "loader", "trainer", "paths")
 
 
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Index the files of a data set, copy them if asked, and say what was found."""
     check_keys(cfg, PREPARE_KEYS)
-    check_taken(job, ("root", "catalogue"), ("workers",))
+    check_taken(job, ("root", "dataset"), ("num_workers",))
     if not cfg.data:
         raise ValueError("data names no data set; set data=kinetics400 or another, and data.root to where it lies")
-    catalogue: VideoDataset = instantiate(cfg.data.catalogue, _convert_="all")(root=Path(cfg.data.root))
-    catalogue.prepare()
-    counts = go_through(catalogue, **{key: cfg[key] for key in WORK if key != "splits"}, splits=list(cfg.splits))
+    dataset: VideoDataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
+    dataset.prepare()
+    counts = go_through(dataset, **{key: cfg[key] for key in WORK if key != "splits"}, splits=list(cfg.splits))
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())
     log.info("%s", ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
-    log.info("what cannot be used is named in %s", catalogue.prepared_folder)
+    log.info("what cannot be used is named in %s", dataset.prepared_folder)
     return {}

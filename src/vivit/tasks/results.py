@@ -59,14 +59,14 @@ def recipe(cfg: DictConfig) -> dict[str, Any]:
 
 
 def learnt_with(trainer: Trainer) -> dict[str, Any]:
-    """Return what a training really used: optimiser and base rate, be it found or restored, warm-up and steps."""
-    (optimiser,), steps = trainer.optimizers, count_steps(trainer)
+    """Return what a training really used: optimizer and base rate, be it found or restored, warm-up and steps."""
+    (optimizer,), steps = trainer.optimizers, count_steps(trainer)
     module: Any = trainer.lightning_module
-    group = max(optimiser.param_groups, key=lambda group: group.get("weight_decay", 0))  # some are spared it
+    group = max(optimizer.param_groups, key=lambda group: group.get("weight_decay", 0))  # some are spared it
     plain = {key: value for key, value in group.items() if key not in ("params", "lr", "initial_lr", "lr_scale")}
-    said = {"name": type(optimiser).__name__, "lr": group["initial_lr"], **plain}
+    said = {"name": type(optimizer).__name__, "lr": group["initial_lr"], **plain}
     return {
-        "optimiser": said
+        "optimizer": said
         | {"warmup_steps": module.optimizer_config.warmup_steps(**steps), "steps": steps["total_steps"]}
     }
 

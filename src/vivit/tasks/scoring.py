@@ -28,7 +28,7 @@ SCORES = "scores.parquet"
 
 def announced(data: VideoDataModule, *, measured: bool = True) -> PredictionsMetadata:
     """Describe the scores that a test will give, and find out before it what would fail behind it."""
-    videos, views = data.catalogue.videos(data.test_split), data.test_views
+    videos, views = data.dataset.videos(data.test_split), data.test_views
     get_aggregation(views.average)
     if measured and (unknown := videos.unlabelled()):
         raise ValueError(missing_labels_message(unknown, f"{len(videos)} {data.test_split} videos"))
@@ -40,7 +40,7 @@ def announced(data: VideoDataModule, *, measured: bool = True) -> PredictionsMet
         average=views.average,
         split=data.test_split,
         listed=len(videos),
-        epic_kitchens=data.catalogue.official(data.test_split),
+        epic_kitchens=data.dataset.official(data.test_split),
     )
 
 
@@ -59,7 +59,7 @@ def scores_of(
     left_out = data.left_out()
     if not trainer.is_global_zero:
         return None, left_out
-    videos, target = data.catalogue.videos(data.test_split), folder / SCORES
+    videos, target = data.dataset.videos(data.test_split), folder / SCORES
     about = replace(about, left_out=left_out, checkpoint=checkpoint)
     try:
         merge(keep.parts, target, about, videos.column("path"), videos.column("name"))

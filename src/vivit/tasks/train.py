@@ -22,9 +22,9 @@ from vivit.training import RunMetadata, format_model, log_test_metrics
 log = logging.getLogger(__name__)
 
 TRAIN_KEYS = (
-    *("model", "size", "tokeniser", "data", "augment", "resampling", "views", "loader", "optim", "targets", "trainer"),
+    *("model", "size", "tokeniser", "data", "augment", "resampling", "views", "loader", "optim", "loss", "trainer"),
     *("callbacks", "logger", "positions", "weights", "paths", "seed", "ckpt_path", "resume", "test"),
-    *("image_vit", "vivit", "records", "skip_recorded"),
+    *("init_from", "records", "skip_recorded"),
 )
 
 

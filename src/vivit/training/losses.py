@@ -34,11 +34,9 @@ class SoftTargetLoss:
 
     def __post_init__(self) -> None:
         if not isinstance(self.mixup, int | float) or self.mixup < 0:
-            raise ConfigError("targets.mixup", self.mixup, "is not a number of at least 0", "set 0 for none")
+            raise ConfigError("loss.mixup", self.mixup, "is not a number of at least 0", "set 0 for none")
         if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(
-                "targets.label_smoothing", self.label_smoothing, "is not in [0, 1)", "set one such as 0.1"
-            )
+            raise ConfigError("loss.label_smoothing", self.label_smoothing, "is not in [0, 1)", "set one such as 0.1")
 
     def soft_labels(
         self,

@@ -178,7 +178,7 @@ class VideoClassifier(LightningModule):
         """Add the record, and what a resume needs beside Lightning's own state."""
         checkpoint["vivit"] = dict(self.record)
         checkpoint["clips_a_step"] = list(self._step_size)
-        checkpoint["optimiser"] = type(self.trainer.optimizers[0]).__name__
+        checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
         bad = torch.tensor(self._bad_videos, device=self.trainer.strategy.root_device)
         checkpoint["bad_videos"] = int(self.trainer.strategy.reduce(bad, reduce_op="sum"))
 

@@ -54,7 +54,7 @@ class LayerDecay:
 
     def __post_init__(self) -> None:
         if not 0 < self.decay <= 1:
-            raise ConfigError("optim.groups.decay", self.decay, "is not in (0, 1]", "set one such as 0.75")
+            raise ConfigError("optim.param_groups.decay", self.decay, "is not in (0, 1]", "set one such as 0.75")
 
     def __call__(self, network: nn.Module) -> list[ParamGroup]:
         """Return the trainable parameters grouped by layer and by whether they have weight decay."""
@@ -99,9 +99,9 @@ class OptimizerConfig:
     ``scheduler`` is any function such as ``warmup_cosine``; its factor multiplies the base rate of every group.
     """
 
-    optimiser: Callable[..., Optimizer]
+    optimizer: Callable[..., Optimizer]
     warmup_epochs: float = 2.5
-    groups: Callable[[nn.Module], list[ParamGroup]] = single_group
+    param_groups: Callable[[nn.Module], list[ParamGroup]] = single_group
     scheduler: LRFactor = warmup_cosine
 
     def __call__(self, network: nn.Module, *, total_steps: int, steps_per_epoch: int) -> tuple[Optimizer, LambdaLR]:
@@ -113,15 +113,15 @@ class OptimizerConfig:
                 "tenth of them, %d",
                 *(self.warmup_epochs, total_steps, steps_per_epoch, warmup),
             )
-        groups = self.groups(network)
+        groups = self.param_groups(network)
 
         def lr_factor(scale: float) -> Callable[[int], float]:
             return lambda step: scale * self.scheduler(step, warmup, total_steps)
 
         scales = [group["lr_scale"] for group in groups]
-        optimizer = self.optimiser(groups)
+        optimizer = self.optimizer(groups)
         if (rate := optimizer.defaults["lr"]) > MAX_LR:
-            raise ConfigError("optim.optimiser.lr", rate, f"is more than {MAX_LR:g}", "set one such as 1e-3")
+            raise ConfigError("optim.optimizer.lr", rate, f"is more than {MAX_LR:g}", "set one such as 1e-3")
         return optimizer, LambdaLR(optimizer, [lr_factor(scale) for scale in scales])
 
     def warmup_steps(self, *, total_steps: int, steps_per_epoch: int) -> int:

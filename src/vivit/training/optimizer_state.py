@@ -70,7 +70,7 @@ def apply_configured_settings(
     (saved,), (saved_scheduler,) = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
     saved_groups = saved["param_groups"]
     name = type(optimizer).__name__
-    saved_name = checkpoint.get("optimiser", name)  # earlier checkpoints do not store it
+    saved_name = checkpoint.get("optimizer", name)  # earlier checkpoints do not store it
     differing = [saved_name] if saved_name != name else incompatible_settings(configured[0], saved_groups[0])
     if len(configured) != len(saved_groups) or differing:
         same_length = len(configured) == len(saved_groups)
@@ -91,7 +91,7 @@ def apply_configured_settings(
         group.update(now)
         live.update(now)
     for key, (new, old) in changes.items():
-        where = "groups" if key == "lr_scale" else "optimiser"
+        where = "groups" if key == "lr_scale" else "optimizer"
         rank_zero_only(log.warning)("optim.%s.%s=%s from here on; it was %s in the checkpoint", where, key, new, old)
 
 

@@ -138,7 +138,7 @@ def check_range(name: str, schedule: Schedule) -> None:
         if strength < 0 or (name != "mixup" and strength > 1) or (name == "label_smoothing" and strength == 1):
             limits = "at least 0" if name == "mixup" else "in [0, 1]" if name != "label_smoothing" else "in [0, 1)"
             raise ConfigError(
-                f"callbacks.strengths.{name}", strength, f"is reached after {percent} % of training",
+                f"callbacks.regularisation.{name}", strength, f"is reached after {percent} % of training",
                 f"set strengths {limits}",
             )  # fmt: skip
 

@@ -34,8 +34,8 @@ class SplitStats(NamedTuple):
 class VideoDataset(ABC):
     """A data set below ``root``. A class number is a position in ``heads``.
 
-    ``missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
-    logged and left out; more of them is an error. ``prepared`` is the folder that ``prepare.py`` fills, by default
+    ``max_missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
+    logged and left out; more of them is an error. ``index_dir`` is the folder that ``prepare.py`` fills, by default
     ``root/prepared``; ``copies`` reads its copies of that short side in place of the videos. ``train_share`` selects
     that share of every class of the training videos, always the same ones and at least one, to measure how accuracy
     depends on the number of videos.
@@ -43,8 +43,8 @@ class VideoDataset(ABC):
 
     root: Path
     mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
-    missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
-    prepared: Path | None = None
+    max_missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
+    index_dir: Path | None = None
     copies: int | None = None
     train_share: float = 1.0
 
@@ -64,7 +64,7 @@ class VideoDataset(ABC):
     @property
     def prepared_folder(self) -> Path:
         """The folder that ``prepare.py`` fills."""
-        return self.root / "prepared" if self.prepared is None else Path(self.prepared)
+        return self.root / "prepared" if self.index_dir is None else Path(self.index_dir)
 
     @property
     @abstractmethod
@@ -95,10 +95,10 @@ class VideoDataset(ABC):
         self.stats[split] = SplitStats(len(table), len(bad), reasons)
         if len(bad):
             message = f"{len(bad)} of {len(table)} {split} videos cannot be used: {format_reasons(reasons)}"
-            if len(bad) == len(table) or len(bad) > self.missing[split] * len(table):
+            if len(bad) == len(table) or len(bad) > self.max_missing[split] * len(table):
                 raise ConfigError(
-                    f"data.catalogue.missing.{split}",
-                    self.missing[split],
+                    f"data.dataset.max_missing.{split}",
+                    self.max_missing[split],
                     message,
                     f"check that data.root={self.root} is right, or set a larger share",
                 )

@@ -23,48 +23,52 @@ from vivit.errors import ConfigError, DataError
 class CsvDataset(VideoDataset):
     """Videos listed in ``train.csv``, ``val.csv`` and ``test.csv`` below the root.
 
-    ``columns`` are the heads, for example ["label"] or ["noun", "verb"]. Classes are those of ``train.csv`` in
+    ``label_columns`` are the heads, for example ["label"] or ["noun", "verb"]. Classes are those of ``train.csv`` in
     alphabetical order, or by size where all are numbers, unless ``classes`` lists them in order. Files without a header
     are read with ``header`` (["path", "label"]). ``delimiter`` is one character, or a backslash and t for a tab.
     """
 
-    columns: Sequence[str] = ("label",)
+    label_columns: Sequence[str] = ("label",)
     classes: Mapping[str, Sequence[str]] | None = None
     header: Sequence[str] | None = None
     delimiter: str = ","
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(set(self.columns)) < len(self.columns) or "path" in self.columns or not self.columns:
+        if (
+            len(set(self.label_columns)) < len(self.label_columns)
+            or "path" in self.label_columns
+            or not self.label_columns
+        ):
             raise ConfigError(
-                "data.catalogue.columns",
-                list(self.columns),
+                "data.dataset.label_columns",
+                list(self.label_columns),
                 "must be columns of labels",
                 "name each once, and not path",
             )
         self.delimiter = str(self.delimiter).replace("\\t", "\t")
         if len(self.delimiter) != 1 or not self.delimiter.isascii():
             raise ConfigError(
-                "data.catalogue.delimiter",
+                "data.dataset.delimiter",
                 repr(self.delimiter),
                 "must be one ASCII character",
-                "in a shell write, with both quotes, 'data.catalogue.delimiter=\" \"' for a blank or "
-                "'data.catalogue.delimiter=\"\\t\"' for a tab",
+                "in a shell write, with both quotes, 'data.dataset.delimiter=\" \"' for a blank or "
+                "'data.dataset.delimiter=\"\\t\"' for a tab",
             )
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """Class names of each column."""
         if self.classes is not None:
-            return {column: tuple(self.classes[column]) for column in self.columns}
+            return {column: tuple(self.classes[column]) for column in self.label_columns}
         rows = self._rows("train")
-        return {column: sorted_classes(set(pc.unique(rows.text(column)).to_pylist())) for column in self.columns}
+        return {column: sorted_classes(set(pc.unique(rows.text(column)).to_pylist())) for column in self.label_columns}
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's file."""
         rows = self._rows(split)
         path = rows.text("path")
-        labels = [rows.class_ids(column, self.heads[column]) for column in self.columns]
+        labels = [rows.class_ids(column, self.heads[column]) for column in self.label_columns]
         times = {c: rows.numbers(c, pa.float64()) for c in ("start", "end") if c in rows.columns}
         if len(times) == 2:
             rows.check_interval("end", times["start"], times["end"])
@@ -76,12 +80,12 @@ class CsvDataset(VideoDataset):
     def _read(self, name: str, videos: str) -> CsvTable:
         file = self.root / name
         if not file.is_file():
-            columns = ", ".join(self.columns)
+            columns = ", ".join(self.label_columns)
             raise DataError(
                 file, "there is no such file", f"list the {videos} videos in it, with columns path, {columns}"
             )
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter)
-        rows.require("path", *self.columns)
+        rows.require("path", *self.label_columns)
         return rows
 
 
@@ -90,7 +94,7 @@ class CsvKFold(CsvDataset):
     """Cross-validation over the rows of ``file``: fold ``fold`` of ``folds`` is the test, the next one validation.
 
     Rows with the same entry in the column ``group`` are in the same fold, so clips of one source never are in two
-    splits; folds have about equally many videos of each class. ``where`` selects rows by the entries of other columns,
+    splits; folds have about equally many videos of each class. ``filter`` selects rows by the entries of other columns,
     as in {"dataset": "surv-fight"}.
     """
 
@@ -98,16 +102,16 @@ class CsvKFold(CsvDataset):
     group: str = "group"
     folds: int = 5
     fold: int = 0
-    where: Mapping[str, str] = field(default_factory=dict)
+    filter: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.folds < 3:
             raise ConfigError(
-                "data.catalogue.folds", self.folds, "is too few for test, validation and training", "set 3 or more"
+                "data.dataset.folds", self.folds, "is too few for test, validation and training", "set 3 or more"
             )
         if not 0 <= self.fold < self.folds:
-            raise ConfigError("data.catalogue.fold", self.fold, "there is no such fold", f"set 0 to {self.folds - 1}")
+            raise ConfigError("data.dataset.fold", self.fold, "there is no such fold", f"set 0 to {self.folds - 1}")
 
     def _rows(self, split: Split) -> CsvTable:
         validation = (self.fold + 1) % self.folds
@@ -118,15 +122,15 @@ class CsvKFold(CsvDataset):
     @cached_property
     def _all_rows(self) -> CsvTable:
         rows = self._read(self.file, "labelled")
-        rows.require(self.group, *self.where)
-        for column, value in self.where.items():
+        rows.require(self.group, *self.filter)
+        for column, value in self.filter.items():
             rows = rows.filter(pc.equal(rows.table[column], str(value)), f"with {column}={value}")
         return rows
 
     @cached_property
     def _fold_of_rows(self) -> pa.Int64Array:
         groups = self._all_rows.text(self.group).to_pylist()
-        folds = stratified_group_folds(groups, self._all_rows.text(self.columns[0]).to_pylist(), self.folds)
+        folds = stratified_group_folds(groups, self._all_rows.text(self.label_columns[0]).to_pylist(), self.folds)
         return pa.array([folds[group] for group in groups])
 
 
@@ -137,7 +141,7 @@ def stratified_group_folds(groups: Sequence[str], labels: Sequence[str], folds: 
         content[group][label] += 1
     if len(content) < folds:
         raise ConfigError(
-            "data.catalogue.folds", folds, f"there are only {len(content)} groups", f"set {len(content)} or less"
+            "data.dataset.folds", folds, f"there are only {len(content)} groups", f"set {len(content)} or less"
         )
     counts = [Counter[str]() for _ in range(folds)]
     fold_of = {}

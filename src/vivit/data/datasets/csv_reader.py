@@ -34,7 +34,7 @@ class CsvTable:
         if repeated := sorted({name for name in self.columns if self.columns.count(name) > 1}):
             if header is not None:
                 raise ConfigError(
-                    "data.catalogue.header", list(header), f"has {repeated[0]!r} twice", "name each column once"
+                    "data.dataset.header", list(header), f"has {repeated[0]!r} twice", "name each column once"
                 )
             raise DataError(file, "the column is listed twice", "rename one of them", row=1, column=repeated[0])
 

@@ -24,19 +24,20 @@ class EpicKitchens(VideoDataset):
     """What videos and frames have in common. Heads are noun (300), then verb (97), as in the released code.
 
     A segment's noun is its main noun (``noun_class``), and its name the ``narration_id`` that submissions need.
-    ``lists`` are CSV files below the root; the list of the challenge's test split has no labels, and is refused unless
-    ``unlabelled``, when both are -1. ``files`` is the template of a video's path, with the fields ``participant_id``
-    and ``video_id``. No class names left or right, so flips are harmless. ``tails`` are lists of rare classes and
-    ``unseen`` of participants who are in no training video, for the official metrics; None omits these metrics.
+    ``annotation_files`` are CSV files below the root; the list of the challenge's test split has no labels, and is
+    refused unless ``allow_unlabelled``, when both are -1. ``path_template`` is the template of a video's path, with the
+    fields ``participant_id`` and ``video_id``. No class names left or right, so flips are harmless. ``tail_classes``
+    are lists of rare classes and ``unseen_participants`` of participants who are in no training video, for the official
+    metrics; None omits these metrics.
     """
 
-    lists: Mapping[str, str]
-    files: str
+    annotation_files: Mapping[str, str]
+    path_template: str
     nouns: str = "annotations/EPIC_100_noun_classes.csv"
     verbs: str = "annotations/EPIC_100_verb_classes.csv"
-    unlabelled: bool = False
-    tails: Mapping[str, str] | None = field(default_factory=lambda: dict(TAILS))
-    unseen: Mapping[str, str | None] | None = field(default_factory=lambda: dict(UNSEEN))
+    allow_unlabelled: bool = False
+    tail_classes: Mapping[str, str] | None = field(default_factory=lambda: dict(TAILS))
+    unseen_participants: Mapping[str, str | None] | None = field(default_factory=lambda: dict(UNSEEN))
     mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
 
     @cached_property
@@ -47,40 +48,42 @@ class EpicKitchens(VideoDataset):
 
     def table(self, split: Split) -> pa.Table:
         """Return the segments of a split's list."""
-        rows = CsvTable(self.root / self.lists[split])
+        rows = CsvTable(self.root / self.annotation_files[split])
         rows.require("narration_id", "participant_id", "video_id")
         fields = {column: rows.text(column) for column in ("participant_id", "video_id")}
         if "noun_class" in rows.columns:
             labels = [rows.class_numbers(f"{head}_class", len(classes)) for head, classes in self.heads.items()]
         else:
-            labels = [missing_labels(rows, allowed=self.unlabelled)] * 2
-        path, name = format_paths(self.files, **fields), rows.text("narration_id")
+            labels = [missing_labels(rows, allowed=self.allow_unlabelled)] * 2
+        path, name = format_paths(self.path_template, **fields), rows.text("narration_id")
         return make_table(path=path, labels=labels, name=name, **self._segments(rows))
 
     def official(self, split: Split) -> Mapping[str, Any]:
         """Return the numbers of each head's tail classes, and the participants who are in no training video."""
         tail = (
             None
-            if self.tails is None
+            if self.tail_classes is None
             else {
-                head: self._read("tails", self.tails[head], head).class_numbers(head, len(classes)).to_pylist()
+                head: self._read("tail_classes", self.tail_classes[head], head)
+                .class_numbers(head, len(classes))
+                .to_pylist()
                 for head, classes in self.heads.items()
             }
         )
-        file = None if self.unseen is None else self.unseen.get(split)
+        file = None if self.unseen_participants is None else self.unseen_participants.get(split)
         if file is None:
             return {"tail": tail, "unseen": None}
-        participants = self._read("unseen", file, "participant_id").text("participant_id").to_pylist()
+        participants = self._read("unseen_participants", file, "participant_id").text("participant_id").to_pylist()
         return {"tail": tail, "unseen": participants}
 
     def _read(self, key: str, file: str, column: str) -> CsvTable:
         if not (self.root / file).is_file():
             raise ConfigError(
-                f"data.catalogue.{key}",
+                f"data.dataset.{key}",
                 self.root / file,
                 "there is no such file, and the official metrics need it",
                 "copy it from the annotations in epic-kitchens/epic-kitchens-100-annotations, or do without: "
-                "data.catalogue.tails=null data.catalogue.unseen=null",
+                "data.dataset.tail_classes=null data.dataset.unseen_participants=null",
             )
         rows = CsvTable(self.root / file)
         rows.require(column)
@@ -95,7 +98,7 @@ class EpicKitchens(VideoDataset):
 class EpicKitchensVideos(EpicKitchens):
     """The videos, cut by timestamp: they have their cameras' frame rates, which the frame numbers do not follow."""
 
-    files: str = "{participant_id}/videos/{video_id}.MP4"
+    path_template: str = "{participant_id}/videos/{video_id}.MP4"
 
     def _segments(self, rows: CsvTable) -> dict[str, Column]:
         rows.require("start_timestamp", "stop_timestamp")
@@ -111,7 +114,7 @@ class EpicKitchensFrames(EpicKitchens):
     By its publishers' erratum the released frames of P01_109 and P27_103 do not fit their annotations.
     """
 
-    files: str = "{participant_id}/rgb_frames/{video_id}"
+    path_template: str = "{participant_id}/rgb_frames/{video_id}"
 
     def _segments(self, rows: CsvTable) -> dict[str, Column]:
         rows.require("start_frame", "stop_frame")

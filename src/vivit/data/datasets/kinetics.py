@@ -18,35 +18,36 @@ from vivit.errors import DataError
 class Kinetics(VideoDataset):
     """Videos of the official lists, whose columns are ``label,youtube_id,time_start,time_end,split``.
 
-    ``lists`` are files below the root. ``files`` is the template of a video's path below it, with the fields
-    ``youtube_id``, ``time_start``, ``time_end``, ``label``, ``folder`` (the label with ``_`` for spaces) and ``list``
-    (the name of the list's file without its suffix). A class's number is its label's position in alphabetical order,
-    over ``count`` labels of the training list, or its position in the file ``classes``. Lists of the test split were
-    published without labels; they are refused unless ``unlabelled``, and then every label is -1. Flips are harmless.
+    ``annotation_files`` are files below the root. ``path_template`` is the template of a video's path below it, with
+    the fields ``youtube_id``, ``time_start``, ``time_end``, ``label``, ``folder`` (the label with ``_`` for spaces) and
+    ``list`` (the name of the list's file without its suffix). A class's number is its label's position in alphabetical
+    order, over ``num_classes`` labels of the training list, or its position in the file ``class_file``. Lists of the
+    test split were published without labels; they are refused unless ``allow_unlabelled``, and then every label is -1.
+    Flips are harmless.
     """
 
-    count: int
-    lists: Mapping[str, str]
-    files: str = "{list}/{folder}/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
-    classes: str | None = None
-    unlabelled: bool = False
+    num_classes: int
+    annotation_files: Mapping[str, str]
+    path_template: str = "{list}/{folder}/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
+    class_file: str | None = None
+    allow_unlabelled: bool = False
     mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """The one head, ``label``."""
-        if self.classes is not None:
-            return {"label": read_class_names(self.root / self.classes, self.count)}
-        rows = CsvTable(self.root / self.lists["train"])
+        if self.class_file is not None:
+            return {"label": read_class_names(self.root / self.class_file, self.num_classes)}
+        rows = CsvTable(self.root / self.annotation_files["train"])
         rows.require("label")
         names = sorted_classes(set(pc.unique(rows.text("label")).to_pylist()))
-        if len(names) != self.count:
-            raise DataError(rows.file, f"contains {len(names)} classes, not {self.count}", column="label")
+        if len(names) != self.num_classes:
+            raise DataError(rows.file, f"contains {len(names)} classes, not {self.num_classes}", column="label")
         return {"label": names}
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's list."""
-        rows = CsvTable(self.root / self.lists[split])
+        rows = CsvTable(self.root / self.annotation_files[split])
         rows.require("youtube_id", "time_start", "time_end")
         columns = {"youtube_id": rows.text("youtube_id")}
         columns |= {c: rows.numbers(c, pa.int32(), needed=True) for c in ("time_start", "time_end")}
@@ -55,5 +56,5 @@ class Kinetics(VideoDataset):
             labels = rows.class_ids("label", self.heads["label"])
             columns |= {"label": rows.table["label"], "folder": pc.replace_substring(rows.table["label"], " ", "_")}
         else:
-            labels = missing_labels(rows, allowed=self.unlabelled)
-        return make_table(path=format_paths(self.files, **columns), labels=[labels], name=columns["youtube_id"])
+            labels = missing_labels(rows, allowed=self.allow_unlabelled)
+        return make_table(path=format_paths(self.path_template, **columns), labels=[labels], name=columns["youtube_id"])

@@ -17,25 +17,25 @@ from vivit.data.datasets.video_table import format_paths, make_table
 class Moments(VideoDataset):
     """Videos of the official lists, which have no header; their first column is ``<class>/<name>.mp4``.
 
-    ``lists`` are files below the root and ``folders`` the folders of their videos; ``classes`` is the official list of
-    ``count`` classes. The labels of the test split were never published, so the validation videos are the test. Flips
-    are harmless.
+    ``annotation_files`` are files below the root and ``folders`` the folders of their videos; ``class_file`` is the
+    official list of ``num_classes`` classes. The labels of the test split were never published, so the validation
+    videos are the test. Flips are harmless.
     """
 
-    count: int
-    lists: Mapping[str, str]
+    num_classes: int
+    annotation_files: Mapping[str, str]
     folders: Mapping[str, str]
-    classes: str = "moments_categories.txt"
+    class_file: str = "moments_categories.txt"
     mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """The one head, ``label``."""
-        return {"label": read_class_names(self.root / self.classes, self.count)}
+        return {"label": read_class_names(self.root / self.class_file, self.num_classes)}
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's list."""
-        rows = CsvTable(self.root / self.lists[split], header=["path"])
+        rows = CsvTable(self.root / self.annotation_files[split], header=["path"])
         rows.require()
         path = rows.text("path")
         label = pc.fill_null(pc.struct_field(pc.extract_regex(path, "^(?P<label>[^/]+)/"), [0]), "")

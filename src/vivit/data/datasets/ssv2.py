@@ -27,27 +27,29 @@ class SomethingSomething(VideoDataset):
 
     The paper and the released code flip half of the clips and do not change their labels, so that three pairs of labels
     contradict the clips. Here a flipped clip has the label of the pair's other template, which leaves the rate of flips
-    as published and the labels true; ``swap_labels=False`` is the paper's way, and ``augment.flip=0`` disables flips.
+    as published and the labels true; ``swap_labels_on_flip=False`` is the paper's way, and ``augment.hflip_prob=0``
+    disables flips.
 
-    ``lists`` and ``classes`` are files below the root, and ``files`` is the template of a video's path. The lists of
-    the challenge's test split have no templates; they are refused unless ``unlabelled``, when every label is -1.
+    ``annotation_files`` and ``class_file`` are files below the root, and ``path_template`` is the template of a video's
+    path. The lists of the challenge's test split have no templates; they are refused unless ``allow_unlabelled``, when
+    every label is -1.
     """
 
-    lists: Mapping[str, str]
-    classes: str = "labels/labels.json"
-    files: str = "20bn-something-something-v2/{id}.webm"
-    swap_labels: bool = True
-    unlabelled: bool = False
+    annotation_files: Mapping[str, str]
+    class_file: str = "labels/labels.json"
+    path_template: str = "20bn-something-something-v2/{id}.webm"
+    swap_labels_on_flip: bool = True
+    allow_unlabelled: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         swaps = {a: b for pair in LEFT_RIGHT_PAIRS for a, b in (pair, pair[::-1])}
-        self.mirror_names = {"label": swaps} if self.swap_labels else {}
+        self.mirror_names = {"label": swaps} if self.swap_labels_on_flip else {}
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """The one head, ``label``."""
-        return {"label": read_class_names(self.root / self.classes, 174)}
+        return {"label": read_class_names(self.root / self.class_file, 174)}
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's list."""
@@ -55,10 +57,12 @@ class SomethingSomething(VideoDataset):
         entries = self._entries(split)
         labels = [self._label(split, row, entry, numbers) for row, entry in enumerate(entries, 1)]
         ids = pa.chunked_array([pa.array([str(entry["id"]) for entry in entries], pa.string())])
-        return make_table(path=format_paths(self.files, id=ids), labels=[pa.array(labels, pa.int32())], name=ids)
+        return make_table(
+            path=format_paths(self.path_template, id=ids), labels=[pa.array(labels, pa.int32())], name=ids
+        )
 
     def _entries(self, split: Split) -> list[dict[str, Any]]:
-        file = self.root / self.lists[split]
+        file = self.root / self.annotation_files[split]
         if not file.is_file():
             raise DataError(file, "there is no such file", f"it lists the {split} videos with id and template")
         try:
@@ -70,16 +74,17 @@ class SomethingSomething(VideoDataset):
         return entries
 
     def _label(self, split: Split, row: int, entry: dict[str, Any], numbers: Mapping[str, int]) -> int:
-        file = self.root / self.lists[split]
+        file = self.root / self.annotation_files[split]
         if not isinstance(entry, dict) or not entry.get("id"):
             raise DataError(file, "the entry is missing", row=row, column="id")
         if "template" not in entry:
-            if self.unlabelled:
+            if self.allow_unlabelled:
                 return -1
             raise DataError(
                 file,
                 "the entry is missing, so it cannot be scored",
-                "set data.catalogue.lists to a list with templates, or data.catalogue.unlabelled=true to predict",
+                "set data.dataset.annotation_files to a list with templates, or, to predict, "
+                "data.dataset.allow_unlabelled=true",
                 row=row,
                 column="template",
             )

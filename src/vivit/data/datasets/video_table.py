@@ -35,10 +35,10 @@ def missing_labels(rows: CsvTable, *, allowed: bool) -> Column:
     """Return -1 for every row of a list without labels. Raises ``ConfigError`` unless ``allowed``."""
     if not allowed:
         raise ConfigError(
-            "data.catalogue.unlabelled",
+            "data.dataset.allow_unlabelled",
             False,
             f"{rows.file} has no labels, so nothing can be scored",
-            "set data.catalogue.lists to a list with labels, or data.catalogue.unlabelled=true to predict without",
+            "set data.dataset.annotation_files to a list with labels, or true to predict without",
         )
     return pa.repeat(pa.scalar(-1, pa.int32()), len(rows.table))
 
@@ -55,7 +55,7 @@ def format_paths(template: str, **columns: Column) -> Column:
             continue
         if field not in columns:
             raise ConfigError(
-                "data.catalogue.files", template, f"has the unknown field {field!r}", f"use {', '.join(columns)}"
+                "data.dataset.path_template", template, f"has the unknown field {field!r}", f"use {', '.join(columns)}"
             )
         text = columns[field].cast(pa.string())
         parts.append(pc.utf8_lpad(text, int(spec), "0") if spec else text)

@@ -124,7 +124,7 @@ def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int) 
     count = pc.sum(has_copy).as_py() or 0
     if not count:
         raise ConfigError(
-            "data.catalogue.copies",
+            "data.dataset.copies",
             side,
             f"{folder} has no copies of these videos",
             f"make them with python src/prepare.py copies={side}",

@@ -34,7 +34,7 @@ Work = Callable[[str], Row]
 
 
 def prepare(
-    catalogue: VideoDataset,
+    dataset: VideoDataset,
     *,
     splits: Sequence[Split] = ("train", "val", "test"),
     workers: int | None = None,
@@ -53,8 +53,8 @@ def prepare(
     cannot be used, with the reason.
     """
     check(workers=workers, copies=copies, gop=gop, quality=quality, shard=shard, shards=shards)
-    root, folder, workers = catalogue.root, catalogue.prepared_folder, workers or os.cpu_count() or 1
-    paths = sorted({path for split in splits for path in catalogue.table(split)["path"].to_pylist()})[shard::shards]
+    root, folder, workers = dataset.root, dataset.prepared_folder, workers or os.cpu_count() or 1
+    paths = sorted({path for split in splits for path in dataset.table(split)["path"].to_pylist()})[shard::shards]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
     rows = load_valid_rows(folder, lambda path, row: row["decoded"] >= decode and is_current(root / path, row))

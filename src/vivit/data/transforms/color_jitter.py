@@ -36,7 +36,9 @@ class ColorJitter:
     def __post_init__(self) -> None:
         for name in ("saturation", "contrast"):
             if len(bounds := getattr(self, name)) != 2:
-                raise ConfigError(f"augment.colours.{name}", list(bounds), "is not two factors", "set [0.6,1.4]")
+                raise ConfigError(
+                    f"augment.color_transform.{name}", list(bounds), "is not two factors", "set [0.6,1.4]"
+                )
 
     def __call__(
         self, clip: UInt8[np.ndarray, "f h w 3"], rng: np.random.Generator, progress: float = 0.0

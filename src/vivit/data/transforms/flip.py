@@ -57,4 +57,4 @@ class FlipLabelMap:
 
 
 def _error(problem: str, remedy: str) -> ConfigError:
-    return ConfigError("data.catalogue.mirror_names", problem=problem, remedy=remedy)
+    return ConfigError("data.dataset.mirror_names", problem=problem, remedy=remedy)

@@ -30,8 +30,8 @@ class LRFinder(LearningRateFinder):
         rate = self.optimal_lr and self.optimal_lr.suggestion()
         if rate is None:
             raise ConfigError(
-                "callbacks.rate_finder.max_lr", self.max_lr, "no rate up to it lowered the loss",
-                "raise it or callbacks.rate_finder.num_training_steps, or set optim.optimiser.lr without a search",
+                "callbacks.lr_finder.max_lr", self.max_lr, "no rate up to it lowered the loss",
+                "raise it or callbacks.lr_finder.num_training_steps, or set optim.optimizer.lr without a search",
             )  # fmt: skip
         scheduler: Any = trainer.lr_scheduler_configs[0].scheduler
         scheduler.base_lrs = [rate] * len(scheduler.base_lrs)

@@ -19,7 +19,7 @@ LOSS, GRADIENT = 0.0, 1.0
 SAVED = ("state_dict", "current_model_state", "optimizer_states")
 """Entries of a checkpoint with tensors; the second are the weights beside their moving average."""
 REMEDY = (
-    "lower optim.optimiser.lr, raise optim.warmup_epochs, set trainer.gradient_clip_val or, with 16-mixed or 16-true, "
+    "lower optim.optimizer.lr, raise optim.warmup_epochs, set trainer.gradient_clip_val or, with 16-mixed or 16-true, "
     "trainer.precision=bf16-mixed"
 )
 
@@ -40,7 +40,7 @@ class NaNCheck(Checkpoint):
 
     What is to be saved is checked too, so that no checkpoint ever holds the damage, not even in the optimizer's state.
     It is a ``Checkpoint`` to Lightning, which therefore calls it behind all that add to one. All ranks stop in the same
-    place. ``callbacks.finite=null`` switches it off.
+    place. ``callbacks.nan_check=null`` switches it off.
     """
 
     def __init__(self) -> None:

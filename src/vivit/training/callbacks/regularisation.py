@@ -12,7 +12,7 @@ class RegularisationScheduler(Callback):
 
     One argument a regulariser: a schedule, a number, or None to leave it as the model or the loss has it. Progress is
     the share of all batches of the run so far, so that a resume needs no state. RandAugment's magnitude
-    (``augment.colours.magnitude``) is only logged: the workers compute it, from the step of their sample index.
+    (``augment.color_transform.magnitude``) is only logged: the workers compute it, from the step of their sample index.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class RegularisationScheduler(Callback):
 def rand_augment_magnitude(trainer: Trainer) -> Schedule | float | None:
     """Return RandAugment's magnitude of the data module; None where it has none."""
     view = getattr(getattr(trainer, "datamodule", None), "training_view", None)
-    return getattr(getattr(view, "colours", None), "magnitude", None)
+    return getattr(getattr(view, "color_transform", None), "magnitude", None)
 
 
 def training_progress(trainer: Trainer, batch_idx: int) -> float:

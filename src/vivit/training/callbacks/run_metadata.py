@@ -13,14 +13,14 @@ from vivit.training.csv_logger import STARTED
 
 
 class RunMetadata(Callback):
-    """Writes ``provenance.json`` into the run folder and passes it to the loggers.
+    """Writes ``run_metadata.json`` into the run folder and passes it to the loggers.
 
     ``facts`` are those of the code (versions, commit); network and data come from the module's record, and what is
     only known once everything is set up (devices, number of videos, steps, resumed or not) from the trainer.
     """
 
     def __init__(self, folder: str, facts: Mapping[str, Any]) -> None:
-        self.file = Path(folder) / "provenance.json"
+        self.file = Path(folder) / "run_metadata.json"
         self.facts = facts
 
     @rank_zero_only

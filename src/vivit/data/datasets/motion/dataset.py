@@ -11,21 +11,21 @@ from vivit.errors import ConfigError
 
 @dataclass(kw_only=True)
 class Motion(CsvDataset):
-    """The embedded data set. ``columns`` are its heads: ["verb"], or ["noun", "verb"] as EPIC-Kitchens has them."""
+    """The embedded data set. ``label_columns`` are its heads: ["verb"], or ["noun", "verb"] as in EPIC-Kitchens."""
 
-    columns: Sequence[str] = ("verb",)
+    label_columns: Sequence[str] = ("verb",)
     classes: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: {"verb": VERBS, "noun": NOUNS})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if unknown := sorted(set(self.columns) - {"verb", "noun"}):
+        if unknown := sorted(set(self.label_columns) - {"verb", "noun"}):
             raise ConfigError(
-                "data.catalogue.columns",
-                list(self.columns),
+                "data.dataset.label_columns",
+                list(self.label_columns),
                 f"motion has no label {', '.join(unknown)}",
                 "choose from verb and noun",
             )
-        self.mirror_names = {"verb": MIRROR} if "verb" in self.columns else {}
+        self.mirror_names = {"verb": MIRROR} if "verb" in self.label_columns else {}
 
     def prepare(self) -> None:
         """Generate the videos if they are missing."""

@@ -1,0 +1,67 @@
+"""Every old key is answered with its new name, which exists."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+from omegaconf import DictConfig
+
+from vivit.launch.command_line import begin
+from vivit.launch.renamed_keys import RENAMED_KEYS
+
+OVERRIDES = {
+    "optim": ["optim=adamw_layer_decay"],
+    "callbacks": ["callbacks=[default,lr_finder]", "logger=wandb"],
+    "weights": ["weights=image", "weights.source=a"],
+    "augment": ["augment=epic"],
+}
+"""What has to be chosen for a key to be in the configuration, by its first part."""
+DATASETS = ("motion", "folder", "csv_folds", "epic_kitchens", "kinetics400", "ssv2")
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED_KEYS.items())
+def test_old_key_is_answered_with_its_new_name(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    argument = old if "=" in old else f"{old}=1"
+    monkeypatch.setattr(sys, "argv", ["train.py", "seed=2", argument])
+    with pytest.raises(SystemExit, match="error: ") as refused:
+        begin()
+    assert new in str(refused.value)
+
+
+def test_key_below_a_renamed_one_is_answered_with_its_own_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "+callbacks.best.save_top_k=3"])
+    with pytest.raises(SystemExit, match=r"set callbacks\.checkpoint_best\.save_top_k=\.\.\."):
+        begin()
+
+
+def test_arguments_of_today_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    today = ["train.py", "data.num_workers=2", "weights=image", "model.heads=4", "predictions=a=b", "-m"]
+    monkeypatch.setattr(sys, "argv", list(today))
+    begin()
+    assert sys.argv == today
+
+
+KEYS = sorted({new for new in RENAMED_KEYS.values() if "=" not in new and new not in ("regularisation",)})
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_new_key_exists(key: str, composed: Callable[..., DictConfig]) -> None:
+    first = key.partition(".")[0]
+    if key in ("num_workers", "skip_unreadable", "bench.num_workers"):
+        configs = [composed(name="eval"), composed("bench=loader", name="benchmark")]
+    elif key == "weights.truncate_temporal_layers":
+        configs = [composed("weights=video", "weights.source=a")]
+    elif key.startswith("data.dataset"):
+        configs = [composed(f"data={name}", "data.root=/videos") for name in DATASETS]
+    else:
+        configs = [composed(*OVERRIDES.get(first, []))]
+
+    def has(config: DictConfig) -> bool:
+        node = config
+        for part in key.split("."):
+            if not isinstance(node, DictConfig) or part not in node:
+                return False
+            node = node._get_node(part)
+        return True
+
+    assert any(map(has, configs))
