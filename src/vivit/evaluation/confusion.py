@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from vivit.lettering import lettered, shortened, width_of
+from vivit.lettering import shorten, text_width, use_fonts_for
 
 FEW = 20
 """So many classes leave room for numbers in the cells."""
@@ -74,11 +74,11 @@ def draw(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
     """
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
     named = len(names) <= MANY
-    short = [shortened(name, SHORT) for name in names] if named else []
+    short = [shorten(name, SHORT) for name in names] if named else []
     cell, size = (0.5, 9.0) if len(names) <= FEW else (0.11, 6.0)
-    side, margin = cell * len(names) if named else FIXED, 0.6 + 0.011 * size * max(map(width_of, short), default=5)
+    side, margin = cell * len(names) if named else FIXED, 0.6 + 0.011 * size * max(map(text_width, short), default=5)
     width, height = side + margin + 1, side + margin + 0.3
-    with lettered(short):
+    with use_fonts_for(short):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
         image = axes.imshow(

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vivit.lettering import add_legend, lettered, shortened
+from vivit.lettering import add_legend, shorten, use_fonts_for
 
 LINES = 6
 """Classes of a head that are drawn: those that are most probable at any time."""
@@ -27,10 +27,10 @@ def draw_timeline(
     shares = [part.softmax(1) for part in parts]
     chosen = [values.amax(0).topk(min(LINES, values.shape[1])).indices.tolist() for values in shares]
     drawn = [
-        [(place, shortened(names[place], SHORT)) for place in places]
+        [(place, shorten(names[place], SHORT)) for place in places]
         for places, names in zip(chosen, heads.values(), strict=True)
     ]
-    with lettered(heads):
+    with use_fonts_for(heads):
         figure = Figure(figsize=(9, 3.2 * len(heads)), layout="constrained")
         panels = figure.subplots(len(heads), squeeze=False)[:, 0]
         for axes, head, values, lines in zip(panels, heads, shares, drawn, strict=True):
@@ -38,7 +38,7 @@ def draw_timeline(
                 axes.plot(
                     middles, values[:, place].tolist(), "o-" if len(middles) < 60 else "-", label=".", markersize=3
                 )
-            axes.set(xlabel="seconds", ylabel=f"probability, {shortened(head, SHORT)}", ylim=(-0.02, 1.02))
+            axes.set(xlabel="seconds", ylabel=f"probability, {shorten(head, SHORT)}", ylim=(-0.02, 1.02))
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.3)
             words = [name for _, name in lines]
