@@ -33,7 +33,6 @@ ROOMS = {
     "training": {"shapes", "schedules", "evaluation", "signals"},
     "overrides": set(),  # a leaf: jobs names runs by what decides their result, reporting makes tables of the same
     "reporting": {"overrides", "run_folder", "lettering", "text"},
-    "dashboards": {"reporting"},
     "run_folder": {"text"},
     "text": set(),  # a leaf: text that people wrote, on one line
     "lettering": {"text"},  # the same in pictures
@@ -61,7 +60,6 @@ FORBIDDEN = {
     "training": {"hydra", "omegaconf"},
     "overrides": {"torch", "lightning", "hydra", "omegaconf"},
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
-    "dashboards": {"torch", "lightning", "hydra", "omegaconf"},
     "run_folder": {"torch", "lightning", "hydra", "omegaconf"},
     "text": {"torch", "lightning", "hydra", "omegaconf"},
     "lettering": {"torch", "lightning", "hydra", "omegaconf"},
@@ -71,7 +69,7 @@ FORBIDDEN = {
 }
 """Libraries that each room may not see."""
 
-TORCHLESS = {"report.py": {"reporting", "launch"}, "dashboards.py": {"dashboards", "launch"}}
+TORCHLESS = {"report.py": {"reporting", "launch"}, "dashboards.py": {"reporting", "launch"}}
 """Scripts that hand plain values to a room that needs no torch, and what they import."""
 EXCEPTIONS = {("vivit/data/datamodule.py", "lightning")}
 PEERS = {"transformers", "torchcodec", "decord"}
