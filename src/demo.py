@@ -12,9 +12,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="demo")
 def main(cfg: DictConfig) -> None:
     """Serve."""
-    from vivit import experiment  # here, so that --help waits for no torch
+    from vivit import tasks  # here, so that --help waits for no torch
 
-    launch.run(experiment.demo, cfg)
+    launch.run(tasks.demo, cfg)
 
 
 if __name__ == "__main__":

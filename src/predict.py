@@ -13,9 +13,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
 def main(cfg: DictConfig) -> None:
     """Predict."""
-    from vivit import experiment  # here, so that --help waits for no torch
+    from vivit import tasks  # here, so that --help waits for no torch
 
-    launch.run(experiment.predict, cfg)
+    launch.run(tasks.predict, cfg)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from vivit import launch
-from vivit.data import motion
+from vivit.data.datasets import motion
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("VIVIT_SHARED") or REPOSITORY.parent / "shared")
@@ -41,7 +41,7 @@ def small_motion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the embedded data set with few videos; two ranks do not divide those of the test."""
     videos = {"train": 48, "val": 16, "test": 17}
     root = tmp_path_factory.mktemp("data") / "motion"
-    motion.make(root, [replace(split, videos=videos[split.name]) for split in motion.SPLITS])
+    motion.generate(root, [replace(split, videos=videos[split.name]) for split in motion.SPLITS])
     return root
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from vivit.data import motion
+from vivit.data.datasets import motion
 from vivit.models import FactorisedEncoder, Tubelets
 
 HEADS = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
-LIBRARIES = ["hydra._internal.hydra", "lightning.pytorch.loggers", "vivit.experiment", "vivit.launch"]
+LIBRARIES = ["hydra._internal.hydra", "lightning.pytorch.loggers", "vivit.tasks", "vivit.launch"]
 PATIENCE = 300
 """Seconds that a command may take."""
 

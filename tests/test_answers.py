@@ -10,13 +10,13 @@ import pytest
 import torch
 from films import CLIP, film, network, noise
 
-from vivit.experiment import predict
-from vivit.experiment.classifier import Classifier
-from vivit.experiment.demo import answer
-from vivit.experiment.formats import Weights, write_ours
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import print_results, print_rows
+from vivit.tasks import predict
+from vivit.tasks.classifier import Classifier
+from vivit.tasks.demo import answer
+from vivit.tasks.formats import Weights, write_ours
 
 ODD = [
     "win $$ now",

@@ -9,7 +9,7 @@ import pytorchvideo.data  # noqa: F401  # its source has warnings, which are err
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.experiment.checkpoint import read_network, read_record
+from vivit.tasks.checkpoint import read_network, read_record
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -21,7 +21,7 @@ def options(group: str) -> list[str]:
 GROUPS = ("model", "tokeniser", "positions", "data", "augment", "resampling", "views", "loader")
 TOLD = [
     *(f"{group}={name}" for group in GROUPS for name in options(group)),
-    "augment=epic augment.colours.magnitude={_target_:vivit.schedules.Linear,start:0,end:9}",
+    "augment=epic augment.colours.magnitude={_target_:vivit.training.regularisation.Linear,start:0,end:9}",
 ]
 
 
@@ -48,16 +48,16 @@ def test_whatever_a_training_run_keeps_is_read(
 
 HOSTILE = {
     "a method of a class that a module imports": "vivit.run_folder.Path.touch",
-    "the same below a room that may be named": "vivit.data.finding.Path.touch",
+    "the same below a room that may be named": "vivit.data.find_videos.Path.touch",
     "a function of a library that a module imports": "vivit.data.loader.os.mkdir",
-    "a module that a module imports": "vivit.models.embedding.torch.hub.load",
-    "a library's class in a file of ours": "vivit.models.embedding.nn.Linear",
-    "a class that a file of ours imports": "vivit.data.finding.Path",
-    "a function that the file of positions imports": "vivit.models.positions.rearrange",
-    "a function of ours that writes": "vivit.data.motion.make",
+    "a module that a module imports": "vivit.models.tokenisers.torch.hub.load",
+    "a library's class in a file of ours": "vivit.models.tokenisers.nn.Linear",
+    "a class that a file of ours imports": "vivit.data.find_videos.Path",
+    "a function that the file of positions imports": "vivit.models.pos_embed.rearrange",
+    "a function of ours that writes": "vivit.data.datasets.motion.generate",
     "a function of another room": "vivit.run_folder.write_json",
-    "a class of another room": "vivit.training.Curves",
-    "a method of a class of ours": "vivit.data.VideoData.from_datasets",
+    "a class of another room": "vivit.training.CurvePlotter",
+    "a method of a class of ours": "vivit.data.VideoDataModule.from_datasets",
     "another package": "os.mkdir",
     "a name that only begins like ours": "vivit.database.mkdir",
     "a name of nothing": "vivit.models.Nothing",

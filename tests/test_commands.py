@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import torch
 
-from vivit.data import motion
+from vivit.data.datasets import motion
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEOS = {"train": 48, "val": 16, "test": 18}
@@ -22,7 +22,7 @@ VIDEOS = {"train": 48, "val": 16, "test": 18}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "motion"
-    motion.make(root, [replace(split, videos=VIDEOS[split.name]) for split in motion.SPLITS])
+    motion.generate(root, [replace(split, videos=VIDEOS[split.name]) for split in motion.SPLITS])
     return root
 
 
@@ -82,7 +82,7 @@ def test_a_run_leaves_what_it_promises(trained):
     assert results["config"]["data"]["batch_size"] == 16
     assert 0 <= results["metrics"]["test/acc_top1"] <= results["metrics"]["test/acc_top5"] <= 1
     assert results["step_seconds"] > 0
-    kept = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["callbacks"]["Stopwatch"]
+    kept = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["callbacks"]["ThroughputMonitor"]
     assert results["train_seconds"] >= kept["train_seconds"] > results["step_seconds"]
     assert torch.__version__.startswith(results["versions"]["torch"])
     assert results["params"] == sum(
@@ -116,7 +116,7 @@ def test_a_run_goes_on_from_its_checkpoint(trained, data, logs):
     assert done.returncode == 0, done.stderr
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert state["global_step"] == 3 * (VIDEOS["train"] // 16)
-    assert len(state["callbacks"]["Curves"]["epochs"]) == 3
+    assert len(state["callbacks"]["CurvePlotter"]["epochs"]) == 3
 
 
 def test_every_model_trains_with_both_tokenisers(data, logs):
@@ -163,12 +163,12 @@ BAD = {
     "+extra.thing=1": ["unknown key 'extra'"],
     "+size.dpeth=3": ["dpeth", "size"],
     "+callbacks.curve.folder=x": ["callbacks.curve has no _target_"],
-    "data.crop=[30,32]": ["height 30 cannot be cut into parts of tubelet[1]=8", "24 or 32"],
-    "data.frames=15": ["frames 15 cannot be cut into parts of tubelet[0]=2", "14 or 16"],
-    "data=folder data.root=no/such/folder": ["no/such/folder is not a folder", "data.root"],
+    "data.crop=[30,32]": ["data.crop[0]=30", "tokeniser.tubelet[1]=8", "24 or 32"],
+    "data.frames=15": ["data.frames=15", "tokeniser.tubelet[0]=2", "14 or 16"],
+    "data=folder data.root=no/such/folder": ["data.root=no/such/folder: there is no such folder"],
     "ckpt_path=no/such.ckpt": ["no/such.ckpt is not a file"],
     "paths.logs=/dev/null/logs": ["/dev/null/logs", "cannot be written", "paths.logs"],
-    "data.crop=[40,40]": ["crop of 40x40 does not fit", "resize must be at least 40"],
+    "data.crop=[40,40]": ["data.crop=[40,40]: does not fit", "data.resize to at least 40"],
 }
 
 
@@ -196,8 +196,8 @@ def test_a_checkpoint_of_another_architecture_is_refused(refusals):
     said = refusals["another architecture"]
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
-    assert "the checkpoint holds FactorisedEncoder(" in said.stderr
-    assert "the configuration asks for SpatioTemporal(" in said.stderr
+    assert "ckpt_path: holds FactorisedEncoder(" in said.stderr
+    assert "the configuration is SpatioTemporal(" in said.stderr
 
 
 def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
@@ -209,16 +209,16 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
     assert "the loss is nan at step 1 (epoch 1)" in said.stderr
-    assert "Lower optim.optimiser.lr" in said.stderr
+    assert "lower optim.optimiser.lr" in said.stderr
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("targets.mixup=null",), "mixup=None must be the parameter of a Beta distribution"),
-        (("data=csv", "data.catalogue.delimiter=null"), "data.catalogue.delimiter='None' must be one ASCII character"),
-        (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0 leaves nothing to train on"),
+        (("targets.mixup=null",), "targets.mixup=null: is not a number of at least 0"),
+        (("data=csv", "data.catalogue.delimiter=null"), "data.catalogue.delimiter='None': must be one ASCII character"),
+        (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0: leaves nothing to train on"),
     ],
     ids=["mixup", "delimiter", "nothing"],
 )

@@ -16,8 +16,8 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from vivit.experiment import TRAIN_KEYS, check_keys
 from vivit.launch import format_error
+from vivit.tasks import TRAIN_KEYS, check_keys
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"

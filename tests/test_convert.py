@@ -10,10 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from vivit.experiment import convert
-from vivit.experiment.checkpoint import read_network
-from vivit.experiment.formats import format_of_source, format_of_target
-from vivit.experiment.record import model_record
+from vivit.checkpoints import export_scenic, huggingface_labels, save_huggingface, save_scenic
+from vivit.checkpoints.formats.flax_msgpack import read_parameters
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -23,8 +21,10 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
-from vivit.weights import export_scenic, huggingface_labels, save_huggingface, save_scenic
-from vivit.weights.scenic import read_parameters
+from vivit.tasks import convert
+from vivit.tasks.checkpoint import read_network
+from vivit.tasks.formats import format_of_source, format_of_target
+from vivit.tasks.record import model_record
 
 CLIP = {"frames": 6, "height": 20, "width": 21}
 WIDTHS = {"depth": 3, "heads": 2, "mlp_dim": 10}
@@ -50,20 +50,20 @@ def network(model: str = "spatiotemporal", sampled: bool = False) -> nn.Module:
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
-    ours, theirs = one.state_dict(), other.state_dict()
-    return str(one) == str(other) and all(torch.equal(ours[name], theirs[name]) for name in {**ours, **theirs})
+    first, second = one.state_dict(), other.state_dict()
+    return str(one) == str(other) and all(torch.equal(first[name], second[name]) for name in {**first, **second})
 
 
 @pytest.fixture
 def converted(composed, tmp_path: Path) -> Converted:
     """Convert as the command does."""
 
-    def converted(source: Path, target: str, *words: str) -> Path:
-        cfg = composed(f"source={source}", f"target={tmp_path / target}", *words, name="convert")
-        model = next((word.removeprefix("model=") for word in words if word.startswith("model=")), None)
+    def converted(source: Path, target: str, *overrides: str) -> Path:
+        cfg = composed(f"source={source}", f"target={tmp_path / target}", *overrides, name="convert")
+        model = next((word.removeprefix("model=") for word in overrides if word.startswith("model=")), None)
         cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
         choices = {"model": model} if model else {}
-        convert(cfg, Job(folder=tmp_path, choices=choices, overrides=list(words), sweep=None))
+        convert(cfg, Job(folder=tmp_path, choices=choices, overrides=list(overrides), sweep=None))
         return tmp_path / target
 
     return converted
@@ -71,30 +71,32 @@ def converted(composed, tmp_path: Path) -> Converted:
 
 @pytest.mark.parametrize("sampled", [False, True], ids=["tubelets", "uniform frames"])
 @pytest.mark.parametrize("model", NETWORKS)
-def test_the_authors_to_ours_and_back(model: str, sampled: bool, converted: Converted, tmp_path: Path) -> None:
+def test_convert_scenic_to_vivit_and_back(model: str, sampled: bool, converted: Converted, tmp_path: Path) -> None:
     net = network(model, sampled)
     save_scenic(net, tmp_path / "checkpoint")
-    said = [f"{key}={value}" for key, value in CLIP.items()]
-    said += ["model.order=time_space"] if model == "factorised_self_attention" else []
-    said += ["sampled_frames=3"] if sampled else []
-    ours = converted(tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *said, "outputs={noun:3,verb:4}")
-    again, record = read_network(ours)
+    arguments = [f"{key}={value}" for key, value in CLIP.items()]
+    arguments += ["model.order=time_space"] if model == "factorised_self_attention" else []
+    arguments += ["sampled_frames=3"] if sampled else []
+    checkpoint = converted(
+        tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *arguments, "outputs={noun:3,verb:4}"
+    )
+    again, record = read_network(checkpoint)
     assert same(again, net)
     assert record["heads"] == {"noun": ["0", "1", "2"], "verb": ["0", "1", "2", "3"]}
     assert (record["data"]["frames"], record["data"]["crop"]) == (6, [20, 21])
-    back = converted(ours, "back.msgpack")
+    back = converted(checkpoint, "back.msgpack")
     (_, arrays, _), (_, again, _) = map(read_parameters, (tmp_path / "checkpoint", back))
     assert list(again) == list(arrays) and all(np.array_equal(again[name], arrays[name]) for name in arrays)
 
 
-def test_hugging_face_to_ours_to_the_authors_and_back(converted: Converted, tmp_path: Path, capsys) -> None:
+def test_convert_huggingface_to_vivit_to_scenic_and_back(converted: Converted, tmp_path: Path, capsys) -> None:
     net = network()
     save_huggingface(net, tmp_path / "theirs", labels=LABELS, short_side=23)
-    ours = converted(tmp_path / "theirs", "ours.ckpt", "data.resize=24")
-    again, record = read_network(ours)
+    checkpoint = converted(tmp_path / "theirs", "ours.ckpt", "data.resize=24")
+    again, record = read_network(checkpoint)
     assert same(again, net)
     assert record["heads"] == {"label": LABELS}
-    folder = converted(ours, "deep/down/folder")
+    folder = converted(checkpoint, "deep/down/folder")
     assert huggingface_labels(folder) == LABELS
     assert json.loads((folder / "preprocessor_config.json").read_text())["size"] == {"shortest_edge": 24}
     assert (folder / "model.safetensors").read_bytes() == (tmp_path / "theirs" / "model.safetensors").read_bytes()
@@ -112,15 +114,15 @@ def test_hugging_face_to_ours_to_the_authors_and_back(converted: Converted, tmp_
 
 def test_a_checkpoint_holds_plain_values_only(converted: Converted, tmp_path: Path) -> None:
     save_huggingface(network(), tmp_path / "theirs")
-    ours = converted(tmp_path / "theirs", "ours.ckpt")
-    content = torch.load(ours, weights_only=True)
+    checkpoint = converted(tmp_path / "theirs", "ours.ckpt")
+    content = torch.load(checkpoint, weights_only=True)
     assert content["vivit"]["model"] == model_record(network())
     assert content["vivit"]["heads"] == {"label": [f"LABEL_{i}" for i in range(7)]}
     assert content["vivit"]["data"]["root"] == "???"
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "message"),
+    ("overrides", "error", "message"),
     [
         (["source=nowhere"], FileNotFoundError, "source=nowhere is not there"),
         (["target=taken.ckpt"], FileExistsError, "taken.ckpt is there already"),
@@ -128,14 +130,16 @@ def test_a_checkpoint_holds_plain_values_only(converted: Converted, tmp_path: Pa
         (["target_format=onnx"], ValueError, "target_format=onnx is not one of scenic, huggingface, vivit"),
         (["outputs={noun:3,verb:5}"], ValueError, "are 8 outputs, not 7"),
         (["model=spatiotemporal", "+modl=x"], ValueError, "unknown key 'modl'"),
-        (["frames=8"], ValueError, "frames=8 is asked for, but config.json says 6"),
+        (["frames=8"], ValueError, "frames=8: config.json of .* has 6"),
     ],
 )
-def test_what_cannot_be_is_one_clear_error(words, error, message, composed, tmp_path: Path, monkeypatch) -> None:
+def test_convert_of_wrong_arguments_is_one_clear_error(
+    overrides, error, message, composed, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     save_huggingface(network(), tmp_path / "theirs")
     (tmp_path / "taken.ckpt").write_bytes(b"mine")
-    cfg = composed("source=theirs", "target=new.ckpt", *words, name="convert")
+    cfg = composed("source=theirs", "target=new.ckpt", *overrides, name="convert")
     cfg.paths.run = str(tmp_path)
     with pytest.raises(error, match=message):
         convert(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
@@ -143,7 +147,7 @@ def test_what_cannot_be_is_one_clear_error(words, error, message, composed, tmp_
     assert not (tmp_path / "new.ckpt").exists()
 
 
-def test_the_authors_files_do_not_tell_their_model(converted: Converted, tmp_path: Path) -> None:
+def test_convert_of_scenic_needs_model_and_size(converted: Converted, tmp_path: Path) -> None:
     save_scenic(network(), tmp_path / "checkpoint")
     with pytest.raises(ValueError, match="does not tell model: set model="):
         converted(tmp_path / "checkpoint", "ours.ckpt")
@@ -151,15 +155,15 @@ def test_the_authors_files_do_not_tell_their_model(converted: Converted, tmp_pat
         converted(tmp_path / "checkpoint", "ours.ckpt", "model=spatiotemporal", "frames=6")
 
 
-def test_formats_are_told_from_content_not_from_names(converted: Converted, tmp_path: Path) -> None:
+def test_convert_detects_formats_by_content(converted: Converted, tmp_path: Path) -> None:
     net = network()
     save_huggingface(net, tmp_path / "folder")
     save_huggingface(net, tmp_path / "weights.safetensors")
     save_scenic(net, tmp_path / "odd.pt")
     torch.save({"state_dict": net.state_dict()}, tmp_path / "theirs.ckpt")
     converted(tmp_path / "folder", "ours.ckpt").rename(tmp_path / "ours.bin")
-    told = {"folder": "huggingface", "weights.safetensors": "huggingface", "theirs.ckpt": "huggingface"}
-    for name, expected in (told | {"odd.pt": "scenic", "ours.bin": "vivit"}).items():
+    formats_by_file = {"folder": "huggingface", "weights.safetensors": "huggingface", "theirs.ckpt": "huggingface"}
+    for name, expected in (formats_by_file | {"odd.pt": "scenic", "ours.bin": "vivit"}).items():
         assert format_of_source(tmp_path / name) == expected, name
     for name, expected in {
         "a.ckpt": "vivit",

@@ -16,10 +16,10 @@ from films import HEADS, film, network, noise
 from forked import Command, start
 from omegaconf import OmegaConf
 
-from vivit.experiment import demo
-from vivit.experiment.formats import Weights, write_ours
-from vivit.experiment.uploads import Uploads
 from vivit.launch import Job
+from vivit.tasks import demo
+from vivit.tasks.formats import Weights, write_ours
+from vivit.tasks.uploads import Uploads
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

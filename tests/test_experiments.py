@@ -17,12 +17,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from published_folders import DATA_SETS
 
-from vivit import experiment
+from vivit import tasks
 from vivit.benchmarks.model import PAPER_MODELS
-from vivit.cost import cost
-from vivit.data import motion
-from vivit.experiment.build import check_mixup
+from vivit.data.datasets import motion
+from vivit.errors import ConfigError
 from vivit.launch import Job, format_error
+from vivit.models.flops import count_flops
+from vivit.tasks.build import check_mixup
 
 Compose = Callable[..., DictConfig]
 Commanded = Callable[[str], DictConfig]
@@ -122,7 +123,7 @@ def test_the_header_tells_the_network_s_cost(name: str, commanded: Commanded) ->
     """Parameters to the last digit; FLOPs as the paper prints them, which is within 0.05 % of ours."""
     cfg, row = commanded(name), PUBLISHED[name]
     net = network(cfg, row.classes)
-    found = cost(net, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
+    found = count_flops(net, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     assert stated(name, "M parameters") == round(found.params / 1e6, 3)
     assert row.params is None or found.params == row.params
     assert stated(name, "GFLOPs a view,") == pytest.approx(row.gflops or found.paper_gflops, rel=2e-5)
@@ -198,7 +199,7 @@ def test_devices_that_cannot_share_a_step_are_refused(devices: str, message: str
 
 
 ONE_CLIP = ("experiment=epic_large_factorised_encoder", "trainer=ddp", "trainer.accumulate_grad_batches=8")
-GROWS = "callbacks.strengths.mixup={_target_: vivit.schedules.Linear, start: 0.0, end: 0.3}"
+GROWS = "callbacks.strengths.mixup={_target_: vivit.training.regularisation.Linear, start: 0.0, end: 0.3}"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_mixup_where_a_device_has_one_clip_is_refused(
     cfg = composed(*ONE_CLIP, f"data.root={tmp_path}/none", f"paths.run={tmp_path}", *words)
     assert cfg.data.batch_size == 1
     with pytest.raises(ValueError, match=rf"^{key} is above 0, .* data\.batch_size=1 .*, or set {key}=0$"):
-        experiment.train(cfg, Job(tmp_path, {}, [], None))
+        tasks.train(cfg, Job(tmp_path, {}, [], None))
 
 
 @pytest.mark.parametrize("words", [("callbacks.strengths.mixup=0.0",), ("targets.mixup=0.0",), ("trainer.devices=4",)])
@@ -236,11 +237,11 @@ def test_the_weights_to_start_from_are_asked_for_first(
 ) -> None:
     """Before the data set is looked for, which is not there either."""
     cfg = composed(*command(name), f"paths.data={tmp_path}", f"paths.run={tmp_path}", f"data.root={tmp_path}/none")
-    with pytest.raises(FileNotFoundError) as error:
-        experiment.train(cfg, Job(tmp_path, {}, [], None))
+    with pytest.raises(ConfigError) as error:
+        tasks.train(cfg, Job(tmp_path, {}, [], None))
     file = tmp_path / "weights" / "/".join(address.split("/")[-3 if "scenic" in address else -1 :])
-    said = f"there is no weight file {file}: get it from {address}; weights.source names another"
-    assert str(error.value) == said
+    assert (error.value.key, error.value.value) == ("weights.source", file)
+    assert address in str(error.value)
 
 
 def image_vit() -> Mapping[str, torch.Tensor]:
@@ -260,7 +261,7 @@ def image_vit() -> Mapping[str, torch.Tensor]:
 def roots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the published data sets in miniature, and of a tiny image ViT."""
     folder = tmp_path_factory.mktemp("published")
-    motion.make(folder / "motion", [replace(split, videos=3) for split in motion.SPLITS])
+    motion.generate(folder / "motion", [replace(split, videos=3) for split in motion.SPLITS])
     for name, publish in DATA_SETS.items():
         (folder / name).mkdir()
         publish(folder / name, sorted((folder / "motion").rglob("*.mp4")))
@@ -276,7 +277,7 @@ def shrunk(name: str, roots: Path, folder: Path, composed: Compose, *words: str)
     said += [f"paths.run={folder}", "callbacks.progress=null", "callbacks.curves=null"]
     said += ["data.catalogue.count=2"] if data == "kinetics" else []
     folder.mkdir(parents=True, exist_ok=True)
-    experiment.train(composed(*said, *words), Job(folder, {"data": data}, said, None))
+    tasks.train(composed(*said, *words), Job(folder, {"data": data}, said, None))
     return json.loads((folder / "results.json").read_text())
 
 

@@ -15,12 +15,9 @@ import torch
 from films import film
 from torch import nn
 
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.experiment import export
-from vivit.experiment import export as task
-from vivit.experiment.classifier import Classifier
-from vivit.experiment.formats import Weights, write_ours
+from vivit.data.datasets import FlipLabelMap
+from vivit.errors import CheckpointError
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -30,7 +27,11 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
-from vivit.shapes import Video
+from vivit.structures import Video
+from vivit.tasks import export
+from vivit.tasks import export as task
+from vivit.tasks.classifier import Classifier
+from vivit.tasks.formats import Weights, write_ours
 
 REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}
@@ -159,8 +160,9 @@ def test_a_network_with_what_is_no_number_is_refused_by_name(name, value, export
     net = network("factorised_encoder")
     with torch.no_grad():
         net.get_parameter(name).view(-1)[0] = value
-    with pytest.raises(ValueError, match=f"net.ckpt: '{name}' has 1 of .* NaN or infinite; nothing was written"):
+    with pytest.raises(CheckpointError, match="NaN or infinite; nothing was written") as error:
         exported(net, "deep/clip.pt2")
+    assert (error.value.file, error.value.key) == (str(tmp_path / "net.ckpt"), name)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
 
@@ -203,7 +205,7 @@ def named_axes(graph: onnx.GraphProto) -> None:
 
 
 READER = re.search(r"```python\n(.*?)```", (REPOSITORY / "docs" / "exported.md").read_text(encoding="utf-8"), re.DOTALL)
-FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "enlarged": (18, 30, 22)}
+FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "upscale_frames": (18, 30, 22)}
 """Height, width and number of frames."""
 
 
@@ -212,7 +214,7 @@ def test_the_reader_in_the_documents_says_what_the_pipeline_says(
     views, composed, tmp_path, monkeypatch, capsys
 ) -> None:
     """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""
-    grid = {"_target_": "vivit.data.sampling.GridViews", "_partial_": True} | views
+    grid = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True} | views
     data = {"frames": 6, "stride": 2, "resize": 29, "crop": [20, 21], "views": grid}
     net = network("spatiotemporal")
     write_ours(Weights(net, "", HEADS, data), tmp_path / "net.ckpt")
@@ -232,7 +234,9 @@ def test_the_reader_in_the_documents_says_what_the_pipeline_says(
         monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
         exec(compile(READER[1], "docs/exported.md", "exec"), there := {})
         cutting = classifier.cutting
-        clips = ClipDataset([Video(file, ())], cutting.views, Mirror(allowed=False), 0, resampling=cutting.resampling)
+        clips = ClipDataset(
+            [Video(file, ())], cutting.views, FlipLabelMap(allowed=False), 0, resampling=cutting.resampling
+        )
         np.testing.assert_array_equal(there["given"], clips[0].frames, "to the same bytes")
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines] == ["noun", "verb"]

@@ -10,7 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from vivit.experiment.initial import check_source, start_from_weights
+from vivit.errors import ConfigError
+from vivit.tasks.initial import check_source, start_from_weights
 
 Compose = Callable[..., DictConfig]
 
@@ -32,7 +33,7 @@ def image_vit(dim: int, patch: int, depth: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("choice", ["image", "dinov2"])
-def test_the_weights_of_a_file_go_in_and_are_told_of(
+def test_initial_weights_are_loaded_and_logged(
     choice: str, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     patch = 14 if choice == "dinov2" else 8
@@ -52,8 +53,9 @@ def test_the_weights_of_a_file_go_in_and_are_told_of(
 
 
 def test_a_forgotten_file_is_named(composed: Compose) -> None:
-    with pytest.raises(ValueError, match=r"weights\.source is not set: .*weights=imagenet21k_base"):
+    with pytest.raises(ConfigError, match="weights=imagenet21k_base") as error:
         check_source(composed("weights=image"))
+    assert error.value.key == "weights.source"
     check_source(composed("weights=wide_positions"))
     check_source(composed())
 
@@ -61,8 +63,9 @@ def test_a_forgotten_file_is_named(composed: Compose) -> None:
 @pytest.mark.parametrize("choice", ["image", "video"])
 def test_every_key_of_the_configuration_is_one_of_the_function(choice: str, composed: Compose, tmp_path: Path) -> None:
     cfg = composed(f"weights={choice}", f"weights.source={tmp_path}/absent.pt")
-    with pytest.raises(FileNotFoundError, match="there is no weight file"):
+    with pytest.raises(ConfigError) as error:
         start_from_weights(cfg, network(cfg))
+    assert (error.value.key, error.value.value) == ("weights.source", tmp_path / "absent.pt")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from vivit import lettering
-from vivit.evaluation.confusion import CELLS, FIXED, confusion, draw, write_confused
-from vivit.explain import answer_page, draw_timeline, refusal_page
-from vivit.lettering import drawable_text, font_families, text_width
+from vivit import plotting
+from vivit.evaluation.confusion_matrix import (
+    FIXED_SIDE,
+    MAX_CELLS,
+    confusion_matrix,
+    plot_confusion_matrix,
+    write_confused_pairs,
+)
+from vivit.inference import error_html, plot_timeline, prediction_html
+from vivit.plotting import drawable_text, font_families, text_width
 from vivit.reporting.figure_files import render
 from vivit.reporting.figures import _line
 from vivit.reporting.page import render_table
@@ -35,14 +41,14 @@ CHINESE, GONE = "打篮球", "\N{SAUROPOD}"
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty the caches of fonts and the list of characters that were warned of."""
-    for cached in (lettering.find_font, lettering._fonts, lettering._codes):
+    for cached in (plotting.find_font, plotting._fonts, plotting._codes):
         cached.cache_clear()
-    monkeypatch.setattr(lettering, "WARNED", [])
+    monkeypatch.setattr(plotting, "WARNED", [])
 
 
 @pytest.fixture
 def no_more_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lettering, "_fonts", lambda: ())
+    monkeypatch.setattr(plotting, "_fonts", lambda: ())
 
 
 def drawn_texts(figure: Figure) -> dict[str, Text]:
@@ -52,7 +58,7 @@ def drawn_texts(figure: Figure) -> dict[str, Text]:
 
 
 def test_confusion_matrix_shows_every_name_literally() -> None:
-    figure = draw(np.eye(len(ODD), dtype=int), ODD)
+    figure = plot_confusion_matrix(np.eye(len(ODD), dtype=int), ODD)
     texts = drawn_texts(figure)
     axes = figure.axes[0]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
@@ -65,7 +71,7 @@ def test_timeline_names_every_line_literally(tmp_path: Path, monkeypatch) -> Non
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure))
     for first in range(0, len(ODD), 5):
         names = ODD[first : first + 5]
-        draw_timeline(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
+        plot_timeline(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
     monkeypatch.undo()
     for number, figure in enumerate(figures):
         drawn_texts(figure)
@@ -81,7 +87,7 @@ def test_report_figures_show_names_literally() -> None:
         axes = figure.subplots()
         for at, name in enumerate(ODD[:4]):
             _line(axes, at, name, [(1, 2, 0), (2, 3 + at, 0)])
-        lettering.add_legend(axes, frameon=False)
+        plotting.add_legend(axes, frameon=False)
         return figure
 
     for form in ("svg", "png"):
@@ -92,12 +98,12 @@ def test_report_figures_show_names_literally() -> None:
 def test_character_without_a_font_is_drawn_as_its_code_with_one_warning(draws, no_more_fonts, tmp_path, caplog) -> None:
     names = [f"eat {GONE}", CHINESE, "a\N{VARIATION SELECTOR-17}b", "c"]
     if draws == "matrix":
-        figure = draw(np.eye(4, dtype=int), names)
+        figure = plot_confusion_matrix(np.eye(4, dtype=int), names)
         shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
         assert shown == ["eat U+1F995", "U+6253U+7BEEU+7403", "ab", "c"]
         drawn_texts(figure)
     else:
-        draw_timeline(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
+        plot_timeline(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1 and "U+" in warnings[0].getMessage()
 
@@ -107,8 +113,8 @@ def test_installed_fonts_are_used(caplog) -> None:
     if file is None:
         pytest.skip("no font with Chinese characters is installed (Debian: fonts-noto-cjk)")
     assert drawable_text(CHINESE) == CHINESE
-    assert font_families(["a", CHINESE]) == [lettering.BASE, "Noto Sans CJK SC"]
-    figure = draw(np.eye(2, dtype=int), [CHINESE, "a"])
+    assert font_families(["a", CHINESE]) == [plotting.BASE, "Noto Sans CJK SC"]
+    figure = plot_confusion_matrix(np.eye(2, dtype=int), [CHINESE, "a"])
     drawn_texts(figure)
     assert figure.axes[0].get_yticklabels()[0].get_text() == CHINESE
     assert not caplog.records
@@ -119,7 +125,7 @@ def test_font_installed_after_matplotlib_cached_its_list_is_found(tmp_path: Path
     new = tmp_path / "new.ttf"
     new.write_bytes(Path(font_manager.findfont("DejaVu Sans")).read_bytes())
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(new), str(tmp_path / "gone.ttf")])
-    assert any(font.file == str(new) for font in lettering._fonts())
+    assert any(font.file == str(new) for font in plotting._fonts())
     monkeypatch.setattr(
         font_manager.fontManager, "ttflist", [e for e in font_manager.fontManager.ttflist if e.fname != str(new)]
     )
@@ -131,14 +137,14 @@ def test_text_width_counts_wide_characters_as_two() -> None:
 
 @pytest.mark.parametrize("classes", [1200, 3000])
 def test_confusion_matrix_of_very_many_classes_opens(classes: int, tmp_path: Path) -> None:
-    counts = confusion(np.arange(classes), (np.arange(classes) + classes // 2) % classes, classes)
-    figure = draw(counts, [f"a class with a rather long name {number}" for number in range(classes)])
+    counts = confusion_matrix(np.arange(classes), (np.arange(classes) + classes // 2) % classes, classes)
+    figure = plot_confusion_matrix(counts, [f"a class with a rather long name {number}" for number in range(classes)])
     figure.savefig(tmp_path / "matrix.png", dpi=100)
     with Image.open(tmp_path / "matrix.png") as picture:
         assert math.prod(picture.size) < 10e6
-        assert min(picture.size) >= 100 * FIXED
+        assert min(picture.size) >= 100 * FIXED_SIDE
     cells = figure.axes[0].images[0].get_array()
-    step = -(-classes // CELLS)
+    step = -(-classes // MAX_CELLS)
     assert cells.shape == (-(-classes // step),) * 2
     assert set(cells.max(1)) == {1.0}, "nothing that was confused is lost among cells"
     assert figure.axes[0].get_xlabel() == "said, by number"
@@ -146,7 +152,7 @@ def test_confusion_matrix_of_very_many_classes_opens(classes: int, tmp_path: Pat
 
 def test_confused_pairs_are_written_most_frequent_first(tmp_path: Path) -> None:
     counts = np.array([[5, 3, 0], [7, 1, 0], [0, 7, 0]])
-    write_confused(tmp_path / "confused.csv", counts, ["a, b", "$x$", "光"])
+    write_confused_pairs(tmp_path / "confused.csv", counts, ["a, b", "$x$", "光"])
     assert (tmp_path / "confused.csv").read_text(encoding="utf-8") == (
         'is,said,times,share\n$x$,"a, b",7,0.8750\n光,$x$,7,1.0000\n"a, b",$x$,3,0.3750\n'
     )
@@ -156,10 +162,10 @@ def test_pages_escape_names(tmp_path: Path) -> None:
     for name in ("attention.mp4", "attention.png", "moments.png"):
         (tmp_path / name).write_bytes(b"x")
     rows = [{"class": name, "probability": 0.1} for name in ODD]
-    page = answer_page("<i>$name</i>\n.mp4", {"<u>": rows}, tmp_path)
+    page = prediction_html("<i>$name</i>\n.mp4", {"<u>": rows}, tmp_path)
     assert "&lt;b&gt;&amp;</td>" in page and "win $$ now</td>" in page and r"a\nb\tc</td>" in page
     assert r"<h3>&lt;i&gt;$name&lt;/i&gt;\n.mp4</h3>" in page and "&lt;u&gt;</th>" in page
-    assert "&lt;b&gt; $x" in refusal_page("<b> $x")
+    assert "&lt;b&gt; $x" in error_html("<b> $x")
 
 
 def test_report_tables_escape_cells() -> None:

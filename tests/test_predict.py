@@ -18,18 +18,19 @@ import torch
 from films import CLIP, HEADS, film, network, noise
 from omegaconf import OmegaConf
 
-from vivit.data.catalogue import Motion
-from vivit.data.datamodule import VideoData
-from vivit.data.decode import VideoFile
-from vivit.data.finding import find_videos
-from vivit.data.sampling import GridViews, RandomView, Window
-from vivit.data.video_error import VideoError
-from vivit.data.windows import placed, slide
-from vivit.evaluation import ranked, score
-from vivit.experiment import predict
-from vivit.experiment.classifier import Classifier
-from vivit.experiment.formats import Weights, write_ours
+from vivit.data.datamodule import VideoDataModule
+from vivit.data.datasets import Motion
+from vivit.data.find_videos import find_videos
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+from vivit.data.sliding_window import nearest_frames, sliding_windows
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.views import CropBox
+from vivit.evaluation import score, top_k
 from vivit.launch import Job
+from vivit.tasks import predict
+from vivit.tasks.classifier import Classifier
+from vivit.tasks.formats import Weights, write_ours
 
 
 @pytest.fixture
@@ -60,9 +61,9 @@ def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, 
 def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -> None:
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = said(str(small_motion / "test"), "top=null", "batch_size=7")
-    data = VideoData(
-        root=str(small_motion), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomView,
-        views=partial(GridViews, temporal=3), batch_size=3, seed=0, workers=0,
+    data = VideoDataModule(
+        root=str(small_motion), catalogue=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, workers=0,
     )  # fmt: skip
     with torch.inference_mode():
         logits = torch.cat([score(network(), b, clips_at_once=9).logits for b in data.test_dataloader()])
@@ -86,10 +87,10 @@ def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -
 
 def test_the_last_head_counts_fastest_and_one_head_has_no_action() -> None:
     logits = torch.tensor([0.0, 9.0, 0.0, 0.0, 9.0])
-    assert ranked(logits, {"noun": ["a", "b"], "verb": ["x", "y", "z"]}, 1)["action"] == [
+    assert top_k(logits, {"noun": ["a", "b"], "verb": ["x", "y", "z"]}, 1)["action"] == [
         {"noun": "b", "verb": "z", "probability": pytest.approx(1, abs=1e-3)}
     ]
-    alone = ranked(logits, {"label": list("abcde")}, 3)
+    alone = top_k(logits, {"label": list("abcde")}, 3)
     assert list(alone) == ["label"]
     assert [row["class"] for row in alone["label"]][2] in "acd"
     assert {row["class"] for row in alone["label"][:2]} == {"b", "e"}
@@ -113,10 +114,10 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("video", "words", "message"),
     [
-        ("no/such.mp4", [], "video=no/such.mp4 is not there"),
-        ("empty", [], "video=empty is a folder without a video"),
-        ("empty/*.mp4", [], r"video=empty/\*.mp4 matches no video"),
-        ([], [], "video names nothing"),
+        ("no/such.mp4", [], "video=no/such.mp4: there is no such file"),
+        ("empty", [], "video=empty: the folder contains no video"),
+        ("empty/*.mp4", [], r"video=empty/\*.mp4: the pattern matches no video"),
+        ([], [], r"video=\[\]: is an empty list"),
         ("sound.mp4", [], "sound.mp4: has no moving picture"),
         ("text.mp4", [], r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
         (
@@ -127,13 +128,13 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
         ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path=gone.ckpt is not a file"),
         ("good.mp4", ["ckpt_path=other.ckpt"], "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
         ("good.mp4", ["top=0"], "top=0 must be at least 1"),
-        ("good.mp4", ["every=0"], "every=0 must be seconds"),
+        ("good.mp4", ["every=0"], "every=0: is not a time between clips"),
         ("good.mp4", ["every=1", "views=4x3"], "every= slides one clip at a time"),
         ("good.mp4", ["batch_size=0"], "batch_size=0 must be a number, 1 or more"),
         ("good.mp4", ["workers=-1"], "^workers=-1 must be a number, 0 or more"),
         ("good.mp4", ["device=abacus"], "device=abacus cannot be used here"),
         ("good.mp4", ["+modl=1"], "unknown key 'modl'"),
-        ("pictures", ["every=1"], "pictures: is a folder of pictures, which do not tell their time"),
+        ("pictures", ["every=1"], "pictures: is a folder of pictures, which has no timestamps; leave every= out"),
     ],
 )
 def test_bad_input_is_one_clear_error(video, words, message, said, checkpoint, tmp_path: Path, monkeypatch) -> None:
@@ -179,7 +180,7 @@ def test_a_clip_that_only_attention_cannot_read_may_be_left_out_too(said, tmp_pa
             raise VideoError(file, "frame 6 cannot be decoded")
         return {"moments": []}
 
-    monkeypatch.setattr(sys.modules["vivit.experiment.predict"], "explained", damaged)
+    monkeypatch.setattr(sys.modules["vivit.tasks.predict"], "explained", damaged)
     found = said(str(tmp_path / "*.mp4"), "skip_bad=true", "explain=true")
     assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
     assert found["left_out"] == {bad: f"{bad}: frame 6 cannot be decoded"}
@@ -205,8 +206,8 @@ def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path)
     [(20, 5, [0, 5, 10, 12]), (18, 5, [0, 5, 10]), (8, 3, [0]), (3, 3, [0]), (9, 50, [0, 1])],
 )
 def test_clips_slide_to_the_very_end(length: int, step: int, offsets: list[int]) -> None:
-    firsts, weights = placed(np.arange(length) / 25, step / 25, max(0, length - 8))
-    assert firsts == offsets and set(weights) == {1}
+    first_frames, weights = nearest_frames(np.arange(length) / 25, step / 25, max(0, length - 8))
+    assert first_frames == offsets and set(weights) == {1}
 
 
 STAMPS = {"even": None, "uneven": sorted({*range(0, 30, 3), *range(31, 60)} - {40, 41, 45})}
@@ -229,10 +230,10 @@ def test_a_slid_clip_is_the_clip_at_its_place(times, crops, said, checkpoint, tm
     moments = np.arange(0, seconds[-8] + 1e-9, 0.12)
     offsets = sorted({int(np.abs(seconds - moment).argmin()) for moment in moments} | {len(seconds) - 8})
     assert len(row["timeline"]) == len(offsets) > 6
-    views = GridViews(**{**CLIP, "crop": (32, 32)}, spatial=crops)
-    with VideoFile(file) as video:
-        whole = video.read(range(len(seconds)), [Window(0, 0, 40, 48)], (40, 48))[0]
-        windows = list(dict.fromkeys(view.window for view in views(video.extent)))
+    views = MultiViewSampler(**{**CLIP, "crop": (32, 32)}, spatial=crops)
+    with PyAVVideoReader(file) as video:
+        whole = video.read(range(len(seconds)), [CropBox(0, 0, 40, 48)], (40, 48))[0]
+        windows = list(dict.fromkeys(view.crop_box for view in views(video.shape)))
         shown = video.read(range(len(seconds)), windows, (32, 32))
     assert whole.shape[0] == len(seconds)
     means = []
@@ -258,8 +259,8 @@ def test_a_video_shorter_than_a_clip_has_one(said, tmp_path: Path) -> None:
 
 
 def test_the_stretches_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
-    views = GridViews(**{**CLIP, "crop": (32, 32)})
-    found = slide(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
+    views = MultiViewSampler(**{**CLIP, "crop": (32, 32)})
+    found = sliding_windows(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
     assert len(found.spans) == 12
     assert len(found.videos) == 3
     assert all(video.stamps is found.videos[0].stamps for video in found.videos)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vivit.experiment.start import starting_point
 from vivit.launch import Job
+from vivit.tasks.start import starting_point
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_a_run_killed_five_times_ends_as_one_that_never_was(
     assert ours["global_step"] == undisturbed["global_step"] == STEPS * EPOCHS
     expected = undisturbed["state_dict"]
     assert all(torch.equal(tensor, expected[name]) for name, tensor in ours["state_dict"].items())
-    assert ours["callbacks"]["Stopwatch"]["train_seconds"] > 0
+    assert ours["callbacks"]["ThroughputMonitor"]["train_seconds"] > 0
 
 
 def test_a_run_asked_to_end_saves_and_one_that_is_done_goes_to_its_test(run: Run, tmp_path: Path) -> None:

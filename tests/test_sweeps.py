@@ -72,7 +72,7 @@ def test_a_sweep_started_again_runs_what_is_not_done(small_motion: Path, tmp_pat
     failed, marked = state("-30-32-")
     done, complete = state("-32-32-")
     assert (running, marked, complete) == ("running", "failed", "done")
-    assert "height 30 cannot be cut" in read(failed, "status.json")["error"]
+    assert "data.crop[0]=30" in read(failed, "status.json")["error"]
     results = (done / "results.json").stat().st_mtime_ns
     again = sweep(small_motion, folder, *words)
     assert again.wait() == 1, "one job fails"

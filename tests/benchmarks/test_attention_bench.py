@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from vivit.benchmarks.attention import attention_row, token_coverage
-from vivit.data import motion
-from vivit.data.motion_place import around_object
-from vivit.data.resampling import Fused
-from vivit.data.sampling import Extent, GridViews
+from vivit.data.datasets import motion
+from vivit.data.datasets.motion import object_mask
+from vivit.data.transforms.resize import FusedResize
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.views import VideoShape
 from vivit.errors import ConfigError
 
-VIEWS = GridViews(frames=16, stride=2, resize=36, crop=(32, 32))
+VIEWS = MultiViewSampler(frames=16, stride=2, resize=36, crop=(32, 32))
 FRAMES_OF = [[2 * i, 2 * i + 1] for i in range(8)]
 
 
@@ -23,7 +24,7 @@ def test_object_mask_contains_the_object_and_little_else(index: int) -> None:
     """Objects are brighter than anything else in a drawing."""
     scene = replace(motion.scene(motion.SPLITS[-1], index), noise=0.0)
     bright = motion.render(scene).min(-1) > 172
-    square = around_object(scene)
+    square = object_mask(scene)
     assert bright.any((1, 2)).all()
     assert not (bright & ~square).any()
     assert (bright & square).sum() > 0.15 * square.sum()
@@ -31,7 +32,7 @@ def test_object_mask_contains_the_object_and_little_else(index: int) -> None:
 
 def test_object_mask_wraps_around_the_edges() -> None:
     scene = replace(motion.scene(motion.SPLITS[-1], 0), verb="left", phase=0.0, speed=0.0, size=0.0, shift=(0.0, 0.0))
-    (square,) = {frame.tobytes() for frame in around_object(scene)}
+    (square,) = {frame.tobytes() for frame in object_mask(scene)}
     mask = np.frombuffer(square, bool).reshape(64, 64)
     reach = int(7 * 1.15 + 0.5)
     assert np.flatnonzero(mask.any(0)).tolist() == [*range(reach + 1), *range(64 - reach, 64)]
@@ -40,8 +41,8 @@ def test_object_mask_wraps_around_the_edges() -> None:
 
 def test_token_coverage_is_the_share_of_its_pixels() -> None:
     mask = np.zeros((40, 64, 64), bool)
-    (view,) = VIEWS(Extent(40, 64, 64))
-    top, left, height, width = view.window
+    (view,) = VIEWS(VideoShape(40, 64, 64))
+    top, left, height, width = view.crop_box
     mask[:, top : top + height // 4, left : left + width // 4] = True
     mask[view.numbers[3]] = False  # half of the frames of temporal index 1
     coverage = token_coverage(mask, view, FRAMES_OF, (8, 4, 4))
@@ -62,13 +63,15 @@ def test_attention_on_the_object_has_a_higher_share_than_uniform_attention(small
         return tokens / tokens.sum((1, 2, 3), keepdim=True)
 
     row = attention_row(
-        {"uniform_": uniform, "bright_": bright}, root=small_motion, clips=12, views=VIEWS, resampling=Fused(),
-        frames_of=FRAMES_OF, grid=(8, 4, 4),
+        {"uniform_": uniform, "bright_": bright}, root=small_motion, clips=12, views=VIEWS, resampling=FusedResize(),
+        frames_per_token=FRAMES_OF, grid=(8, 4, 4),
     )  # fmt: skip
     assert row["uniform_ratio"] == pytest.approx(1, abs=1e-5)
     assert row["bright_ratio"] > 2
     assert row["bright_above"] > 0.9
     assert 0.05 < row["area"] < 0.5
     with pytest.raises(ConfigError) as error:
-        attention_row({}, root=small_motion, clips=481, views=VIEWS, resampling=Fused(), frames_of=[], grid=(8, 4, 4))
+        attention_row(
+            {}, root=small_motion, clips=481, views=VIEWS, resampling=FusedResize(), frames_per_token=[], grid=(8, 4, 4)
+        )
     assert (error.value.key, error.value.value) == ("bench.clips", 481)

@@ -7,11 +7,11 @@ import pytest
 
 from vivit.benchmarks import loader
 from vivit.benchmarks.loader import available_readers, loader_rows, plan_clip
-from vivit.data.motion import encode
-from vivit.data.sampling import RandomView
+from vivit.data.datasets.motion import encode
+from vivit.data.view_samplers import RandomViewSampler
 from vivit.errors import ConfigError
 
-VIEW = RandomView(frames=6, stride=2, resize=64, crop=(48, 56), random_crop=False)
+VIEW = RandomViewSampler(frames=6, stride=2, resize=64, crop=(48, 56), random_crop=False)
 
 
 @pytest.fixture(scope="module")

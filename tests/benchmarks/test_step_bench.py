@@ -12,8 +12,8 @@ from vivit.benchmarks import step, variants
 from vivit.benchmarks.model import ModelSpec
 from vivit.benchmarks.variants import VARIANTS, make_variants
 from vivit.errors import ConfigError
+from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
-from vivit.models.softmax_attention import LONG, fused, in_blocks
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
 EAGER = [name for name in VARIANTS if name != "compiled"]
@@ -63,7 +63,7 @@ def test_variants_share_weights_but_not_settings() -> None:
     for variant in (unchanged, plain, masked, checkpointed):
         assert all(a is b for a, b in zip(variant.net.parameters(), unchanged.net.parameters(), strict=True))
         (encoder,) = (module for module in variant.net.modules() if isinstance(module, Encoder))
-        settings[variant.name] = (encoder.whole, encoder.checkpointing)
+        settings[variant.name] = (encoder.all_tokens, encoder.checkpointing)
     assert settings == {
         "ours": (False, False), "plain": (True, False), "masked": (False, False), "checkpointed": (False, True)
     }  # fmt: skip
@@ -80,10 +80,10 @@ def test_masked_stochastic_depth_computes_dropped_branches() -> None:
 
 def test_plain_attention_is_fused_at_every_length() -> None:
     (plain,) = make_variants(net("factorised_self_attention"), ["plain"])
-    x = torch.zeros(1, 1, LONG, 4, dtype=torch.bfloat16)
+    x = torch.zeros(1, 1, LONG_SEQUENCE, 4, dtype=torch.bfloat16)
     with plain.context():
-        assert variants.softmax_attention.choose(x, x, 0.0) is fused
-    assert variants.softmax_attention.choose(x, x, 0.0) is in_blocks
+        assert variants.attention_kernels.select_kernel(x, x, 0.0) is fused
+    assert variants.attention_kernels.select_kernel(x, x, 0.0) is blocks
 
 
 def test_transformers_has_model_1_only_and_is_left_out_with_a_warning(monkeypatch, caplog) -> None:

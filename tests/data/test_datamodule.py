@@ -12,11 +12,12 @@ import torch.distributed
 from lightning import LightningModule, Trainer
 from torch import nn
 
-from vivit.data import VideoData
-from vivit.data.catalogue import CsvFiles, Motion
-from vivit.data.decode import VideoError
-from vivit.data.loader import cores
-from vivit.data.sampling import GridViews, RandomView
+from vivit.data import VideoDataModule
+from vivit.data.datasets import CsvDataset, Motion
+from vivit.data.loader import available_cpus
+from vivit.data.readers.video_error import VideoError
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -32,31 +33,32 @@ def four_videos(small_motion, tmp_path_factory):
 
 
 def video_data(root, **keys):
-    keys = {"workers": 0, "batch_size": 2, "catalogue": CsvFiles} | keys
-    return VideoData(
+    keys = {"workers": 0, "batch_size": 2, "catalogue": CsvDataset} | keys
+    return VideoDataModule(
         root=str(root), frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
-        augment=RandomView, views=partial(GridViews, temporal=3), **keys,
+        augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), **keys,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "expected"),
     [
-        ({"prefetch": 0}, "data.prefetch=0 must be at least 1"),
-        ({"timeout": -1.0}, "data.timeout=-1.0 must not be negative"),
-        ({"bad_share": 1.5}, "data.bad_share=1.5 must be a share"),
-        ({"workers": -1}, "data.workers=-1 must not be negative"),
-        ({"catalogue": partial(CsvFiles, train_share=0.1)}, "data.catalogue.train_share is data.train_share"),
+        ({"prefetch": 0}, ("data.prefetch", 0)),
+        ({"timeout": -1.0}, ("data.timeout", -1.0)),
+        ({"bad_share": 1.5}, ("data.bad_share", 1.5)),
+        ({"workers": -1}, ("data.workers", -1)),
+        ({"catalogue": partial(CsvDataset, train_share=0.1)}, ("data.catalogue.train_share", None)),
     ],
 )
-def test_a_key_out_of_range_is_named(four_videos, keys, said):
-    with pytest.raises(ValueError, match=said):
+def test_datamodule_key_out_of_range_is_refused(four_videos, keys, expected):
+    with pytest.raises(ConfigError) as error:
         video_data(four_videos, **keys)
+    assert (error.value.key, error.value.value) == expected
 
 
-def test_unless_it_is_told_it_decodes_on_the_cores_that_there_are(four_videos):
+def test_datamodule_default_workers_are_the_available_cpus(four_videos):
     loader = video_data(four_videos, workers=None, prefetch=3, timeout=7.0).val_dataloader()
-    assert loader.num_workers == min(cores(), 8) >= 1
+    assert loader.num_workers == min(available_cpus(), 8) >= 1
     assert loader.prefetch_factor == 3
     assert loader.timeout == 7
 
@@ -77,10 +79,10 @@ def ranks_of(machine, allowed):
     ],
     ids=["shared", "bound", "halves", "machines", "many", "few"],
 )
-def test_ranks_divide_the_cores_that_they_share_and_no_others(four_videos, monkeypatch, ranks, workers):
-    def gather(found, mine):
+def test_available_cpus_are_divided_among_ranks_that_share_them(four_videos, monkeypatch, ranks, workers):
+    def gather(results, mine):
         assert mine == ranks[0]
-        found[:] = ranks
+        results[:] = ranks
 
     monkeypatch.setattr(platform, "node", lambda: ranks[0][0])
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: ranks[0][1], raising=False)
@@ -92,15 +94,17 @@ def test_ranks_divide_the_cores_that_they_share_and_no_others(four_videos, monke
     assert data.val_dataloader().num_workers == workers
 
 
-def test_training_skips_as_many_as_it_may(four_videos):
+def test_training_skips_bad_videos_up_to_bad_share(four_videos):
     assert all(len(batch.videos) == 2 for batch in video_data(four_videos, bad_share=0.25).train_dataloader())
-    with pytest.raises(ValueError, match=r"1 of this epoch's 4 videos are bad so far, more than data\.bad_share=0\.2 "):
+    with pytest.raises(ConfigError, match=r"1 of this epoch's 4 videos are bad so far; the last: .*3\.mp4") as error:
         list(video_data(four_videos, bad_share=0.2).train_dataloader())
+    assert (error.value.key, error.value.value) == ("data.bad_share", 0.2)
 
 
-def test_what_evaluation_leaves_out_it_tells(four_videos):
-    with pytest.raises(VideoError, match=r"3\.mp4"):
+def test_evaluation_reports_left_out_videos(four_videos):
+    with pytest.raises(VideoError) as error:
         list(video_data(four_videos).test_dataloader())
+    assert error.value.file == str(four_videos / "3.mp4")
     data = video_data(four_videos, skip_bad=True)
     assert data.left_out() == {}
     batches = list(data.test_dataloader())
@@ -112,7 +116,7 @@ def test_what_evaluation_leaves_out_it_tells(four_videos):
     assert "3.mp4: " in left_out[1]["why"][0]
 
 
-class Looks(LightningModule):
+class RecordKeys(LightningModule):
     """Learns nothing, but notes which videos it is shown in every epoch of training and of validation."""
 
     def __init__(self) -> None:
@@ -134,23 +138,23 @@ class Looks(LightningModule):
 @pytest.mark.parametrize(
     ("share", "batches"), [(1, 1), (3, 3), (0.25, 2), (0, 9)], ids=["one", "three", "a share", "all of them, shuffled"]
 )
-def test_overfitting_has_the_same_batches_in_every_epoch(small_motion, tmp_path, share, batches):
-    data = VideoData(
+def test_overfit_batches_repeat_the_first_epoch(small_motion, tmp_path, share, batches):
+    data = VideoDataModule(
         root=str(small_motion), catalogue=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, workers=0,
-        batch_size=5, augment=RandomView, views=partial(GridViews, temporal=1),
+        batch_size=5, augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=1),
     )  # fmt: skip
-    looks = Looks()
+    record_keys = RecordKeys()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}
     trainer = Trainer(
         accelerator="cpu", max_epochs=3, overfit_batches=share, enable_model_summary=False, default_root_dir=tmp_path,
         use_distributed_sampler=False, **quiet,
     )  # fmt: skip
-    trainer.fit(looks, data)
-    first, *others = looks.train_videos.values()
+    trainer.fit(record_keys, data)
+    first, *others = record_keys.train_videos.values()
     assert len(first) == batches
     assert len(others) == 2
     assert all(epoch == first for epoch in others) == bool(share)
     shown = {video for batch in first for video in batch}
     assert len(shown) == 5 * batches
     assert len({video % 8 for video in shown}) > 1, "they are of several classes, as a batch always is"
-    assert all(epoch == looks.val_videos[0] for epoch in looks.val_videos.values())
+    assert all(epoch == record_keys.val_videos[0] for epoch in record_keys.val_videos.values())

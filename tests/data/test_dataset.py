@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from vivit.data.catalogue import Mirror, Motion
 from vivit.data.dataset import ClipDataset, collate
-from vivit.data.decode import VideoError
-from vivit.data.loader import ScoringLoader, TrainingLoader, Workers
-from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
-from vivit.data.sampling import GridViews, RandomView
-from vivit.shapes import Video
+from vivit.data.datasets import FlipLabelMap, Motion
+from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig
+from vivit.data.readers.video_error import VideoError
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.errors import ConfigError
+from vivit.structures import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
 
 
 def clips(root, plan=PLAN, mirror=None, seed=3, columns=("verb",)):
     data = Motion(root=root, columns=columns)
-    return ClipDataset(data.videos("train"), plan, mirror or data.mirror, seed)
+    return ClipDataset(data.videos("train"), plan, mirror or data.flip_labels, seed)
 
 
 def same(one, other):
@@ -26,23 +27,23 @@ def same(one, other):
 
 
 def training_loader(root, workers=0, epoch=0):
-    batches = ShuffledBatches(48, 10, seed=3)
+    batches = DistributedBatchSampler(48, 10, seed=3)
     batches.set_epoch(epoch)
-    return TrainingLoader(clips(root), batches, Workers(workers))
+    return StatefulTrainLoader(clips(root), batches, WorkerConfig(workers))
 
 
-def test_a_clip_is_the_same_every_time_and_another_in_another_epoch_seed_or_place(small_motion):
+def test_clip_is_a_function_of_seed_epoch_and_row(small_motion):
     dataset = clips(small_motion)
-    first = dataset[Ticket(1, 7, 5)]
+    first = dataset[SampleKey(1, 7, 5)]
     assert first.frames.shape == (1, 4, 24, 32, 3)
     assert first.video == 5
-    np.testing.assert_array_equal(first.frames, dataset[Ticket(1, 99, 5)].frames)  # the step decides nothing
-    np.testing.assert_array_equal(dataset[5].frames, dataset[Ticket(0, 0, 5)].frames)
-    others = [dataset[Ticket(2, 7, 5)], dataset[Ticket(1, 7, 6)], clips(small_motion, seed=4)[Ticket(1, 7, 5)]]
+    np.testing.assert_array_equal(first.frames, dataset[SampleKey(1, 99, 5)].frames)  # the step decides nothing
+    np.testing.assert_array_equal(dataset[5].frames, dataset[SampleKey(0, 0, 5)].frames)
+    others = [dataset[SampleKey(2, 7, 5)], dataset[SampleKey(1, 7, 6)], clips(small_motion, seed=4)[SampleKey(1, 7, 5)]]
     assert all((other.frames != first.frames).any() for other in others)
 
 
-def test_a_clip_asks_once_what_is_known_of_its_video(small_motion):
+def test_clip_reads_its_video_record_once(small_motion):
     """What is known of a long one may be a hundred thousand timestamps."""
     asked = []
 
@@ -52,20 +53,20 @@ def test_a_clip_asks_once_what_is_known_of_its_video(small_motion):
             return super().__getitem__(row)
 
     known = clips(small_motion)
-    dataset = ClipDataset(Asked(known.videos), PLAN, known.mirror, 3)
+    dataset = ClipDataset(Asked(known.videos), PLAN, known.flip_labels, 3)
     asked.clear()  # type checks have looked in
     assert dataset[5].labels == known[5].labels
     assert asked == [5]
 
 
-def test_workers_change_nothing(small_motion):
+def test_clip_is_the_same_with_workers(small_motion):
     by_none, by_two = (list(training_loader(small_motion, workers)) for workers in (0, 2))
     assert len(by_none) == 4
     assert all(same(one, other) for one, other in zip(by_none, by_two, strict=True))
     assert by_none[0].frames.dtype == torch.uint8
 
 
-def test_another_epoch_gives_other_clips_in_another_order_from_the_same_workers(small_motion):
+def test_epochs_differ_in_clips_and_order_with_persistent_workers(small_motion):
     loader = training_loader(small_motion, workers=1)
     first = next(iter(loader))
     loader.batch_sampler.set_epoch(1)
@@ -74,12 +75,12 @@ def test_another_epoch_gives_other_clips_in_another_order_from_the_same_workers(
     assert all(same(a, b) for a, b in zip(second, training_loader(small_motion, epoch=1), strict=True))
 
 
-def test_several_views_stand_in_the_order_of_the_plan(small_motion):
-    plan = GridViews(**CLIP, temporal=4, spatial=3)
+def test_views_are_in_the_order_of_the_view_sampler(small_motion):
+    plan = MultiViewSampler(**CLIP, temporal=4, spatial=3)
     dataset = clips(small_motion, plan)
     clip = dataset[0]
     assert clip.frames.shape == (12, 4, 24, 32, 3)
-    middle = clips(small_motion, GridViews(**CLIP, temporal=4))[0]
+    middle = clips(small_motion, MultiViewSampler(**CLIP, temporal=4))[0]
     np.testing.assert_array_equal(clip.frames[1::3], middle.frames)
     assert collate([clip, dataset[1]]).frames.shape == (2, 12, 4, 24, 32, 3)
 
@@ -87,8 +88,8 @@ def test_several_views_stand_in_the_order_of_the_plan(small_motion):
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("videos", [1, 2, 7, 12, 48])
 @pytest.mark.parametrize("batch_size", [1, 5])
-def test_every_video_is_scored_exactly_once_in_as_many_batches_on_every_rank(videos, batch_size, ranks):
-    of_ranks = [OrderedBatches(videos, batch_size, rank, ranks) for rank in range(ranks)]
+def test_eval_batch_sampler_has_every_video_once_and_equally_many_batches_a_rank(videos, batch_size, ranks):
+    of_ranks = [DistributedEvalBatchSampler(videos, batch_size, rank, ranks) for rank in range(ranks)]
     batches = [list(sampler) for sampler in of_ranks]
     assert sorted(t.row for mine in batches for batch in mine for t in batch) == list(range(videos))
     assert [len(mine) for mine in batches] == [len(sampler) for sampler in of_ranks]
@@ -97,53 +98,54 @@ def test_every_video_is_scored_exactly_once_in_as_many_batches_on_every_rank(vid
     assert all(batches[0]), "the first rank has the most, and no batch for nothing"
 
 
-def test_the_loaders_of_three_ranks_score_every_video_once(small_motion):
-    dataset = clips(small_motion, GridViews(**CLIP))
-    loaders = [ScoringLoader(dataset, OrderedBatches(len(dataset), 5, rank, 3), Workers(0)) for rank in range(3)]
+def test_eval_loaders_of_three_ranks_score_every_video_once(small_motion):
+    dataset = clips(small_motion, MultiViewSampler(**CLIP))
+    loaders = [
+        EvalLoader(dataset, DistributedEvalBatchSampler(len(dataset), 5, rank, 3), WorkerConfig(0)) for rank in range(3)
+    ]
     assert sorted(video for loader in loaders for batch in loader for video in batch.videos.tolist()) == list(range(48))
 
 
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_share_each_global_batch(ranks):
+def test_batch_sampler_ranks_share_each_global_batch(ranks):
     """Several ranks with small batches see, step by step, the videos of one rank with a large batch."""
-    alone = list(ShuffledBatches(50, 4 * ranks, seed=1))
-    of_ranks = [list(ShuffledBatches(50, 4, 1, rank, ranks)) for rank in range(ranks)]
+    alone = list(DistributedBatchSampler(50, 4 * ranks, seed=1))
+    of_ranks = [list(DistributedBatchSampler(50, 4, 1, rank, ranks)) for rank in range(ranks)]
     assert {len(mine) for mine in of_ranks} == {len(alone)}
-    for whole, *parts in zip(alone, *of_ranks, strict=True):
-        assert [ticket for part in parts for ticket in part] == whole
+    for full, *parts in zip(alone, *of_ranks, strict=True):
+        assert [ticket for part in parts for ticket in part] == full
 
 
-def test_an_epoch_shows_every_video_once_but_the_rest_that_fills_no_batch():
-    batches = ShuffledBatches(50, 8, seed=1)
+def test_batch_sampler_epoch_has_every_video_once_and_drops_the_last():
+    batches = DistributedBatchSampler(50, 8, seed=1)
     tickets = [ticket for batch in batches for ticket in batch]
     assert len(batches) == 6
     assert len({ticket.row for ticket in tickets}) == len(tickets) == 48
     assert [ticket.step for ticket in tickets] == [step for step in range(6) for _ in range(8)]
 
 
-def test_epochs_have_their_own_order_and_go_on_counting_steps():
-    batches = ShuffledBatches(50, 8, seed=1)
+def test_batch_sampler_epochs_differ_in_order_and_count_steps_on():
+    batches = DistributedBatchSampler(50, 8, seed=1)
     first = [ticket.row for batch in batches for ticket in batch]
     batches.set_epoch(2)
     third = [ticket for batch in batches for ticket in batch]
     assert [ticket.row for ticket in third] != first
     assert {ticket.epoch for ticket in third} == {2}
     assert [third[0].step, third[-1].step] == [12, 17]
-    assert [ticket.row for batch in ShuffledBatches(50, 8, seed=2) for ticket in batch] != first
+    assert [ticket.row for batch in DistributedBatchSampler(50, 8, seed=2) for ticket in batch] != first
 
 
-def test_too_few_videos_for_one_batch_say_what_to_lower():
-    with pytest.raises(
-        ValueError, match=r"7 training videos .* batch of 4 on each of 2 devices; lower data.batch_size"
-    ):
-        ShuffledBatches(7, 4, seed=0, ranks=2)
+def test_batch_sampler_with_too_few_videos_is_refused():
+    with pytest.raises(ConfigError, match="7 training videos .* on each of 2 devices; set 3 or less") as error:
+        DistributedBatchSampler(7, 4, seed=0, ranks=2)
+    assert (error.value.key, error.value.value) == ("data.batch_size", 4)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("taken", [0, 1, 3, 4])
-def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
+def test_train_loader_resumes_in_mid_epoch(small_motion, workers, taken):
     """Counted is what was handed out, not what the workers have ready; a complete epoch counts as none."""
-    whole = list(training_loader(small_motion, epoch=1))
+    full = list(training_loader(small_motion, epoch=1))
     stopped = training_loader(small_motion, workers, epoch=1)
     batches = iter(stopped)
     for _ in range(taken):
@@ -155,18 +157,19 @@ def test_a_restart_goes_on_in_mid_epoch(small_motion, workers, taken):
     assert resumed.state_dict() == state
     rest = list(resumed)
     assert len(rest) == 4 - taken % 4
-    assert all(same(a, b) for a, b in zip(rest, whole[taken % 4 :], strict=True))
+    assert all(same(a, b) for a, b in zip(rest, full[taken % 4 :], strict=True))
     assert resumed.state_dict() == {"epoch": 2, "delivered": 0, "bad": []}
     resumed.batch_sampler.set_epoch(2)
     assert len(list(resumed)) == 4
 
 
 @pytest.mark.parametrize("columns", [("verb",), ("noun", "verb")])
-def test_the_label_is_swapped_exactly_when_the_clip_is_mirrored(small_motion, columns):
+def test_flip_swaps_the_label_exactly_when_the_clip_is_flipped(small_motion, columns):
     plain, flipped = (
-        clips(small_motion, RandomView(**CLIP, random_crop=False, flip=flip), columns=columns) for flip in (0.0, 1.0)
+        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip), columns=columns)
+        for flip in (0.0, 1.0)
     )
-    mirror = Motion(root=small_motion, columns=columns).mirror
+    mirror = Motion(root=small_motion, columns=columns).flip_labels
     for index in range(16):
         as_is, swapped = plain[index], flipped[index]
         np.testing.assert_array_equal(swapped.frames, as_is.frames[..., ::-1, :])
@@ -175,21 +178,21 @@ def test_the_label_is_swapped_exactly_when_the_clip_is_mirrored(small_motion, co
     assert any(plain[index].labels != flipped[index].labels for index in range(8))
 
 
-def test_half_of_the_clips_are_flipped_and_only_they_are_renamed(small_motion):
-    some, none = (clips(small_motion, RandomView(**CLIP, random_crop=False, flip=flip)) for flip in (0.5, 0.0))
+def test_flip_of_half_of_the_clips_renames_only_these(small_motion):
+    some, none = (clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip)) for flip in (0.5, 0.0))
     flips = 0
     for index in range(24):
         clip, as_is = some[index], none[index]
         flipped = bool((clip.frames != as_is.frames).any())
-        assert clip.labels == (some.mirror(as_is.labels) if flipped else as_is.labels)
+        assert clip.labels == (some.flip_labels(as_is.labels) if flipped else as_is.labels)
         flips += flipped
     assert 4 < flips < 20
 
 
-@pytest.mark.parametrize(("mirror", "flipped"), [(Mirror(), True), (Mirror(allowed=False), False)])
-def test_a_harmless_flip_keeps_the_label_and_a_forbidden_one_never_happens(small_motion, mirror, flipped):
+@pytest.mark.parametrize(("mirror", "flipped"), [(FlipLabelMap(), True), (FlipLabelMap(allowed=False), False)])
+def test_flip_harmless_keeps_the_label_and_forbidden_never_happens(small_motion, mirror, flipped):
     asked, plain = (
-        clips(small_motion, RandomView(**CLIP, random_crop=False, flip=flip), mirror) for flip in (1.0, 0.0)
+        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, flip=flip), mirror) for flip in (1.0, 0.0)
     )
     for index in range(8):
         expected = plain[index].frames[..., ::-1, :] if flipped else plain[index].frames
@@ -198,7 +201,7 @@ def test_a_harmless_flip_keeps_the_label_and_a_forbidden_one_never_happens(small
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_bad_video_is_named_also_from_a_worker(tmp_path, workers):
-    dataset = ClipDataset([Video(str(tmp_path / "gone.mp4"), (0,))], GridViews(**CLIP), Mirror(), 0)
+def test_video_error_contains_the_file_also_from_a_worker(tmp_path, workers):
+    dataset = ClipDataset([Video(str(tmp_path / "gone.mp4"), (0,))], MultiViewSampler(**CLIP), FlipLabelMap(), 0)
     with pytest.raises(VideoError, match=r"gone\.mp4"):
-        list(ScoringLoader(dataset, OrderedBatches(1, 1), Workers(workers)))
+        list(EvalLoader(dataset, DistributedEvalBatchSampler(1, 1), WorkerConfig(workers)))

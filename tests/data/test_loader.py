@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import signal
 import time
 from multiprocessing import active_children
@@ -11,17 +12,18 @@ import numpy as np
 import pytest
 import torch
 
-from vivit.data.catalogue import Mirror, Motion
-from vivit.data.dataset import ClipDataset, TrainingClips, collate
-from vivit.data.decode import VideoError
-from vivit.data.loader import ClipLoader, ScoringLoader, TrainingLoader, Workers
-from vivit.data.order import OrderedBatches, ShuffledBatches
-from vivit.data.sampling import GridViews, RandomView
+from vivit.data.dataset import ClipDataset, TrainClipDataset, collate
+from vivit.data.datasets import FlipLabelMap, Motion
+from vivit.data.loader import ClipLoader, EvalLoader, StatefulTrainLoader, WorkerConfig
+from vivit.data.readers.video_error import VideoError
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.errors import ConfigError, DataError
 from vivit.launch import format_error
-from vivit.shapes import BadVideo, Clip, Video
+from vivit.structures import Clip, DecodeFailure, Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
 BATCH = 5
 BAD = (7, 31)
 
@@ -31,11 +33,13 @@ def training_loader(root, workers=0, rank=0, ranks=1, bad=(), share=0.1, prefetc
     videos = list(data.videos("train"))
     for row in bad:
         videos[row] = Video(str(root / f"gone{row}.mp4"), videos[row].labels)
-    batches = ShuffledBatches(len(videos), BATCH, 3, rank, ranks)
-    return TrainingLoader(TrainingClips(videos, PLAN, data.mirror, 3), batches, Workers(workers, prefetch), share)
+    batches = DistributedBatchSampler(len(videos), BATCH, 3, rank, ranks)
+    return StatefulTrainLoader(
+        TrainClipDataset(videos, PLAN, data.flip_labels, 3), batches, WorkerConfig(workers, prefetch), share
+    )
 
 
-def told(batch):
+def batch_content(batch):
     """Everything about a batch, short enough to compare and to send."""
     pictures = [hashlib.sha256(frames.numpy().tobytes()).hexdigest() for frames in batch.frames]
     return list(zip(batch.videos.tolist(), pictures, batch.labels.tolist(), strict=True)), batch.bad
@@ -45,7 +49,7 @@ def epochs(loader, count=2):
     out = []
     for epoch in range(count):
         loader.batch_sampler.set_epoch(epoch)
-        out.append([told(batch) for batch in loader])
+        out.append([batch_content(batch) for batch in loader])
     return out
 
 
@@ -62,27 +66,27 @@ def alone(small_motion):
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 2, 4])
-def test_any_number_of_workers_gives_the_same_bytes(small_motion, alone, workers):
+def test_train_loader_bytes_do_not_depend_on_workers(small_motion, alone, workers):
     assert [len(epoch) for epoch in alone] == [9, 9]
     assert epochs(training_loader(small_motion, workers, bad=BAD)) == alone
 
 
-def test_workers_may_be_spawned(small_motion, alone):
+def test_train_loader_with_spawned_workers(small_motion, alone):
     loader = training_loader(small_motion, 1, bad=BAD)
     loader.multiprocessing_context = "spawn"
     assert epochs(loader, 1) == alone[:1]
 
 
-def test_two_ranks_see_together_what_one_sees(small_motion):
+def test_train_loader_two_ranks_equal_one(small_motion):
     """Each rank decodes in a process of its own."""
     first, second = (clips_of_rank(small_motion, 1, rank, 2) for rank in range(2))
     assert len(first) == len(second) == 20
-    whole = clips_of_rank(small_motion, 0, 0, 1)
-    assert {str(clip) for clip in first + second} == {str(clip) for clip in whole[:40]}
+    full = clips_of_rank(small_motion, 0, 0, 1)
+    assert {str(clip) for clip in first + second} == {str(clip) for clip in full[:40]}
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_restart_with_bad_videos_goes_on_with_the_same_bytes(small_motion, alone, workers):
+def test_train_loader_resume_with_bad_videos_has_the_same_bytes(small_motion, alone, workers):
     stopped = training_loader(small_motion, workers, bad=BAD)
     stopped.batch_sampler.set_epoch(1)
     batches = iter(stopped)
@@ -91,11 +95,11 @@ def test_a_restart_with_bad_videos_goes_on_with_the_same_bytes(small_motion, alo
     resumed = training_loader(small_motion, workers, bad=BAD)
     resumed.load_state_dict(stopped.state_dict())
     resumed.batch_sampler.set_epoch(1)
-    assert [told(batch) for batch in resumed] == alone[1][4:]
-    assert [told(batch) for batch in resumed] == alone[1], "only the first epoch after a restart is a part"
+    assert [batch_content(batch) for batch in resumed] == alone[1][4:]
+    assert [batch_content(batch) for batch in resumed] == alone[1], "only the first epoch after a restart is a part"
 
 
-def test_an_epoch_that_was_cut_short_does_not_shorten_the_next(small_motion):
+def test_train_loader_epoch_after_an_interrupted_one_is_complete(small_motion):
     cut = training_loader(small_motion)
     for _, _ in zip(range(3), cut, strict=False):
         pass
@@ -105,13 +109,13 @@ def test_an_epoch_that_was_cut_short_does_not_shorten_the_next(small_motion):
     assert len(list(resumed)) == 9
 
 
-def test_another_video_with_its_own_label_stands_in_for_a_bad_one(small_motion, alone):
+def test_bad_video_is_replaced_by_another_with_its_label(small_motion, alone):
     videos = Motion(root=small_motion).videos("train")
     healthy = epochs(training_loader(small_motion))
-    mirror = Motion(root=small_motion).mirror
-    for broken, whole in zip(alone, healthy, strict=True):
+    mirror = Motion(root=small_motion).flip_labels
+    for broken, full in zip(alone, healthy, strict=True):
         assert [bad.video for _, report in broken for bad in report if bad] != []
-        for (clips, report), (expected, none) in zip(broken, whole, strict=True):
+        for (clips, report), (expected, none) in zip(broken, full, strict=True):
             assert none == ()
             assert len(clips) == BATCH
             assert {bad.video for bad in report} <= set(BAD)
@@ -126,7 +130,7 @@ def test_another_video_with_its_own_label_stands_in_for_a_bad_one(small_motion, 
     assert stand_ins[0] != stand_ins[1], "epochs draw their own"
 
 
-def test_a_bad_video_is_named_once_and_counted_every_time(small_motion, caplog):
+def test_bad_video_is_logged_once_and_counted_every_time(small_motion, caplog):
     loader = training_loader(small_motion, 2, bad=BAD)
     with caplog.at_level(logging.WARNING):
         reported = [{bad.video for _, report in epoch for bad in report} for epoch in epochs(loader)]
@@ -139,13 +143,14 @@ def test_a_bad_video_is_named_once_and_counted_every_time(small_motion, caplog):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_too_many_bad_videos_stop_the_run(small_motion, workers):
+def test_bad_videos_beyond_bad_share_raise(small_motion, workers):
     loader = training_loader(small_motion, workers, bad=range(8), share=0.1)
-    with pytest.raises(ValueError, match=r"5 of this epoch's 45 videos are bad so far, .*bad_share=0.1.*gone\d\.mp4"):
+    with pytest.raises(ConfigError, match=r"5 of this epoch's 45 videos are bad so far; .*gone\d\.mp4") as error:
         list(loader)
+    assert (error.value.key, error.value.value) == ("data.bad_share", 0.1)
 
 
-def test_bad_videos_from_before_a_restart_count(small_motion):
+def test_bad_videos_from_before_a_resume_count(small_motion):
     """In the epoch that goes on, and in no other."""
     stopped = training_loader(small_motion, bad=range(8), share=1.0)
     batches = iter(stopped)
@@ -160,13 +165,14 @@ def test_bad_videos_from_before_a_restart_count(small_motion):
         assert set(resumed.state_dict()["bad"]) == counted | {bad.video for bad in first.bad}
     strict = training_loader(small_motion, bad=range(8), share=(len(before) - 1) / 45)
     strict.load_state_dict(stopped.state_dict())
-    with pytest.raises(ValueError, match="of this epoch's 45 videos are bad so far"):
+    with pytest.raises(ConfigError, match="of this epoch's 45 videos are bad so far"):
         list(strict)
 
 
-def test_where_everything_is_bad_one_batch_is_enough_to_know(small_motion):
-    with pytest.raises(ValueError, match=r"nothing but bad videos.*gone\d+\.mp4: cannot be opened"):
+def test_bad_videos_only_raise_in_the_first_batch(small_motion):
+    with pytest.raises(DataError, match=r"16 videos of which none could be read: .*: cannot be opened") as error:
         list(training_loader(small_motion, bad=range(48), share=1.0))
+    assert re.search(r"gone\d+\.mp4$", error.value.file)
 
 
 def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
@@ -174,18 +180,18 @@ def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
     for row in broken:
         (tmp_path / f"broken{row}.mp4").write_bytes(b"\0no video")
         videos[row] = Video(str(tmp_path / f"broken{row}.mp4"), (0,))
-    clips = ClipDataset(videos, GridViews(**CLIP), Mirror(), 0)
-    return ScoringLoader(clips, OrderedBatches(len(videos), 2), Workers(workers), left_out)
+    clips = ClipDataset(videos, MultiViewSampler(**CLIP), FlipLabelMap(), 0)
+    return EvalLoader(clips, DistributedEvalBatchSampler(len(videos), 2), WorkerConfig(workers), left_out)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_evaluation_stops_at_a_bad_video_with_one_sentence(small_motion, tmp_path, workers):
+def test_eval_loader_raises_at_a_bad_video(small_motion, tmp_path, workers):
     with pytest.raises(VideoError, match=r"^\S*broken1\.mp4: cannot be opened \([^\n]*\)$"):
         list(scoring_loader(tmp_path, small_motion, workers, None))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, caplog):
+def test_eval_loader_records_left_out_videos(small_motion, tmp_path, workers, caplog):
     left_out: dict[int, str] = {}
     loader = scoring_loader(tmp_path, small_motion, workers, left_out)
     with caplog.at_level(logging.WARNING):
@@ -200,10 +206,12 @@ def test_evaluation_leaves_out_what_it_says(small_motion, tmp_path, workers, cap
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_rank_without_videos_has_an_empty_batch_in_the_shape_of_the_views(small_motion, workers):
+def test_eval_loader_empty_batch_has_the_shape_of_the_views(small_motion, workers):
     videos = list(Motion(root=small_motion).videos("val"))[:3]
-    clips = ClipDataset(videos, GridViews(**CLIP, temporal=4, counts=(1, 2), spatial=3), Mirror(), 0)
-    loaders = [ScoringLoader(clips, OrderedBatches(3, 1, rank, 2), Workers(workers)) for rank in range(2)]
+    clips = ClipDataset(videos, MultiViewSampler(**CLIP, temporal=4, counts=(1, 2), spatial=3), FlipLabelMap(), 0)
+    loaders = [
+        EvalLoader(clips, DistributedEvalBatchSampler(3, 1, rank, 2), WorkerConfig(workers)) for rank in range(2)
+    ]
     first, second = ([batch.frames for batch in loader] for loader in loaders)
     assert [len(frames) for frames in first + second] == [1, 1, 1, 0]
     assert {frames.shape[1:] for frames in first + second} == {(15, 4, 24, 32, 3)}
@@ -225,33 +233,33 @@ class Scripted(ClipDataset):
 
 def scripted(rows, timeout):
     videos = [Video(f"{row}.mp4", (0,)) for row in rows]
-    clips = Scripted(videos, GridViews(**CLIP), Mirror(), 0)
-    return ClipLoader(clips, OrderedBatches(len(videos), 3), Workers(2, 2, timeout)).batches()
+    clips = Scripted(videos, MultiViewSampler(**CLIP), FlipLabelMap(), 0)
+    return ClipLoader(clips, DistributedEvalBatchSampler(len(videos), 3), WorkerConfig(2, 2, timeout)).batches()
 
 
-def test_a_hanging_worker_is_an_error_that_names_the_files():
+def test_worker_that_hangs_is_an_error_with_the_files():
     began, before = time.perf_counter(), {child.pid for child in active_children()}
-    said = r"data\.timeout=4 s \(in eval\.py timeout\); reading hangs at one of 9\.mp4, 10\.mp4, 11\.mp4$"
-    with pytest.raises(TimeoutError, match=said):
+    with pytest.raises(ConfigError, match=r"data\.timeout=4: .* hangs at one of 9\.mp4, 10\.mp4, 11\.mp4;") as error:
         list(scripted(range(12), 4.0))
+    assert error.value.key == "data.timeout"
     assert time.perf_counter() - began < 150
     assert {child.pid for child in active_children()} <= before, "nobody is left to wait for"
 
 
-def test_a_killed_worker_stops_the_run():
+def test_worker_that_is_killed_stops_the_run():
     with pytest.raises(RuntimeError, match="DataLoader worker"):
         list(scripted([*range(9), *range(12, 15)], 0.0))
 
 
-def test_a_batch_of_nothing_is_a_batch():
-    bad = BadVideo(3, "x.mp4: is damaged")
+def test_collate_of_no_samples():
+    bad = DecodeFailure(3, "x.mp4: is damaged")
     batch = collate([bad])
     assert batch.bad == (bad,)
     assert [len(part) for part in batch[:3]] == [0, 0, 0]
     assert batch.frames.dtype == torch.uint8
 
 
-def test_a_lost_worker_is_said_in_one_sentence_with_advice():
-    said = format_error(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
-    assert said.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
-    assert "lower data.workers, data.prefetch or data.batch_size, outside of train.py workers or batch_size" in said
+def test_worker_lost_is_explained_in_one_line_with_advice():
+    message = format_error(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
+    assert message.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
+    assert "lower data.workers, data.prefetch or data.batch_size, outside of train.py workers or batch_size" in message

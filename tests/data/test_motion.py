@@ -14,8 +14,9 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vivit.data import motion
-from vivit.data.motion import MIRROR, NOUNS, SIDE, SPLITS, VERBS, Split, encode, render, scene, trajectory
+from vivit.data.datasets import motion
+from vivit.data.datasets.motion import MIRROR, NOUNS, SIDE, SPLITS, VERBS, Split, encode, render, scene, trajectory
+from vivit.errors import ConfigError
 
 PROBE = Split("probe", 960, range(400))
 PAIRS = list(zip(VERBS[::2], VERBS[1::2], strict=True))
@@ -26,7 +27,7 @@ def rows(root, split):
         return list(csv.DictReader(text))
 
 
-def test_files_are_what_the_csv_says(small_motion):
+def test_motion_files_match_their_csv(small_motion):
     for split, videos in (("train", 48), ("val", 16), ("test", 16)):
         listed = rows(small_motion, split)
         assert tuple(listed[0]) == motion.COLUMNS
@@ -42,7 +43,7 @@ def test_files_are_what_the_csv_says(small_motion):
     }  # fmt: skip
 
 
-def test_a_file_shows_its_scene(small_motion):
+def test_motion_file_shows_its_scene(small_motion):
     split = Split("train", 48, range(400))
     drawn = render(scene(split, 3)).astype(float)
     with av.open(str(small_motion / "train/00003.mp4")) as container:
@@ -51,14 +52,14 @@ def test_a_file_shows_its_scene(small_motion):
     assert np.abs(decoded - drawn).mean() < 8
 
 
-def test_verbs_and_nouns_are_balanced(small_motion):
+def test_motion_verbs_and_nouns_are_balanced(small_motion):
     listed = rows(small_motion, "train")
     assert Counter(row["verb"] for row in listed) == dict.fromkeys(VERBS, 6)
     assert Counter((row["verb"], row["noun"]) for row in listed) == {(v, n): 1 for v in VERBS for n in NOUNS}
     assert all(split.videos % (len(VERBS) * len(NOUNS)) == 0 for split in SPLITS)
 
 
-def test_splits_share_no_background_and_no_texture(small_motion):
+def test_motion_splits_share_no_background_and_no_texture(small_motion):
     for one, other in combinations(SPLITS, 2):
         assert not set(one.pool) & set(other.pool)
         for column in ("background", "texture"):
@@ -66,16 +67,16 @@ def test_splits_share_no_background_and_no_texture(small_motion):
             assert not used[0] & used[1]
 
 
-def test_no_two_numbers_draw_the_same_background_or_texture():
+def test_motion_backgrounds_and_textures_are_distinct():
     numbers = range(max(split.pool.stop for split in SPLITS))
-    backgrounds = np.stack([motion._background(number).reshape(-1)[::37] for number in numbers])
-    textures = np.stack([np.concatenate(motion._texture(number)) for number in numbers])
+    backgrounds = np.stack([motion.drawing.background(number).reshape(-1)[::37] for number in numbers])
+    textures = np.stack([np.concatenate(motion.drawing.texture_colors(number)) for number in numbers])
     for drawn in (backgrounds, textures):
         distance = np.abs(drawn[:, None] - drawn[None]).max(-1)
         assert distance[~np.eye(len(numbers), dtype=bool)].min() > 0.5
 
 
-def test_scenes_repeat_and_differ():
+def test_motion_scenes_are_deterministic_and_differ():
     assert scene(PROBE, 5) == scene(PROBE, 5)
     assert len({scene(PROBE, index).seed for index in range(100)}) == 100
     assert scene(PROBE, 5) != scene(PROBE, 5, seed=1)
@@ -86,7 +87,7 @@ def test_scenes_repeat_and_differ():
     ("verb", "moves"),
     [("left", (0, -1)), ("right", (0, 1)), ("up", (-1, 0)), ("down", (1, 0)), ("grow", (0, 0)), ("shrink", (0, 0))],
 )
-def test_verbs_move_as_they_are_called(verb, moves):
+def test_motion_verbs_move_by_their_names(verb, moves):
     for index in range(8):
         row, column, radius = trajectory(replace(scene(PROBE, index), verb=verb))
         assert (np.sign(np.diff(row)) == moves[0]).all()
@@ -97,7 +98,7 @@ def test_verbs_move_as_they_are_called(verb, moves):
 
 
 @pytest.mark.parametrize(("verb", "sign"), [("clockwise", 1), ("anticlockwise", -1)])
-def test_clocks_turn_as_seen_on_the_screen(verb, sign):
+def test_motion_clockwise_is_as_seen_on_screen(verb, sign):
     """Rows grow downwards, so from the right to the bottom is clockwise."""
     row, column, _ = trajectory(replace(scene(PROBE, 0), verb=verb, shift=(0.0, 0.0)))
     y, x = row - SIDE / 2, column - SIDE / 2
@@ -113,7 +114,7 @@ def mirrored(s):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_mirrored_path_is_a_path_of_the_mirrored_verb(verb):
+def test_motion_flipped_path_is_a_path_of_the_flipped_verb(verb):
     for index in range(8):
         s = replace(scene(PROBE, index), verb=verb)
         row, column, radius = trajectory(s)
@@ -124,7 +125,7 @@ def test_the_mirrored_path_is_a_path_of_the_mirrored_verb(verb):
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-def test_nouns_are_their_own_mirror_image(noun):
+def test_motion_nouns_are_symmetric(noun):
     y, x = np.mgrid[-1.2:1.2:49j, -1.2:1.2:49j]
     shape = motion.signed_distance(noun, y, x)
     np.testing.assert_allclose(shape, shape[:, ::-1], atol=1e-12)
@@ -132,46 +133,46 @@ def test_nouns_are_their_own_mirror_image(noun):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_places_are_distributed_as_those_of_the_mirrored_verb(verb):
+def test_motion_positions_are_distributed_as_those_of_the_flipped_verb(verb):
     """At every moment, over many scenes: the path of a verb, mirrored, is spread as that of the mirrored verb."""
     scenes = [scene(PROBE, index) for index in range(600)]
     for moment in (0, 17, 35):
-        ours = [SIDE - trajectory(replace(s, verb=verb))[1][moment] for s in scenes[::2]]
-        theirs = [trajectory(replace(s, verb=MIRROR.get(verb, verb)))[1][moment] for s in scenes[1::2]]
-        assert ks_2samp(np.mod(ours, SIDE), np.mod(theirs, SIDE)).pvalue > 1e-3
+        actual = [SIDE - trajectory(replace(s, verb=verb))[1][moment] for s in scenes[::2]]
+        reference = [trajectory(replace(s, verb=MIRROR.get(verb, verb)))[1][moment] for s in scenes[1::2]]
+        assert ks_2samp(np.mod(actual, SIDE), np.mod(reference, SIDE)).pvalue > 1e-3
 
 
 @pytest.fixture
 def small_ensure(monkeypatch):
     """Let ``ensure`` draw two videos a split, and count how often it does."""
-    calls, make = [], motion.make
+    calls, generate = [], motion.generate
 
     def few(folder):
         calls.append(folder)
-        make(folder, [replace(split, videos=2) for split in SPLITS])
+        generate(folder, [replace(split, videos=2) for split in SPLITS])
 
-    monkeypatch.setattr(motion, "make", few)
+    monkeypatch.setattr(motion.generation, "generate", few)
     return calls
 
 
-def test_ensure_makes_the_data_once(tmp_path, small_ensure):
+def test_motion_is_generated_once(tmp_path, small_ensure):
     root = tmp_path / "below" / "motion"
     for _ in range(2):
-        motion.ensure(root)
+        motion.generate_if_missing(root)
     assert len(small_ensure) == 1
     assert len(rows(root, "test")) == 2
     assert [path.name for path in root.parent.iterdir() if path.is_dir()] == ["motion"]
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, OSError])
-def test_an_interrupted_make_leaves_no_root(tmp_path, small_ensure, monkeypatch, interruption):
+def test_motion_generation_interrupted_leaves_no_root(tmp_path, small_ensure, monkeypatch, interruption):
     root = tmp_path / "motion"
     with monkeypatch.context() as patch:
-        patch.setattr(motion.csv, "writer", lambda *_: (_ for _ in ()).throw(interruption))
+        patch.setattr(motion.generation.csv, "writer", lambda *_: (_ for _ in ()).throw(interruption))
         with pytest.raises(interruption):
-            motion.ensure(root)
+            motion.generate_if_missing(root)
     assert not root.exists()
-    motion.ensure(root)
+    motion.generate_if_missing(root)
     assert len(rows(root, "train")) == 2
     assert len(small_ensure) == 2
 
@@ -179,17 +180,18 @@ def test_an_interrupted_make_leaves_no_root(tmp_path, small_ensure, monkeypatch,
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"holiday.mp4": "mine"}, "holds nothing that was made here, and format"),
-        ({"format.txt": "0\n"}, "holds motion of format 0, and format"),
+        ({"holiday.mp4": "mine"}, "no data set that was generated here"),
+        ({"format.txt": "0\n"}, "holds motion of format 0, not motion of format 2"),
     ],
 )
-def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, small_ensure, content, message):
+def test_motion_in_a_foreign_folder_is_refused_and_changes_nothing(tmp_path, small_ensure, content, message):
     root = tmp_path / "motion"
     root.mkdir()
     for name, text in content.items():
         (root / name).write_text(text)
-    with pytest.raises(ValueError, match=message):
-        motion.ensure(root)
+    with pytest.raises(ConfigError, match=message) as error:
+        motion.generate_if_missing(root)
+    assert (error.value.key, error.value.value) == ("data.root", root)
     assert {path.name: path.read_text() for path in root.iterdir()} == content
     assert not small_ensure
 
@@ -202,7 +204,7 @@ def still(s, moment):
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_a_still_is_a_frame_of_its_scene(index):
+def test_motion_still_is_a_frame_of_its_scene(index):
     s = replace(scene(PROBE, index), noise=0.0)
     video = render(s).astype(int)
     for moment in (0, 11, s.frames - 1):
@@ -250,26 +252,26 @@ def chance(count, share=0.5):
 
 @pytest.mark.parametrize("pair", range(len(PAIRS)), ids=lambda pair: "-".join(PAIRS[pair]))
 @pytest.mark.parametrize("moment", range(3), ids=["first", "middle", "last"])
-def test_no_frame_tells_a_verb_from_its_opposite(stills, pair, moment):
+def test_motion_single_frame_does_not_reveal_the_direction(stills, pair, moment):
     pictures, verbs = stills
     mine = verbs // 2 == pair
     assert accuracy(pictures[mine, moment], verbs[mine] % 2) < chance(mine.sum())
 
 
 @pytest.mark.parametrize("pair", range(len(PAIRS)), ids=lambda pair: "-".join(PAIRS[pair]))
-def test_no_size_length_or_place_tells_a_verb_from_its_opposite(facts, pair):
+def test_motion_size_length_and_position_do_not_reveal_the_direction(facts, pair):
     numbers, verbs = facts
     mine = verbs // 2 == pair
     assert accuracy(numbers[mine], verbs[mine] % 2) < chance(mine.sum())
 
 
 @pytest.mark.parametrize("moment", range(3), ids=["first", "middle", "last"])
-def test_a_frame_names_the_pair_at_best(stills, moment):
+def test_motion_single_frame_reveals_the_pair_only(stills, moment):
     pictures, verbs = stills
     assert accuracy(pictures[:, moment], verbs) < chance(len(verbs))
 
 
-def test_the_probe_would_notice_a_giveaway(stills):
+def test_motion_probe_detects_a_leak(stills):
     """Where a movement always starts at the same place, the same regression does tell it from its opposite."""
     pictures, verbs = stills
     mine = verbs // 2 == 0

@@ -9,9 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from vivit.data.decode import VideoError, VideoFile
-from vivit.data.pictures import PictureFolder
-from vivit.data.sampling import Window
+from vivit.data.readers.frame_folder import FrameFolderReader
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+from vivit.data.views import CropBox
 
 HEIGHT, WIDTH = 48, 64
 FRAMES = 40
@@ -47,9 +48,9 @@ def write(path, codec="h264", kind=None, stamps=range(FRAMES), pixels="yuv420p",
 
 
 def greys(path, numbers, **part):
-    with VideoFile(path, **part) as file:
-        _, height, width = file.extent
-        return file.read(numbers, [Window(0, 0, height, width)], (8, 8))[0].mean((1, 2, 3))
+    with PyAVVideoReader(path, **part) as file:
+        _, height, width = file.shape
+        return file.read(numbers, [CropBox(0, 0, height, width)], (8, 8))[0].mean((1, 2, 3))
 
 
 def shows(path, numbers, expected=None, **part):
@@ -80,56 +81,56 @@ def usual_scheduling():
 
 @pytest.mark.parametrize("name", CODECS)
 @pytest.mark.usefixtures("usual_scheduling")
-def test_every_codec_gives_the_frames_drawn(tmp_path, name):
+def test_codecs_return_the_frames_drawn(tmp_path, name):
     codec, kind, options = CODECS[name]
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
     path = write(tmp_path / "clip", codec, kind, **options)
-    with VideoFile(path) as file:
-        assert file.extent == (FRAMES, HEIGHT, WIDTH)
+    with PyAVVideoReader(path) as file:
+        assert file.shape == (FRAMES, HEIGHT, WIDTH)
     for numbers in (range(FRAMES), [31, 3, 17, 3], [FRAMES - 1], range(1, FRAMES, 7)):
         assert shows(path, numbers)
 
 
-def test_a_variable_frame_rate_is_numbered_by_frames_and_cut_by_time(tmp_path):
+def test_variable_frame_rate_is_numbered_by_frames_and_cut_by_time(tmp_path):
     stamps = [number + 3 * (number // 10) for number in range(FRAMES)]
     path = write(tmp_path / "clip.mp4", stamps=stamps, bf=2)
     assert shows(path, range(FRAMES))
     late = stamps[23] / 25
-    with VideoFile(path, start=late) as file:
-        assert file.extent.frames == FRAMES - 23
+    with PyAVVideoReader(path, start=late) as file:
+        assert file.shape.frames == FRAMES - 23
     assert shows(path, [0, 5], [23, 28], start=late)
 
 
 @pytest.mark.parametrize(("kind", "shift"), [("mp4", 90), ("matroska", 90), ("mpegts", 90)])
-def test_a_late_start_changes_no_number(tmp_path, kind, shift):
+def test_late_start_does_not_change_frame_numbers(tmp_path, kind, shift):
     path = write(tmp_path / "clip", kind=kind, stamps=range(shift, shift + FRAMES), bf=2, g=12)
     assert shows(path, [0, 13, FRAMES - 1])
     assert shows(path, [0], [10], start=0.4)
 
 
-def test_frames_that_an_edit_list_hides_are_not_counted(tmp_path):
+def test_edit_list_hidden_frames_are_not_counted(tmp_path):
     """Frames before time 0 are stored, for others refer to them, and a list of edits says not to show them."""
     path = write(tmp_path / "clip.mp4", stamps=range(-10, FRAMES - 10), bf=2)
-    with VideoFile(path) as file:
-        shown = file.extent.frames
+    with PyAVVideoReader(path) as file:
+        shown = file.shape.frames
     assert shown == FRAMES - 10
     assert shows(path, range(shown), range(10, FRAMES))
 
 
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
-def test_turned_pictures_are_shown_upright(tmp_path, degrees):
+def test_rotated_videos_are_upright(tmp_path, degrees):
     """FFmpeg's own sign: the picture is stored as drawn and shown turned anticlockwise."""
     path = write(tmp_path / "clip.mp4", turned=degrees, corner=True, crf=5)
     drawn = np.zeros((HEIGHT, WIDTH))
     drawn[: HEIGHT // 3, : WIDTH // 4] = 1
     expected = np.rot90(drawn, degrees // 90)
-    with VideoFile(path) as file:
-        _, height, width = file.extent
+    with PyAVVideoReader(path) as file:
+        _, height, width = file.shape
         assert (height, width) == expected.shape
-        picture = file.read([0], [Window(0, 0, height, width)], (height, width))[0, 0].mean(-1) > 150
+        picture = file.read([0], [CropBox(0, 0, height, width)], (height, width))[0, 0].mean(-1) > 150
         assert (picture == expected).mean() > 0.97
-        part = Window(2, 5, 21, 33)
+        part = CropBox(2, 5, 21, 33)
         cut = file.read([0], [part], (21, 33))[0, 0].mean(-1) > 150
         assert (cut == expected[2:23, 5:38]).mean() > 0.95
 
@@ -141,50 +142,50 @@ def test_deep_full_and_unsampled_colours_keep_their_grey(tmp_path, pixels):
 
 def test_odd_sizes(tmp_path):
     path = write(tmp_path / "clip.mkv", pixels="yuv444p", size=(47, 61))
-    with VideoFile(path) as file:
-        assert file.extent == (FRAMES, 47, 61)
-        assert file.read([3], [Window(0, 0, 47, 61)], (47, 61)).shape == (1, 1, 47, 61, 3)
+    with PyAVVideoReader(path) as file:
+        assert file.shape == (FRAMES, 47, 61)
+        assert file.read([3], [CropBox(0, 0, 47, 61)], (47, 61)).shape == (1, 1, 47, 61, 3)
     assert shows(path, [3, 20])
 
 
-def test_frames_without_a_timestamp_are_numbered_as_they_are_shown(tmp_path):
+def test_timestampless_frames_are_numbered_in_display_order(tmp_path):
     """A bare stream of H.264 has no times at all."""
     path = write(tmp_path / "clip.h264", kind="h264", bf=3, g=12)
-    with VideoFile(path) as file:
-        assert file.distrusted
-        assert file.extent.frames == FRAMES
+    with PyAVVideoReader(path) as file:
+        assert file.untrusted_reason
+        assert file.shape.frames == FRAMES
     assert shows(path, [0, 22, 7, FRAMES - 1])
     assert shows(path, [0, 3], [25, 28], start=1.0)
 
 
-def test_a_stream_that_begins_between_key_frames_is_numbered_from_the_first_that_can_be_shown(tmp_path):
-    whole = Path(write(tmp_path / "whole.ts", kind="mpegts", bf=0, g=10, x264_params="scenecut=0")).read_bytes()
+def test_stream_that_begins_between_key_frames_is_numbered_from_its_first_displayable_frame(tmp_path):
+    complete = Path(write(tmp_path / "whole.ts", kind="mpegts", bf=0, g=10, x264_params="scenecut=0")).read_bytes()
     with av.open(str(tmp_path / "whole.ts")) as container:
         second = [packet.pos for packet in container.demux(video=0) if packet.size][2]
-    tables = whole[: 3 * 188]
+    tables = complete[: 3 * 188]
     path = tmp_path / "cut.ts"
-    path.write_bytes(tables + whole[second - second % 188 :])
-    with VideoFile(str(path)) as file:
-        shown = file.extent.frames
+    path.write_bytes(tables + complete[second - second % 188 :])
+    with PyAVVideoReader(str(path)) as file:
+        shown = file.shape.frames
     assert shown <= FRAMES - 10
     assert shows(str(path), range(shown), range(FRAMES - shown, FRAMES))
 
 
-def test_a_file_that_is_cut_off_says_so(tmp_path):
+def test_truncated_file_is_refused(tmp_path):
     path = Path(write(tmp_path / "clip.mkv", stamps=range(0, 10 * FRAMES, 10), g=5))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(VideoError, match=r"clip\.mkv: is cut off; \d+ of the \d+ bytes"):
-        VideoFile(str(path))
+        PyAVVideoReader(str(path))
 
 
-def test_a_damaged_decoder_header_is_an_error_that_names_the_file(tmp_path):
+def test_damaged_decoder_header_is_a_video_error(tmp_path):
     path = Path(write(tmp_path / "clip.mp4", "libx265", x265_params="log-level=none"))
     data = bytearray(path.read_bytes())
     header = data.index(b"hvcC") + 20
     data[header : header + 40] = b"\xff" * 40
     path.write_bytes(data)
     with pytest.raises(VideoError, match=r"clip\.mp4: cannot be decoded \(.*\); its header is damaged"):
-        VideoFile(str(path))
+        PyAVVideoReader(str(path))
 
 
 @pytest.fixture
@@ -199,27 +200,27 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_folder_of_pictures_is_numbered_from_its_first(folder):
-    with PictureFolder(str(folder), 4, 9) as file:
-        assert file.extent == (6, HEIGHT, WIDTH)
-        read = file.read([5, 0, 5], [Window(0, 0, 24, 32), Window(3, 5, 20, 30)], (8, 10))
+def test_frame_folder_is_numbered_from_its_first_frame(folder):
+    with FrameFolderReader(str(folder), 4, 9) as file:
+        assert file.shape == (6, HEIGHT, WIDTH)
+        read = file.read([5, 0, 5], [CropBox(0, 0, 24, 32), CropBox(3, 5, 20, 30)], (8, 10))
     assert read.shape == (2, 3, 8, 10, 3)
     assert np.abs(read.mean((2, 3, 4)) - [level(9), level(4), level(9)]).max() < 2.4
-    assert PictureFolder(str(folder)).extent.frames == 12
+    assert FrameFolderReader(str(folder)).shape.frames == 12
 
 
 @pytest.mark.parametrize("spoil", ["missing", "cut", "other"])
-def test_a_bad_picture_is_named(folder, spoil):
+def test_frame_folder_error_contains_the_bad_frame(folder, spoil):
     picture = folder / "frame_0000000006.jpg"
     if spoil == "missing":
         picture.unlink()
     else:
         picture.write_bytes(picture.read_bytes()[:300] if spoil == "cut" else b"no picture")
-    with PictureFolder(str(folder), 1, 12) as file, pytest.raises(VideoError, match=r"frame_0000000006\.jpg"):
-        file.read([5], [Window(0, 0, HEIGHT, WIDTH)], (8, 8))
+    with FrameFolderReader(str(folder), 1, 12) as file, pytest.raises(VideoError, match=r"frame_0000000006\.jpg"):
+        file.read([5], [CropBox(0, 0, HEIGHT, WIDTH)], (8, 8))
 
 
-def test_damage_is_an_error_or_no_matter(tmp_path):
+def test_damaged_bytes_are_an_error_or_harmless(tmp_path):
     """Bits flipped, ends cut, zeros written, names changed: each copy is read or reported."""
     rng = np.random.default_rng(3)
     good = [Path(write(tmp_path / f"good.{kind}", kind=kind, bf=2, g=12)) for kind in ("mp4", "matroska", "mpegts")]
@@ -240,26 +241,26 @@ def test_damage_is_an_error_or_no_matter(tmp_path):
         path = tmp_path / f"bad{trial}{['.mp4', '.avi', '.txt', '.mkv'][trial % 4]}"
         path.write_bytes(data)
         try:
-            with VideoFile(str(path)) as file:
-                length, height, width = file.extent
-                shape = file.read(range(0, length, 3), [Window(0, 0, height, width)], (8, 8)).shape
+            with PyAVVideoReader(str(path)) as file:
+                length, height, width = file.shape
+                shape = file.read(range(0, length, 3), [CropBox(0, 0, height, width)], (8, 8)).shape
                 outcomes.append(shape == (1, -(-length // 3), 8, 8, 3))
         except VideoError as error:
             outcomes.append(str(path) in str(error))
     assert all(outcomes)
 
 
-def test_opening_leaves_nothing_behind(tmp_path):
+def test_reader_leaks_no_file_descriptors(tmp_path):
     path = write(tmp_path / "clip.mp4", bf=2)
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(Path(path).read_bytes()[:-300])
 
     def use(times):
         for _ in range(times):
-            with VideoFile(path) as file:
-                file.read([1, 9], [Window(0, 0, HEIGHT, WIDTH)], (32, 32))
+            with PyAVVideoReader(path) as file:
+                file.read([1, 9], [CropBox(0, 0, HEIGHT, WIDTH)], (32, 32))
             with pytest.raises(VideoError):
-                VideoFile(str(broken))
+                PyAVVideoReader(str(broken))
 
     def resident():
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -279,20 +280,20 @@ ODD = sorted(SHARED.glob("*"))
 
 @pytest.mark.skipif(not ODD, reason=f"no odd videos at {SHARED}: set VIVIT_SHARED to the folder above videos/")
 @pytest.mark.parametrize("path", ODD, ids=lambda path: path.name)
-def test_odd_files_equal_a_full_decode_or_say_what_is_wrong(path):
+def test_odd_files_equal_a_full_decode_or_raise(path):
     if path.name in WRONG:
-        with pytest.raises(VideoError, match=WRONG[path.name]), VideoFile(str(path)) as file:
-            file.read(range(file.extent.frames), [Window(0, 0, *file.extent[1:])], (8, 8))
+        with pytest.raises(VideoError, match=WRONG[path.name]), PyAVVideoReader(str(path)) as file:
+            file.read(range(file.shape.frames), [CropBox(0, 0, *file.shape[1:])], (8, 8))
         return
     with av.open(str(path), metadata_errors="ignore") as container:
         container.streams.video[0].codec_context.thread_count = 1
         frames = [frame.reformat(format="gray8").to_ndarray() for frame in container.decode(video=0)]
-    with VideoFile(str(path)) as file:
-        length, height, width = file.extent
+    with PyAVVideoReader(str(path)) as file:
+        length, height, width = file.shape
         assert length == len(frames)
         assert sorted((height, width)) == sorted(frames[0].shape)
         numbers = [int(number) for number in np.random.default_rng(0).integers(length, size=9)]
-        read = file.read(numbers, [Window(0, 0, height, width)], (height, width))[0].astype(float)
+        read = file.read(numbers, [CropBox(0, 0, height, width)], (height, width))[0].astype(float)
     turns = {"video_90.mov": -1, "video_180.mov": 2, "video_270.mov": 1}.get(path.name, 0)
     for number, picture in zip(numbers, read, strict=True):
         right = np.rot90(frames[number], turns).astype(float)

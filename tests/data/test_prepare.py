@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vivit import experiment
-from vivit.data.catalogue import CsvFiles
-from vivit.data.decode import VideoFile
-from vivit.data.index import SCHEMA, copy_names, read_index, write_piece
-from vivit.data.prepare import prepare
-from vivit.data.sampling import Window
-from vivit.data.transcode import scaled
+from vivit.data.datasets import CsvDataset
+from vivit.data.index.index import SCHEMA, copy_names, read_index, write_piece
+from vivit.data.index.prepare import prepare
+from vivit.data.index.transcode import even_size
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.views import CropBox
+from vivit.errors import ConfigError, DataError
 from vivit.launch import Job
 
 
@@ -49,7 +49,7 @@ def root(tmp_path):
 
 
 def files(root, **settings):
-    return CsvFiles(root=root, missing={"train": 0.5, "val": 0.0}, **settings)
+    return CsvDataset(root=root, missing={"train": 0.5, "val": 0.0}, **settings)
 
 
 def rows(folder):
@@ -60,11 +60,11 @@ def run(root, **settings):
     return prepare(files(root), splits=("train", "val"), workers=1, **settings)
 
 
-def test_the_index_says_what_the_files_are(root):
+def test_index_contains_the_properties_of_files(root):
     counts = run(root)
     assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0}
-    found = rows(root / "prepared")
-    even, uneven = found["even.mp4"], found["uneven.mkv"]
+    results = rows(root / "prepared")
+    even, uneven = results["even.mp4"], results["uneven.mkv"]
     assert (even["codec"], even["width"], even["height"], even["frames"]) == ("h264", 50, 34, 30)
     assert even["fps"] == pytest.approx(25)
     assert even["seconds"] == pytest.approx(1.2)
@@ -72,7 +72,7 @@ def test_the_index_says_what_the_files_are(root):
     assert uneven["stamps"] == IRREGULAR
     assert uneven["step"] is None
     assert (uneven["bytes"], uneven["problem"]) == ((root / "uneven.mkv").stat().st_size, None)
-    assert "cannot be opened" in found["broken.mp4"]["problem"]
+    assert "cannot be opened" in results["broken.mp4"]["problem"]
     with (root / "prepared" / "report-1of1.csv").open() as text:
         report = dict(csv.reader(text))
     assert report.pop("path") == "problem"
@@ -80,19 +80,19 @@ def test_the_index_says_what_the_files_are(root):
     assert report["gone.mp4"] == "missing"
 
 
-def test_videos_with_an_index_know_their_timestamps_and_show_the_same_frames(root):
+def test_indexed_videos_have_timestamps_and_the_same_frames(root):
     run(root)
     even, uneven = files(root).videos("train")[:]
     for video in (even, uneven):
-        with VideoFile(video.path) as listed, VideoFile(video.path, stamps=video.stamps) as known:
+        with PyAVVideoReader(video.path) as listed, PyAVVideoReader(video.path, stamps=video.stamps) as known:
             assert list(listed.stamps) == list(known.stamps)
-            window = Window(2, 3, 20, 24)
+            window = CropBox(2, 3, 20, 24)
             np.testing.assert_array_equal(*(f.read([7, 2, 9], [window], (8, 10)) for f in (listed, known)))
     assert isinstance(even.stamps, range)
     assert uneven.stamps == tuple(IRREGULAR)
 
 
-def test_without_an_index_videos_are_the_same_but_for_their_timestamps(root):
+def test_unindexed_videos_differ_in_timestamps_only(root):
     (root / "broken.mp4").unlink()
     before = [video.path for video in files(root).videos("train")]
     assert all(video.stamps is None for video in files(root).videos("train"))
@@ -100,7 +100,7 @@ def test_without_an_index_videos_are_the_same_but_for_their_timestamps(root):
     assert [video.path for video in files(root).videos("train")] == before
 
 
-def test_a_file_that_has_changed_since_is_listed_anew(root):
+def test_index_row_of_a_changed_file_is_replaced(root):
     run(root)
     write_video(root / "even.mp4", range(0, 800, 40))
     assert files(root).videos("val")[0].stamps is None
@@ -108,7 +108,7 @@ def test_a_file_that_has_changed_since_is_listed_anew(root):
     assert len(files(root).videos("val")[0].stamps) == 20
 
 
-def test_a_second_run_does_nothing_twice(root, monkeypatch):
+def test_prepare_twice_does_no_work_twice(root, monkeypatch):
     run(root, copies=16)
     before = {path: path.stat().st_mtime_ns for path in (root / "prepared").rglob("*.arrow")}
     assert run(root, copies=16)["copies"] == 2
@@ -119,35 +119,36 @@ def test_a_second_run_does_nothing_twice(root, monkeypatch):
     assert len(list((root / "prepared" / "index").iterdir())) == 1
 
 
-def test_shards_share_the_work_and_make_one_index(root):
+def test_prepare_shards_share_the_work_and_make_one_index(root):
     parts = [run(root, shard=shard, shards=3)["files"] for shard in range(3)]
     assert sorted(parts) == [1, 1, 2]
-    whole = rows(root / "prepared")
+    complete = rows(root / "prepared")
     shutil.rmtree(root / "prepared")
     run(root)
-    assert rows(root / "prepared") == whole
-    with pytest.raises(ValueError, match="shard=3 must be from 0 to 2, because shards=3"):
+    assert rows(root / "prepared") == complete
+    with pytest.raises(ConfigError, match="set 0 to 2") as error:
         run(root, shard=3, shards=3)
+    assert (error.value.key, error.value.value) == ("shard", 3)
 
 
 def test_copies_show_the_same_frames_at_the_same_times_and_leave_the_sources_alone(root):
-    kept = {path: path.read_bytes() for path in root.iterdir()}
+    unchanged = {path: path.read_bytes() for path in root.iterdir()}
     counts = run(root, copies=16, gop=5)
     assert (counts["copies"], counts["without_copy"]) == (2, 0)
-    assert {path: path.read_bytes() for path in kept} == kept
+    assert {path: path.read_bytes() for path in unchanged} == unchanged
     sources, copies = (files(root, copies=side).videos("train") for side in (None, 16))
     for source, copy in zip(sources, copies, strict=True):
         assert copy.labels == source.labels
         assert copy.path != source.path
-        with VideoFile(source.path) as a, VideoFile(copy.path, stamps=copy.stamps) as b:
-            assert min(b.extent.height, b.extent.width) == 16
-            assert a.extent.frames == b.extent.frames
-            for number in range(a.extent.frames):
+        with PyAVVideoReader(source.path) as a, PyAVVideoReader(copy.path, stamps=copy.stamps) as b:
+            assert min(b.shape.height, b.shape.width) == 16
+            assert a.shape.frames == b.shape.frames
+            for number in range(a.shape.frames):
                 assert float((b.stamps[number] - b.stamps[0]) * b.time_base) == pytest.approx(
                     float((a.stamps[number] - a.stamps[0]) * a.time_base), abs=5e-4
                 )
-            numbers = [0, 3, a.extent.frames - 1]
-            one, other = (f.read(numbers, [Window(0, 0, *f.extent[1:])], (8, 8))[0].astype(int) for f in (a, b))
+            numbers = [0, 3, a.shape.frames - 1]
+            one, other = (f.read(numbers, [CropBox(0, 0, *f.shape[1:])], (8, 8))[0].astype(int) for f in (a, b))
             assert abs(one - other).max() <= 6
         with av.open(copy.path) as container:
             keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
@@ -160,17 +161,17 @@ def test_copies_of_videos_that_lie_elsewhere_lie_with_the_others_and_are_read(ro
     data.mkdir()
     (data / "train.csv").write_text(f"path,label\n{root}/even.mp4,a\n../uneven.mkv,b\n")
     outside = set(root.iterdir())
-    counts = [prepare(CsvFiles(root=data), splits=("train",), workers=1, copies=16) for _ in range(2)]
+    counts = [prepare(CsvDataset(root=data), splits=("train",), workers=1, copies=16) for _ in range(2)]
     assert [count["copies"] for count in counts] == [2, 2]
     assert set(root.iterdir()) == outside
     folder = data / "prepared" / "short16"
     assert len(list((folder / "index").iterdir())) == 1, "the second run made the copies again"
-    sources, copies = (CsvFiles(root=data, copies=side).videos("train") for side in (None, 16))
+    sources, copies = (CsvDataset(root=data, copies=side).videos("train") for side in (None, 16))
     for source, copy in zip(sources, copies, strict=True):
         assert Path(copy.path).resolve().is_relative_to(folder)
         assert copy.stamps
-        with VideoFile(source.path) as a, VideoFile(copy.path, stamps=copy.stamps) as b:
-            assert (b.extent.frames, min(b.extent[1:])) == (a.extent.frames, 16)
+        with PyAVVideoReader(source.path) as a, PyAVVideoReader(copy.path, stamps=copy.stamps) as b:
+            assert (b.shape.frames, min(b.shape[1:])) == (a.shape.frames, 16)
 
 
 def test_no_copy_lies_outside_their_folder_and_no_two_videos_share_one():
@@ -182,13 +183,14 @@ def test_no_copy_lies_outside_their_folder_and_no_two_videos_share_one():
     assert not [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]
 
 
-def test_copies_that_nobody_made_are_asked_for(root):
+def test_copies_missing_are_refused_with_the_command(root):
     run(root)
-    with pytest.raises(FileNotFoundError, match=r"copies=16: .*short16 holds no copies .*prepare\.py copies=16"):
+    with pytest.raises(ConfigError, match=r"short16 has no copies .*prepare\.py copies=16") as error:
         files(root, copies=16).videos("val")
+    assert (error.value.key, error.value.value) == ("data.catalogue.copies", 16)
 
 
-def test_a_full_decode_finds_damage_that_the_timestamps_hide(root):
+def test_prepare_with_full_decode_detects_hidden_damage(root):
     with av.open(str(root / "even.mp4")) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     content = bytearray((root / "even.mp4").read_bytes())
@@ -200,34 +202,36 @@ def test_a_full_decode_finds_damage_that_the_timestamps_hide(root):
     run(root, decode=True)
     newest = next(row for row in read_index(root / "prepared").to_pylist() if row["path"] == "even.mp4")
     assert newest["problem"]
-    with pytest.raises(FileNotFoundError, match=r"1 of 1 val videos cannot be used: even\.mp4 \("):
+    with pytest.raises(ConfigError, match=r"1 of 1 val videos cannot be used: even\.mp4 \("):
         files(root).videos("val")
 
 
-def test_a_folder_of_pictures_is_counted(tmp_path):
+def test_prepare_counts_frames_of_a_frame_folder(tmp_path):
     (tmp_path / "take").mkdir()
     for number in range(3, 7):
         (tmp_path / "take" / f"frame_{number:010}.jpg").touch()
     (tmp_path / "train.csv").write_text("path,label\ntake,a\n")
-    assert prepare(CsvFiles(root=tmp_path), splits=("train",), workers=1, copies=16)["unusable"] == 0
+    assert prepare(CsvDataset(root=tmp_path), splits=("train",), workers=1, copies=16)["unusable"] == 0
     (row,) = read_index(tmp_path / "prepared").to_pylist()
     assert (row["codec"], row["frames"]) == ("jpeg", 4)
-    assert CsvFiles(root=tmp_path).videos("train")[0].stamps is None
+    assert CsvDataset(root=tmp_path).videos("train")[0].stamps is None
 
 
-def test_pieces_of_another_version_are_refused(root):
+def test_index_pieces_of_another_version_are_refused(root):
     (root / "prepared" / "index").mkdir(parents=True)
     piece = root / "prepared" / "index" / "1-1.arrow"
     with pa.OSFile(str(piece), "wb") as sink, pa.ipc.new_file(sink, pa.schema({"path": pa.string()})):
         pass
-    with pytest.raises(ValueError, match=r"1-1\.arrow was written by another version; delete .*index"):
+    with pytest.raises(DataError, match=r"was written by another version; delete .*index") as error:
         files(root).videos("val")
+    assert error.value.file == str(piece)
     piece.write_bytes(b"ARROW1")
-    with pytest.raises(ValueError, match="is not a piece of an index"):
+    with pytest.raises(DataError, match="is not a piece of an index") as error:
         files(root).videos("val")
+    assert error.value.file == str(piece)
 
 
-def test_the_newest_row_of_a_file_counts(root):
+def test_index_newest_row_of_a_file_counts(root):
     for frames in (5, 9):
         row = dict.fromkeys(SCHEMA.names) | {"path": "even.mp4", "bytes": (root / "even.mp4").stat().st_size}
         row |= {"frames": frames, "stamp": 7, "step": 3}
@@ -239,12 +243,12 @@ def test_the_newest_row_of_a_file_counts(root):
     ("size", "copy"), [((341, 255), (172, 128)), ((255, 341), (128, 172)), ((50, 34), (50, 34)), ((51, 36), (52, 36))]
 )
 def test_copies_have_even_sides_and_are_never_enlarged(size, copy):
-    assert scaled(*size, 128) == copy
+    assert even_size(*size, 128) == copy
 
 
-def test_what_is_typed_of_a_data_set_and_not_taken_is_refused(composed, tmp_path):
-    words = ("data=csv", f"data.root={tmp_path}", "data.workers=2")
-    cfg = composed(*words, name="prepare")
+def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
+    overrides = ("data=csv", f"data.root={tmp_path}", "data.workers=2")
+    cfg = composed(*overrides, name="prepare")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ValueError, match=r"^data\.workers=2 has no effect here: set workers instead of data\.workers$"):
-        experiment.prepare(cfg, Job(tmp_path, {}, list(words), None))
+        experiment.prepare(cfg, Job(tmp_path, {}, list(overrides), None))

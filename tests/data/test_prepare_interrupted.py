@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from tests.films import film
 
-from vivit.data import prepare as preparing
-from vivit.data.catalogue import ClassFolders
-from vivit.data.index import copies_folder, read_index
-from vivit.data.prepare import prepare
+from vivit.data.datasets import VideoFolder
+from vivit.data.index.index import prepare as preparing
+from vivit.data.index.index import read_index, transcoded_dir
+from vivit.data.index.prepare import prepare
+from vivit.errors import ConfigError
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ def root(tmp_path):
 
 
 def run(root, **options):
-    return prepare(ClassFolders(root=root), splits=["train"], workers=2, **options)
+    return prepare(VideoFolder(root=root), splits=["train"], workers=2, **options)
 
 
 def start(root, *options: str):
@@ -44,17 +45,17 @@ def start(root, *options: str):
 
 
 def copies(root):
-    return {path.name: path.stat().st_mtime_ns for path in copies_folder(root / "prepared", 96).rglob("*.mp4")}
+    return {path.name: path.stat().st_mtime_ns for path in transcoded_dir(root / "prepared", 96).rglob("*.mp4")}
 
 
 def group(process):
     """Processes of the session that a run was started in."""
-    found = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
-    return found.stdout.split()
+    results = subprocess.run(["ps", "-o", "pid=", "-s", str(process.pid)], capture_output=True, text=True, check=False)
+    return results.stdout.split()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_the_process_alone_ends_its_workers_too(root, number):
+def test_prepare_workers_end_with_a_signalled_process(root, number):
     process = start(root, "quality=0", "gop=1")
     until = time.monotonic() + 60
     while len(copies(root)) < 3 and time.monotonic() < until:
@@ -71,23 +72,23 @@ def test_a_signal_to_the_process_alone_ends_its_workers_too(root, number):
         assert process.returncode == 128 + number
         assert "interrupted" in output
         assert "Traceback" not in output
-        rows = read_index(copies_folder(root / "prepared", 96))["path"].to_pylist()
+        rows = read_index(transcoded_dir(root / "prepared", 96))["path"].to_pylist()
         assert len(rows) >= 2
     made = copies(root)
     assert run(root, copies=96)["copies"] == 24
     assert {name: copies(root)[name] for name in made} == made
 
 
-def test_what_is_known_is_written_on_the_way_out(root, monkeypatch):
+def test_prepare_writes_finished_rows_when_interrupted(root, monkeypatch):
     """Rows below the thousandth file too, whatever ends the run."""
     seen = []
 
     def ends(rows, known, folder):
         seen.append(len(rows))
-        return keep(rows, known, folder)
+        return flush(rows, known, folder)
 
-    keep = preparing.keep
-    monkeypatch.setattr(preparing, "keep", ends)
+    flush = preparing.flush
+    monkeypatch.setattr(preparing, "flush", ends)
     monkeypatch.setattr(preparing.tqdm, "update", interrupt_after(7))
     with pytest.raises(KeyboardInterrupt):
         run(root)
@@ -106,15 +107,15 @@ def interrupt_after(count):
     return update
 
 
-def test_what_is_known_is_written_every_minute(root, monkeypatch):
+def test_prepare_writes_finished_rows_every_minute(root, monkeypatch):
     monkeypatch.setattr(preparing, "PERIOD", 0.0)
     run(root)
     assert len([*(root / "prepared" / "index").glob("*.arrow")]) == 24
 
 
-def test_whole_copies_without_a_row_are_kept_and_others_are_made_anew(root):
+def test_prepare_reuses_complete_copies_without_a_row(root):
     assert run(root, copies=64)["copies"] == 24
-    folder = copies_folder(root / "prepared", 64)
+    folder = transcoded_dir(root / "prepared", 64)
     for piece in (folder / "index").glob("*.arrow"):
         piece.unlink()
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.mp4")}
@@ -122,23 +123,24 @@ def test_whole_copies_without_a_row_are_kept_and_others_are_made_anew(root):
     paths[0].write_bytes(paths[0].read_bytes()[:-400])
     film(root / "train/a/0.mp4", np.zeros((12, 96, 128, 3), np.uint8))
     assert run(root, copies=64)["copies"] == 24
-    kept = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
-    assert set(paths) - set(kept) == {paths[0], folder / "train/a/0.mp4.mp4"}
+    unchanged = [path for path, stamp in before.items() if path.stat().st_mtime_ns == stamp]
+    assert set(paths) - set(unchanged) == {paths[0], folder / "train/a/0.mp4.mp4"}
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "key"),
     [
-        ({"copies": 0}, "copies=0 must be a short side in pixels, 16 or more"),
-        ({"copies": -3}, "copies=-3 must be"),
-        ({"copies": 2}, "copies=2 must be"),
-        ({"gop": 0}, "gop=0 must be at least 1"),
-        ({"quality": 99}, "quality=99 must be x264's rate factor"),
-        ({"shards": 0}, "shards=0 must be at least 1"),
-        ({"workers": 0}, "workers=0 must be at least 1"),
+        ({"copies": 0}, "copies"),
+        ({"copies": -3}, "copies"),
+        ({"copies": 2}, "copies"),
+        ({"gop": 0}, "gop"),
+        ({"quality": 99}, "quality"),
+        ({"shards": 0}, "shards"),
+        ({"workers": 0}, "workers"),
     ],
 )
-def test_what_cannot_be_asked_for_is_refused_before_anything_is_read(tmp_path, options, message):
+def test_prepare_impossible_options_are_refused_first(tmp_path, options, key):
     (tmp_path / "train/a").mkdir(parents=True)
-    with pytest.raises(ValueError, match=message):
-        prepare(ClassFolders(root=tmp_path), splits=["train"], **{"workers": 1} | options)
+    with pytest.raises(ConfigError) as error:
+        prepare(VideoFolder(root=tmp_path), splits=["train"], **{"workers": 1} | options)
+    assert (error.value.key, error.value.value) == (key, options[key])

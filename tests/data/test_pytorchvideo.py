@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from pytorchvideo.data import LabeledVideoDataset, UniformClipSampler
 
-from vivit.data.catalogue import Motion
-from vivit.data.dataset import TrainingClips
-from vivit.data.decode import VideoFile
-from vivit.data.loader import TrainingLoader, Workers
-from vivit.data.order import ShuffledBatches
-from vivit.data.pytorchvideo import LabeledClips, LabeledVideoLoader, OpenVideos
-from vivit.data.sampling import RandomView, Window
-from vivit.shapes import Video
+from vivit.data.dataset import TrainClipDataset
+from vivit.data.datasets import Motion
+from vivit.data.loader import StatefulTrainLoader, WorkerConfig
+from vivit.data.pytorchvideo import LabeledPaths, LabeledVideoLoader, PyAVPathHandler
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.samplers import DistributedBatchSampler
+from vivit.data.view_samplers import RandomViewSampler
+from vivit.data.views import CropBox
+from vivit.structures import Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
-PLAN = RandomView(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
+PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), flip=0.5)
 BATCH, STEPS = 9, 5
 
 
@@ -29,16 +30,16 @@ def clips(root, bad=()):
     videos = list(data.videos("train"))
     for row in bad:
         videos[row] = Video(str(root / "gone.mp4"), videos[row].labels)
-    return TrainingClips(videos, PLAN, data.mirror, 3)
+    return TrainClipDataset(videos, PLAN, data.flip_labels, 3)
 
 
 def loader(kind, root, workers=0, epoch=1, bad=()):
-    batches = ShuffledBatches(48, BATCH, seed=3)
+    batches = DistributedBatchSampler(48, BATCH, seed=3)
     batches.set_epoch(epoch)
-    return kind(clips(root, bad), batches, Workers(workers), 0.1)
+    return kind(clips(root, bad), batches, WorkerConfig(workers), 0.1)
 
 
-def told(batches):
+def clips_by_row(batches):
     return sorted(
         (video, labels.tolist(), frames.numpy().tobytes())
         for batch in batches
@@ -46,28 +47,30 @@ def told(batches):
     )
 
 
-def test_without_workers_both_loaders_give_the_same_batches(small_motion):
+def test_pytorchvideo_loader_without_workers_equals_the_native_one(small_motion):
     """The bad video included, and the clip in its place."""
-    native, theirs = (list(loader(kind, small_motion, bad=[5])) for kind in (TrainingLoader, LabeledVideoLoader))
-    assert len(native) == len(theirs) == STEPS
-    for ours, other in zip(native, theirs, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(ours[:3], other[:3], strict=True))
-        assert ours.bad == other.bad
+    native, reference = (
+        list(loader(kind, small_motion, bad=[5])) for kind in (StatefulTrainLoader, LabeledVideoLoader)
+    )
+    assert len(native) == len(reference) == STEPS
+    for actual, other in zip(native, reference, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(actual[:3], other[:3], strict=True))
+        assert actual.bad == other.bad
     assert sum(len(batch.bad) for batch in native) == 1
 
 
-def test_with_workers_the_clips_are_the_same_in_its_own_order(small_motion):
-    native = list(loader(TrainingLoader, small_motion))
+def test_pytorchvideo_loader_with_workers_has_the_same_clips(small_motion):
+    native = list(loader(StatefulTrainLoader, small_motion))
     other = loader(LabeledVideoLoader, small_motion, workers=2)
-    theirs = list(other)
-    assert [len(batch.videos) for batch in theirs] == [BATCH] * STEPS
-    assert told(theirs) == told(native)
-    assert any(not torch.equal(a.videos, b.videos) for a, b in zip(native, theirs, strict=True))
+    reference = list(other)
+    assert [len(batch.videos) for batch in reference] == [BATCH] * STEPS
+    assert clips_by_row(reference) == clips_by_row(native)
+    assert any(not torch.equal(a.videos, b.videos) for a, b in zip(native, reference, strict=True))
     other.batch_sampler.set_epoch(2)
-    assert told(other) == told(loader(TrainingLoader, small_motion, epoch=2))
+    assert clips_by_row(other) == clips_by_row(loader(StatefulTrainLoader, small_motion, epoch=2))
 
 
-def test_its_workers_go_on_where_the_whole_group_is_told_to_end(small_motion):
+def test_pytorchvideo_workers_ignore_signals_to_the_group(small_motion):
     """So that the run can finish its step and save."""
     before = {child.pid for child in active_children()}
     batches = iter(loader(LabeledVideoLoader, small_motion, workers=2))
@@ -77,38 +80,38 @@ def test_its_workers_go_on_where_the_whole_group_is_told_to_end(small_motion):
     for worker in workers:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
             os.kill(worker, number)
-    assert told([first, *batches]) == told(loader(TrainingLoader, small_motion))
+    assert clips_by_row([first, *batches]) == clips_by_row(loader(StatefulTrainLoader, small_motion))
 
 
-def test_it_counts_and_goes_on_as_the_native_one(small_motion):
+def test_pytorchvideo_loader_counts_and_resumes_as_the_native_one(small_motion):
     stopped = loader(LabeledVideoLoader, small_motion)
     batches = iter(stopped)
     next(batches), next(batches)
     resumed = loader(LabeledVideoLoader, small_motion)
     resumed.load_state_dict(stopped.state_dict())
     rest = list(resumed)
-    expected = list(loader(TrainingLoader, small_motion))[2:]
+    expected = list(loader(StatefulTrainLoader, small_motion))[2:]
     assert all(torch.equal(a.frames, b.frames) for a, b in zip(rest, expected, strict=True))
 
 
-def test_our_decoder_serves_its_own_samplers(small_motion):
+def test_pytorchvideo_samplers_with_our_decoder(small_motion):
     """Seconds of its samplers are frames at 30 a second; the pictures are whole."""
-    ours = clips(small_motion)
+    actual = clips(small_motion)
     dataset = LabeledVideoDataset(
-        LabeledClips(ours.videos), UniformClipSampler(Fraction(7, 30)), torch.utils.data.SequentialSampler,
+        LabeledPaths(actual.videos), UniformClipSampler(Fraction(7, 30)), torch.utils.data.SequentialSampler,
         decode_audio=False,
     )  # fmt: skip
-    dataset.video_path_handler = OpenVideos(ours)
+    dataset.video_path_handler = PyAVPathHandler(actual)
     first, second = next(dataset), next(dataset)
-    with VideoFile(ours.videos[0].path) as file:
-        _, height, width = file.extent
-        whole = file.read(range(14), [Window(0, 0, height, width)], (height, width))[0]
-    for sample, expected in ((first, whole[:7]), (second, whole[7:])):
+    with PyAVVideoReader(actual.videos[0].path) as file:
+        _, height, width = file.shape
+        full = file.read(range(14), [CropBox(0, 0, height, width)], (height, width))[0]
+    for sample, expected in ((first, full[:7]), (second, full[7:])):
         np.testing.assert_array_equal(sample["video"].permute(1, 2, 3, 0).numpy(), expected)
-        assert sample["label"] == ours.videos[0].labels
+        assert sample["label"] == actual.videos[0].labels
 
 
-def test_its_transforms_are_never_imported():
+def test_pytorchvideo_transforms_are_never_imported():
     """They do not import with current torchvision."""
     assert "pytorchvideo.data" in sys.modules
     assert not [module for module in sys.modules if module.startswith("pytorchvideo.transforms")]

@@ -14,17 +14,19 @@ from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from PIL import Image, ImageOps
 
-from vivit.data import decode, streams
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.decode import VideoError, VideoFile
-from vivit.data.pictures import PictureFolder
-from vivit.data.probe import probe
-from vivit.data.reading import open_video
-from vivit.data.resampling import Fused, Reference
-from vivit.data.sampling import GridViews, Window
-from vivit.data.transcode import transcode
-from vivit.shapes import Video
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.index.probe import probe
+from vivit.data.index.transcode import transcode
+from vivit.data.readers import pyav_reader, streams
+from vivit.data.readers.frame_folder import FrameFolderReader
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+from vivit.data.readers.video_reader import open_video
+from vivit.data.transforms.resize import FusedResize, ReferenceResize
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.views import CropBox
+from vivit.structures import Video
 
 HEIGHT, WIDTH = 48, 64
 
@@ -71,8 +73,8 @@ def write(path, pictures, codec="h264", kind=None, stamps=None, muxing=None, **f
 
 
 def shown(file, numbers):
-    height, width = file.extent[1:]
-    return file.read(numbers, [Window(0, 0, height, width)], (height, width))[0]
+    height, width = file.shape[1:]
+    return file.read(numbers, [CropBox(0, 0, height, width)], (height, width))[0]
 
 
 def in_sequence(path, stream=0):
@@ -85,42 +87,42 @@ def in_sequence(path, stream=0):
 def check(path, expected=None, frames=None):
     """Every frame read alone is the same as in sequence, bit for bit; the sequence is that of ``expected``."""
     expected = in_sequence(path) if expected is None else expected
-    with VideoFile(str(path)) as file:
-        together = shown(file, range(file.extent.frames))
+    with PyAVVideoReader(str(path)) as file:
+        together = shown(file, range(file.shape.frames))
     assert len(together) == len(expected) == (frames or len(expected))
     for number, (picture, right) in enumerate(zip(together, expected, strict=True)):
         luma = picture @ [0.299, 0.587, 0.114]
         right = right.astype(float) if right.ndim == 2 else right @ [0.299, 0.587, 0.114]
         assert np.abs(luma - right).mean() < 20, number
         assert right.std() < 2 or np.corrcoef(luma.ravel(), right.ravel())[0, 1] > 0.98
-        with VideoFile(str(path)) as file:
+        with PyAVVideoReader(str(path)) as file:
             np.testing.assert_array_equal(shown(file, [number])[0], picture)
 
 
 def refusal(path):
     """Return why a file is refused when it is opened, which the error says behind its name."""
-    with pytest.raises(VideoError) as error, VideoFile(str(path)):
+    with pytest.raises(VideoError) as error, PyAVVideoReader(str(path)):
         pass
-    assert str(error.value) == f"{path}: {error.value.reason}"
-    return error.value.reason
+    assert str(error.value) == f"{path}: {error.value.problem}"
+    return error.value.problem
 
 
 @pytest.mark.parametrize(
     ("name", "codec", "pixels"), [("a.avi", "rawvideo", "pal8"), ("a.mov", "qtrle", "rgb24"), ("a.mov", "smc", "pal8")]
 )
 @pytest.mark.parametrize("size", [(48, 64), (80, 112)])
-def test_what_comes_with_the_first_packet_is_not_lost_by_a_seek(tmp_path, name, codec, pixels, size):
+def test_seek_does_not_lose_the_palette_of_the_first_packet(tmp_path, name, codec, pixels, size):
     path = write(tmp_path / name, drifting(10, *size), codec, pixels=pixels)
     if pixels == "pal8":
         expected = [240 - 30.0 * (1 + picture[..., 0] // 32) for picture in drifting(10, *size)]
-        with VideoFile(path) as file:
+        with PyAVVideoReader(path) as file:
             assert np.abs(shown(file, range(10)).mean() - np.mean(expected)) < 2
     else:
         check(path, frames=10)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "matroska", "mpegts"])
-def test_the_version_of_an_encoder_in_the_first_packet_is_not_lost_by_a_seek(tmp_path, kind):
+def test_seek_does_not_lose_the_encoder_version_of_the_first_packet(tmp_path, kind):
     """Builds of x264 before 151 wrote 4:4:4 otherwise; decoders go by the number that the first packet has."""
     path = Path(write(tmp_path / "a", drifting(50), kind=kind, pixels="yuv444p", g=10, bf=2, x264_params="cabac=0"))
     data = path.read_bytes()
@@ -151,7 +153,7 @@ def test_the_version_of_an_encoder_in_the_first_packet_is_not_lost_by_a_seek(tmp
         ("a.gif", "gif", {}),
     ],
 )
-def test_frames_read_alone_are_those_of_the_sequence(tmp_path, name, codec, options):
+def test_seek_to_single_frames_equals_sequential_decoding(tmp_path, name, codec, options):
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
     pixels = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
@@ -160,7 +162,7 @@ def test_frames_read_alone_are_those_of_the_sequence(tmp_path, name, codec, opti
 
 @pytest.mark.parametrize(("name", "sound"), [("a.webm", "libopus"), ("a.mkv", "aac"), ("a.avi", "libmp3lame")])
 @pytest.mark.parametrize("tags", [True, False])
-def test_sound_that_is_longer_does_not_cut_a_film_off(tmp_path, name, sound, tags):
+def test_truncation_check_ignores_longer_sound(tmp_path, name, sound, tags):
     path = tmp_path / name
     with av.open(str(path), "w", options={} if tags else {"fflags": "+bitexact"}) as container:
         film = add_film(container, "libvpx" if name == "a.webm" else "mpeg4", g=12)
@@ -178,7 +180,7 @@ def test_sound_that_is_longer_does_not_cut_a_film_off(tmp_path, name, sound, tag
 
 @pytest.mark.parametrize("name", ["a.webm", "a.mkv", "a.avi", "a.mov", "a.mp4"])
 @pytest.mark.parametrize(("pictures", "seconds"), [(1, 2), (2, 5), (3, 7)])
-def test_the_last_picture_of_a_slide_show_lasts_as_long_as_the_others(tmp_path, name, pictures, seconds):
+def test_truncation_check_of_a_slide_show(tmp_path, name, pictures, seconds):
     codec = {"a.webm": "libvpx", "a.avi": "mpeg4"}.get(name, "h264")
     path = write(tmp_path / name, drifting(pictures), codec, rate=Fraction(1, seconds))
     check(path, frames=pictures)
@@ -187,23 +189,23 @@ def test_the_last_picture_of_a_slide_show_lasts_as_long_as_the_others(tmp_path, 
     assert facts["seconds"] == pytest.approx(pictures * seconds)
 
 
-@pytest.mark.parametrize(("told", "frames"), [(50, 60), (60, 60), (48, 240)])
-def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time(tmp_path, told, frames):
-    source = write(tmp_path / "a.mp4", drifting(frames), rate=told // 2, bf=2, g=12)
+@pytest.mark.parametrize(("header_rate", "frames"), [(50, 60), (60, 60), (48, 240)])
+def test_truncation_check_of_a_stream_with_twice_the_rate_in_its_header(tmp_path, header_rate, frames):
+    source = write(tmp_path / "a.mp4", drifting(frames), rate=header_rate // 2, bf=2, g=12)
     path = tmp_path / "a.avi"
     with av.open(source) as reading, av.open(str(path), "w") as writing:
         old = reading.streams.video[0]
         new = writing.add_stream_from_template(old)
-        new.time_base = Fraction(1, told)
+        new.time_base = Fraction(1, header_rate)
         unwrap = BitStreamFilterContext("h264_mp4toannexb", old)
         for packet in reading.demux(old):
             for part in unwrap.filter(packet if packet.size else None):
                 part.stream = new
                 writing.mux(part)
-    with VideoFile(str(path)) as file:
-        assert file.extent.frames == frames
+    with PyAVVideoReader(str(path)) as file:
+        assert file.shape.frames == frames
         times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
-    np.testing.assert_allclose(times, np.arange(frames) * 2 / told, atol=1e-3)
+    np.testing.assert_allclose(times, np.arange(frames) * 2 / header_rate, atol=1e-3)
     check(path, frames=frames)
 
 
@@ -219,7 +221,7 @@ def test_a_copied_stream_of_which_the_header_tells_twice_the_rate_keeps_its_time
         ("a.wmv", "wmv2", {}),
     ],
 )
-def test_half_a_download_is_refused(tmp_path, name, codec, muxing, share):
+def test_truncated_download_is_refused(tmp_path, name, codec, muxing, share):
     noise = np.random.default_rng(0).integers(0, 256, (100, HEIGHT, WIDTH, 3), np.uint8)
     path = Path(write(tmp_path / name, noise, codec, muxing=muxing, g=12))
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -228,7 +230,7 @@ def test_half_a_download_is_refused(tmp_path, name, codec, muxing, share):
 
 
 @pytest.mark.parametrize("tag", [b"4.0", b"noon", b"1:00:00:00", b"00:00:99.0", b"-1", b"1e999"])
-def test_an_odd_tag_is_no_promise(tmp_path, tag):
+def test_truncation_check_ignores_invalid_duration_tags(tmp_path, tag):
     path = Path(write(tmp_path / "a.mkv", drifting(25)))
     data = path.read_bytes()
     assert b"00:00:01.000000000" in data
@@ -280,11 +282,11 @@ def test_edit_lists_of_several_entries(tmp_path, edits, frames):
     check(path, frames=len(expected))
 
 
-def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
+def test_empty_packets_are_no_frames(tmp_path):
     """An encoder of MPEG-4 in AVI leaves frames out by empty chunks; the others keep their times."""
     stamps = [number for number in range(60) if number % 3 != 1]
     path = write(tmp_path / "a.avi", drifting(40), "mpeg4", stamps=stamps, g=12)
-    with VideoFile(path) as file:
+    with PyAVVideoReader(path) as file:
         times = (np.array(file.stamps) - file.stamps[0]) * float(file.time_base)
     np.testing.assert_allclose(times * 25, stamps, atol=0.01)
     check(path, frames=40)
@@ -292,7 +294,7 @@ def test_frames_that_empty_packets_repeat_are_shown_longer(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.mov"])
 @pytest.mark.parametrize("first", ["still", "marked", "cover"])
-def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
+def test_video_stream_is_no_cover_and_no_still(tmp_path, name, first):
     """Not even where the still picture is the one that is marked, as muxers mark the first."""
     with av.open(str(tmp_path / name), "w") as container:
         still = add_film(container, "mjpeg", size=(96, 128), pixels="yuvj420p")
@@ -302,17 +304,17 @@ def test_the_film_is_no_cover_and_no_still(tmp_path, name, first):
         film.disposition = Disposition(0) if first == "marked" else Disposition.default
         encode(container, still, drifting(1, 96, 128))
         encode(container, film, drifting(25))
-    with VideoFile(str(tmp_path / name)) as file:
-        assert file.extent == (25, HEIGHT, WIDTH)
-        whole = shown(file, range(25))
-        np.testing.assert_array_equal(shown(file, [17])[0], whole[17])
+    with PyAVVideoReader(str(tmp_path / name)) as file:
+        assert file.shape == (25, HEIGHT, WIDTH)
+        complete = shown(file, range(25))
+        np.testing.assert_array_equal(shown(file, [17])[0], complete[17])
     assert probe(tmp_path, name, decode=True)["frames"] == 25
     assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=18) is None
-    with VideoFile(str(tmp_path / "copy.mp4")) as file:
-        assert file.extent == (25, HEIGHT, WIDTH)
+    with PyAVVideoReader(str(tmp_path / "copy.mp4")) as file:
+        assert file.shape == (25, HEIGHT, WIDTH)
 
 
-def test_an_announced_stream_without_pictures_is_none(tmp_path):
+def test_video_stream_without_packets_is_ignored(tmp_path):
     with av.open(str(tmp_path / "a.ts"), "w") as container:
         add_film(container, size=(96, 128))
         film = add_film(container)
@@ -323,7 +325,7 @@ def test_an_announced_stream_without_pictures_is_none(tmp_path):
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
-def test_all_eight_orientations_are_upright_in_copies_too(tmp_path, name, degrees, mirrored):
+def test_orientations_are_upright_in_copies_too(tmp_path, name, degrees, mirrored):
     drawn = np.zeros((HEIGHT, WIDTH))
     drawn[: HEIGHT // 3, : WIDTH // 4] = 1
     with av.open(str(tmp_path / name), "w") as container:
@@ -334,8 +336,8 @@ def test_all_eight_orientations_are_upright_in_copies_too(tmp_path, name, degree
     expected = expected[:, ::-1] if mirrored else expected
     assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
     for path in (tmp_path / name, tmp_path / "copy.mp4"):
-        with VideoFile(str(path)) as file:
-            assert file.extent[1:] == expected.shape
+        with PyAVVideoReader(str(path)) as file:
+            assert file.shape[1:] == expected.shape
             assert ((shown(file, [2])[0].mean(-1) > 140) == expected).mean() > 0.97
 
 
@@ -362,7 +364,7 @@ EXIF = {
 
 @pytest.mark.parametrize("orientation", EXIF)
 @pytest.mark.parametrize("film", [True, False])
-def test_pictures_of_cameras_are_upright(tmp_path, orientation, film):
+def test_orientation_by_exif_is_upright(tmp_path, orientation, film):
     """EXIF's eight numbers (CIPA DC-008, section 4.6.4): quarter turns, then mirrored."""
     stored = np.full((60, 90, 3), 40, np.uint8)
     stored[:20, :22] = 240
@@ -380,30 +382,30 @@ def test_pictures_of_cameras_are_upright(tmp_path, orientation, film):
                 packet.is_keyframe = True
                 container.mux(packet)
         assert transcode(tmp_path / "a.mov", tmp_path / "copy.mp4", side=60, gop=12, quality=5) is None
-        with VideoFile(str(tmp_path / "copy.mp4")) as copy:
+        with PyAVVideoReader(str(tmp_path / "copy.mp4")) as copy:
             assert np.abs(shown(copy, [1])[0].astype(int) - expected).mean() < 6
-        opened = VideoFile(str(tmp_path / "a.mov"))
+        opened = PyAVVideoReader(str(tmp_path / "a.mov"))
     else:
         for number in range(1, 4):
             (tmp_path / f"frame_{number:010d}.jpg").write_bytes(jpeg(stored, orientation))
-        opened = PictureFolder(str(tmp_path))
+        opened = FrameFolderReader(str(tmp_path))
     with opened as file:
-        assert file.extent == (3, *expected.shape[:2])
+        assert file.shape == (3, *expected.shape[:2])
         assert np.abs(shown(file, [1])[0].astype(int) - expected).mean() < 6
 
 
 @pytest.mark.parametrize(
     ("name", "codec", "parts"), [("a.ts", "h264", 2), ("a.ts", "mpeg2video", 3), ("a.vob", "mpeg2video", 2)]
 )
-def test_parts_joined_byte_by_byte_keep_their_order(tmp_path, name, codec, parts):
+def test_concatenated_files_are_in_order(tmp_path, name, codec, parts):
     part = Path(write(tmp_path / name, drifting(50), codec, bf=2, g=25)).read_bytes()
     path = tmp_path / f"joined{Path(name).suffix}"
     path.write_bytes(part * parts)
-    with VideoFile(str(path)) as file:
-        assert file.distrusted
+    with PyAVVideoReader(str(path)) as file:
+        assert file.untrusted_reason
         assert np.ptp(np.diff(file.stamps)) <= 1
     check(path, frames=50 * parts)
-    rows = shown(VideoFile(str(path)), [3, 53])
+    rows = shown(PyAVVideoReader(str(path)), [3, 53])
     assert np.abs(rows[0].astype(int) - rows[1]).mean() < 3
 
 
@@ -411,15 +413,15 @@ def test_parts_joined_byte_by_byte_keep_their_order(tmp_path, name, codec, parts
     "rate", [Fraction(24), Fraction(30), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120)]
 )
 @pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.mp4"])
-def test_a_part_that_begins_at_a_frames_time_begins_with_it(tmp_path, name, rate):
+def test_segment_that_begins_at_a_frame_begins_with_it(tmp_path, name, rate):
     """Ticks of a millisecond are up to half of one too early."""
     path = write(tmp_path / name, drifting(40), rate=rate)
     for number in range(40):
-        with VideoFile(path, start=float(number / rate)) as file:
-            assert file.extent.frames == 40 - number
+        with PyAVVideoReader(path, start=float(number / rate)) as file:
+            assert file.shape.frames == 40 - number
         if number:
-            with VideoFile(path, end=float(number / rate)) as file:
-                assert file.extent.frames == number
+            with PyAVVideoReader(path, end=float(number / rate)) as file:
+                assert file.shape.frames == number
 
 
 def picture(path, kind):
@@ -429,7 +431,7 @@ def picture(path, kind):
 @pytest.mark.parametrize("name", ["list.txt", "a.mp4", "notes.md"])
 @pytest.mark.parametrize("line", ["train/fight/a.mp4\n", "Straße/打篮球.mp4\n", "a\tb,\x0c\r\n"])
 @pytest.mark.parametrize("lines", [1, 40, 400])
-def test_text_is_no_film(tmp_path, name, line, lines):
+def test_text_file_is_refused(tmp_path, name, line, lines):
     (tmp_path / name).write_text(line * lines)
     assert refusal(tmp_path / name) == streams.IS_TEXT
 
@@ -438,31 +440,31 @@ PLAYLISTS = ["ffconcat version 1.0\nfile film.mp4\nfile film.mp4\n", "#EXTM3U\n#
 
 
 @pytest.mark.parametrize("text", PLAYLISTS)
-def test_a_list_of_other_files_is_no_film(tmp_path, text):
+def test_playlist_is_refused(tmp_path, text):
     write(tmp_path / "film.mp4", drifting(12))
     for name in ("list.mp4", "list.ffconcat", "list.m3u8"):
         (tmp_path / name).write_text(text)
         assert refusal(tmp_path / name) == streams.IS_TEXT
 
 
-def test_a_list_is_refused_before_what_it_names_is_read(tmp_path, monkeypatch):
+def test_playlist_is_refused_before_its_files_are_read(tmp_path, monkeypatch):
     """Or an upload to the demo could have the server read any of its files."""
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
     monkeypatch.setattr(av, "open", lambda *_, **__: pytest.fail("FFmpeg was asked"))
     assert refusal(tmp_path / "list.mp4") == streams.IS_TEXT
 
 
-def test_a_bare_film_may_look_like_letters(tmp_path):
+def test_raw_video_that_looks_like_text_is_read(tmp_path):
     """Of YUV4MPEG2, whose header is text, with pictures of a grey that is the code of a letter."""
     path = Path(write(tmp_path / "a.y4m", drifting(5), "wrapped_avframe", "yuv4mpegpipe"))
     header = path.read_bytes().partition(b"\n")[0]
     path.write_bytes(header + b"\n" + (b"FRAME\n" + b"a" * (HEIGHT * WIDTH * 3 // 2)) * 5)
     assert path.read_bytes().isascii()
-    with VideoFile(str(path)) as file:
-        assert file.extent == (5, HEIGHT, WIDTH)
+    with PyAVVideoReader(str(path)) as file:
+        assert file.shape == (5, HEIGHT, WIDTH)
 
 
-def test_an_avi_written_into_a_pipe_promises_nothing(tmp_path):
+def test_truncation_check_of_an_avi_written_into_a_pipe(tmp_path):
     """Its writer could not come back to the header: the number of frames and the size stand for unknown ones."""
     path = Path(write(tmp_path / "a.avi", drifting(30), "mpeg4"))
     data = bytearray(path.read_bytes())
@@ -476,14 +478,14 @@ def test_an_avi_written_into_a_pipe_promises_nothing(tmp_path):
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "bmp", "tiff", "webp", "gif", "avif"])
 @pytest.mark.parametrize("suffix", [None, "mp4"])
-def test_a_picture_is_no_film(tmp_path, kind, suffix):
+def test_picture_file_is_refused(tmp_path, kind, suffix):
     path = tmp_path / f"clip.{suffix or kind}"
     picture(path, kind)
     assert refusal(path) == "is a picture, no video"
 
 
 @pytest.mark.parametrize("name", ["a:b.mp4", "http:clip.mp4", "pipe:0.mp4", "%d.mp4", "ü [1] (2).mp4"])
-def test_any_name_of_a_file_is_a_path(tmp_path, name, monkeypatch):
+def test_file_name_of_any_form_is_a_path(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write(Path("plain.mp4"), drifting(12))
     Path("plain.mp4").rename(name)
@@ -491,13 +493,13 @@ def test_any_name_of_a_file_is_a_path(tmp_path, name, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ValueError, OverflowError, UnicodeDecodeError, KeyError, RuntimeError])
-def test_whatever_a_file_raises_names_it(tmp_path, error, monkeypatch):
+def test_video_error_for_any_exception_contains_the_file(tmp_path, error, monkeypatch):
     path = write(tmp_path / "a.mp4", drifting(12))
 
     def fails(*_: object):
         raise error("utf-8", b"", 0, 1, "odd") if error is UnicodeDecodeError else error("odd")
 
-    monkeypatch.setattr(decode, "list_frames", fails)
+    monkeypatch.setattr(pyav_reader, "index_packets", fails)
     assert re.fullmatch(rf"cannot be read \({error.__name__}: .*odd.*\)", refusal(path))
 
 
@@ -512,7 +514,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
+def test_damaged_frames_are_never_returned(tmp_path, name):
     """Bits flipped and packets zeroed: what comes of each frame, read alone, is held against a plain sequential decode.
 
     A frame that FFmpeg marks there, or that comes after one before the next key frame, is refused; one before all
@@ -522,12 +524,12 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg cannot write {codec}")
     good = Path(write(tmp_path / name, drifting(60), codec, **options))
-    with VideoFile(str(good)) as file:
+    with PyAVVideoReader(str(good)) as file:
         right = shown(file, range(60))
     with av.open(str(good)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     rng = np.random.default_rng(1)
-    given = 0
+    returned = 0
     for trial in range(12):
         data = bytearray(good.read_bytes())
         at, size = packets[int(rng.integers(5, 60))]
@@ -540,22 +542,22 @@ def test_no_frame_that_a_decoder_marks_is_given_out(tmp_path, name):
         bad.write_bytes(data)
         marked, first = marks(bad)
         try:
-            opened = VideoFile(str(bad))
+            opened = PyAVVideoReader(str(bad))
         except VideoError as error:
             assert str(bad) in str(error)
             continue
         with opened as file:
-            for number in range(0, file.extent.frames, 4):
+            for number in range(0, file.shape.frames, 4):
                 stamp = file.stamps[number]
                 try:
                     alone = shown(file, [number])[0]
                 except VideoError:
                     continue
-                given += 1
+                returned += 1
                 assert stamp not in marked
-                if file.extent.frames == 60 and stamp < first:
+                if file.shape.frames == 60 and stamp < first:
                     np.testing.assert_array_equal(alone, right[number])
-    assert given > 20
+    assert returned > 20
 
 
 def marks(path):
@@ -574,7 +576,7 @@ def marks(path):
     return marked, min([*marked, *lost], default=-1) - 20000
 
 
-def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
+def test_damaged_reference_damages_later_frames(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (60, HEIGHT, WIDTH, 3), np.uint8)
     good = Path(write(tmp_path / "a.mp4", noise, g=20, bf=0, x264_params="scenecut=0"))
     with av.open(str(good)) as container:
@@ -584,9 +586,9 @@ def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
     data[at + size // 3 : at + size] = bytes(size - size // 3)
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(data)
-    with VideoFile(str(good)) as whole, VideoFile(str(bad)) as file:
+    with PyAVVideoReader(str(good)) as complete, PyAVVideoReader(str(bad)) as file:
         for number in [*range(25), *range(40, 60)]:
-            np.testing.assert_array_equal(shown(file, [number]), shown(whole, [number]))
+            np.testing.assert_array_equal(shown(file, [number]), shown(complete, [number]))
         for number in range(25, 40):
             with pytest.raises(VideoError, match=r"bad\.mp4: (is damaged in|lacks) 1 of 1 wanted frames"):
                 shown(file, [number])
@@ -596,7 +598,7 @@ def test_a_picture_that_refers_to_a_damaged_one_is_damaged_too(tmp_path):
     assert not (tmp_path / "copy.mp4").exists()
 
 
-def test_a_film_of_which_no_frame_can_be_decoded_is_found_without_decoding_all(tmp_path):
+def test_probe_detects_an_undecodable_video_without_decoding_all(tmp_path):
     good = Path(write(tmp_path / "a.mp4", drifting(30), g=10, bf=0))
     with av.open(str(good)) as container:
         packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
@@ -618,14 +620,14 @@ def test_reported_files(shared):
             if row["frames"] == "error":
                 assert "is cut off; 123 of the 200 frames" in refusal(path)
                 continue
-            with VideoFile(str(path)) as file:
-                frames, *size = file.extent
+            with PyAVVideoReader(str(path)) as file:
+                frames, *size = file.shape
                 assert [str(length) for length in size] == [row["height"], row["width"]], path.name
                 assert str(frames) == row["frames"] or not row["frames"], path.name
-                window, small = Window(0, 0, *size), (32, 32)
+                window, small = CropBox(0, 0, *size), (32, 32)
                 together = file.read(range(frames), [window], small)[0]
             for number in range(0, frames, max(1, frames // 40)):
-                with VideoFile(str(path)) as file:
+                with PyAVVideoReader(str(path)) as file:
                     alone = file.read([number], [window], small)[0, 0]
                 np.testing.assert_array_equal(alone, together[number], err_msg=f"{path.name} {number}")
 
@@ -634,8 +636,8 @@ def test_reported_files(shared):
     ("shape", "width"), [(Fraction(2), 128), (Fraction(16, 11), 93), (Fraction(1, 2), 32), (Fraction(1), 64)]
 )
 @pytest.mark.parametrize("degrees", [0, 90])
-@pytest.mark.parametrize("resampling", [Fused, Reference])
-def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_path, shape, width, degrees, resampling):
+@pytest.mark.parametrize("resampling", [FusedResize, ReferenceResize])
+def test_square_pixels_option_widens_anamorphic_videos(tmp_path, shape, width, degrees, resampling):
     """Of a film and of its copy: the size that players show, and what a window shows of it."""
     drawn = np.full((6, HEIGHT, WIDTH, 3), 40, np.uint8)
     drawn[:, 16:32, 16:48] = 240
@@ -649,12 +651,12 @@ def test_pixels_that_are_not_square_are_shown_so_where_that_is_asked_for(tmp_pat
     for file in (path, tmp_path / "copy.mp4"):
         video = Video(str(file), ())
         size = (HEIGHT, width) if degrees == 0 else (width, HEIGHT)
-        plan = GridViews(frames=2, stride=1, resize=min(size), crop=(16, 16))
+        plan = MultiViewSampler(frames=2, stride=1, resize=min(size), crop=(16, 16))
         with open_video(video) as stored:
-            assert stored.extent[1:] == ((HEIGHT, WIDTH) if degrees == 0 else (WIDTH, HEIGHT))
-        clips = ClipDataset([video], plan, Mirror(), 0, resampling=resampling(square_pixels=True))
+            assert stored.shape[1:] == ((HEIGHT, WIDTH) if degrees == 0 else (WIDTH, HEIGHT))
+        clips = ClipDataset([video], plan, FlipLabelMap(), 0, resampling=resampling(square_pixels=True))
         with clips.open(video) as opened:
-            assert opened.extent == (6, *size)
+            assert opened.shape == (6, *size)
             bright = shown(opened, [0])[0].mean(-1) > 140
         expected = np.rot90(drawn[0, ..., 0] > 140, degrees // 90)
         rows, columns = (np.arange(a) * b // a for a, b in zip(size, expected.shape, strict=True))

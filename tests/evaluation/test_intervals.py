@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vivit.evaluation.intervals import Z, of_mean, wilson
-from vivit.evaluation.measures import measure
-from vivit.evaluation.scores_reader import ScoresFile
+from vivit.evaluation.intervals import Z, mean_rate_interval, wilson
+from vivit.evaluation.metrics import compute_metrics
+from vivit.evaluation.predictions_reader import PredictionsFile
 
-Kept = Callable[..., ScoresFile]
+Kept = Callable[..., PredictionsFile]
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ Kept = Callable[..., ScoresFile]
         (0, 1, (0, 79.3)),
     ],
 )
-def test_known_intervals(right: int, videos: int, expected: tuple[float, float]) -> None:
+def test_interval_known_values(right: int, videos: int, expected: tuple[float, float]) -> None:
     assert [round(100 * edge, 1) for edge in wilson(right, videos)] == list(expected)
 
 
 @pytest.mark.parametrize("videos", [1, 2, 7, 60, 481])
-def test_the_ends_are_where_the_score_test_begins_to_speak_against_a_rate(videos: int) -> None:
+def test_interval_ends_are_where_the_score_test_begins_to_reject(videos: int) -> None:
     """At them, the rate found lies Z of that rate's own deviations away: Wilson's definition, found by bisection."""
 
     def deviations(rate: float, share: float) -> float:
@@ -44,16 +44,16 @@ def test_the_ends_are_where_the_score_test_begins_to_speak_against_a_rate(videos
         assert ends[1] - ends[0] > 0
 
 
-def test_of_one_class_the_mean_is_that_class() -> None:
-    assert of_mean(np.array([7]), np.array([9])) == pytest.approx(wilson(7, 9))
+def test_interval_of_a_mean_over_one_class_is_wilson_s() -> None:
+    assert mean_rate_interval(np.array([7]), np.array([9])) == pytest.approx(wilson(7, 9))
 
 
 @pytest.mark.parametrize("right", [0, 60])
-def test_where_all_classes_agree_it_is_the_interval_of_all_videos(right: int) -> None:
-    assert of_mean(np.full(8, right), np.full(8, 60)) == pytest.approx(wilson(8 * right, 480))
+def test_interval_where_all_classes_agree_is_that_of_all_videos(right: int) -> None:
+    assert mean_rate_interval(np.full(8, right), np.full(8, 60)) == pytest.approx(wilson(8 * right, 480))
 
 
-def test_the_ends_of_a_mean_over_two_classes_by_brute_force() -> None:
+def test_interval_of_a_mean_over_two_classes_by_brute_force() -> None:
     """Of all pairs of rates with a mean the most likely one, on a fine grid; then the means within Z deviations."""
     right, videos = np.array([9, 3]), np.array([10, 20])
     found = (right / videos).mean()
@@ -65,7 +65,7 @@ def test_the_ends_of_a_mean_over_two_classes_by_brute_force() -> None:
         drawn = (videos * rates[likely] + 2 * mean) / (videos + 2)
         if abs(found - mean) <= Z * np.sqrt((drawn * (1 - drawn) / videos).sum()) / 2:
             held.append(mean)
-    assert of_mean(right, videos) == pytest.approx((min(held), max(held)), abs=1.5e-3)
+    assert mean_rate_interval(right, videos) == pytest.approx((min(held), max(held)), abs=1.5e-3)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_the_ends_of_a_mean_over_two_classes_by_brute_force() -> None:
     ],
     ids=lambda values: f"{len(values)} classes, {values[0]}",
 )
-def test_intervals_of_means_hold_the_truth_as_often_as_they_promise(rates: list[float], videos: list[int]) -> None:
+def test_interval_of_a_mean_covers_the_truth_as_often_as_it_promises(rates: list[float], videos: list[int]) -> None:
     """In 200 draws, to 3 deviations of so many; Wilson's own holds 0.999 in 91 % of the draws of 480 videos."""
     draws = np.random.default_rng(0).binomial(videos, rates, (200, len(rates)))
     drawn, times = np.unique(draws, axis=0, return_counts=True)
     truth = np.mean(rates)
-    ends = np.array([of_mean(right, np.array(videos)) for right in drawn])
+    ends = np.array([mean_rate_interval(right, np.array(videos)) for right in drawn])
     held = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
     assert np.average(held, weights=times) > (0.87 if rates[0] == 0.999 else 0.9)
     assert (ends[:, 1] > ends[:, 0]).all()
@@ -95,15 +95,15 @@ def test_intervals_of_means_hold_the_truth_as_often_as_they_promise(rates: list[
     assert np.average(np.ptp(ends, 1), weights=times) < 4.5 * widest, "it says something"
 
 
-def test_more_videos_say_more() -> None:
-    widths = [np.ptp(of_mean(np.array([0, n]), np.array([n, n]))) for n in (5, 50, 500, 5000)]
+def test_interval_narrows_with_more_videos() -> None:
+    widths = [np.ptp(mean_rate_interval(np.array([0, n]), np.array([n, n]))) for n in (5, 50, 500, 5000)]
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] < 0.002
 
 
 @pytest.mark.parametrize("said", ["always right", "never right", "one class only"])
 @pytest.mark.parametrize("sizes", [{"label": 12}, {"noun": 7, "verb": 9}], ids=str)
-def test_no_interval_of_a_file_has_width_zero(said: str, sizes: dict[str, int], kept: Kept) -> None:
+def test_interval_of_a_file_never_has_width_zero(said: str, sizes: dict[str, int], kept: Kept) -> None:
     """Top-1, top-5, the mean over classes; nouns, verbs and actions. Each holds its rate."""
     videos = 60
     labels = np.stack([np.arange(videos) % size for size in sizes.values()], 1)
@@ -112,11 +112,11 @@ def test_no_interval_of_a_file_has_width_zero(said: str, sizes: dict[str, int], 
         size = list(sizes.values())[at]
         chosen = {"always right": labels[:, at], "never right": (labels[:, at] - 1) % size}.get(said, 0)
         logits[np.arange(videos), :, first + chosen] = 30
-    found = measure(kept(logits, labels, sizes))
+    found = compute_metrics(kept(logits, labels, sizes))
     assert found.interval.keys() == found.metrics.keys()
     for name, (low, high) in found.interval.items():
         assert 0 <= low <= found.metrics[name] <= high <= 1
         assert high - low > 0.01, name
     if said == "one class only" and "label" in sizes:
         assert found.metrics["acc_mean_class"] == pytest.approx(1 / 12)
-        assert found.interval["acc_mean_class"] == list(of_mean(np.array([5] + [0] * 11), np.full(12, 5)))
+        assert found.interval["acc_mean_class"] == list(mean_rate_interval(np.array([5] + [0] * 11), np.full(12, 5)))

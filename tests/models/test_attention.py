@@ -21,20 +21,20 @@ def filled() -> Attention:
 
 @pytest.mark.parametrize("batch", [(2,), (2, 5)])
 def test_it_equals_the_module_of_torch(batch: tuple[int, ...]) -> None:
-    ours = filled()
-    theirs = nn.MultiheadAttention(DIM, HEADS, batch_first=True)
-    theirs.load_state_dict(
+    net = filled()
+    reference = nn.MultiheadAttention(DIM, HEADS, batch_first=True)
+    reference.load_state_dict(
         {
-            "in_proj_weight": ours.qkv.weight,
-            "in_proj_bias": ours.qkv.bias,
-            "out_proj.weight": ours.out.weight,
-            "out_proj.bias": ours.out.bias,
+            "in_proj_weight": net.qkv.weight,
+            "in_proj_bias": net.qkv.bias,
+            "out_proj.weight": net.out.weight,
+            "out_proj.bias": net.out.bias,
         }
     )
     x = torch.randn(*batch, 7, DIM)
     rows = x.flatten(0, -3)
-    expected = theirs(rows, rows, rows, need_weights=False)[0].view_as(x)
-    torch.testing.assert_close(ours(x), expected, atol=1e-5, rtol=1e-5)
+    expected = reference(rows, rows, rows, need_weights=False)[0].view_as(x)
+    torch.testing.assert_close(net(x), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_dropout_is_off_in_evaluation() -> None:

@@ -1,4 +1,4 @@
-"""Checkpointing keeps little for the way back, and what is dear to compute again it does not compute again."""
+"""Gradient checkpointing saves little for the backward pass, and never computes attention twice."""
 
 from collections import Counter
 from typing import Any
@@ -9,8 +9,8 @@ from test_models import build, clips
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vivit.models import softmax_attention
-from vivit.models.encoder import KEPT, Encoder
+from vivit.models import attention_kernels, encoder
+from vivit.models.encoder import Encoder, saved_operations
 
 every_model = pytest.mark.parametrize(
     "name", ["spatiotemporal", "factorised encoder", "factorised self-attention", "factorised dot-product"]
@@ -45,36 +45,43 @@ def calls(net: nn.Module) -> Counter[Any]:
 
 
 @every_model
-def test_fused_attention_is_computed_once_and_the_rest_of_a_block_twice(name: str, fill: Any) -> None:
+def test_checkpointing_computes_fused_attention_once_and_the_rest_of_a_block_twice(name: str, fill: Any) -> None:
     plain, checkpointed = (calls(network(name, checkpointing, fill)) for checkpointing in (False, True))
-    fused, gelu = (lambda of: sum(of[op] for op in KEPT)), torch.ops.aten.gelu.default
+    fused, gelu = (lambda of: sum(of[op] for op in saved_operations())), torch.ops.aten.gelu.default
     assert fused(plain) == fused(checkpointed) > 0
     assert checkpointed[gelu] == 2 * plain[gelu] > 0
 
 
-def test_attention_in_blocks_is_computed_once(fill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpointing_computes_attention_in_blocks_once(fill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bfloat16 on the CPU, where long sequences take it."""
-    monkeypatch.setattr(softmax_attention, "LONG", 1)
+    monkeypatch.setattr(attention_kernels, "LONG_SEQUENCE", 1)
     with torch.autocast("cpu", torch.bfloat16):
-        plain, checkpointed = (calls(network("spatiotemporal", kept, fill)) for kept in (False, True))
-    blocks = softmax_attention.BLOCKED_ATTENTION
+        plain, checkpointed = (calls(network("spatiotemporal", checkpointing, fill)) for checkpointing in (False, True))
+    blocks = attention_kernels.BLOCKED_ATTENTION
     assert plain[blocks] == checkpointed[blocks] > 0
 
 
 @every_model
-def test_less_is_kept_for_the_way_back(name: str, fill: Any) -> None:
-    def kept(checkpointing: bool) -> int:
-        held: dict[int, int] = {}
+def test_checkpointing_saves_less_for_backward(name: str, fill: Any) -> None:
+    def saved_bytes(checkpointing: bool) -> int:
+        storages: dict[int, int] = {}
 
-        def hold(tensor: Tensor) -> Tensor:
-            held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        def save(tensor: Tensor) -> Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
         net = network(name, checkpointing, fill)
         weights = {parameter.untyped_storage().data_ptr() for parameter in net.parameters()}
-        with torch.autograd.graph.saved_tensors_hooks(hold, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
             logits = net(clips())
         assert logits.requires_grad
-        return sum(size for place, size in held.items() if place not in weights)
+        return sum(size for address, size in storages.items() if address not in weights)
 
-    assert kept(True) < 0.5 * kept(False)
+    assert saved_bytes(True) < 0.5 * saved_bytes(False)
+
+
+def test_saved_operations_are_those_that_torch_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build of torch may lack kernels."""
+    monkeypatch.setattr(encoder, "FUSED_KERNELS", ("flash_attention_for_cpu", "of_another_build"))
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+    assert saved_operations.__wrapped__() == [attention_kernels.BLOCKED_ATTENTION, flash]

@@ -15,20 +15,20 @@ WITH_CLASS_TOKEN = ("spatiotemporal", "factorised encoder", "average pool")
 
 def both(name: str, fill: Callable[[nn.Module], None], **settings: bool) -> tuple[nn.Module, nn.Module]:
     """Build the network that computes less, and the same one that computes everything."""
-    less, whole = build(name).double(), build(name).double()
-    for net in (less, whole):
+    less, full = build(name).double(), build(name).double()
+    for net in (less, full):
         fill(net)
         for encoder in encoders(net):
             encoder.checkpointing = settings.get("checkpointing", False)
-            encoder.whole = net is whole
-    return less, whole
+            encoder.all_tokens = net is full
+    return less, full
 
 
 def encoders(net: nn.Module) -> list[Encoder]:
     return [module for module in net.modules() if isinstance(module, Encoder)]
 
 
-def learned(net: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
+def logits_and_gradients(net: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
     """Logits of a training step, and the gradients that it leaves."""
     logits = net(clips().double())
     (logits * torch.arange(1.0, logits.numel() + 1).view_as(logits)).sum().backward()
@@ -38,23 +38,25 @@ def learned(net: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
 @pytest.mark.parametrize("name", WITH_CLASS_TOKEN)
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("rate", [0.0, 0.7])
-def test_logits_and_gradients_are_those_of_the_whole(name: str, checkpointing: bool, rate: float, fill) -> None:
+def test_cls_only_block_has_the_logits_and_gradients_of_the_full_one(
+    name: str, checkpointing: bool, rate: float, fill
+) -> None:
     logits, gradients = [], []
     for net in both(name, fill, checkpointing=checkpointing):
-        draws = iter(torch.linspace(0.05, 0.95, 40))
+        uniforms = iter(torch.linspace(0.05, 0.95, 40))
         for module in net.modules():
             if isinstance(module, StochasticDepth):
-                module.rate, module.draws = rate, torch.stack([next(draws), 1 - next(draws)])
-        found = learned(net.train())
-        logits.append(found[0])
-        gradients.append(found[1])
+                module.rate, module.uniforms = rate, torch.stack([next(uniforms), 1 - next(uniforms)])
+        logits_of_net, gradients_of_net = logits_and_gradients(net.train())
+        logits.append(logits_of_net)
+        gradients.append(gradients_of_net)
     torch.testing.assert_close(logits[0], logits[1])
     assert rate or all(gradient.any() for gradient in gradients[0].values())
     torch.testing.assert_close(gradients[0], gradients[1])
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_last_block_returns_the_class_token_alone(name: str, fill) -> None:
+def test_cls_only_block_returns_the_class_token_alone(name: str, fill) -> None:
     """Elsewhere, and in every other block, all tokens are needed."""
     lengths = []
     for net in both(name, fill):
@@ -68,10 +70,10 @@ def test_the_last_block_returns_the_class_token_alone(name: str, fill) -> None:
         *below, last = rows
         assert len(rows) == len(encoder.blocks)
         assert set(below) == {len(encoder.positions)}
-        assert last == (1 if encoder.cls is not None and not encoder.whole else len(encoder.positions))
+        assert last == (1 if encoder.cls is not None and not encoder.all_tokens else len(encoder.positions))
 
 
 @pytest.mark.parametrize("name", WITH_CLASS_TOKEN)
-def test_the_choice_stays_out_of_checkpoints(name: str, fill) -> None:
-    less, whole = both(name, fill)
-    assert less.state_dict().keys() == whole.state_dict().keys()
+def test_cls_only_block_changes_no_state_dict(name: str, fill) -> None:
+    less, full = both(name, fill)
+    assert less.state_dict().keys() == full.state_dict().keys()

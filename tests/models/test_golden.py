@@ -16,10 +16,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vivit.models import FactorisedEncoder, softmax_attention
-from vivit.models.embedding import uniform_frames
+from vivit.checkpoints import export_scenic, model_from_scenic
+from vivit.models import FactorisedEncoder, attention_kernels
 from vivit.models.encoder import Encoder
-from vivit.weights import export_scenic, model_from_scenic
+from vivit.models.tokenisers import uniform_frames
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL_SET = REPOSITORY / "tests" / "golden"
@@ -107,9 +107,9 @@ def clip(case: Case, dtype: torch.dtype = torch.float32) -> Tensor:
     return rearrange(torch.from_numpy(case["input"]).to(dtype), "b t h w c -> b c t h w")
 
 
-def difference(ours: Tensor, theirs: np.ndarray) -> float:
-    assert tuple(ours.shape) == theirs.shape
-    return np.abs(ours.detach().numpy() - theirs).max().item()
+def difference(actual: Tensor, expected: np.ndarray) -> float:
+    assert tuple(actual.shape) == expected.shape
+    return np.abs(actual.detach().numpy() - expected).max().item()
 
 
 @on_cases(lambda name: True)
@@ -119,16 +119,16 @@ def difference(ours: Tensor, theirs: np.ndarray) -> float:
     ids=["float32", "float64"],
 )
 def test_logits(case: Case, dtype: torch.dtype, logits: str, tolerance: float) -> None:
-    ours = build(case).to(dtype)(clip(case, dtype))
-    assert ours.dtype == dtype
-    assert difference(ours, case[logits]) <= tolerance
+    actual = build(case).to(dtype)(clip(case, dtype))
+    assert actual.dtype == dtype
+    assert difference(actual, case[logits]) <= tolerance
 
 
 @on_cases(lambda name: "sampling" in name)
 def test_sampled_frames(case: Case) -> None:
     config = case["config"]
-    wanted = config["temporal_encoding_config"]["n_sampled_frames"]
-    assert uniform_frames(config["num_frames"], wanted) == case["sampled_frame_indices"].tolist()
+    count = config["temporal_encoding_config"]["n_sampled_frames"]
+    assert uniform_frames(config["num_frames"], count) == case["sampled_frame_indices"].tolist()
 
 
 @on_cases(lambda name: "smallvar" in name)
@@ -152,7 +152,7 @@ def watch(net: nn.Module) -> dict[str, Tensor]:
         module.register_forward_pre_hook(lambda _module, inputs: seen.update({name: change(inputs[0])}))
 
     def inside(encoder: Encoder, name: str, normed: str) -> None:
-        encoder.whole = True  # the reference computes all tokens of the last block too
+        encoder.all_tokens = True  # the reference computes all tokens of the last block too
         for i, block in enumerate(encoder.blocks):
             out_of(block, f"{name}/encoderblock_{i}")
         out_of(encoder.norm, normed)
@@ -167,7 +167,7 @@ def watch(net: nn.Module) -> dict[str, Tensor]:
             inside(net.temporal, "TemporalTransformer", "temporal_encoded")
     else:
         into(net.encoder, "tokens")
-        into(net.encoder, "encoder_input", net.encoder.with_cls)
+        into(net.encoder, "encoder_input", net.encoder.prepend_cls)
         inside(net.encoder, "Transformer", "preclassifier")
     return seen
 
@@ -181,27 +181,27 @@ def test_intermediates(case: Case, dtype: torch.dtype, tolerance: float) -> None
     seen = watch(net)
     with torch.no_grad():
         net(clip(case, dtype))
-    theirs = part(case, "intermediates/") | {"prelogits": case["prelogits"]}
-    assert seen.keys() == theirs.keys()
-    differences = {name: difference(seen[name], theirs[name]) for name in theirs}
+    expected = part(case, "intermediates/") | {"prelogits": case["prelogits"]}
+    assert seen.keys() == expected.keys()
+    differences = {name: difference(seen[name], expected[name]) for name in expected}
     assert max(differences.values()) <= tolerance, differences
 
 
 @on_cases(lambda name: name.startswith("full"))
-@pytest.mark.parametrize("mode", ["as it is", "whole", "checkpointing", "written_out", "in_blocks"])
+@pytest.mark.parametrize("mode", ["as it is", "all tokens", "checkpointing", "written_out", "blocks"])
 def test_gradients(case: Case, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     net = build(case).train()
-    if form := getattr(softmax_attention, mode, None):
-        monkeypatch.setattr(softmax_attention, "choose", lambda *_: form)
-        monkeypatch.setattr(softmax_attention, "BLOCK", 3)
+    if kernel := getattr(attention_kernels, mode, None):
+        monkeypatch.setattr(attention_kernels, "select_kernel", lambda *_: kernel)
+        monkeypatch.setattr(attention_kernels, "BLOCK_SIZE", 3)
     for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
-        encoder.whole, encoder.checkpointing = mode == "whole", mode == "checkpointing"
+        encoder.all_tokens, encoder.checkpointing = mode == "all tokens", mode == "checkpointing"
     (net(clip(case)) * torch.from_numpy(case["cotangent"])).sum().backward()
     for parameter in net.parameters():
         parameter.data = parameter.grad
-    ours, theirs = export_scenic(net), part(case, "grads/")
-    assert ours.keys() == theirs.keys()
-    for name, gradient in theirs.items():
+    actual, expected = export_scenic(net), part(case, "grads/")
+    assert actual.keys() == expected.keys()
+    for name, gradient in expected.items():
         # The softmax does not see a shift of all scores, so a key bias has no gradient but rounding noise.
         tolerance = 1e-5 if name.endswith("key/bias") else 1e-4 * np.abs(gradient).max()
-        assert difference(torch.from_numpy(ours[name]), gradient) <= tolerance, name
+        assert difference(torch.from_numpy(actual[name]), gradient) <= tolerance, name

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vivit.errors import ConfigError
 from vivit.models import (
     FactorisedDotProduct,
     FactorisedEncoder,
@@ -17,7 +18,7 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
-from vivit.models.blocks import Block, StochasticDepth, drop_rates
+from vivit.models.blocks import Block, StochasticDepth, stochastic_depth_rates
 
 CLIP = {"frames": 9, "height": 10, "width": 28}
 DIM, DEPTH, HEADS, MLP, CLASSES = 24, 3, 2, 40, 7
@@ -32,7 +33,7 @@ class Case:
     """A class, its own arguments, and its number of parameters beside tokeniser and head, in closed form."""
 
     model: type[nn.Module]
-    own: dict[str, Any]
+    defaults: dict[str, Any]
     params: Callable[[int, int], int]
     """Of temporal indices and places in space."""
 
@@ -91,7 +92,7 @@ def tokens(name: str) -> Tokeniser:
 
 def build(name: str, tokeniser: str = "tubelets", **changes: Any) -> nn.Module:
     torch.manual_seed(0)
-    arguments = {"classes": CLASSES, "depth": DEPTH, "heads": HEADS, "mlp_dim": MLP} | CLIP | CASES[name].own
+    arguments = {"classes": CLASSES, "depth": DEPTH, "heads": HEADS, "mlp_dim": MLP} | CLIP | CASES[name].defaults
     return CASES[name].model(tokens(tokeniser), **arguments | changes)
 
 
@@ -140,14 +141,16 @@ def test_parameters_in_closed_form(name: str, tokeniser: str) -> None:
 @every_tokeniser
 @pytest.mark.parametrize("wrong", [(9, 15, 28), (9, 10, 21), (9, 11, 28)])
 def test_clips_of_another_size_are_refused(name: str, tokeniser: str, wrong: tuple[int, int, int]) -> None:
-    with pytest.raises(ValueError, match=r"its frames, height and width must|cannot be cut"):
+    with pytest.raises(ConfigError) as error:
         build(name, tokeniser)(torch.zeros(1, 3, *wrong))
+    assert error.value.key in ("model.frames", "data.frames", "data.crop[0]")
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "average pool"])
 def test_clips_of_another_length_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="its frames, height and width must"):
+    with pytest.raises(ConfigError) as error:
         build(name)(torch.zeros(1, 3, 12, 10, 28))
+    assert error.value.key == "model.frames"
 
 
 @every_model
@@ -156,9 +159,9 @@ def test_every_mlp_has_the_gelu_that_is_asked_for(name: str, gelu: str) -> None:
     x = torch.linspace(-4, 4, 97, dtype=torch.float64)
     cubic = (2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)
     expected = x / 2 * (1 + (torch.erf(x / 2**0.5) if gelu == "erf" else torch.tanh(cubic)))
-    found = [part for part in build(name, gelu=gelu).modules() if isinstance(part, nn.GELU)]
-    assert len(found) == DEPTH + (TEMPORAL["temporal_depth"] if name.startswith("factorised encoder") else 0)
-    for part in found:
+    result = [part for part in build(name, gelu=gelu).modules() if isinstance(part, nn.GELU)]
+    assert len(result) == DEPTH + (TEMPORAL["temporal_depth"] if name.startswith("factorised encoder") else 0)
+    for part in result:
         torch.testing.assert_close(part(x), expected, atol=1e-12, rtol=0)
 
 
@@ -174,44 +177,44 @@ def test_every_strength_acts_in_training_only(name: str, knob: str, fill: Any) -
 
 
 @every_model
-def test_every_branch_obeys_stochastic_depth(name: str, fill: Any) -> None:
+def test_stochastic_depth_acts_on_every_branch(name: str, fill: Any) -> None:
     net = build(name, stochastic_depth=0.6)
     fill(net)
     expected = net.eval()(clips())
     net.train()
     droppers = [module for module in net.modules() if isinstance(module, StochasticDepth)]
     for dropper in droppers:
-        dropper.draws = torch.ones(2)
+        dropper.uniforms = torch.ones(2)
     assert torch.equal(net(clips()), expected), "a clip that keeps all branches must not be scaled"
     for dropper in droppers:
         if dropper.rate:
-            dropper.draws = torch.tensor([0.0, 1.0])
-            found = net(clips())
-            assert not torch.allclose(found[0], expected[0])
-            torch.testing.assert_close(found[1], expected[1], atol=1e-5, rtol=0, msg="draws belong to clips")
-            dropper.draws = torch.ones(2)
+            dropper.uniforms = torch.tensor([0.0, 1.0])
+            result = net(clips())
+            assert not torch.allclose(result[0], expected[0])
+            torch.testing.assert_close(result[1], expected[1], atol=1e-5, rtol=0, msg="the numbers belong to clips")
+            dropper.uniforms = torch.ones(2)
 
 
 @pytest.mark.parametrize(("depth", "rates"), [(1, [0.0]), (2, [0.0, 0.3]), (4, [0.0, 0.1, 0.2, 0.3])])
-def test_rates_rise_from_zero(depth: int, rates: list[float]) -> None:
-    assert drop_rates(depth, 0.3) == pytest.approx(rates)
+def test_stochastic_depth_rates_rise_from_zero(depth: int, rates: list[float]) -> None:
+    assert stochastic_depth_rates(depth, 0.3) == pytest.approx(rates)
 
 
-def test_each_encoder_of_the_factorised_encoder_has_its_own_ramp() -> None:
+def test_stochastic_depth_ramp_of_each_encoder_starts_at_zero() -> None:
     net = build("factorised encoder", stochastic_depth=0.4)
     rates = [[part.drop_mlp.rate for part in half.blocks] for half in (net.spatial, net.temporal)]
     assert rates == [pytest.approx([0, 0.2, 0.4]), pytest.approx([0, 0.4])]
 
 
-def test_the_two_branches_of_a_block_draw_apart_and_drop_at_their_rate() -> None:
+def test_stochastic_depth_of_both_branches_is_separate_and_drops_at_its_rate() -> None:
     dropper = StochasticDepth(0.3)
     torch.manual_seed(0)
-    assert dropper.keep(4000).float().mean() == pytest.approx(0.7, abs=0.03)
+    assert dropper.sample_mask(4000).float().mean() == pytest.approx(0.7, abs=0.03)
     net = build("spatiotemporal", stochastic_depth=0.5)
     assert net.encoder.blocks[1].drop_attention is not net.encoder.blocks[1].drop_mlp
 
 
-def test_one_mask_serves_all_temporal_indices_of_a_clip(fill: Any) -> None:
+def test_stochastic_depth_has_one_mask_for_all_temporal_indices(fill: Any) -> None:
     """The spatial encoder of a still clip says the same of every frame, whatever is dropped."""
     net = build("factorised encoder", stochastic_depth=0.5)
     fill(net)
@@ -243,7 +246,7 @@ def test_the_spatial_encoder_sees_one_time_index(fill: Any) -> None:
 
 
 @pytest.mark.parametrize(("branch", "place"), [("time", (0, slice(None), 5)), ("space", (0, 2))])
-def test_factorised_self_attention_sees_its_own_axis(branch: str, place: tuple[Any, ...], fill: Any) -> None:
+def test_factorised_self_attention_sees_one_axis(branch: str, place: tuple[Any, ...], fill: Any) -> None:
     net = build("factorised self-attention")
     fill(net)
     reach = seen_by(getattr(net.encoder.blocks[0], branch), (1, 3, 8, DIM), (0, 2, 5))
@@ -253,12 +256,12 @@ def test_factorised_self_attention_sees_its_own_axis(branch: str, place: tuple[A
 
 
 @pytest.mark.parametrize(("head", "place"), [(0, (0, slice(None), 5)), (1, (0, 2))])
-def test_factorised_dot_product_heads_see_their_own_axis(head: int, place: tuple[Any, ...]) -> None:
+def test_factorised_dot_product_heads_see_one_axis(head: int, place: tuple[Any, ...]) -> None:
     """The first half of the heads looks along time at its own place, the second across space at its own time."""
     attention = build("factorised dot-product").encoder.blocks[0].attention
     values = torch.randn(1, HEADS, 3 * 8, DIM // HEADS, requires_grad=True)
     keys = torch.randn(1, HEADS, 3 * 8, DIM // HEADS)
-    attention.mix(keys, keys, values)[0, head, 2 * 8 + 5].sum().backward()
+    attention.apply_attention(keys, keys, values)[0, head, 2 * 8 + 5].sum().backward()
     reach = (values.grad.abs().sum(-1) > 0).unflatten(2, (3, 8))
     expected = torch.zeros(1, HEADS, 3, 8, dtype=torch.bool)
     expected[:, head][place] = True
@@ -286,23 +289,24 @@ def test_only_average_pooling_is_blind_to_the_order_of_frames(name: str, fill: A
 
 @pytest.mark.usefixtures("untyped")
 @pytest.mark.parametrize(
-    ("name", "wrong", "message"),
+    ("name", "wrong", "key"),
     [
-        ("spatiotemporal", {"pool": "clss"}, "pool='clss' is neither 'cls'"),
-        ("factorised encoder", {"pool": "gap"}, "pool='gap' is neither 'cls'"),
-        ("factorised dot-product", {"heads": 3}, "heads=3 is odd"),
-        ("factorised self-attention", {"order": "spacetime"}, "order='spacetime' is neither"),
-        ("spatiotemporal", {"heads": 5}, "dim=24 is not a multiple of heads=5"),
-        ("factorised encoder", {"temporal_heads": 7}, "dim=24 is not a multiple of heads=7"),
-        ("spatiotemporal", {"classes": 0}, "at least one class, not classes=0"),
-        ("spatiotemporal", {"stochastic_depth": 1.5}, "is a probability, not"),
-        ("average pool", {"frames": 8}, "cannot be cut into parts of tubelet"),
-        ("spatiotemporal", {"gelu": "exact"}, "gelu='exact' is neither 'tanh'"),
+        ("spatiotemporal", {"pool": "clss"}, "model.pool"),
+        ("factorised encoder", {"pool": "gap"}, "model.pool"),
+        ("factorised dot-product", {"heads": 3}, "model.heads"),
+        ("factorised self-attention", {"order": "spacetime"}, "model.order"),
+        ("spatiotemporal", {"heads": 5}, "model.heads"),
+        ("factorised encoder", {"temporal_heads": 7}, "model.temporal_heads"),
+        ("spatiotemporal", {"classes": 0}, "model.classes"),
+        ("spatiotemporal", {"stochastic_depth": 1.5}, "model.stochastic_depth"),
+        ("average pool", {"frames": 8}, "data.frames"),
+        ("spatiotemporal", {"gelu": "exact"}, "model.gelu"),
     ],
 )
-def test_wrong_arguments_are_named(name: str, wrong: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_wrong_arguments_are_refused_by_key(name: str, wrong: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as error:
         build(name, **wrong)
+    assert (error.value.key, error.value.value) == (key, *wrong.values())
 
 
 @every_model

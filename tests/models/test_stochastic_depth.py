@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
 from vivit.models.attention import Attention
-from vivit.models.blocks import Block, Mlp, StochasticDepth, drop_rates
+from vivit.models.blocks import MLP, Block, StochasticDepth, stochastic_depth_rates
 
 CLIP = {"frames": 6, "height": 8, "width": 15}
 TEMPORAL = {"temporal_depth": 2, "temporal_heads": 3, "temporal_mlp_dim": 20}
@@ -36,7 +36,7 @@ def build(fill: Callable[[nn.Module], None]) -> Callable[[str], nn.Module]:
         fill(net)
         rng = np.random.default_rng(3)
         for dropper in droppers(net):
-            dropper.draws = torch.from_numpy(rng.random(CLIPS, np.float32))
+            dropper.uniforms = torch.from_numpy(rng.random(CLIPS, np.float32))
         return net
 
     return build
@@ -55,7 +55,7 @@ class Masked(nn.Module):
 
     def __init__(self, dropper: StochasticDepth) -> None:
         super().__init__()
-        self.mask = (dropper.draws >= dropper.rate).float()
+        self.mask = (dropper.uniforms >= dropper.rate).float()
 
     def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor], seen: Tensor | None = None) -> Tensor:
         return x + branch(x if seen is None else seen) * self.mask.reshape(-1, *[1] * (x.ndim - 1))
@@ -87,12 +87,12 @@ def test_what_is_dropped_is_not_computed(name: str, build: Callable[[str], nn.Mo
     net = build(name)
     seen: dict[nn.Module, int] = {}
     for module in net.modules():
-        if isinstance(module, Mlp | Attention):
+        if isinstance(module, MLP | Attention):
             module.register_forward_hook(lambda module, args, out: seen.update({module: len(args[0])}))
     net(clips())
-    parts = [part for part in net.modules() if isinstance(part, Mlp | Attention)]
+    parts = [part for part in net.modules() if isinstance(part, MLP | Attention)]
     # An attention of a space or time branch works on the clip axis too: sequences are further axes.
-    expected = [int((dropper.draws >= dropper.rate).sum()) for dropper in droppers(net)]
+    expected = [int((dropper.uniforms >= dropper.rate).sum()) for dropper in droppers(net)]
     assert sorted(seen[part] for part in parts) == sorted(expected)
     assert min(expected) < CLIPS
 
@@ -102,7 +102,7 @@ def test_a_batch_that_is_dropped_whole_gives_gradients_of_zero(name: str, build:
     """As many parameters take part in every step, so that several devices can average their gradients."""
     net = build(name)
     for dropper in droppers(net):
-        dropper.draws = torch.zeros(CLIPS)
+        dropper.uniforms = torch.zeros(CLIPS)
     net(clips()).sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
     dropped = [block for block in net.modules() if isinstance(block, nn.Module) and hasattr(block, "drop_mlp")]
@@ -125,7 +125,7 @@ def test_it_works_in_mixed_precision(name: str, build: Callable[[str], nn.Module
 @pytest.mark.parametrize(("depth", "last"), [(12, 0.3), (24, 0.3), (4, 0.3), (1, 0.3), (24, 0.2)])
 def test_rates_equal_the_reference(depth: int, last: float, reference_numbers: Mapping[str, np.ndarray]) -> None:
     expected = reference_numbers[f"stochdepth/rates/L{depth}_p{last}"]
-    np.testing.assert_allclose(drop_rates(depth, last), expected, atol=1e-7, rtol=0)
+    np.testing.assert_allclose(stochastic_depth_rates(depth, last), expected, atol=1e-7, rtol=0)
 
 
 def reference_block(numbers: Mapping[str, np.ndarray]) -> Block:
@@ -147,12 +147,12 @@ def reference_block(numbers: Mapping[str, np.ndarray]) -> Block:
         "norm_mlp.weight": part["LayerNorm_1/scale"],
         "norm_mlp.bias": part["LayerNorm_1/bias"],
     }
-    for ours, theirs in (("0", "Dense_0"), ("3", "Dense_1")):
+    for part_name, dense in (("0", "Dense_0"), ("3", "Dense_1")):
         weights |= {
-            f"mlp.{ours}.weight": part[f"MlpBlock_0/{theirs}/kernel"].T,
-            f"mlp.{ours}.bias": part[f"MlpBlock_0/{theirs}/bias"],
+            f"mlp.{part_name}.weight": part[f"MlpBlock_0/{dense}/kernel"].T,
+            f"mlp.{part_name}.bias": part[f"MlpBlock_0/{dense}/bias"],
         }
-    block = Block(Attention(12, 2), Mlp(12, 20), drop_rate=0.5)
+    block = Block(Attention(12, 2), MLP(12, 20), drop_rate=0.5)
     block.load_state_dict(weights)
     return block
 
@@ -160,8 +160,8 @@ def reference_block(numbers: Mapping[str, np.ndarray]) -> Block:
 def test_a_block_equals_the_reference(reference_numbers: Mapping[str, np.ndarray]) -> None:
     block = reference_block(reference_numbers)
     for dropper, name in ((block.drop_attention, "keep_attention"), (block.drop_mlp, "keep_mlp")):
-        dropper.draws = torch.from_numpy(reference_numbers[f"stochdepth/block/{name}"])
-        assert 0 < dropper.draws.sum() < len(dropper.draws)
+        dropper.uniforms = torch.from_numpy(reference_numbers[f"stochdepth/block/{name}"])
+        assert 0 < dropper.uniforms.sum() < len(dropper.uniforms)
     x = torch.from_numpy(reference_numbers["stochdepth/block/input"])
     for mode, name in ((True, "output"), (False, "output_deterministic")):
         with torch.no_grad():

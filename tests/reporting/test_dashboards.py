@@ -13,12 +13,12 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError, UserError
-from vivit.experiment.results import identity
 from vivit.launch import Job
 from vivit.launch.resolvers import run_group
 from vivit.reporting import dashboards
 from vivit.reporting.dashboards import make_dashboards, report_ids, to_json
 from vivit.reporting.paper import SWEEPS, Sweep
+from vivit.tasks.results import identity
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.PydanticDeprecatedSince20",  # the library's own validators
@@ -72,7 +72,7 @@ def run(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             *(sys.executable, "src/train.py", "sweep=attention_order", "model.order=time_space", "seed=2"),
             *(f"data.root={small_motion}", "debug=limit", "data.workers=0", f"paths.logs={logs}"),
             *("logger=wandb", "logger.wandb.offline=true", "trainer.log_every_n_steps=1"),
-            "callbacks.strengths.mixup={_target_: vivit.schedules.Linear, start: 0, end: 0.3}",
+            "callbacks.strengths.mixup={_target_: vivit.training.regularisation.Linear, start: 0, end: 0.3}",
         ],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

@@ -11,14 +11,14 @@ import torch
 from lightning import Callback, Trainer
 from torch import nn
 
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.loader import ClipLoader, TrainingLoader, Workers
-from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
-from vivit.data.sampling import GridViews
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.loader import ClipLoader, StatefulTrainLoader, WorkerConfig
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.data.view_samplers import MultiViewSampler
 from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
-from vivit.shapes import Clip, Video
-from vivit.training import AtomicCheckpointIO, Recipe, Targets, VideoClassifier
+from vivit.structures import Clip, Video
+from vivit.training import AtomicCheckpointIO, OptimizerConfig, SoftTargetLoss, VideoClassifier
 
 VIDEOS, BATCH, FRAMES, HEIGHT, WIDTH = 22, 4, 4, 8, 15
 STEPS = VIDEOS // BATCH
@@ -36,7 +36,7 @@ HEADS = {"label": ("a", "b", "c")}
 class Noise(ClipDataset):
     """Clips that are a function of (epoch, row), as decoded ones are."""
 
-    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
+    def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
         epoch, _, row = ticket
         rng = np.random.default_rng([epoch, row])
         frames = rng.integers(0, 256, (1, FRAMES, HEIGHT, WIDTH, 3), np.uint8)
@@ -44,16 +44,16 @@ class Noise(ClipDataset):
 
 
 @pytest.fixture
-def loaders() -> Callable[..., tuple[TrainingLoader, ClipLoader]]:
+def loaders() -> Callable[..., tuple[StatefulTrainLoader, ClipLoader]]:
     """Make new loaders for training and validation."""
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
-    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
 
-    def loaders(batch: int = BATCH) -> tuple[TrainingLoader, ClipLoader]:
-        train, val = Noise(videos, plan, Mirror(), 0), Noise(videos[:6], plan, Mirror(), 0)
+    def loaders(batch: int = BATCH) -> tuple[StatefulTrainLoader, ClipLoader]:
+        train, val = Noise(videos, plan, FlipLabelMap(), 0), Noise(videos[:6], plan, FlipLabelMap(), 0)
         return (
-            TrainingLoader(train, ShuffledBatches(VIDEOS, batch, seed=3), Workers(0)),
-            ClipLoader(val, OrderedBatches(6, BATCH), Workers(0)),
+            StatefulTrainLoader(train, DistributedBatchSampler(VIDEOS, batch, seed=3), WorkerConfig(0)),
+            ClipLoader(val, DistributedEvalBatchSampler(6, BATCH), WorkerConfig(0)),
         )
 
     return loaders
@@ -80,8 +80,9 @@ def module() -> Callable[..., VideoClassifier]:
             checkpointing=checkpointing, **own,
         )  # fmt: skip
         return VideoClassifier(
-            network, heads=HEADS, targets=Targets(mixup=mixup, label_smoothing=0.0),
-            recipe=Recipe(partial(torch.optim.AdamW, lr=rate), 0.5), seed=5, batch_size=BATCH, record=record(depth),
+            network, heads=HEADS, loss=SoftTargetLoss(mixup=mixup, label_smoothing=0.0),
+            optimizer_config=OptimizerConfig(partial(torch.optim.AdamW, lr=rate), 0.5),
+            seed=5, batch_size=BATCH, record=record(depth),
         )  # fmt: skip
 
     return module

@@ -14,11 +14,11 @@ from test_ranks import fit, in_two_ranks
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.training import Curves, LastCheckpoint, Recipe, VideoClassifier
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.training import CurvePlotter, LastCheckpoint, OptimizerConfig, VideoClassifier
 from vivit.training.optim import warmup_cosine
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 EPOCHS, BATCHES, RATE = 3, 5, 0.3
@@ -26,11 +26,11 @@ EPOCHS, BATCHES, RATE = 3, 5, 0.3
 
 def sgd(module: VideoClassifier, warmup: float = 0.5) -> VideoClassifier:
     """Take AdamW's place, which does not see by how much a gradient is too small."""
-    module.recipe = Recipe(partial(torch.optim.SGD, lr=RATE, momentum=0.9), warmup)
+    module.optimizer_config = OptimizerConfig(partial(torch.optim.SGD, lr=RATE, momentum=0.9), warmup)
     return module
 
 
-def plain(net: VideoClassifier, loader: TrainingLoader, parts: int) -> tuple[list[float], list[float]]:
+def plain(net: VideoClassifier, loader: StatefulTrainLoader, parts: int) -> tuple[list[float], list[float]]:
     """Train by hand; give the rate and the mean loss of every step."""
     steps = -(-BATCHES // parts)
     warmup, total = steps // 2, steps * EPOCHS
@@ -44,7 +44,7 @@ def plain(net: VideoClassifier, loader: TrainingLoader, parts: int) -> tuple[lis
             group = batches[begin : begin + parts]
             optimiser.zero_grad()
             found = [
-                cross_entropy(net.network(batch.clips(torch.float32)[:, 0]), batch.labels[:, 0]) for batch in group
+                cross_entropy(net.network(batch.normalized(torch.float32)[:, 0]), batch.labels[:, 0]) for batch in group
             ]
             loss = torch.stack(found).mean()
             loss.backward()
@@ -71,13 +71,13 @@ class Steps(Callback):
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 7])
-def test_every_step_is_that_of_a_plain_loop(
+def test_accumulation_equals_a_plain_loop_step_by_step(
     parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Gradient, rate, number of steps, logged loss, mean of the epoch; and a run that goes on in mid-epoch."""
     ours, theirs = (sgd(module(mixup=0.0, strength=0.0)) for _ in range(2))
     rates, losses = plain(theirs, loaders()[0], parts)
-    steps, curves = Steps(), Curves(str(tmp_path))
+    steps, curves = Steps(), CurvePlotter(str(tmp_path))
     last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
     options = {"epochs": EPOCHS, "accumulate_grad_batches": parts, "gradient_clip_val": None}
     run = trainer(steps, curves, last, **options)
@@ -94,7 +94,7 @@ def test_every_step_is_that_of_a_plain_loop(
 
 
 @pytest.mark.parametrize("parts", [2, 3])
-def test_a_step_of_fewer_parts_is_the_same_behind_a_resume_and_where_steps_end_the_run(
+def test_accumulation_of_an_incomplete_step_survives_a_resume(
     parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Cut within the second epoch; once more with the run's end in steps, in mid-epoch."""
@@ -119,7 +119,7 @@ def test_a_step_of_fewer_parts_is_the_same_behind_a_resume_and_where_steps_end_t
         assert all(torch.equal(tensor, whole[name]) for name, tensor in rest.items())
 
 
-def test_loggers_are_told_the_mean_over_a_step(
+def test_accumulation_logs_the_mean_over_a_step(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     shares: dict[int, float] = {}
@@ -148,7 +148,7 @@ def stepped(rank: int, folder: Path, ranks: int, parts: int) -> dict[str, Any]:
     return {"losses": steps.losses, "weights": module.network.state_dict()}
 
 
-def test_two_ranks_take_the_same_steps_of_fewer_parts(tmp_path: Path) -> None:
+def test_accumulation_of_an_incomplete_step_on_two_ranks(tmp_path: Path) -> None:
     alone = stepped(0, tmp_path, 1, 3)
     first, second = in_two_ranks(stepped, tmp_path, 2, 3)
     assert first["losses"] == second["losses"] == pytest.approx(alone["losses"], abs=1e-5)

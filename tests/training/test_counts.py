@@ -10,11 +10,11 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from test_ranks import fit, in_two_ranks
 
-from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.shapes import BadVideo, Batch
-from vivit.training import AtomicCheckpointIO, LastCheckpoint, MovingAverage, RateFinder, Stopwatch, VideoClassifier
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.structures import Batch, DecodeFailure
+from vivit.training import EMA, AtomicCheckpointIO, LastCheckpoint, LRFinder, ThroughputMonitor, VideoClassifier
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 STEPS = 5
@@ -50,7 +50,7 @@ def with_bad_ones(module: VideoClassifier, rank: int = 0) -> VideoClassifier:
     step = module.training_step
 
     def training_step(batch: Batch, batch_idx: int) -> Any:
-        bad = (BadVideo(0, "0.mp4: cannot be read"),) * (batch_idx + rank)
+        bad = (DecodeFailure(0, "0.mp4: cannot be read"),) * (batch_idx + rank)
         return step(batch._replace(bad=bad), batch_idx)
 
     module.training_step = training_step  # type: ignore[method-assign]
@@ -58,7 +58,7 @@ def with_bad_ones(module: VideoClassifier, rank: int = 0) -> VideoClassifier:
 
 
 @pytest.mark.parametrize("cut", [2, 5, 8])
-def test_the_bad_videos_of_an_epoch_are_counted_over_a_resume(
+def test_bad_videos_are_counted_over_a_resume(
     cut: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     def last() -> LastCheckpoint:
@@ -93,15 +93,17 @@ def counted_by_ranks(rank: int, folder: Path) -> float:
     return float(run.callback_metrics["train/bad_videos"])
 
 
-def test_the_bad_videos_of_two_ranks_are_counted_once_each(tmp_path: Path) -> None:
+def test_bad_videos_of_two_ranks_are_summed(tmp_path: Path) -> None:
     assert in_two_ranks(counted_by_ranks, tmp_path) == [45 + 55, 45 + 55]
 
 
-def test_speed_is_that_from_this_start_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_throughput_counts_from_the_resume_on(
+    tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
     """Nothing between the machine's start and the run's is a wait for data."""
 
-    def watch() -> tuple[Stopwatch, LastCheckpoint]:
-        return Stopwatch(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1)
+    def watch() -> tuple[ThroughputMonitor, LastCheckpoint]:
+        return ThroughputMonitor(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1)
 
     with pytest.raises(KeyError):
         trainer(*watch(), Cut(7), epochs=2).fit(module(), *loaders())
@@ -109,13 +111,13 @@ def test_speed_is_that_from_this_start_on(tmp_path: Path, module: Module, loader
     began = time.perf_counter()
     trainer(stopwatch, last, epochs=2).fit(module(), *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     passed = time.perf_counter() - began
-    assert stopwatch._all.clips == 4 * 3, "three steps were left"
-    assert 0 < stopwatch._all.waited + stopwatch._all.worked < passed
+    assert stopwatch._total.clips == 4 * 3, "three steps were left"
+    assert 0 < stopwatch._total.wait + stopwatch._total.work < passed
     assert stopwatch.speed()["clips_per_second"] > 4 * 3 / passed
 
 
 @pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
-def test_weights_beside_an_average_go_on_where_nobody_averages(
+def test_ema_checkpoint_resumes_without_ema(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Bit for bit as without the average from the start."""
@@ -123,17 +125,17 @@ def test_weights_beside_an_average_go_on_where_nobody_averages(
     trainer(epochs=2).fit(whole, *loaders())
     last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1)
     with pytest.raises(KeyError):
-        trainer(MovingAverage(), last, Cut(7), epochs=2).fit(module(), *loaders())
+        trainer(EMA(), last, Cut(7), epochs=2).fit(module(), *loaders())
     trainer(epochs=2).fit(rest, *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     expected = whole.network.state_dict()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in rest.network.state_dict().items())
 
 
-def test_a_search_for_the_rate_leaves_the_average_in_place(
+def test_lr_finder_leaves_the_ema_in_place(
     module: Module, loaders: Loaders, trainer: Trainers, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It puts everything back from a checkpoint of its own, while nobody else is there."""
-    finder = RateFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
-    trainer(finder, MovingAverage(), epochs=5).fit(module(), *loaders())
-    assert "gone on with" not in caplog.text
+    finder = LRFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
+    trainer(finder, EMA(), epochs=5).fit(module(), *loaders())
+    assert "is ignored" not in caplog.text
     assert "from here on" not in caplog.text

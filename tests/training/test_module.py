@@ -10,18 +10,19 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from vivit.data.loader import ClipLoader, TrainingLoader
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.errors import ConfigError
 from vivit.models.blocks import StochasticDepth
-from vivit.shapes import Batch
-from vivit.training import AtomicCheckpointIO, LastCheckpoint, VideoClassifier, described
-from vivit.training.randomness import USES, draw_stochastic_depth, step_generator
+from vivit.structures import Batch
+from vivit.training import AtomicCheckpointIO, LastCheckpoint, VideoClassifier, format_model
+from vivit.training.rng import USES, draw_stochastic_depth, step_generator
 
-Loaders = Callable[[], tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[[], tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 
 
-def test_it_learns_one_batch_by_heart(module: Module, trainer: Trainers) -> None:
+def test_module_overfits_one_batch(module: Module, trainer: Trainers) -> None:
     torch.manual_seed(1)
     batch = Batch(
         torch.randint(0, 256, (4, 1, 4, 8, 15, 3), dtype=torch.uint8),
@@ -37,18 +38,19 @@ def test_it_learns_one_batch_by_heart(module: Module, trainer: Trainers) -> None
     assert metrics["val/loss"] < 0.3
 
 
-def test_the_first_loss_is_that_of_knowing_nothing(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_module_first_loss_is_that_of_uniform_predictions(module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """All logits are zero at the start, whatever the labels are mixed with."""
     run = trainer(epochs=1, limit_train_batches=1)
     run.fit(module(), *loaders())
     assert float(run.callback_metrics["train/loss"]) == pytest.approx(np.log(3), rel=1e-6)
 
 
-def test_testing_logs_every_accuracy(module: Module, loaders: Loaders, trainer: Trainers) -> None:
-    run = trainer()
-    run.test(module(), loaders()[1], verbose=False)
-    assert set(run.callback_metrics) == {"test/acc_top1", "test/acc_mean_class"}
-    assert float(run.callback_metrics["test/acc_top1"]) == pytest.approx(1 / 3), "of three classes it says the first"
+def test_validation_logs_every_accuracy(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+    run, net = trainer(), module()
+    run.validate(net, loaders()[1], verbose=False)
+    assert set(run.callback_metrics) == {"val/loss", "val/acc_top1", "val/acc_mean_class"}
+    assert run.callback_metrics.keys() <= set(net.logged_metrics)
+    assert float(run.callback_metrics["val/acc_top1"]) == pytest.approx(1 / 3), "of three classes it predicts the first"
 
 
 def plain(node: Any) -> bool:
@@ -68,12 +70,12 @@ def test_a_checkpoint_holds_plain_values(tmp_path: Path, module: Module, loaders
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_weights_of_another_network_are_refused(
+def test_resume_from_another_network_is_refused(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     trainer(LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2), epochs=1).fit(module(), *loaders())
-    message = r"holds FactorisedEncoder\(Tubelets\(dim=12\), depth=2\), but the configuration asks for .*depth=3\)"
-    with pytest.raises(ValueError, match=message):
+    message = r"holds FactorisedEncoder\(Tubelets\(dim=12\), depth=2\), but the configuration is .*depth=3\)"
+    with pytest.raises(ConfigError, match=message):
         trainer(epochs=1).fit(module(depth=3), *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
 
 
@@ -91,7 +93,7 @@ def changed(record: dict[str, Any], tokeniser: dict[str, Any], model: dict[str, 
     ],
     ids=str,
 )
-def test_a_run_goes_on_from_the_weights_of_one_that_was_trained_otherwise(
+def test_resume_accepts_other_training_arguments(
     tokeniser: dict[str, Any], model: dict[str, Any], module: Module
 ) -> None:
     module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
@@ -100,24 +102,22 @@ def test_a_run_goes_on_from_the_weights_of_one_that_was_trained_otherwise(
 @pytest.mark.parametrize(
     ("tokeniser", "model"), [({}, {"heads": 4}), ({}, {"gelu": "erf"}), ({"dim": 13}, {})], ids=str
 )
-def test_weights_that_would_compute_something_else_are_refused(
-    tokeniser: dict[str, Any], model: dict[str, Any], module: Module
-) -> None:
-    with pytest.raises(ValueError, match="the checkpoint holds FactorisedEncoder"):
+def test_resume_refuses_other_model_arguments(tokeniser: dict[str, Any], model: dict[str, Any], module: Module) -> None:
+    with pytest.raises(ConfigError, match="ckpt_path: holds FactorisedEncoder"):
         module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
 
 
-def test_a_checkpoint_of_others_is_refused(module: Module) -> None:
-    with pytest.raises(ValueError, match="holds no network of this repository, but"):
+def test_resume_refuses_a_foreign_checkpoint(module: Module) -> None:
+    with pytest.raises(ConfigError, match="holds no network of this repository, but"):
         module().on_load_checkpoint({"state_dict": {}})
 
 
-def test_describing_a_network_leaves_its_record_as_it_is(module: Module) -> None:
+def test_format_model_does_not_change_the_record(module: Module) -> None:
     record = module().record
-    assert described(record) == described(record) == "FactorisedEncoder(Tubelets(dim=12), depth=2)"
+    assert format_model(record) == format_model(record) == "FactorisedEncoder(Tubelets(dim=12), depth=2)"
 
 
-def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoint_write_that_fails_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def half(checkpoint: dict[str, Any], file: Any) -> None:
         file.write(b"half of it")
         raise OSError("no space left on device")
@@ -135,7 +135,7 @@ def test_a_failed_write_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(("every", "expected"), [(2, [2, 4, 5, 6, 8, 10]), (5, [5, 10]), (100, [5, 10])])
-def test_the_last_checkpoint_is_written_in_and_behind_every_epoch(
+def test_last_checkpoint_is_written_within_and_behind_every_epoch(
     every: int, expected: list[int], tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -153,10 +153,10 @@ def test_the_last_checkpoint_is_written_in_and_behind_every_epoch(
 
 def draws(module: VideoClassifier, clips: int, rank: int, ranks: int) -> torch.Tensor:
     draw_stochastic_depth(module.network, step_generator(7, 11, "stochastic depth"), clips, rank, ranks)
-    return torch.stack([part.draws for part in module.network.modules() if isinstance(part, StochasticDepth)])
+    return torch.stack([part.uniforms for part in module.network.modules() if isinstance(part, StochasticDepth)])
 
 
-def test_two_ranks_draw_what_one_would(module: Module) -> None:
+def test_rng_of_stochastic_depth_on_two_ranks_equals_one(module: Module) -> None:
     net = module()
     alone = draws(net, 6, 0, 1)
     together = torch.cat([draws(net, 3, rank, 2) for rank in range(2)], 1)
@@ -165,7 +165,7 @@ def test_two_ranks_draw_what_one_would(module: Module) -> None:
     assert len(alone.unique()) == alone.numel()
 
 
-def test_uses_steps_seeds_and_ranks_never_share_numbers() -> None:
+def test_rng_uses_steps_seeds_and_ranks_never_share_numbers() -> None:
     generators = [
         step_generator(seed, step, use, rank) for seed in (0, 1) for step in (0, 1) for use in USES for rank in (0, 1)
     ]
@@ -173,7 +173,7 @@ def test_uses_steps_seeds_and_ranks_never_share_numbers() -> None:
     assert step_generator(3, 5, "mixup").random() == step_generator(3, 5, "mixup").random()
 
 
-def test_a_step_s_randomness_needs_no_history(module: Module, loaders: Loaders, trainer: Trainers) -> None:
+def test_rng_of_a_step_is_independent_of_history(module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """What torch's own generator did before a step changes nothing in it."""
 
     def trained(noise: int) -> dict[str, torch.Tensor]:

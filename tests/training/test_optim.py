@@ -11,20 +11,21 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
+from vivit.errors import ConfigError
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
-from vivit.training import Strengths
-from vivit.training.optim import LayerDecay, Recipe, warmup_cosine
+from vivit.training import RegularisationScheduler
+from vivit.training.optim import LayerDecay, OptimizerConfig, warmup_cosine
 
 
 @pytest.mark.parametrize(
     ("step", "rate"), [(0, 0.0), (1, 0.1 / 8390), (4195, 0.05), (8390, 0.1), (54535, 0.05), (100680, 0.0)]
 )
-def test_check_values_of_kinetics_400(step: int, rate: float) -> None:
+def test_lr_schedule_values_of_kinetics_400(step: int, rate: float) -> None:
     assert 0.1 * warmup_cosine(step, 8390, 100680) == pytest.approx(rate, abs=1e-12)
 
 
 @pytest.mark.parametrize("run", ["k400_base_unfactorised", "k400_base_factorised_encoder"])
-def test_the_schedule_equals_the_reference(run: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_lr_schedule_equals_the_reference(run: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
     config = json.loads(str(reference_numbers[f"lr/{run}/config"]))
     steps = reference_numbers[f"lr/{run}/steps"]
     trained = steps < config["total_steps"]
@@ -36,13 +37,15 @@ def test_the_schedule_equals_the_reference(run: str, reference_numbers: Mapping[
     np.testing.assert_allclose(found, reference_numbers[f"lr/{run}/values"][trained], atol=1e-7, rtol=0)
 
 
-def test_without_warm_up_the_first_step_has_the_full_rate() -> None:
+def test_lr_schedule_without_warm_up_starts_at_the_full_rate() -> None:
     assert [warmup_cosine(step, 0, 4) for step in range(5)] == pytest.approx([1, 0.853553, 0.5, 0.146447, 0], abs=1e-6)
 
 
-def test_a_recipe_warms_up_in_epochs_and_steps_its_schedule() -> None:
+def test_optimizer_config_warms_up_in_epochs_and_steps_its_schedule() -> None:
     network = nn.Linear(2, 3)
-    optimiser, schedule = Recipe(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(network, steps=8, of_an_epoch=2)
+    optimiser, schedule = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 1.5)(
+        network, total_steps=8, steps_per_epoch=2
+    )
     rates = []
     for _ in range(8):
         rates.append(optimiser.param_groups[0]["lr"])
@@ -52,18 +55,18 @@ def test_a_recipe_warms_up_in_epochs_and_steps_its_schedule() -> None:
     assert rates[3] == max(rates) == 0.5
 
 
-def test_frozen_parameters_are_left_out() -> None:
+def test_optimizer_leaves_frozen_parameters_out() -> None:
     network = nn.Linear(2, 3)
     network.bias.requires_grad_(False)
-    optimiser, _ = Recipe(partial(torch.optim.SGD, lr=0.5), 0.0)(network, steps=8, of_an_epoch=2)
+    optimiser, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 0.0)(network, total_steps=8, steps_per_epoch=2)
     assert [parameter.shape for parameter in optimiser.param_groups[0]["params"]] == [(3, 2)]
 
 
-def test_the_update_is_the_reference_s_momentum() -> None:
+def test_sgd_update_is_the_reference_s_momentum() -> None:
     """Buffer 0.9 m + g, step lr * m: no dampening, no Nesterov."""
     parameter = nn.Parameter(torch.tensor([1.0, -2.0]))
-    optimiser, _ = Recipe(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 0.0)(
-        nn.ParameterList([parameter]), steps=9, of_an_epoch=3
+    optimiser, _ = OptimizerConfig(partial(torch.optim.SGD, lr=0.5, momentum=0.9), 0.0)(
+        nn.ParameterList([parameter]), total_steps=9, steps_per_epoch=3
     )
     momentum, expected = torch.zeros(2), parameter.detach().clone()
     for gradient in (torch.tensor([1.0, 2.0]), torch.tensor([-3.0, 0.5])):
@@ -78,12 +81,12 @@ def test_the_update_is_the_reference_s_momentum() -> None:
     ("epochs", "steps", "of_an_epoch", "warmup"),
     [(3.0, 8, 4, 0), (1.0, 34, 34, 3), (2.5, 100, 50, 10), (1.0, 12, 100, 1), (0.99, 34, 34, 33), (2.5, 120, 40, 100)],
 )
-def test_only_a_warm_up_that_outlasts_the_run_is_shortened(
+def test_warm_up_is_shortened_only_where_it_outlasts_the_run(
     epochs: float, steps: int, of_an_epoch: int, warmup: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """To a tenth of the run, with a warning; one that fits, however tightly, is the recipe's own."""
-    recipe = Recipe(partial(torch.optim.SGD, lr=0.5), epochs)
-    optimiser, schedule = recipe(nn.Linear(2, 3), steps=steps, of_an_epoch=of_an_epoch)
+    recipe = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), epochs)
+    optimiser, schedule = recipe(nn.Linear(2, 3), total_steps=steps, steps_per_epoch=of_an_epoch)
     rates = []
     for _ in range(steps):
         rates.append(optimiser.param_groups[0]["lr"])
@@ -91,9 +94,9 @@ def test_only_a_warm_up_that_outlasts_the_run_is_shortened(
         schedule.step()
     assert rates == pytest.approx([0.5 * warmup_cosine(step, warmup, steps) for step in range(steps)])
     assert max(rates) == 0.5
-    shortened = f"optim.warmup_epochs={epochs} would leave nothing of a run of {steps} steps" in caplog.text
+    shortened = f"optim.warmup_epochs={epochs}: is not shorter than the run of {steps} steps" in caplog.text
     assert shortened == (epochs * of_an_epoch >= steps)
-    assert (f"in a tenth of them, {warmup}" in caplog.text) == shortened
+    assert (f"a tenth of them, {warmup}" in caplog.text) == shortened
 
 
 class Rates(Callback):
@@ -122,7 +125,7 @@ class Rates(Callback):
     ],
     ids=str,
 )
-def test_half_an_epoch_of_warm_up_is_as_long_whatever_ends_the_run(
+def test_warm_up_is_as_long_whatever_ends_the_run(
     limits: dict[str, Any], warmup: int, steps: int,
     module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
@@ -132,19 +135,21 @@ def test_half_an_epoch_of_warm_up_is_as_long_whatever_ends_the_run(
     assert noted.rates == pytest.approx([0.01 * warmup_cosine(step, warmup, steps) for step in range(steps)])
 
 
-def test_a_run_of_no_batches_is_refused(
+def test_lr_schedule_of_a_run_without_batches_is_refused(
     module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]
 ) -> None:
-    with pytest.raises(ValueError, match=r"trainer\.limit_train_batches=0 leaves nothing to train on"):
+    with pytest.raises(ConfigError) as error:
         trainer(epochs=2, limit_train_batches=0).fit(module(), *loaders())
+    assert error.value.key == "trainer.limit_train_batches"
 
 
 @pytest.mark.parametrize("limits", [{"epochs": -1}, {"epochs": None, "max_time": "00:00:01:00"}], ids=str)
-def test_a_run_without_an_end_is_refused(
+def test_lr_schedule_of_a_run_without_an_end_is_refused(
     limits: dict[str, Any], module: Callable[..., Any], loaders: Callable[[], Any], trainer: Callable[..., Trainer]
 ) -> None:
-    with pytest.raises(ValueError, match=r"neither trainer\.max_epochs nor trainer\.max_steps ends this run"):
-        trainer(Strengths(dropout=0.1), **limits).fit(module(), *loaders())
+    with pytest.raises(ConfigError) as error:
+        trainer(RegularisationScheduler(dropout=0.1), **limits).fit(module(), *loaders())
+    assert error.value.key == "trainer.max_epochs"
 
 
 def reference_parameters(numbers: Mapping[str, np.ndarray], where: str) -> dict[str, torch.Tensor]:
@@ -152,12 +157,14 @@ def reference_parameters(numbers: Mapping[str, np.ndarray], where: str) -> dict[
 
 
 @pytest.mark.parametrize("kind", ["momentum", "nesterov"])
-def test_clipped_steps_equal_the_reference(kind: str, reference_numbers: Mapping[str, np.ndarray]) -> None:
+def test_optimizer_steps_with_clipping_equal_the_reference(
+    kind: str, reference_numbers: Mapping[str, np.ndarray]
+) -> None:
     """Clipping as Lightning does it, then the optimiser, at the rates of four steps: two gradients exceed the norm."""
     parameters = nn.ParameterDict(reference_parameters(reference_numbers, "optim/params0"))
     momentum = float(reference_numbers["optim/momentum"])
     sgd = partial(torch.optim.SGD, lr=1.0, momentum=momentum, nesterov=kind == "nesterov")
-    optimiser, _ = Recipe(sgd, 0.0)(parameters, steps=8, of_an_epoch=4)
+    optimiser, _ = OptimizerConfig(sgd, 0.0)(parameters, total_steps=8, steps_per_epoch=4)
     for step, rate in enumerate(reference_numbers["optim/learning_rates"]):
         for name, gradient in reference_parameters(reference_numbers, f"optim/step{step}/grad").items():
             parameters[name].grad = gradient
@@ -177,8 +184,8 @@ def test_clipped_steps_equal_the_reference(kind: str, reference_numbers: Mapping
 
 def layer_rates(network: nn.Module, decay: float) -> dict[str, tuple[float, float]]:
     """Rate and weight decay of every parameter in the first step."""
-    recipe = Recipe(partial(torch.optim.AdamW, lr=0.5, weight_decay=0.25), 0.0, LayerDecay(decay))
-    optimiser, _ = recipe(network, steps=8, of_an_epoch=4)
+    recipe = OptimizerConfig(partial(torch.optim.AdamW, lr=0.5, weight_decay=0.25), 0.0, LayerDecay(decay))
+    optimiser, _ = recipe(network, total_steps=8, steps_per_epoch=4)
     names = {parameter: name for name, parameter in network.named_parameters()}
     return {
         names[parameter]: (group["lr"], group["weight_decay"])
@@ -231,23 +238,40 @@ def test_layer_decay_decays_the_same_where_parameters_are_flat_shards(model: str
 
 def test_layer_decay_keeps_its_ratios_along_the_schedule() -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
-    recipe = Recipe(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))
-    optimiser, schedule = recipe(net, steps=8, of_an_epoch=2)
+    recipe = OptimizerConfig(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))
+    optimiser, schedule = recipe(net, total_steps=8, steps_per_epoch=2)
     for step in range(8):
-        rates = {round(group["lr"] / group["scale"], 9) for group in optimiser.param_groups}
+        rates = {round(group["lr"] / group["lr_scale"], 9) for group in optimiser.param_groups}
         assert rates == {round(0.5 * warmup_cosine(step, 2, 8), 9)}
         optimiser.step()
         schedule.step()
 
 
-@pytest.mark.parametrize("rate", [1e37, 1e38, float("inf")])
-def test_a_rate_that_overflows_is_refused(rate: float) -> None:
+def linear(step: int, warmup_steps: int, total_steps: int, *, end: float) -> float:
+    return 1 - (1 - end) * step / total_steps + 0 * warmup_steps
+
+
+def test_lr_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> None:
     net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
-    with pytest.raises(ValueError, match=r"optim\.optimiser\.lr=.*: is more than 1e\+36; set one such as 1e-3"):
-        Recipe(partial(torch.optim.AdamW, lr=rate), 1.0)(net, steps=8, of_an_epoch=2)
+    groups = LayerDecay(0.5)
+    config = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 1.0, groups, partial(linear, end=0.2))
+    optimiser, schedule = config(net, total_steps=8, steps_per_epoch=2)
+    for step in range(8):
+        rates = {round(group["lr"] / group["lr_scale"], 9) for group in optimiser.param_groups}
+        assert rates == {round(0.5 * (1 - 0.1 * step), 9)}
+        optimiser.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize("rate", [1e37, 1e38, float("inf")])
+def test_lr_that_overflows_is_refused(rate: float) -> None:
+    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    with pytest.raises(ConfigError, match=r"optim\.optimiser\.lr=.*: is more than 1e\+36; set one such as 1e-3"):
+        OptimizerConfig(partial(torch.optim.AdamW, lr=rate), 1.0)(net, total_steps=8, steps_per_epoch=2)
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.5])
 def test_an_impossible_layer_decay_is_refused(decay: float) -> None:
-    with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"):
+    with pytest.raises(ConfigError) as error:
         LayerDecay(decay)
+    assert (error.value.key, error.value.value) == ("optim.groups.decay", decay)

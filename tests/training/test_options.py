@@ -13,11 +13,12 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
-from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.models.blocks import Mlp
-from vivit.training import BlockShards, MovingAverage, RateFinder, Recipe, VideoClassifier
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.errors import ConfigError
+from vivit.models.blocks import MLP
+from vivit.training import EMA, BlockFSDPStrategy, LRFinder, OptimizerConfig, VideoClassifier
 
-Loaders = Callable[..., tuple[TrainingLoader, ClipLoader]]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]
 Weights = dict[str, Tensor]
@@ -51,7 +52,7 @@ def assert_same(found: Weights, expected: Weights, tolerance: float = 0.0) -> No
 
 def steady(module: VideoClassifier, depth: float) -> VideoClassifier:
     """Let rounding stay rounding: SGD, where AdamW makes steps of gradients that are zero but for it."""
-    module.recipe = Recipe(partial(torch.optim.SGD, lr=0.3, momentum=0.9), 0.5)
+    module.optimizer_config = OptimizerConfig(partial(torch.optim.SGD, lr=0.3, momentum=0.9), 0.5)
     for part in module.network.modules():
         if hasattr(part, "set_stochastic_depth"):
             part.set_stochastic_depth(depth)
@@ -76,9 +77,7 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_in_float32(
 
 
 @every_model
-def test_accumulated_parts_make_the_step_of_the_whole_batch(
-    model: str, module: Module, loaders: Loaders, trainer: Trainers
-) -> None:
+def test_accumulation_equals_the_full_batch(model: str, module: Module, loaders: Loaders, trainer: Trainers) -> None:
     """With stochastic depth on: what is dropped belongs to the clip's place in the batch that the parts make up."""
     whole, parts = Losses(), Losses()
 
@@ -93,7 +92,7 @@ def test_accumulated_parts_make_the_step_of_the_whole_batch(
 
 
 @every_model
-def test_checkpointing_keeps_less_and_learns_the_same(
+def test_gradient_checkpointing_saves_memory_and_learns_the_same(
     model: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     """Bit for bit, with dropout and stochastic depth on: a block's inside is computed again with the same draws."""
@@ -105,7 +104,7 @@ def test_checkpointing_keeps_less_and_learns_the_same(
         sizes: list[int] = []
         losses = Losses()
         net = module(model=model, checkpointing=checkpointing)
-        mlps = [part for part in net.network.modules() if isinstance(part, Mlp)]
+        mlps = [part for part in net.network.modules() if isinstance(part, MLP)]
         for mlp in mlps:
             mlp.register_forward_pre_hook(lambda mlp, args, seen=seen: seen.update({len(seen): mlp.training}))
         with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x):
@@ -129,7 +128,7 @@ def test_a_compiled_network_learns_the_same_and_keeps_its_names() -> None:
 
 
 @every_model
-def test_the_moving_average_is_validated_kept_and_tested(
+def test_ema_is_validated_saved_and_tested(
     model: str, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     losses, net, seen = Losses(), module(model=model), {}
@@ -142,7 +141,7 @@ def test_the_moving_average_is_validated_kept_and_tested(
         def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *others: Any) -> None:
             seen["test"] = weights(pl_module)
 
-    run = trainer(losses, MovingAverage(decay=0.8), best, Look(), epochs=1)
+    run = trainer(losses, EMA(decay=0.8), best, Look(), epochs=1)
     run.fit(net, *loaders())
     average = losses.weights[0]
     for n, later in enumerate(losses.weights[1:], 1):
@@ -166,12 +165,12 @@ def test_early_stopping_stops(model: str, module: Module, loaders: Loaders, trai
 
 
 @every_model
-def test_the_rate_finder_takes_everything_back_but_the_rate(
+def test_lr_finder_restores_everything_but_the_rate(
     model: str, module: Module, loaders: Loaders, trainer: Trainers, tmp_path: Path
 ) -> None:
     """What follows is the run that starts with the rate it found."""
     found, told = Losses(), Losses()
-    finder = RateFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
+    finder = LRFinder(min_lr=1e-5, max_lr=0.5, num_training_steps=20)
     run = trainer(finder, found, epochs=5)
     run.fit(module(model=model, rate=123.0), *loaders())
     rate = finder.optimal_lr.suggestion()
@@ -182,16 +181,16 @@ def test_the_rate_finder_takes_everything_back_but_the_rate(
     assert not list(tmp_path.glob(".lr_find*"))
 
 
-def test_a_moving_average_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"decay=1\.0 must lie in \[0, 1\)"):
-        MovingAverage(1.0)
+def test_ema_refuses_a_decay_of_one() -> None:
+    with pytest.raises(ConfigError) as error:
+        EMA(1.0)
+    assert (error.value.key, error.value.value) == ("callbacks.ema.decay", 1.0)
 
 
-def test_a_moving_average_of_shards_is_refused(
-    module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ema_refuses_fsdp(module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    strategy = BlockShards(blocks=[nn.Linear])
+    strategy = BlockFSDPStrategy(blocks=[nn.Linear])
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"callbacks\.ema averages whole weights, and trainer=fsdp has them in shards"):
-        MovingAverage().setup(trainer(strategy=strategy), module(), "fit")
+    with pytest.raises(ConfigError, match=r"callbacks\.ema") as error:
+        EMA().setup(trainer(strategy=strategy), module(), "fit")
+    assert (error.value.key, error.value.value) == ("trainer", "fsdp")

@@ -19,14 +19,21 @@ from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from vivit import models
-from vivit.data.catalogue import Mirror
 from vivit.data.dataset import ClipDataset
-from vivit.data.loader import ScoringLoader, TrainingLoader, Workers, cores
-from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
-from vivit.data.sampling import GridViews
-from vivit.shapes import Clip, Video
-from vivit.training import AtomicCheckpointIO, FiniteLoss, LastCheckpoint, Recipe, Targets, VideoClassifier
-from vivit.training.tracking import WandbRun
+from vivit.data.datasets import FlipLabelMap
+from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.structures import Clip, Video
+from vivit.training import (
+    AtomicCheckpointIO,
+    LastCheckpoint,
+    NaNCheck,
+    OptimizerConfig,
+    SoftTargetLoss,
+    VideoClassifier,
+)
+from vivit.training.wandb_logger import ResumableWandbLogger
 
 VIDEOS, SCORED, BATCH, STEPS, EPOCHS = 84, 7, 8, 10, 5
 """A step takes ``BATCH`` of the videos, on all ranks together; ranks do not divide those that are scored."""
@@ -45,7 +52,7 @@ NETWORKS: dict[str, Any] = {
 class Noise(ClipDataset):
     """Clips whose brightness hints at their label."""
 
-    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
+    def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
         epoch, _, row = ticket
         labels = self.videos[row].labels
         frames = np.random.default_rng([epoch, row]).integers(60 * labels[0], 256, (1, FRAMES, HEIGHT, WIDTH, 3))
@@ -97,12 +104,12 @@ def fit(
         models.Tubelets(dim=12, tubelet=(2, 4, 5)), **(SHAPE | heads), stochastic_depth=0.5
     )
     module = VideoClassifier(
-        network, heads={"label": ("a", "b", "c")}, targets=Targets(), seed=5, batch_size=BATCH // ranks, record={},
-        recipe=Recipe(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
+        network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=BATCH // ranks, record={},
+        optimizer_config=OptimizerConfig(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
     )  # fmt: skip
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
-    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
-    train = ShuffledBatches(VIDEOS, BATCH // ranks, 3, rank, ranks)
+    plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    train = DistributedBatchSampler(VIDEOS, BATCH // ranks, 3, rank, ranks)
     usual = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False}
     options: dict[str, Any] = usual | {"strategy": "ddp" if ranks > 1 else "auto"} | others
     trainer = Trainer(
@@ -112,7 +119,7 @@ def fit(
     )  # fmt: skip
     trainer.fit(
         module,
-        TrainingLoader(Noise(videos, plan, Mirror(), 0), train, Workers(0)),
+        StatefulTrainLoader(Noise(videos, plan, FlipLabelMap(), 0), train, WorkerConfig(0)),
         scored(rank, ranks),
         ckpt_path=start,
         weights_only=True,
@@ -120,12 +127,14 @@ def fit(
     return trainer, module
 
 
-def scored(rank: int, ranks: int) -> ScoringLoader:
+def scored(rank: int, ranks: int) -> EvalLoader:
     """Load the videos of this rank that validation and tests score."""
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(SCORED)]
-    plan = GridViews(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
-    return ScoringLoader(
-        Noise(videos, plan, Mirror(), 0), OrderedBatches(SCORED, BATCH // ranks, rank, ranks), Workers(0)
+    plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    return EvalLoader(
+        Noise(videos, plan, FlipLabelMap(), 0),
+        DistributedEvalBatchSampler(SCORED, BATCH // ranks, rank, ranks),
+        WorkerConfig(0),
     )
 
 
@@ -162,7 +171,9 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[st
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_two_ranks_learn_as_one_with_the_doubled_batch(name: str, together: list[dict[str, dict[str, list]]]) -> None:
+def test_ddp_on_two_ranks_learns_as_one_with_the_doubled_batch(
+    name: str, together: list[dict[str, dict[str, list]]]
+) -> None:
     alone, (first, second) = trained(name, 0, 1), (rank[name] for rank in together)
     assert len(alone["train"]) == STEPS * EPOCHS == 50
     assert np.ptp(alone["train"]) > 0.02, "it does not learn, so the comparison says little"
@@ -178,12 +189,12 @@ def counted(rank: int, folder: Path) -> list[int]:
     torch.distributed.init_process_group("gloo", rank=rank)
     for allowed in (range(12 * rank, 12 * rank + 12), range(12)):
         os.sched_getaffinity = lambda _, allowed=allowed: set(allowed)  # type: ignore[misc]
-        found.append(cores())
+        found.append(available_cpus())
     torch.distributed.destroy_process_group()
     return found
 
 
-def test_ranks_divide_the_cores_that_they_share_and_no_others(tmp_path: Path) -> None:
+def test_ddp_ranks_divide_the_cores_that_they_share(tmp_path: Path) -> None:
     assert in_two_ranks(counted, tmp_path) == [[12, 6], [12, 6]]
 
 
@@ -201,18 +212,18 @@ def poisoned(rank: int, folder: Path) -> str:
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=1)
     plugins = [AtomicCheckpointIO()]
     try:
-        fit("factorised_encoder", rank, 2, Poison(), FiniteLoss(), last, enable_checkpointing=True, plugins=plugins)
+        fit("factorised_encoder", rank, 2, Poison(), NaNCheck(), last, enable_checkpointing=True, plugins=plugins)
     except ValueError as error:
         assert getattr(error, "on_every_rank", False)
         return str(error)
     return "it went on"
 
 
-def test_a_loss_that_is_no_number_on_one_rank_stops_both_with_the_same_words(tmp_path: Path) -> None:
+def test_ddp_nan_loss_on_one_rank_stops_both_with_the_same_error(tmp_path: Path) -> None:
     first, second = in_two_ranks(poisoned, tmp_path)
     assert first == second
     assert first.startswith("the loss is nan on rank 1 at step 3 (epoch 1); ")
-    assert "Lower optim.optimiser.lr" in first
+    assert "lower optim.optimiser.lr" in first
     checkpoint = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
@@ -222,14 +233,14 @@ def tracked(rank: int, folder: Path, start: Path | None) -> str | None:
     """Train an epoch more with W&B, offline; give the id of the run where this rank has one."""
     os.environ |= {f"WANDB_{name}_DIR": str(folder / name) for name in ("CONFIG", "CACHE", "DATA")}
     os.environ["WANDB_SILENT"] = "true"
-    run = WandbRun(str(folder / "run"), offline=True)
+    run = ResumableWandbLogger(str(folder / "run"), offline=True)
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=100)
     options = {"logger": run, "enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "log_every_n_steps": 1}
     fit("average_pool", rank, 2, last, start=start, max_epochs=1 if start is None else 2, **options)
     return getattr(run.experiment, "id", None) if rank == 0 else None
 
 
-def test_two_ranks_are_one_run_of_wandb_also_after_a_resume(tmp_path: Path) -> None:
+def test_wandb_of_two_ranks_is_one_run_also_after_a_resume(tmp_path: Path) -> None:
     before, _ = in_two_ranks(tracked, tmp_path, None)
     after, _ = in_two_ranks(tracked, tmp_path, tmp_path / "kept" / "last.ckpt")
     assert before == after == (tmp_path / "run" / "wandb_id.txt").read_text()

@@ -12,9 +12,16 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from vivit.data.loader import ClipLoader, TrainingLoader
-from vivit.signals import leave
-from vivit.training import BestCheckpoint, Curves, Interruption, LastCheckpoint, Stopwatch, VideoClassifier
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.signals import exit_on_signal
+from vivit.training import (
+    BestCheckpoint,
+    CurvePlotter,
+    LastCheckpoint,
+    PreemptionCheckpoint,
+    ThroughputMonitor,
+    VideoClassifier,
+)
 
 STEPS, EPOCHS = 5, 3
 
@@ -43,12 +50,12 @@ def weights(module: VideoClassifier) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(("every", "lost"), [(1, 2), (1, 6), (2, 5), (2, 6), (2, 10), (3, 14)])
-def test_a_resumed_run_ends_with_the_same_weights(
+def test_resume_ends_with_the_same_weights(
     every: int,
     lost: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """Dropout, stochastic depth, mixup, schedule, optimiser, order of the data: all go on where they stood."""
@@ -70,17 +77,17 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
-def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
+def test_resume_of_a_run_limited_by_steps_starts_with_the_epoch_that_is_due(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """From the checkpoint behind the first epoch."""
     limits, file = {"epochs": -1, "max_steps": 2 * STEPS + 2}, tmp_path / "last.ckpt"
 
-    def go_on(*callbacks: Callback, start: Path | None = None) -> tuple[VideoClassifier, Curves]:
-        net, curves = module(), Curves(str(tmp_path))
+    def go_on(*callbacks: Callback, start: Path | None = None) -> tuple[VideoClassifier, CurvePlotter]:
+        net, curves = module(), CurvePlotter(str(tmp_path))
         last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=100)
         trainer(curves, last, *callbacks, **limits).fit(net, *loaders(), ckpt_path=start, weights_only=True)
         return net, curves
@@ -95,24 +102,26 @@ def test_a_run_that_steps_end_goes_on_with_the_epoch_that_is_due(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
-def test_watches_go_on_over_a_resume(
+def test_resume_continues_throughput_and_curves(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
-    def watch() -> tuple[Stopwatch, Curves, LastCheckpoint]:
+    def watch() -> tuple[ThroughputMonitor, CurvePlotter, LastCheckpoint]:
         kept = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=2)
-        return Stopwatch(), Curves(str(tmp_path)), kept
+        return ThroughputMonitor(), CurvePlotter(str(tmp_path)), kept
 
-    first, whole = watch(), Curves(str(tmp_path))
+    first, whole = watch(), CurvePlotter(str(tmp_path))
     trainer(whole, epochs=EPOCHS).fit(module(), *loaders())
     with pytest.raises(Interrupted):
         trainer(*first, Power(8), epochs=EPOCHS).fit(module(), *loaders())
     assert [row["epoch"] for row in first[1].epochs] == [1]
     (tmp_path / "curves.png").unlink()
     stopwatch, curves, kept = watch()
-    saved = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["callbacks"]["Stopwatch"]["train_seconds"]
+    saved = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["callbacks"]["ThroughputMonitor"][
+        "train_seconds"
+    ]
     assert 0 < saved <= first[0].train_seconds
     trainer(stopwatch, curves, kept, epochs=EPOCHS).fit(
         module(), *loaders(), ckpt_path=tmp_path / "kept" / "last.ckpt", weights_only=True
@@ -141,19 +150,19 @@ class Blackout(Callback):
 
 
 @pytest.mark.parametrize("every", [1, 5])
-def test_a_run_lost_in_a_validation_does_not_skip_it(
+def test_resume_after_a_kill_in_validation_repeats_it(
     every: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """A checkpoint of an epoch's last step, written before the validation, would say that the epoch is complete."""
     whole = module()
     trainer(epochs=EPOCHS).fit(whole, *loaders())
 
-    def kept() -> tuple[LastCheckpoint, Curves]:
-        return LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=every), Curves(str(tmp_path))
+    def kept() -> tuple[LastCheckpoint, CurvePlotter]:
+        return LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=every), CurvePlotter(str(tmp_path))
 
     with pytest.raises(Interrupted):
         trainer(*kept(), Blackout(2), epochs=EPOCHS).fit(module(), *loaders())
@@ -174,11 +183,11 @@ class Marks(Callback):
 
 
 @pytest.mark.parametrize("fate", ["it stands", "it was moved", "it is gone"])
-def test_the_best_so_far_comes_along_into_another_folder(
+def test_best_checkpoint_is_copied_into_another_folder(
     fate: str,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     def kept(folder: Path) -> tuple[BestCheckpoint, LastCheckpoint, Marks]:
@@ -218,9 +227,11 @@ class Asked(Callback):
 def leaving() -> Iterator[None]:
     """Signals end a task as they do in a run."""
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-    before = {number: signal.signal(number, leave) for number in numbers}
+    before = {number: signal.signal(number, exit_on_signal) for number in numbers}
     yield
-    assert all(signal.getsignal(number) is leave for number in numbers), "the run did not give the signals back"
+    assert all(signal.getsignal(number) is exit_on_signal for number in numbers), (
+        "the run did not give the signals back"
+    )
     for number, who in before.items():
         signal.signal(number, who)
 
@@ -229,22 +240,22 @@ def leaving() -> Iterator[None]:
     ("step", "number", "code"), [(7, signal.SIGTERM, 143), (10, signal.SIGINT, 130), (12, signal.SIGUSR2, 140)]
 )
 @pytest.mark.usefixtures("leaving")
-def test_a_run_that_is_asked_to_end_saves_first(
+def test_preemption_saves_first(
     step: int,
     number: int,
     code: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """Step 10 is an epoch's last: its validation comes first."""
     whole = module()
     trainer(epochs=EPOCHS).fit(whole, *loaders())
 
-    def kept() -> tuple[Interruption, LastCheckpoint, Curves]:
+    def kept() -> tuple[PreemptionCheckpoint, LastCheckpoint, CurvePlotter]:
         last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
-        return Interruption(), last, Curves(str(tmp_path))
+        return PreemptionCheckpoint(), last, CurvePlotter(str(tmp_path))
 
     with pytest.raises(SystemExit) as left:
         trainer(*kept(), Asked(step, number=number), epochs=EPOCHS).fit(module(), *loaders())
@@ -260,11 +271,11 @@ def test_a_run_that_is_asked_to_end_saves_first(
 
 @pytest.mark.parametrize("part", [0, 1])
 @pytest.mark.usefixtures("leaving")
-def test_a_step_of_several_parts_is_ended_whole(
+def test_preemption_completes_an_accumulated_step(
     part: int,
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """An epoch has steps of two, two and one parts; the wish to end comes in the second epoch's second step."""
@@ -276,8 +287,8 @@ def test_a_step_of_several_parts_is_ended_whole(
             if batch_idx == 2 + part:
                 super().on_train_batch_start(trainer, pl_module, batch, batch_idx)
 
-    def kept() -> tuple[Interruption, LastCheckpoint]:
-        return Interruption(), LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+    def kept() -> tuple[PreemptionCheckpoint, LastCheckpoint]:
+        return PreemptionCheckpoint(), LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
 
     with pytest.raises(SystemExit):
         trainer(*kept(), InPart(5), epochs=EPOCHS, accumulate_grad_batches=2).fit(module(), *loaders())
@@ -306,10 +317,10 @@ class Outage(Callback):
         self.left -= 1
 
 
-def test_a_resumed_run_saves_no_part_of_a_step(
+def test_resume_saves_no_part_of_an_accumulated_step(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     """An epoch has steps of two, two and one parts; the power fails behind step 4, then behind one part more."""
@@ -333,15 +344,15 @@ def test_a_resumed_run_saves_no_part_of_a_step(
 
 
 @pytest.mark.usefixtures("leaving")
-def test_a_run_that_is_asked_twice_ends_at_once(
+def test_preemption_by_a_second_signal_ends_at_once(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:
     last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
     with pytest.raises(SystemExit):
-        trainer(Interruption(), last, Asked(7, times=2), epochs=EPOCHS).fit(module(), *loaders())
+        trainer(PreemptionCheckpoint(), last, Asked(7, times=2), epochs=EPOCHS).fit(module(), *loaders())
     assert torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)["global_step"] == STEPS
 
 
@@ -361,10 +372,10 @@ def two_halves(
 ) -> tuple[VideoClassifier, list[tuple[int, float]], list[dict[str, Any]]]:  # fmt: skip
     """Train until something ends it; give the network, its validations and its curves."""
     folder.mkdir(exist_ok=True)
-    seen, curves = Validated(), Curves(str(folder))
+    seen, curves = Validated(), CurvePlotter(str(folder))
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=every)
     best = BestCheckpoint(dirpath=str(folder / "kept"), monitor="val/loss", mode="min")
-    run = trainer(seen, curves, best, last, Interruption(), *ends, **{"epochs": EPOCHS} | options)
+    run = trainer(seen, curves, best, last, PreemptionCheckpoint(), *ends, **{"epochs": EPOCHS} | options)
     if ends:
         with pytest.raises((SystemExit, Interrupted)):
             run.fit(module, *data, ckpt_path=start, weights_only=True)
@@ -385,10 +396,10 @@ def two_halves(
     ids=str,
 )
 @pytest.mark.usefixtures("leaving")
-def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
+def test_preemption_does_not_lose_a_validation_within_an_epoch(
     step: int, options: dict[str, Any], tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """The validations of both halves are those of a run that was not asked, and no step is made twice."""
@@ -404,10 +415,10 @@ def test_a_validation_within_an_epoch_is_not_lost_by_a_signal(
 
 
 @pytest.mark.parametrize("every", [1, 7])
-def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
+def test_resume_after_a_kill_does_not_lose_a_validation_within_an_epoch(
     every: int, tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """What is saved behind a step that a validation follows is saved behind the validation."""
@@ -433,14 +444,14 @@ def test_a_validation_within_an_epoch_is_not_lost_with_the_power(
     ],
     ids=str,
 )
-def test_only_what_was_measured_has_an_entry(
+def test_curves_have_entries_only_of_measured_epochs(
     options: dict[str, Any], measured: list[int], tmp_path: Path,
     module: Callable[..., VideoClassifier],
-    loaders: Callable[[], tuple[TrainingLoader, ClipLoader]],
+    loaders: Callable[[], tuple[StatefulTrainLoader, ClipLoader]],
     trainer: Callable[..., Trainer],
 ) -> None:  # fmt: skip
     """Batches 7 and 14 of all lie in the second and the third epoch."""
-    seen, curves = Validated(), Curves(str(tmp_path))
+    seen, curves = Validated(), CurvePlotter(str(tmp_path))
     trainer(curves, seen, epochs=EPOCHS, **options).fit(module(), *loaders())
     assert [row["epoch"] for row in curves.epochs if "val/loss" in row] == measured
     assert [row["epoch"] for row in curves.epochs if "train/loss" in row] == [1, 2, 3]

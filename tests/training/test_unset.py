@@ -8,14 +8,14 @@ from pathlib import Path
 CODE = """
 from vivit import launch
 launch.begin()  # as every command does
-from vivit.training.tracking import WandbRun
-run = WandbRun("run", project="mine").experiment
+from vivit.training.wandb_logger import ResumableWandbLogger
+run = ResumableWandbLogger("run", project="mine").experiment
 print(run.settings.mode, run.project, run.name)
 run.finish()
 """
 
 
-def test_an_empty_mode_of_wandb_is_none(tmp_path: Path) -> None:
+def test_wandb_mode_that_is_empty_is_none(tmp_path: Path) -> None:
     """In a process of its own: what wandb tears down behind one test it does not set up for another."""
     places = {f"WANDB_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "CACHE", "DATA")}
     empty = {"MODE": "", "API_KEY": "", "ENTITY": " ", "BASE_URL": "", "RUN_GROUP": ""}

@@ -14,13 +14,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from vivit.data import motion
-from vivit.data.motion_place import around_object
-from vivit.data.reading import open_video
-from vivit.data.resampling import Resampling
-from vivit.data.sampling import GridViews, View
+from vivit.data.datasets import motion
+from vivit.data.datasets.motion import object_mask
+from vivit.data.readers.video_reader import open_video
+from vivit.data.transforms.resize import Resize
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.views import View
 from vivit.errors import ConfigError
-from vivit.shapes import Video
+from vivit.structures import Video
 
 Heatmap = Callable[[UInt8[Tensor, "b f h w 3"]], Float[Tensor, "b t rows columns"]]
 """A function from clips to a network's attention on every token; it sums to one over a clip."""
@@ -31,9 +32,9 @@ def attention_row(
     *,
     root: Path,
     clips: int,
-    views: GridViews,
-    resampling: Resampling,
-    frames_of: list[list[int]],
+    views: MultiViewSampler,
+    resampling: Resize,
+    frames_per_token: list[list[int]],
     grid: tuple[int, int, int],
 ) -> dict[str, Any]:
     """Return the shares of attention on the object over the first ``clips`` test videos, as a table's row.
@@ -49,9 +50,9 @@ def attention_row(
     area = []
     for index in range(clips):
         with open_video(Video(str(root / split.name / f"{index:05d}.mp4"), ())) as file:
-            (view,) = views(file.extent)
+            (view,) = views(file.shape)
             frames = torch.from_numpy(resampling(file, [view], views.crop))
-        coverage = token_coverage(around_object(motion.scene(split, index)), view, frames_of, grid)
+        coverage = token_coverage(object_mask(motion.scene(split, index)), view, frames_per_token, grid)
         area.append(coverage.mean().item())
         for name, heatmap in heatmaps.items():
             shares[name].append((heatmap(frames)[0].cpu() * coverage).sum().item())
@@ -63,10 +64,13 @@ def attention_row(
 
 
 def token_coverage(
-    mask: Bool[np.ndarray, "frames side side"], view: View, frames_of: list[list[int]], grid: tuple[int, int, int]
+    mask: Bool[np.ndarray, "frames side side"],
+    view: View,
+    frames_per_token: list[list[int]],
+    grid: tuple[int, int, int],
 ) -> Float[Tensor, "t rows columns"]:
     """Return, for every token of a view, the share of its pixels that are in a mask of the video."""
-    top, left, height, width = view.window
+    top, left, height, width = view.crop_box
     pixels = torch.from_numpy(mask[list(view.numbers), top : top + height, left : left + width]).float()
     pooled = F.adaptive_avg_pool2d(pixels[:, None], grid[1:])[:, 0]
-    return torch.stack([pooled[frames].mean(0) for frames in frames_of])
+    return torch.stack([pooled[frames].mean(0) for frames in frames_per_token])

@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from vivit.benchmarks.loader_baselines import BASELINES, Clip, ClipRequest, decode_only, read_native
-from vivit.data.decode import VideoFile
-from vivit.data.finding import SUFFIXES, is_video
-from vivit.data.sampling import RandomView
-from vivit.data.transcode import transcode
+from vivit.data.find_videos import SUFFIXES, is_video
+from vivit.data.index.transcode import transcode
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.view_samplers import RandomViewSampler
 from vivit.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,9 @@ def loader_rows(
     is not a folder of videos, and DataError for a video that cannot be copied.
     """
     torch.set_num_threads(1)
-    view_sampler = RandomView(frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False)
+    view_sampler = RandomViewSampler(
+        frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False
+    )
     files = find_videos(videos)
     rng = np.random.default_rng(seed)
     requests = [plan_clip(files[number % len(files)], view_sampler, rng) for number in range(plans)]
@@ -105,16 +107,16 @@ def available_readers() -> dict[str, Reader]:
     return readers | {DECODE_ONLY: decode_only}
 
 
-def plan_clip(file: Path, view_sampler: RandomView, rng: np.random.Generator) -> ClipRequest:
+def plan_clip(file: Path, view_sampler: RandomViewSampler, rng: np.random.Generator) -> ClipRequest:
     """Draw a random clip of a file."""
     with av.open(str(file), metadata_errors="ignore") as container:
         fps = float(container.streams.video[0].average_rate or 25)
-    with VideoFile(str(file)) as video:
-        extent = video.extent
+    with PyAVVideoReader(str(file)) as video:
+        extent = video.shape
     (view,) = view_sampler(extent, rng)
     short_side = min(extent.height, extent.width)
     scaled_size = extent.height * view_sampler.resize // short_side, extent.width * view_sampler.resize // short_side
-    return ClipRequest(str(file), view.numbers, view.window, scaled_size, view_sampler.crop, fps)
+    return ClipRequest(str(file), view.numbers, view.crop_box, scaled_size, view_sampler.crop, fps)
 
 
 def transcode_video(file: Path, folder: Path, side: int, gop: int, quality: int) -> Path:
@@ -125,9 +127,9 @@ def transcode_video(file: Path, folder: Path, side: int, gop: int, quality: int)
     return copy
 
 
-def map_to_transcoded(clip: ClipRequest, copy: Path, view_sampler: RandomView) -> ClipRequest:
+def map_to_transcoded(clip: ClipRequest, copy: Path, view_sampler: RandomViewSampler) -> ClipRequest:
     """Return the request for the same clip in a copy of its file, whose frames may be smaller, with an index."""
-    with VideoFile(str(copy)) as video:
+    with PyAVVideoReader(str(copy)) as video:
         timestamps = video.stamps
     in_copy = plan_clip(copy, view_sampler, np.random.default_rng(0))
     return replace(in_copy, frame_numbers=clip.frame_numbers, timestamps=timestamps)

@@ -10,8 +10,8 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from vivit.data.decode import VideoFile
-from vivit.data.sampling import Window
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.views import CropBox
 
 Clip = UInt8[np.ndarray, "f h w 3"]
 
@@ -22,7 +22,7 @@ class ClipRequest:
 
     path: str
     frame_numbers: tuple[int, ...]
-    crop_box: Window
+    crop_box: CropBox
     """In pixels of the source frame."""
     scaled_size: tuple[int, int]
     """Height and width of the frame after scaling, before the crop."""
@@ -45,7 +45,7 @@ class ClipRequest:
 
 def read_native(request: ClipRequest) -> Clip:
     """Read with our decoder; the file is opened each time, and its packets are listed unless an index has them."""
-    with VideoFile(request.path, stamps=request.timestamps) as video:
+    with PyAVVideoReader(request.path, stamps=request.timestamps) as video:
         return video.read(request.frame_numbers, [request.crop_box], request.crop)[0]
 
 

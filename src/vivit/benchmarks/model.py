@@ -10,15 +10,15 @@ import torch
 import yaml
 from torch import nn
 
-from vivit.cost import cost
 from vivit.models import (
+    BackboneConfig,
     FactorisedDotProduct,
     FactorisedEncoder,
     FactorisedSelfAttention,
-    Size,
     SpatioTemporal,
     Tubelets,
 )
+from vivit.models.flops import count_flops
 
 SIZE_FOLDER = Path(__file__).absolute().parents[3] / "configs" / "size"
 SIZES = ("tiny", "base", "large", "huge")
@@ -68,7 +68,7 @@ def model_rows() -> list[dict[str, Any]]:
 
 def _row(spec: ModelSpec) -> dict[str, Any]:
     with torch.device("meta"):
-        counted = cost(build_model(spec), frames=spec.frames, height=spec.side, width=spec.side)
+        counted = count_flops(build_model(spec), frames=spec.frames, height=spec.side, width=spec.side)
     return {
         "case": spec.name,
         "params": counted.params,
@@ -80,11 +80,11 @@ def _row(spec: ModelSpec) -> dict[str, Any]:
 
 
 @cache
-def read_size(name: str) -> Size:
+def read_size(name: str) -> BackboneConfig:
     """Read a size from ``configs/size``; its temporal depth is that of the FLOPs that the paper prints."""
     values = yaml.safe_load((SIZE_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     del values["_target_"]
-    return Size(**values | {"temporal_depth": TEMPORAL_DEPTH.get(name, values["temporal_depth"])})
+    return BackboneConfig(**values | {"temporal_depth": TEMPORAL_DEPTH.get(name, values["temporal_depth"])})
 
 
 def build_model(spec: ModelSpec) -> nn.Module:

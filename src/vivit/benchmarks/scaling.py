@@ -18,10 +18,10 @@ from torch import Tensor
 
 from vivit.benchmarks.model import SIZES, ModelSpec, read_size
 from vivit.benchmarks.step import NETWORKS, check_names, measure_peak_mb, random_network
-from vivit.cost import cost
 from vivit.errors import ConfigError
-from vivit.models.softmax_attention import attend
-from vivit.training.memory import keep_freed
+from vivit.models.attention_kernels import softmax_attention
+from vivit.models.flops import count_flops
+from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def scaling_rows(
     for key, values in {"frames": frames, "sides": sides, "tokens": tokens}.items():
         if len(values) < 2:
             raise ConfigError(f"bench.{key}", list(values), "one value shows no growth", "set two values or more")
-    keep_freed()
+    disable_malloc_trim()
     axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
     curves = [
         Curve(model, axis, [_time_step(model, size, *clip, repeats) for clip in clips])
@@ -100,7 +100,7 @@ def scaling_rows(
 def _time_step(model: str, size: str, value: int, frames: int, side: int, repeats: int) -> Point:
     log.info("%s: %d frames of %d pixels", model, frames, side)
     net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, side))
-    gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
+    gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
     clip = torch.rand(1, 3, frames, side, side) * 2 - 1
     label = torch.zeros(1, dtype=torch.long)
     seconds, memory = _measure(lambda: F.cross_entropy(net(clip), label), repeats, partial(net.zero_grad, False))
@@ -111,7 +111,7 @@ def _time_attention(size: str, tokens: int, repeats: int) -> Point:
     heads, width = read_size(size).heads, read_size(size).dim // read_size(size).heads
     query, key, value = (torch.randn(1, heads, tokens, width, requires_grad=True) for _ in range(3))
     gmac = 2 * heads * tokens**2 * width / 1e9
-    seconds, memory = _measure(lambda: attend(query, key, value).sum(), repeats, lambda: None)
+    seconds, memory = _measure(lambda: softmax_attention(query, key, value).sum(), repeats, lambda: None)
     return Point(tokens, tokens, gmac, seconds, memory)
 
 

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
 from vivit.benchmarks.variants import VARIANTS, Variant, make_variants
-from vivit.cost import cost
 from vivit.errors import ConfigError
 from vivit.models.encoder import Encoder
-from vivit.training.memory import forget_peak, keep_freed
+from vivit.models.flops import count_flops
+from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
 
 log = logging.getLogger(__name__)
 
@@ -81,11 +81,11 @@ def step_rows(
     check_names("precisions", precisions, AUTOCAST)
     check_names("size", size, SIZES)
     check_names("forms", forms, VARIANTS)
-    keep_freed()
+    disable_malloc_trim()
     rows = []
     for model in models:
         net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, side), stochastic_depth)
-        gmac = cost(net, frames=frames, height=side, width=side, whole=False).gmac
+        gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
         clips = torch.rand(batch, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
         for precision in precisions:
             log.info("%s, %s: %s", model, precision, ", ".join(forms))
@@ -164,7 +164,7 @@ def measure_peak_mb() -> Iterator[list[float]]:
 
     Where the peak cannot be reset (not Linux), it is that of the whole process so far.
     """
-    forget_peak()
+    reset_peak_memory()
     before = _memory_mb("VmRSS")
     result: list[float] = []
     yield result

@@ -13,10 +13,10 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from vivit.models import softmax_attention
+from vivit.checkpoints import save_huggingface
+from vivit.models import attention_kernels
 from vivit.models.blocks import StochasticDepth
 from vivit.models.encoder import Encoder
-from vivit.weights import save_huggingface
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class MaskedStochasticDepth(StochasticDepth):
     def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor], seen: Tensor | None = None) -> Tensor:
         """Add the branch times zero or one."""
         added = branch(x if seen is None else seen)
-        return x + added * self.keep(len(x)).to(x).view(-1, *[1] * (x.ndim - 1)) if self.training else x + added
+        return x + added * self.sample_mask(len(x)).to(x).view(-1, *[1] * (x.ndim - 1)) if self.training else x + added
 
 
 def unchanged(net: nn.Module) -> Variant:
@@ -59,7 +59,7 @@ def plain(net: nn.Module) -> Variant:
     variant = masked(net).net
     for module in variant.modules():
         if isinstance(module, Encoder):
-            module.whole = True
+            module.all_tokens = True
     return Variant("plain", variant, variant, _always_fused)
 
 
@@ -120,8 +120,8 @@ def _copy_with_shared_weights(net: nn.Module) -> nn.Module:
 
 @contextmanager
 def _always_fused() -> Iterator[None]:
-    rule, softmax_attention.choose = softmax_attention.choose, lambda *_: softmax_attention.fused
+    rule, attention_kernels.select_kernel = attention_kernels.select_kernel, lambda *_: attention_kernels.fused
     try:
         yield
     finally:
-        softmax_attention.choose = rule
+        attention_kernels.select_kernel = rule

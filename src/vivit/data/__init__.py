@@ -1,5 +1,5 @@
 """From video files to batches of clips."""
 
-from vivit.data.datamodule import VideoData
+from vivit.data.datamodule import VideoDataModule
 
-__all__ = ["VideoData"]
+__all__ = ["VideoDataModule"]

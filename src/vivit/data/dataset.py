@@ -1,7 +1,7 @@
-"""Videos in, clips out.
+"""Map-style data sets of clips.
 
-What a sample shows is a function of (seed, epoch, index) alone: the workers, the ranks and a restart change nothing.
-Nothing is open between two samples, so a data set travels to workers however they are started.
+A sample is a function of (seed, epoch, index) alone: workers, ranks and restarts change nothing. No file stays open
+between two samples, so a data set can be sent to workers however they are started.
 """
 
 import math
@@ -12,128 +12,128 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.data import Dataset, default_collate
 
-from vivit.data.catalogue import Mirror
-from vivit.data.decode import VideoError
-from vivit.data.order import Ticket
-from vivit.data.reading import Reader, open_video
-from vivit.data.resampling import Fused, Resampling
-from vivit.data.sampling import Extent, Plan, View
-from vivit.shapes import BadVideo, Batch, Clip, Video
+from vivit.data.readers.video_error import VideoError
+from vivit.data.readers.video_reader import VideoReader, open_video
+from vivit.data.samplers import SampleKey
+from vivit.data.transforms.flip import FlipLabelMap, flip_frames
+from vivit.data.transforms.resize import FusedResize, Resize
+from vivit.data.views import VideoShape, View, ViewSampler
+from vivit.structures import Batch, Clip, DecodeFailure, Video
 
 TRIES = 16
 """Videos in a row that may be unreadable in training; when half of all are bad, that happens once in 65,536 clips."""
 
 
 class ClipDataset(Dataset[Clip]):
-    """Decodes the views that ``plan`` asks for. One sample raises what is wrong with its video; a batch reports it.
+    """Decodes the views that ``view_sampler`` returns. A single sample raises about its video; a batch reports it.
 
-    ``resampling`` scales the pictures. Training takes ``steps`` steps, on which strengths that grow or shrink with it
-    depend; never ending by default.
+    ``resampling`` resizes the pictures. Training takes ``steps`` steps, by which the strength of a transform may grow
+    or shrink; infinitely many by default.
     """
 
     def __init__(
         self,
         videos: Sequence[Video],
-        plan: Plan,
-        mirror: Mirror,
+        view_sampler: ViewSampler,
+        flip_labels: FlipLabelMap,
         seed: int,
         *,
-        resampling: Resampling | None = None,
+        resampling: Resize | None = None,
         steps: float = math.inf,
     ) -> None:
         self.videos = videos
-        self.plan = plan
-        self.mirror = mirror
+        self.view_sampler = view_sampler
+        self.flip_labels = flip_labels
         self.seed = seed
-        self.resampling = resampling or Fused()
+        self.resampling = resampling or FusedResize()
         self.steps = steps
 
     def __len__(self) -> int:
         return len(self.videos)
 
-    def __getitem__(self, ticket: Ticket | int) -> Clip:
-        """Decode one video. A plain number is the ticket of epoch 0. Raises ``VideoError``."""
-        ticket = ticket if isinstance(ticket, Ticket) else Ticket(0, 0, ticket)
-        return self.clip(ticket, self.generator(ticket))
+    def __getitem__(self, key: SampleKey | int) -> Clip:
+        """Return the clip of a key; a plain number is a row of epoch 0. Raises ``VideoError``."""
+        key = key if isinstance(key, SampleKey) else SampleKey(0, 0, key)
+        return self.clip(key, self.generator(key))
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | BadVideo]:
-        """Decode a batch; a video that cannot be read leaves a word in its place."""
-        return [self._read(ticket, self.generator(ticket)) for ticket in tickets]
+    def __getitems__(self, keys: Sequence[SampleKey]) -> list[Clip | DecodeFailure]:
+        """Return the clips of a batch; in place of an unreadable video a report about it."""
+        return [self._read(key, self.generator(key)) for key in keys]
 
-    def generator(self, ticket: Ticket, attempt: int = 0) -> np.random.Generator:
-        """Make the random numbers of one sample; those of a later attempt are for another video in its place."""
-        return np.random.default_rng([self.seed, ticket.epoch, ticket.row, attempt])
+    def generator(self, key: SampleKey, attempt: int = 0) -> np.random.Generator:
+        """Return the random generator of one sample; a later attempt draws another video in its place."""
+        return np.random.default_rng([self.seed, key.epoch, key.row, attempt])
 
-    def blank(self) -> UInt8[torch.Tensor, "0 v f h w 3"]:
-        """Give the frames of no video, in the shape of the plan's views."""
-        views = self.plan(Extent(1, *self.plan.crop), np.random.default_rng(0))
-        return torch.empty((0, len(views), len(views[0].numbers), *self.plan.crop, 3), dtype=torch.uint8)
+    def empty_frames(self) -> UInt8[torch.Tensor, "0 v f h w 3"]:
+        """Return the frames of a batch without videos, in the shape of the views."""
+        views = self.view_sampler(VideoShape(1, *self.view_sampler.crop), np.random.default_rng(0))
+        return torch.empty((0, len(views), len(views[0].numbers), *self.view_sampler.crop, 3), dtype=torch.uint8)
 
-    def clip(self, ticket: Ticket, rng: np.random.Generator) -> Clip:
-        """Decode the views that the plan draws from ``rng``."""
-        video = self.videos[ticket.row]
+    def clip(self, key: SampleKey, rng: np.random.Generator) -> Clip:
+        """Return the views that the view sampler draws from ``rng``."""
+        video = self.videos[key.row]
         with self.open(video) as file:
-            views = self.plan(file.extent, rng)
-            frames = self.show(file, views)
-        return self.finish(ticket, video.labels, views, frames, rng)
+            views = self.view_sampler(file.shape, rng)
+            frames = self.read_views(file, views)
+        return self.apply_transforms(key, video.labels, views, frames, rng)
 
-    def open(self, video: Video) -> Reader:
-        """Open a video with pixels of the shape that is asked for. Raises ``VideoError``."""
+    def open(self, video: Video) -> VideoReader:
+        """Return a reader of a video, with square pixels if ``resampling`` asks for them. Raises ``VideoError``."""
         return open_video(video, square_pixels=self.resampling.square_pixels)
 
-    def show(self, file: Reader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
-        """Decode the views."""
-        return self.resampling(file, views, self.plan.crop)
+    def read_views(self, file: VideoReader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
+        """Return the decoded views."""
+        return self.resampling(file, views, self.view_sampler.crop)
 
-    def finish(
+    def apply_transforms(
         self,
-        ticket: Ticket,
+        key: SampleKey,
         labels: tuple[int, ...],
         views: Sequence[View],
         frames: UInt8[np.ndarray, "v f h w 3"],
         rng: np.random.Generator,
     ) -> Clip:
-        """Mirror decoded views and their labels, and change their colours by what comes next from ``rng``."""
-        if views[0].mirrored and self.mirror.allowed:
-            labels = self.mirror(labels)
-            frames = torch.from_numpy(frames).flip(3).numpy()  # a sixth of the time of frames[..., ::-1, :]
-        if recolour := views[0].colours:
-            progress = min(ticket.step / self.steps, 1.0)
-            frames = np.stack([recolour(clip, rng, progress) for clip in frames])
-        return Clip(frames, labels, ticket.row, tuple(view.numbers[0] for view in views))
+        """Return the clip of decoded views, flipped with its labels and with other colours, drawn next from ``rng``."""
+        if views[0].flipped and self.flip_labels.allowed:
+            labels = self.flip_labels(labels)
+            frames = flip_frames(frames)
+        if color_transform := views[0].color_transform:
+            progress = min(key.step / self.steps, 1.0)
+            frames = np.stack([color_transform(clip, rng, progress) for clip in frames])
+        return Clip(frames, labels, key.row, tuple(view.numbers[0] for view in views))
 
-    def _read(self, ticket: Ticket, rng: np.random.Generator) -> Clip | BadVideo:
+    def _read(self, key: SampleKey, rng: np.random.Generator) -> Clip | DecodeFailure:
         try:
-            return self.clip(ticket, rng)
+            return self.clip(key, rng)
         except VideoError as error:
-            return BadVideo(ticket.row, str(error))
+            return DecodeFailure(key.row, str(error))
 
 
-class TrainingClips(ClipDataset):
-    """Puts another video, with its own label, in the place of one that cannot be read, so that batches stay full.
+class TrainClipDataset(ClipDataset):
+    """Replaces an unreadable video by another one, with its own label, so that batches stay full.
 
     Which one is a function of (seed, epoch, index) too.
     """
 
-    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Clip | BadVideo]:
-        """Decode a batch; each unreadable video leaves a word and another clip in its place."""
+    def __getitems__(self, keys: Sequence[SampleKey]) -> list[Clip | DecodeFailure]:
+        """Return the clips of a batch; for each unreadable video a report about it, and another clip."""
         return [
-            found for ticket in tickets for found in self.instead(ticket, [self._read(ticket, self.generator(ticket))])
+            sample for key in keys for sample in self.replace_unreadable(key, [self._read(key, self.generator(key))])
         ]
 
-    def instead(self, ticket: Ticket, found: list[Clip | BadVideo]) -> list[Clip | BadVideo]:
-        """Go on behind what was ``found`` for a ticket, until it is a clip or ``TRIES`` are used up."""
-        while isinstance(found[-1], BadVideo) and len(found) < TRIES:
-            rng = self.generator(ticket, len(found))
-            other = Ticket(ticket.epoch, ticket.step, int(rng.integers(len(self))))
-            found = [*found, self._read(other, rng)]
-        return found
+    def replace_unreadable(self, key: SampleKey, samples: list[Clip | DecodeFailure]) -> list[Clip | DecodeFailure]:
+        """Return the ``samples`` of a key, followed by further ones until one is a clip or ``TRIES`` are used up."""
+        while isinstance(samples[-1], DecodeFailure) and len(samples) < TRIES:
+            rng = self.generator(key, len(samples))
+            other = SampleKey(key.epoch, key.step, int(rng.integers(len(self))))
+            samples = [*samples, self._read(other, rng)]
+        return samples
 
 
-def collate(found: Sequence[Clip | BadVideo]) -> Batch:
-    """Stack clips of one shape, in a worker right into the memory that it shares; keep what is said of bad videos."""
-    clips = [clip for clip in found if isinstance(clip, Clip)]
-    bad = tuple(word for word in found if isinstance(word, BadVideo))
+def collate(samples: Sequence[Clip | DecodeFailure]) -> Batch:
+    """Return the batch of clips of one shape, in a worker in shared memory, with the reports about bad videos."""
+    clips = [sample for sample in samples if isinstance(sample, Clip)]
+    bad = tuple(sample for sample in samples if isinstance(sample, DecodeFailure))
     return Batch(
         default_collate([torch.from_numpy(clip.frames) for clip in clips])
         if clips
@@ -141,5 +141,5 @@ def collate(found: Sequence[Clip | BadVideo]) -> Batch:
         torch.tensor([clip.labels for clip in clips], dtype=torch.long),
         torch.tensor([clip.video for clip in clips], dtype=torch.long),
         bad,
-        torch.tensor([clip.firsts for clip in clips], dtype=torch.long),
+        torch.tensor([clip.first_frames for clip in clips], dtype=torch.long),
     )

@@ -1,63 +1,106 @@
-"""Batches of clips, decoded ahead in workers, and what happens when a video or a worker fails.
+"""Data loaders: batches of clips, decoded ahead in workers, and what happens when a video or a worker fails.
 
-A worker never raises for a bad video: it reports it with the batch, and the process that trains decides. So the error
-that a user sees is one sentence, whatever the number of workers.
+A worker never raises about a bad video: it reports it with the batch, and the main process decides. So the error that
+a user sees is the same for any number of workers.
 """
 
 import logging
 import os
 import platform
+import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
 import torch.distributed
 from torch.utils.data import DataLoader
 
-from vivit.data.dataset import ClipDataset, collate
-from vivit.data.decode import VideoError
-from vivit.data.order import OrderedBatches, ShuffledBatches, Ticket
-from vivit.data.workers import shield
-from vivit.shapes import Batch, Clip
+from vivit.data.dataset import TRIES, ClipDataset, collate
+from vivit.data.readers.video_error import VideoError
+from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.errors import ConfigError, DataError
+from vivit.structures import Batch, Clip
 
 log = logging.getLogger(__name__)
 
+GRACE = 30
+"""Seconds by which a worker outlives a SIGTERM at most."""
 
-class Workers(NamedTuple):
+
+class WorkerConfig(NamedTuple):
     """Processes that decode ahead; none: the training process decodes itself."""
 
     number: int
     prefetch: int = 2
-    """Batches that each has ready, or in the making."""
+    """Batches that each worker has ready, or in the making."""
     timeout: float = 0
     """Seconds that a batch may take before this counts as a hang; 0 waits forever."""
 
 
-def cores() -> int:
-    """Count the cores of this process: those that it may use, divided among the ranks that may use them too.
+def available_cpus() -> int:
+    """Return the number of cores that this process may use, divided among the ranks that may use them too.
 
-    All ranks must ask at once. A cluster may bind every rank to cores of its own; those that Lightning or torchrun
-    starts have the same ones.
+    All ranks must call it at once. A cluster may bind every rank to its own cores; the ranks that Lightning or torchrun
+    starts share them.
     """
-    mine = platform.node(), _allowed()
-    ranks = [mine]
+    local = platform.node(), _allowed_cpus()
+    ranks = [local]
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        ranks = [mine] * torch.distributed.get_world_size()
-        torch.distributed.all_gather_object(ranks, mine)
-    sharing = sum(machine == mine[0] and not allowed.isdisjoint(mine[1]) for machine, allowed in ranks)
-    return max(1, len(mine[1]) // sharing)
+        ranks = [local] * torch.distributed.get_world_size()
+        torch.distributed.all_gather_object(ranks, local)
+    sharing = sum(machine == local[0] and not cpus.isdisjoint(local[1]) for machine, cpus in ranks)
+    return max(1, len(local[1]) // sharing)
 
 
-def _allowed() -> set[int]:
-    """Numbers of the cores that this process may use."""
+def _allowed_cpus() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
-class ClipLoader(DataLoader[Clip]):
-    """Whole batches, from workers that stay alive between epochs; bad videos are reported in them."""
+def ignore_signals(worker: int) -> None:
+    """Let a worker go on where its process group is asked to end, so that the run can finish its step and save.
 
-    def __init__(self, dataset: ClipDataset, batches: ShuffledBatches | OrderedBatches, workers: Workers) -> None:
+    Ctrl-C, a closed terminal and a cluster's signals reach every process of a group. The run itself stops its workers
+    when it ends.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _exit_later)
+
+
+def exit_with_parent(parent: int) -> None:
+    """Ignore signals in a worker of a pool, and end it when the process ``parent`` that started it is gone.
+
+    A pool's workers keep both ends of their queue open, and would wait on it forever.
+    """
+    ignore_signals(0)
+    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _exit_later(number: int, _: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    signal.alarm(GRACE)
+
+
+class ClipLoader(DataLoader[Clip]):
+    """Complete batches, from workers that stay alive between epochs; bad videos are reported in them."""
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        batches: DistributedBatchSampler | DistributedEvalBatchSampler,
+        workers: WorkerConfig,
+    ) -> None:
         self.order, self.videos = batches, dataset.videos
         super().__init__(
             dataset,
@@ -65,17 +108,17 @@ class ClipLoader(DataLoader[Clip]):
             num_workers=workers.number,
             collate_fn=collate,
             persistent_workers=workers.number > 0,
-            worker_init_fn=shield,
+            worker_init_fn=ignore_signals,
             prefetch_factor=workers.prefetch if workers.number else None,
             timeout=workers.timeout if workers.number else 0,
             pin_memory=torch.cuda.is_available(),
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Hand out the batches of one epoch. Raises ``TimeoutError``, which names the files, where a worker hangs."""
-        awaited, batches = iter(self.order), super().__iter__()
+        """Yield the batches of one epoch. Raises ``ConfigError`` with the files in question where a worker hangs."""
+        expected, batches = iter(self.order), super().__iter__()
         while True:
-            tickets = next(awaited, ())
+            keys = next(expected, ())
             try:
                 batch = next(batches)
             except StopIteration:
@@ -83,28 +126,32 @@ class ClipLoader(DataLoader[Clip]):
             except RuntimeError as error:
                 if "timed out" not in str(error):
                     raise
-                self._end_workers()
-                raise TimeoutError(self._overdue(tickets)) from None
+                self._kill_workers()
+                raise self._timeout_error(keys) from None
             yield batch
 
-    def _end_workers(self) -> None:
-        """Kill them, because one that hangs inside a library heeds no other signal and would outlive the run."""
+    def _kill_workers(self) -> None:
+        """Kill the workers, because one that hangs inside a library ignores other signals and would outlive the run."""
         for worker in getattr(self._iterator, "_workers", ()):
             with suppress(RuntimeError):  # torch raises for a worker that dies, and here it should
                 worker.kill()
                 worker.join()
 
-    def _overdue(self, tickets: Sequence[Ticket]) -> str:
-        files = ", ".join(self.videos[ticket.row].path for ticket in tickets)
-        timeout = f"data.timeout={self.timeout:g} s (in eval.py timeout)"
-        return f"a batch did not come within {timeout}; reading hangs at one of {files}"
+    def _timeout_error(self, keys: Sequence[SampleKey]) -> ConfigError:
+        files = ", ".join(self.videos[key.row].path for key in keys)
+        return ConfigError(
+            "data.timeout",
+            f"{self.timeout:g}",
+            f"a batch did not come within that many seconds; reading hangs at one of {files}",
+            "remove the file, or set a longer time (timeout= in eval.py)",
+        )
 
 
-class ScoringLoader(ClipLoader):
-    """A loader for evaluation: a video that cannot be read raises ``VideoError``, or is left out and noted.
+class EvalLoader(ClipLoader):
+    """A loader for evaluation: an unreadable video raises ``VideoError``, or is skipped and recorded.
 
-    ``left_out`` collects those, by row; None wants every video. The frames of a batch of none still have the shape of
-    the views.
+    ``left_out`` collects the skipped ones, by row; None allows none. The frames of a batch without videos still have
+    the shape of the views.
     """
 
     dataset: ClipDataset
@@ -112,40 +159,41 @@ class ScoringLoader(ClipLoader):
     def __init__(
         self,
         dataset: ClipDataset,
-        batches: OrderedBatches,
-        workers: Workers,
+        batches: DistributedEvalBatchSampler,
+        workers: WorkerConfig,
         left_out: dict[int, str] | None = None,
     ) -> None:
         super().__init__(dataset, batches, workers)
         self.left_out = left_out
 
-    def __iter__(self) -> Any:  # torch promises the class of its own iterator, this is an Iterator[Batch]
+    def __iter__(self) -> Any:  # torch declares the class of its own iterator, this is an Iterator[Batch]
         for batch in self.batches():
             for bad in batch.bad:
                 if self.left_out is None:
-                    raise VideoError(bad.why)
+                    path = self.videos[bad.video].path
+                    raise VideoError(path, bad.why.removeprefix(f"{path}: "))
                 if bad.why not in self.left_out.values():
                     log.warning("left out of the evaluation: %s", bad.why)
                 self.left_out[bad.video] = bad.why
-            yield batch if len(batch.videos) else batch._replace(frames=self.dataset.blank())
+            yield batch if len(batch.videos) else batch._replace(frames=self.dataset.empty_frames())
 
 
-class TrainingLoader(ClipLoader):
-    """A loader that knows how far it is, so that a run can go on in mid-epoch, and how many videos were bad.
+class StatefulTrainLoader(ClipLoader):
+    """A loader for training that stores its position, so that a run can resume in mid-epoch, and counts bad videos.
 
-    Lightning keeps ``state_dict`` in its checkpoints. Batches that the workers have ready but nobody took yet do not
-    count. Raises ``ValueError`` where more than ``bad_share`` of the videos of an epoch (of this rank) are bad. After a
-    resume in mid-epoch every rank counts on from what the first one had found.
+    Lightning stores ``state_dict`` in its checkpoints. Batches that the workers have ready but that were not yielded
+    do not count. Raises ``ConfigError`` where more than ``bad_share`` of the videos of an epoch (of this rank) are bad.
+    After a resume in mid-epoch every rank counts on from the bad videos of the first one.
     """
 
-    order: ShuffledBatches
+    order: DistributedBatchSampler
 
     def __init__(
-        self, dataset: ClipDataset, batches: ShuffledBatches, workers: Workers, bad_share: float = 0.0
+        self, dataset: ClipDataset, batches: DistributedBatchSampler, workers: WorkerConfig, bad_share: float = 0.0
     ) -> None:
         super().__init__(dataset, batches, workers)
         self.bad_share = bad_share
-        self.named: set[str] = set()
+        self.warned: set[str] = set()
         self._position = (0, 0)
         self._resumed = (0, 0)
         self._bad: set[int] = set()
@@ -153,37 +201,41 @@ class TrainingLoader(ClipLoader):
     def __iter__(self) -> Any:  # as above
         order = self.order
         epoch, delivered = self._resumed
-        order.first = delivered if epoch == order.epoch else 0
-        self._bad = self._bad if order.first else set()
+        order.first_batch = delivered if epoch == order.epoch else 0
+        self._bad = self._bad if order.first_batch else set()
         self._resumed = (0, 0)
-        self._position = (order.epoch, order.first)
-        for at, batch in enumerate(self.batches(), order.first + 1):
+        self._position = (order.epoch, order.first_batch)
+        for at, batch in enumerate(self.batches(), order.first_batch + 1):
             self._position = (order.epoch, at) if at < order.steps else (order.epoch + 1, 0)
-            self._watch(batch)
+            self._check(batch)
             yield batch
 
-    def _watch(self, batch: Batch) -> None:
-        """Name each bad video once, and stop where there are too many."""
-        for word in batch.bad:
-            self._bad.add(word.video)
-            if word.why not in self.named:
-                log.warning("skipped in training, another video in its place: %s", word.why)
-                self.named.add(word.why)
+    def _check(self, batch: Batch) -> None:
+        """Warn about each bad video once, and raise where there are too many."""
+        for bad in batch.bad:
+            self._bad.add(bad.video)
+            if bad.why not in self.warned:
+                log.warning("skipped in training, another video in its place: %s", bad.why)
+                self.warned.add(bad.why)
         if len(batch.videos) < self.order.batch_size:
-            raise ValueError(f"nothing but bad videos, whatever is tried in their place; the last: {batch.bad[-1].why}")
+            last = batch.bad[-1]
+            problem = f"is the last of {TRIES} videos of which none could be read: {last.why}"
+            raise DataError(self.videos[last.video].path, problem, "check data.root")
         videos = len(self.order) * self.order.batch_size
-        if batch.bad and (bad := len(self._bad)) > self.bad_share * videos:
-            raise ValueError(
-                f"{bad} of this epoch's {videos} videos are bad so far, more than data.bad_share={self.bad_share} "
-                f"allows; the last: {batch.bad[-1].why}"
+        if batch.bad and (count := len(self._bad)) > self.bad_share * videos:
+            raise ConfigError(
+                "data.bad_share",
+                self.bad_share,
+                f"{count} of this epoch's {videos} videos are bad so far; the last: {batch.bad[-1].why}",
+                "repair them, or set a larger share",
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Say which epoch is to go on, how many of its batches are out, and which videos were bad in them."""
+        """Return the epoch to resume, the number of its batches that were yielded, and the bad videos in them."""
         epoch, delivered = self._position
         return {"epoch": epoch, "delivered": delivered, "bad": sorted(self._bad)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Start that epoch, when it comes, behind the batches that were out; any other at its beginning."""
+        """Start that epoch, when it comes, after the batches that were yielded; any other at its beginning."""
         self._resumed = self._position = state["epoch"], state["delivered"]
-        self._bad = set(state.get("bad", ()))  # checkpoints of before have none
+        self._bad = set(state.get("bad", ()))  # older checkpoints have none

@@ -1,12 +1,12 @@
-"""pytorchvideo's interface, spoken by our label lists, samplers and decoder.
+"""pytorchvideo's interface over our data sets, view samplers and decoder, to compare with or to move from.
 
-``LabeledVideoDataset`` asks a list for a path and its annotation, a handler for the open video, a sampler for a start
-and an end in seconds, and the video for what lies between. Its interface knows neither frame numbers nor strides nor
-windows; ours travel along in objects that it hands on untouched. Only ``pytorchvideo.data`` is used: its ``transforms``
-cannot be imported with current torchvision.
+``LabeledVideoDataset`` asks a list for a path and its annotation, a path handler for the open video, a clip sampler for
+a start and an end in seconds, and the video for the frames between. Its interface has no frame numbers, strides or crop
+boxes; ours travel in objects that it passes on untouched. Only ``pytorchvideo.data`` is used: its ``transforms`` cannot
+be imported with current torchvision.
 
-Every clip is, bit for bit, that of the native loader, and so is the order without workers. With workers the order is
-its own: it gives each worker one stretch of the epoch.
+Every clip equals, bit for bit, that of the native loader, and so does the order without workers. With workers the order
+differs: pytorchvideo assigns each worker one part of the epoch.
 """
 
 import logging
@@ -24,67 +24,66 @@ from jaxtyping import UInt8
 from pytorchvideo.data import ClipSampler, LabeledVideoDataset
 from pytorchvideo.data.clip_sampling import ClipInfo
 from pytorchvideo.data.labeled_video_paths import LabeledVideoPaths
-from pytorchvideo.data.video import Video as TheirVideo
+from pytorchvideo.data.video import Video as PytorchVideo
 from pytorchvideo.data.video import VideoPathHandler
 from torch.utils.data import DataLoader, Sampler
 
-from vivit.data.dataset import ClipDataset, TrainingClips, collate
-from vivit.data.decode import VideoError
-from vivit.data.loader import TrainingLoader, Workers
-from vivit.data.order import ShuffledBatches, Ticket
-from vivit.data.sampling import Window
-from vivit.data.workers import shield
-from vivit.shapes import BadVideo, Batch, Clip, Video
+from vivit.data.dataset import ClipDataset, TrainClipDataset, collate
+from vivit.data.loader import StatefulTrainLoader, WorkerConfig, ignore_signals
+from vivit.data.readers.video_error import VideoError
+from vivit.data.samplers import DistributedBatchSampler, SampleKey
+from vivit.data.views import CropBox
+from vivit.structures import Batch, Clip, DecodeFailure, Video
 
 log = logging.getLogger(__name__)
 
 RATE = 30
-"""Frames a second of the clock that both sides agree on; ``VideoPathHandler`` takes pictures in a folder to have it."""
+"""Frames a second of the clock of both sides; ``VideoPathHandler`` assumes it for folders of frames."""
 
 
 class VideoPath(str):
-    """A path that remembers which segment of the file is meant."""
+    """A path with the ``video``, a file or a segment of it, that it stands for."""
 
     video: Video
 
     @classmethod
     def of(cls, video: Video) -> "VideoPath":
-        """Give the path of a video."""
+        """Return the path of a video."""
         path = cls(video.path)
         path.video = video
         return path
 
 
-class Seconds(Fraction):
-    """A time that remembers what it stands for: a duration the open video, a start the views that begin there."""
+class TimeWithPayload(Fraction):
+    """A time in seconds with a ``payload``: with a duration the open video, with a start the views that begin then."""
 
-    meant: Any
+    payload: Any
 
     @classmethod
-    def of(cls, frames: int, meant: object) -> "Seconds":
-        """Count frames in seconds."""
+    def of(cls, frames: int, payload: object) -> "TimeWithPayload":
+        """Return the time of a number of frames."""
         time = cls(frames, RATE)
-        time.meant = meant
+        time.payload = payload
         return time
 
 
-class LabeledClips(LabeledVideoPaths):
-    """Videos of ours as its list of paths and labels, by ticket or by number."""
+class LabeledPaths(LabeledVideoPaths):
+    """Videos as pytorchvideo's list of paths and labels, by key or by row."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
         self.videos = videos
 
-    def __getitem__(self, index: Ticket | int) -> tuple[VideoPath, dict[str, Any]]:
-        ticket = index if isinstance(index, Ticket) else Ticket(0, 0, index)
-        video = self.videos[ticket.row]
-        return VideoPath.of(video), {"label": video.labels, "ticket": ticket}
+    def __getitem__(self, index: SampleKey | int) -> tuple[VideoPath, dict[str, Any]]:
+        key = index if isinstance(index, SampleKey) else SampleKey(0, 0, index)
+        video = self.videos[key.row]
+        return VideoPath.of(video), {"label": video.labels, "key": key}
 
     def __len__(self) -> int:
         return len(self.videos)
 
 
-class OpenVideo(TheirVideo):
-    """Our decoder as its ``Video``; ``problem`` says what is wrong with one that cannot be opened."""
+class PyAVVideo(PytorchVideo):
+    """Our decoder as pytorchvideo's ``Video``; ``problem`` is why a video cannot be opened."""
 
     def __init__(self, path: VideoPath, clips: ClipDataset) -> None:
         self.name, self.clips = str(path), clips
@@ -95,14 +94,14 @@ class OpenVideo(TheirVideo):
             self.problem = error
 
     @property
-    def duration(self) -> Seconds:
-        """How long it is; 0 where it cannot be opened."""
-        return Seconds.of(self.file.extent.frames if self.file else 0, self)
+    def duration(self) -> TimeWithPayload:
+        """Length of the video; 0 where it cannot be opened."""
+        return TimeWithPayload.of(self.file.shape.frames if self.file else 0, self)
 
     def get_clip(self, start_sec: Fraction | float, end_sec: Fraction | float) -> dict[str, Any]:
-        """Decode the view that ``start_sec`` remembers; at a mere time, the whole pictures from there to ``end_sec``.
+        """Return the view in the payload of ``start_sec``; at a plain time, the full pictures until ``end_sec``.
 
-        Frames are uint8 [3 f h w], or the ``VideoError`` that says why there are none.
+        Frames are uint8 [3 f h w], or the ``VideoError`` for which there are none.
         """
         try:
             frames = torch.from_numpy(self._frames(start_sec, end_sec))
@@ -113,11 +112,11 @@ class OpenVideo(TheirVideo):
     def _frames(self, start: Fraction | float, end: Fraction | float) -> UInt8[np.ndarray, "f h w 3"]:
         if self.file is None:
             raise self.problem or VideoError(self.name, "is closed")
-        if isinstance(start, Seconds):
-            return self.clips.show(self.file, start.meant)[0]
-        length, height, width = self.file.extent
+        if isinstance(start, TimeWithPayload):
+            return self.clips.read_views(self.file, start.payload)[0]
+        length, height, width = self.file.shape
         numbers = range(math.ceil(start * RATE), min(math.ceil(end * RATE), length))
-        return self.file.read(numbers, [Window(0, 0, height, width)], (height, width))[0]
+        return self.file.read(numbers, [CropBox(0, 0, height, width)], (height, width))[0]
 
     def close(self) -> None:
         """Close the file."""
@@ -126,108 +125,112 @@ class OpenVideo(TheirVideo):
 
 
 @dataclass(frozen=True)
-class OpenVideos(VideoPathHandler):
+class PyAVPathHandler(VideoPathHandler):
     """Opens videos with our decoder, for ``LabeledVideoDataset.video_path_handler``."""
 
     clips: ClipDataset
 
     def video_from_path(
         self, filepath: VideoPath, decode_audio: bool = False, decoder: str = "", fps: int = RATE
-    ) -> OpenVideo:
-        """Open one. What else could be asked for has no meaning here."""
-        return OpenVideo(filepath, self.clips)
+    ) -> PyAVVideo:
+        """Return the open video; the other arguments are not used."""
+        return PyAVVideo(filepath, self.clips)
 
 
-class PlannedClip(ClipSampler):
-    """Our plan as its ``ClipSampler``: one clip of each video, by the random numbers of its ticket. Keeps no state."""
+class ViewClipSampler(ClipSampler):
+    """Our view sampler as pytorchvideo's ``ClipSampler``: one clip of each video, drawn by its key. Without state."""
 
     def __init__(self, clips: ClipDataset) -> None:
-        super().__init__(0)  # how long a clip is, its views know
+        super().__init__(0)  # the views determine how long a clip is
         self.clips = clips
 
     def __call__(
-        self, last_clip_time: Fraction | float, video_duration: Seconds, annotation: dict[str, Any]
+        self, last_clip_time: Fraction | float, video_duration: TimeWithPayload, annotation: dict[str, Any]
     ) -> ClipInfo:
-        """Plan the clip; its views and random numbers are left in the annotation for ``Finish``."""
-        file = video_duration.meant.file
+        """Return the clip; its views and random generator are left in the annotation for ``FinishTransform``."""
+        file = video_duration.payload.file
         if file is None:
             return ClipInfo(Fraction(0), Fraction(0), 0, 0, True)
-        annotation["rng"] = self.clips.generator(annotation["ticket"])
-        annotation["views"] = views = self.clips.plan(file.extent, annotation["rng"])
+        annotation["rng"] = self.clips.generator(annotation["key"])
+        annotation["views"] = views = self.clips.view_sampler(file.shape, annotation["rng"])
         first, last = views[0].numbers[0], max(views[0].numbers)
-        return ClipInfo(Seconds.of(first, views), Fraction(last + 1, RATE), 0, 0, True)
+        return ClipInfo(TimeWithPayload.of(first, views), Fraction(last + 1, RATE), 0, 0, True)
 
 
 @dataclass(frozen=True)
-class Finish:
-    """Its ``transform``: from its sample to a batch of one clip, with another in the place of a bad one."""
+class FinishTransform:
+    """pytorchvideo's ``transform``: from its sample to a batch of one clip; a bad video is replaced by another."""
 
-    clips: TrainingClips
+    clips: TrainClipDataset
 
     def __call__(self, sample: dict[str, Any]) -> Batch:
-        """Mirror, transform, label."""
-        ticket, video = sample["ticket"], sample["video"]
+        """Return the batch of the flipped, transformed and labelled clip."""
+        key, video = sample["key"], sample["video"]
         if isinstance(video, VideoError):
-            found: Clip | BadVideo = BadVideo(ticket.row, str(video))
+            result: Clip | DecodeFailure = DecodeFailure(key.row, str(video))
         else:
             frames = video.permute(1, 2, 3, 0).numpy()[None]
-            found = self.clips.finish(ticket, sample["label"], sample["views"], frames, sample["rng"])
-        return collate(self.clips.instead(ticket, [found]))
+            result = self.clips.apply_transforms(key, sample["label"], sample["views"], frames, sample["rng"])
+        return collate(self.clips.replace_unreadable(key, [result]))
 
 
-class LabeledVideoLoader(TrainingLoader):
-    """Trains through ``LabeledVideoDataset``. With workers, a run that goes on in mid-epoch repeats some clips."""
+class LabeledVideoLoader(StatefulTrainLoader):
+    """Trains through ``LabeledVideoDataset``. With workers, a run that resumes in mid-epoch repeats some clips."""
 
     def __init__(
-        self, dataset: TrainingClips, batches: ShuffledBatches, workers: Workers, bad_share: float = 0.0
+        self,
+        dataset: TrainClipDataset,
+        batches: DistributedBatchSampler,
+        workers: WorkerConfig,
+        bad_share: float = 0.0,
     ) -> None:
         super().__init__(dataset, batches, workers, bad_share)
         self.clips, self.workers = dataset, workers
 
     def batches(self) -> Iterator[Batch]:
-        """Hand out the batches of one epoch. Workers are started for it, because theirs never learn of the next."""
-        single = iter(
+        """Yield the batches of one epoch, from workers started for it, because they never hear of the next epoch."""
+        samples = iter(
             DataLoader(
-                self.epoch_of(list(chain.from_iterable(self.order))),
+                self.labeled_dataset(list(chain.from_iterable(self.order))),
                 batch_size=None,
                 num_workers=self.workers.number,
-                worker_init_fn=shield,
+                worker_init_fn=ignore_signals,
                 prefetch_factor=self.workers.prefetch * self.order.batch_size if self.workers.number else None,
                 timeout=self.workers.timeout if self.workers.number else 0,
             )
         )
-        while clips := list(islice(single, self.order.batch_size)):
-            frames, labels, videos, bad, firsts = zip(*clips, strict=True)
-            words = tuple(chain.from_iterable(bad))
-            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), words, torch.cat(firsts))
+        while clips := list(islice(samples, self.order.batch_size)):
+            frames, labels, videos, bad, first_frames = zip(*clips, strict=True)
+            all_bad = tuple(chain.from_iterable(bad))
+            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), all_bad, torch.cat(first_frames))
 
-    def epoch_of(self, tickets: list[Ticket]) -> LabeledVideoDataset:
-        """Make the data set that gives the clips of these tickets."""
+    def labeled_dataset(self, keys: list[SampleKey]) -> LabeledVideoDataset:
+        """Return the data set of the clips of some keys."""
         dataset = LabeledVideoDataset(
-            LabeledClips(self.clips.videos),
-            PlannedClip(self.clips),
-            video_sampler=partial(Tickets, tickets),
-            transform=Finish(self.clips),
+            LabeledPaths(self.clips.videos),
+            ViewClipSampler(self.clips),
+            video_sampler=partial(FixedSampler, keys),
+            transform=FinishTransform(self.clips),
             decode_audio=False,
         )
-        dataset.video_path_handler = OpenVideos(self.clips)
+        dataset.video_path_handler = PyAVPathHandler(self.clips)
         return dataset
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the batches stopped, as far as that can be done."""
+        """Resume after the batches that were yielded, as far as possible."""
         super().load_state_dict(state)
         if state["delivered"] and self.workers.number:
-            log.warning("loader=pytorchvideo repeats some clips of the epoch that it goes on with")
+            log.warning("loader=pytorchvideo repeats some clips of the epoch that it resumes")
 
 
-class Tickets(Sampler[Ticket]):
-    """An order that stands, as its ``video_sampler``."""
+class FixedSampler(Sampler[SampleKey]):
+    """A fixed order, as pytorchvideo's ``video_sampler``."""
 
-    def __init__(self, tickets: list[Ticket], videos: LabeledVideoPaths) -> None:
-        self.tickets = tickets
+    def __init__(self, keys: list[SampleKey], videos: LabeledVideoPaths) -> None:
+        self.keys = keys
 
-    def __iter__(self) -> Iterator[Ticket]:
-        return iter(self.tickets)
+    def __iter__(self) -> Iterator[SampleKey]:
+        return iter(self.keys)
 
     def __len__(self) -> int:
-        return len(self.tickets)
+        return len(self.keys)

@@ -1,8 +1,7 @@
-"""From logits of views to scores of videos, and from those to metrics."""
+"""Evaluation: from logits of views to predictions of videos, and from those to metrics."""
 
-from vivit.evaluation.averages import Averaging, average_named
-from vivit.evaluation.metrics import Accuracies
-from vivit.evaluation.ranking import Ranked, ranked
-from vivit.evaluation.views import score
+from vivit.evaluation.metrics import ValidationAccuracy
+from vivit.evaluation.multi_view import ViewAggregator, get_aggregation, score
+from vivit.evaluation.top_k import TopK, top_k
 
-__all__ = ["Accuracies", "Averaging", "Ranked", "average_named", "ranked", "score"]
+__all__ = ["TopK", "ValidationAccuracy", "ViewAggregator", "get_aggregation", "score", "top_k"]

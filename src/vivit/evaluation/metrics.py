@@ -1,95 +1,219 @@
-"""Accuracies of whole videos, each counted once, under the names that files and dashboards use."""
+"""Accuracies of whole videos: top-1, top-5, mean over classes; in validation, and from a file of predictions.
 
+One head: ``acc_top1``, ``acc_top5``, ``acc_mean_class``. Several, such as noun and verb: ``noun_acc_top1``, ... for
+each, and ``action_acc_top1`` and ``action_acc_top5`` of the pair, whose probability is the product of the heads'
+softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewer is always right and is left out.
+"""
+
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import Metric
 
-from vivit.shapes import Scores
+from vivit.errors import DataError, UserError
+from vivit.evaluation.intervals import mean_rate_interval, wilson
+from vivit.evaluation.multi_view import Aggregation, get_aggregation
+from vivit.evaluation.predictions_reader import PredictionsFile
+from vivit.structures import Predictions
 
-
-class Accuracies(MetricCollection):
-    """Top-1, top-5 and mean class accuracy, as fractions.
-
-    One head: ``acc_top1``, ``acc_top5``, ``acc_mean_class``. Several, such as noun and verb: ``noun_acc_top1``, ... for
-    each, and ``action_acc_top1`` and ``action_acc_top5`` of the pair, whose score is the product of the heads'
-    softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewer says nothing and is left out.
-    """
-
-    def __init__(self, heads: Mapping[str, Sequence[str]], prefix: str) -> None:
-        metrics: dict[str, Metric | MetricCollection] = {}
-        if len(heads) == 1:
-            ((_, classes),) = heads.items()
-            metrics |= _of_head(0, "", len(classes)) | {"acc_mean_class": Of(0, len(classes), average="macro")}
-        else:
-            for number, (name, classes) in enumerate(heads.items()):
-                metrics |= _of_head(number, f"{name}_", len(classes))
-            pairs = torch.Size(len(classes) for classes in heads.values()).numel()
-            metrics |= _of_head(None, "action_", pairs) | {"acc_top1": Of(None, pairs)}
-        super().__init__(metrics, prefix=prefix, compute_groups=False)
-        self.sizes = [len(classes) for classes in heads.values()]
-
-    def update(self, scores: Scores) -> None:  # type: ignore[override]
-        """Count a batch of videos. Raises ``ValueError`` where nobody tells the label of one."""
-        if unknown := int((scores.labels < 0).any(1).sum()):
-            raise ValueError(no_labels(unknown, f"{len(scores.labels)} videos of a batch"))
-        logits = list(scores.logits.split(self.sizes, dim=1))
-        for metric in self.values(copy_state=False):
-            assert isinstance(metric, Of)
-            if metric.head is None:
-                metric.update(joint(logits), pair_numbers(scores.labels, self.sizes))
-            else:
-                metric.update(logits[metric.head], scores.labels[:, metric.head])
+ACTION = "action"
+CHUNK = 64
+"""Videos whose pairs of classes are held in memory: EPIC-Kitchens has 29,100 pairs, 15 MB for so many."""
 
 
-class Of(MulticlassAccuracy):
-    """Accuracy of head number ``head``, or of all heads together where it is None."""
-
-    def __init__(
-        self, head: int | None, classes: int, top_k: int = 1, average: Literal["micro", "macro"] = "micro"
-    ) -> None:
-        super().__init__(num_classes=classes, top_k=top_k, average=average, validate_args=False)
-        self.head = head
-
-    def compute(self) -> Tensor:
-        """Give the share of right answers; on average over classes, of those that occur among the labels.
-
-        (torchmetrics also counts, as a class of accuracy 0, what was only ever answered.)
-        """
-        if self.average != "macro":
-            return super().compute()
-        right, _, _, missed = self._final_state()
-        occurs = right + missed > 0
-        return (right[occurs] / (right + missed)[occurs]).mean()
-
-
-def _of_head(head: int | None, prefix: str, classes: int) -> dict[str, Metric]:
-    tops = {1: "acc_top1"} | ({5: "acc_top5"} if classes > 5 else {})
-    return {prefix + name: Of(head, classes, top_k) for top_k, name in tops.items()}
-
-
-def no_labels(unknown: int, of: str) -> str:
-    """Say that so many of some videos can be neither right nor wrong."""
-    return (
-        f"{unknown} of {of} have no label, so no accuracy can be computed; eval.py with metrics=false leaves it at "
-        "their scores, and with submission=epic_kitchens writes those for the challenge"
-    )
-
-
-def joint(logits: Sequence[Tensor]) -> Tensor:
-    """Log-probability of every combination of classes, the last head fastest: pair = noun * verbs + verb."""
+def joint_log_probs(logits: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, "b pairs"]:
+    """Return log-probabilities of all combinations of classes, the last head fastest: pair = noun * verbs + verb."""
     total = logits[0].log_softmax(1)
     for head in logits[1:]:
         total = (total[:, :, None] + head.log_softmax(1)[:, None, :]).flatten(1)
     return total
 
 
-def pair_numbers(labels: Tensor, sizes: Sequence[int]) -> Tensor:
-    """Number of each video's combination of classes, counted as ``joint`` does."""
-    number = labels[:, 0]
-    for head, size in list(enumerate(sizes))[1:]:
-        number = number * size + labels[:, head]
-    return number
+def joint_labels(labels: Int[Tensor, "b heads"], num_classes: Sequence[int]) -> Int[Tensor, " b"]:
+    """Return the index of each video's combination of classes, in the order of ``joint_log_probs``."""
+    index = labels[:, 0]
+    for head, size in list(enumerate(num_classes))[1:]:
+        index = index * size + labels[:, head]
+    return index
+
+
+def label_rank(scores: Float[Tensor, "b k"], labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """Return the number of classes before the right one, 0 where it is first.
+
+    Of equal scores the lower class is first. A score that is not a number counts as before the right class.
+    """
+    label_scores = scores.gather(1, labels[:, None])
+    lower = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]
+    return (~(scores <= label_scores) | (scores == label_scores) & lower).sum(1)
+
+
+def label_ranks(
+    scores: Float[Tensor, "b k"], labels: Int[Tensor, "b heads"], heads: Mapping[str, Sequence[str]]
+) -> dict[str, Int[Tensor, " b"]]:
+    """Return the rank of every head's label and, for several heads, of all labels together (``action``)."""
+    sizes = [len(classes) for classes in heads.values()]
+    parts = scores.split(sizes, 1)
+    ranks = {head: label_rank(part, labels[:, i]) for i, (head, part) in enumerate(zip(heads, parts, strict=True))}
+    if len(heads) > 1:
+        chunks = zip(scores.split(CHUNK), joint_labels(labels, sizes).split(CHUNK), strict=True)
+        ranks[ACTION] = torch.cat(
+            [label_rank(joint_log_probs(chunk.split(sizes, 1)), pairs) for chunk, pairs in chunks]
+        )
+    return ranks
+
+
+def top_k_metrics(heads: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, int]]:
+    """Return, for the name of every top-k accuracy, the head (or ``action``) and k."""
+    metrics: dict[str, tuple[str, int]] = {}
+    for head in (*heads, ACTION) if len(heads) > 1 else heads:
+        prefix = f"{head}_" if len(heads) > 1 else ""
+        metrics[f"{prefix}acc_top1"] = head, 1
+        if head == ACTION or len(heads[head]) > 5:
+            metrics[f"{prefix}acc_top5"] = head, 5
+    return metrics | ({"acc_top1": (ACTION, 1)} if len(heads) > 1 else {})
+
+
+class ValidationAccuracy(Metric):
+    """Accuracies of a split, accumulated batch by batch and summed over ranks, as fractions."""
+
+    correct: Tensor
+    total: Tensor
+    correct_of_class: Tensor
+    total_of_class: Tensor
+
+    def __init__(self, heads: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.top_k = top_k_metrics(heads)
+        classes = len(next(iter(heads.values())))
+        for name, size in (("correct", (len(self.top_k),)), ("total", ()), ("correct_of_class", (classes,)),
+                           ("total_of_class", (classes,))):  # fmt: skip
+            self.add_state(name, torch.zeros(size, dtype=torch.long), dist_reduce_fx="sum")
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the accuracies."""
+        return [*self.top_k, *(["acc_mean_class"] if len(self.heads) == 1 else [])]
+
+    def update(self, predictions: Predictions) -> None:
+        """Add a batch of videos. Raises UserError for a video without a label."""
+        if unlabelled := int((predictions.labels < 0).any(1).sum()):
+            raise UserError(missing_labels_message(unlabelled, f"{len(predictions.labels)} videos of a batch"))
+        ranks = label_ranks(predictions.logits, predictions.labels, self.heads)
+        self.correct += torch.stack([(ranks[head] < k).sum() for head, k in self.top_k.values()])
+        self.total += len(predictions.labels)
+        if len(self.heads) == 1:
+            ((_, rank),) = ranks.items()
+            labels, size = predictions.labels[:, 0], len(self.total_of_class)
+            self.correct_of_class += torch.bincount(labels[rank < 1], minlength=size)
+            self.total_of_class += torch.bincount(labels, minlength=size)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the share of right videos and, of a single head, the mean over those classes that occur."""
+        accuracies = dict(zip(self.top_k, self.correct / self.total, strict=True))
+        if len(self.heads) == 1:
+            occurs = self.total_of_class > 0
+            accuracies["acc_mean_class"] = (self.correct_of_class[occurs] / self.total_of_class[occurs]).mean()
+        return accuracies
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Metrics of a file of predictions. Accuracies are fractions."""
+
+    names: list[str | None]
+    """Identifiers of the videos in the data set."""
+    labels: Int[np.ndarray, "n heads"]
+    predicted: Int[np.ndarray, "n heads"]
+    """The predicted class of every head."""
+    ranks: Mapping[str, Int[np.ndarray, " n"]]
+    """Of every head and of the action: the number of classes before the right one."""
+    metrics: dict[str, float]
+    by_views: dict[str, dict[str, float]]
+    """The metrics of every set of views."""
+    interval: dict[str, list[float]]
+    """The 95 % confidence interval of every metric."""
+
+
+def compute_metrics(file: PredictionsFile, *, views: str | None = None, average: str | None = None) -> EvaluationResult:
+    """Return all metrics of a file, by default with the views and the aggregation in its metadata.
+
+    Raises ConfigError where the file has no such views, and DataError where a video has no label.
+    """
+    metadata = file.metadata
+    views, aggregation = views or metadata.views, get_aggregation(average or metadata.average)
+    file.view_indices(views)
+    if unlabelled := file.count_unlabelled():
+        raise DataError(file.file, missing_labels_message(unlabelled, "its videos"))
+    names, labels, predicted, ranks = _collect(file, views, aggregation)
+    by_views = {name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()}
+    interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
+    return EvaluationResult(names, labels, predicted, ranks[views], by_views[views], by_views, interval)
+
+
+def _collect(
+    file: PredictionsFile, views: str, aggregation: Aggregation
+) -> tuple[list[str | None], np.ndarray, np.ndarray, dict[str, dict[str, np.ndarray]]]:
+    """Read the file once: names, labels, predicted classes, and ranks for every set of views."""
+    metadata = file.metadata
+    sizes = [len(classes) for classes in metadata.heads.values()]
+    ranks: dict[str, dict[str, list]] = {name: defaultdict(list) for name in metadata.view_indices}
+    names, labels, predicted = [], [], []
+    for part in file.parts():
+        names += part.names
+        labels.append(part.labels)
+        for name, indices in metadata.view_indices.items():
+            scores = aggregation(part.views[:, list(indices)].double(), sizes)
+            for head, rank in label_ranks(scores, torch.from_numpy(part.labels).long(), metadata.heads).items():
+                ranks[name][head].append(rank.numpy())
+            if name == views:
+                predicted.append(torch.stack([head.argmax(1) for head in scores.split(sizes, 1)], 1).numpy())
+    joined = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in ranks.items()}
+    return names, np.concatenate(labels), np.concatenate(predicted), joined
+
+
+def correct_videos(
+    ranks: Mapping[str, Int[np.ndarray, " n"]], heads: Mapping[str, Sequence[str]]
+) -> dict[str, Bool[np.ndarray, " n"]]:
+    """Return, for every top-k accuracy, which videos are right."""
+    return {name: ranks[head] < k for name, (head, k) in top_k_metrics(heads).items()}
+
+
+def accuracies(correct: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, "n heads"]) -> dict[str, float]:
+    """Return the share of right videos and, of a single head, the mean over those classes that occur."""
+    shares = {name: float(of_videos.mean()) for name, of_videos in correct.items()}
+    if labels.shape[1] == 1:
+        of_class, total = count_by_class(correct["acc_top1"], labels[:, 0])
+        shares["acc_mean_class"] = float((of_class / total).mean())
+    return shares
+
+
+def intervals(
+    correct: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, "n heads"]
+) -> dict[str, list[float]]:
+    """Return the 95 % confidence interval of every accuracy."""
+    ends = {name: list(wilson(int(of_videos.sum()), len(of_videos))) for name, of_videos in correct.items()}
+    if labels.shape[1] == 1:
+        ends["acc_mean_class"] = list(mean_rate_interval(*count_by_class(correct["acc_top1"], labels[:, 0])))
+    return ends
+
+
+def count_by_class(
+    correct: Bool[np.ndarray, " n"], labels: Int[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"]]:
+    """Return the number of right and of all videos for every class that occurs."""
+    _, classes = np.unique(labels, return_inverse=True)
+    return np.bincount(classes, correct).astype(np.int64), np.bincount(classes)
+
+
+def missing_labels_message(unlabelled: int, of: str) -> str:
+    """Return the message for videos without a label, whose accuracy is undefined."""
+    return (
+        f"{unlabelled} of {of} have no label, so no accuracy can be computed; set metrics=false in eval.py to write "
+        "their scores only, or submission=epic_kitchens to write those for the challenge"
+    )

@@ -26,7 +26,7 @@ from vivit.run_folder import (
     write_rank_error,
     write_status,
 )
-from vivit.signals import leave_when_asked
+from vivit.signals import install_exit_handlers
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if checked is task and not cfg.get("resume") and (record := read_record(cfg, job)):
         log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
         return record["metrics"].get(OPTIMIZED_METRIC)
-    leave_when_asked()
+    install_exit_handlers()
     if checked is task and needs_subprocess(cfg):
         run_in_subprocess(job)
         return (read_finished_results(job.folder) or {"metrics": {}})["metrics"].get(OPTIMIZED_METRIC)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from vivit.launch.command_line import CONFIGS
 from vivit.launch.job import Job
 from vivit.run_folder import read_status, write_status
-from vivit.signals import HeldSignals
+from vivit.signals import DeferredSignals
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ def run_in_subprocess(job: Job) -> None:
     Forwards signals, waits while the job saves its checkpoint, and kills it if this process dies. Raises RuntimeError
     where it failed; one that was killed gets a status.
     """
-    signals = HeldSignals()
-    signals.remember()
-    signals.hold()
+    signals = DeferredSignals()
+    signals.save_handlers()
+    signals.install()
     # a session of its own: Ctrl-C reaches this process, which forwards it once
     with subprocess.Popen(
         command_of(job), start_new_session=True, preexec_fn=_end_with_parent, env=subprocess_env()
@@ -54,9 +54,9 @@ def run_in_subprocess(job: Job) -> None:
         except BaseException:
             process.kill()
             raise
-    signals.release()
+    signals.restore()
     if signals.caught is not None:
-        signals.obey(signals.caught)
+        signals.reraise(signals.caught)
     if code == 0:
         return
     status = read_status(job.folder)
@@ -66,7 +66,7 @@ def run_in_subprocess(job: Job) -> None:
     raise RuntimeError(status["error"])
 
 
-def _wait(process: subprocess.Popen, signals: HeldSignals) -> int:
+def _wait(process: subprocess.Popen, signals: DeferredSignals) -> int:
     forwarded = False
     while True:
         try:

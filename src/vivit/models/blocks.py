@@ -7,26 +7,26 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from vivit.errors import ConfigError
 from vivit.models.attention import Attention
-from vivit.shapes import AttentionMap
+from vivit.structures import AttentionMap
 
 NORM_EPSILON = 1e-6
 """The reference's LayerNorm epsilon; PyTorch's default of 1e-5 moves ViT-B logits by 2e-4."""
 
-
 Gelu = Literal["tanh", "erf"]
 
 
-class Mlp(nn.Sequential):
+class MLP(nn.Sequential):
     """Dense, GELU, dropout, dense, dropout. Kernels Xavier-uniform, biases N(0, 1e-6^2) as in the reference.
 
     The reference's GELU is the tanh approximation. Image models trained in PyTorch, such as DINOv2, have the exact one,
-    ``gelu="erf"``; the two differ by up to 4.7e-4.
+    ``gelu="erf"``; the two differ by up to 4.7e-4. Raises ConfigError for another ``gelu``.
     """
 
     def __init__(self, dim: int, hidden: int, dropout: float = 0.0, gelu: Gelu = "tanh") -> None:
         if gelu not in get_args(Gelu):
-            raise ValueError(f"gelu={gelu!r} is neither 'tanh' (the reference's) nor 'erf' (exact)")
+            raise ConfigError("model.gelu", gelu, "there is no such GELU", "set tanh (the reference's) or erf (exact)")
         widen, narrow = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
         activation = nn.GELU(approximate="none" if gelu == "erf" else "tanh")
         super().__init__(widen, activation, nn.Dropout(dropout), narrow, nn.Dropout(dropout))
@@ -39,51 +39,52 @@ class Mlp(nn.Sequential):
 class StochasticDepth(nn.Module):
     """Drop a residual branch for whole samples (ViViT, equation 10; Huang et al. 2016), as the reference does.
 
-    A kept branch is *not* divided by the keep probability, unlike timm's DropPath. One draw serves all frames of a
-    clip, because the first axis is the clip. ``draws`` holds one uniform number a clip; the training module sets it
-    before each step, so that what is dropped depends on the seed, the step and the clip's place in the global batch
-    only. Where nobody sets it, the numbers come from torch's generator.
+    The branch that stays is *not* divided by its probability, unlike timm's DropPath. One number serves all frames of a
+    clip, because the first axis is the clip. ``uniforms`` holds one uniform number a clip; the training module sets it
+    before each step, so that what is dropped depends on the seed, the step and the clip's position in the global batch
+    only. Where it is None, the numbers come from torch's generator. Raises ConfigError for a rate outside [0, 1].
     """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate <= 1:
-            raise ValueError(f"a stochastic depth rate is a probability, not {rate}")
+            raise ConfigError("model.stochastic_depth", rate, "is no probability", "set a number from 0 to 1")
         self.rate = rate
-        self.draws: Float[Tensor, " b"] | None = None
+        self.uniforms: Float[Tensor, " b"] | None = None
 
-    def keep(self, clips: int) -> Bool[Tensor, " b"]:
-        """Say for each clip whether the branch stays."""
-        return (torch.rand(clips) if self.draws is None else self.draws) >= self.rate
+    def sample_mask(self, clips: int) -> Bool[Tensor, " b"]:
+        """Return for each clip whether the branch is computed."""
+        return (torch.rand(clips) if self.uniforms is None else self.uniforms) >= self.rate
 
     def forward(
         self,
         x: Float[Tensor, "b *rest"],
         branch: Callable[[Tensor], Tensor],
-        seen: Float[Tensor, "b *more"] | None = None,
+        branch_input: Float[Tensor, "b *more"] | None = None,
     ) -> Float[Tensor, "b *rest"]:
-        """Add ``branch(seen)`` to the clips that keep it; in evaluation to all. The branch sees ``x`` if nothing else.
+        """Return ``x``, plus ``branch(branch_input)`` for the clips of the mask; in evaluation for all.
 
-        What is dropped is not computed. Where a whole batch is dropped, the branch sees an empty one, so that its
-        parameters get gradients of zero rather than none. A compiled network computes everything and masks: the number
-        of kept clips changes from step to step, and every new shape would be compiled anew.
+        ``branch_input`` is ``x`` by default. What is dropped is not computed. Where a whole batch is dropped, the
+        branch gets an empty one, so that its parameters have gradients of zero rather than none. A compiled network
+        computes everything and masks: the number of clips changes from step to step, and every new shape would be
+        compiled anew.
         """
-        seen = x if seen is None else seen
+        branch_input = x if branch_input is None else branch_input
         if not self.training or self.rate == 0:
-            return x + branch(seen)
-        keep = self.keep(len(x))
+            return x + branch(branch_input)
+        mask = self.sample_mask(len(x))
         if torch.compiler.is_compiling():
-            return x + branch(seen) * keep.to(x).view(-1, *[1] * (x.ndim - 1))
-        if keep.all():
-            return x + branch(seen)
-        kept = keep.nonzero().squeeze(1).to(x.device, non_blocking=True)
-        return x.index_add(0, kept, branch(seen[kept]).to(x.dtype))
+            return x + branch(branch_input) * mask.to(x).view(-1, *[1] * (x.ndim - 1))
+        if mask.all():
+            return x + branch(branch_input)
+        indices = mask.nonzero().squeeze(1).to(x.device, non_blocking=True)
+        return x.index_add(0, indices, branch(branch_input[indices]).to(x.dtype))
 
 
 class Block(nn.Module):
-    """LayerNorm, attention, residual; LayerNorm, MLP, residual. Both branches have a stochastic depth of their own."""
+    """LayerNorm, attention, residual; LayerNorm, MLP, residual. Both branches have their stochastic depth."""
 
-    def __init__(self, attention: Attention, mlp: Mlp, dropout: float = 0.0, drop_rate: float = 0.0) -> None:
+    def __init__(self, attention: Attention, mlp: MLP, dropout: float = 0.0, drop_rate: float = 0.0) -> None:
         super().__init__()
         dim = attention.out.out_features
         self.norm_attention = nn.LayerNorm(dim, eps=NORM_EPSILON)
@@ -94,20 +95,22 @@ class Block(nn.Module):
         self.mlp = mlp
         self.drop_mlp = StochasticDepth(drop_rate)
 
-    def forward(self, x: Float[Tensor, "b *batch n d"], *, first: bool = False) -> Float[Tensor, "b *batch m d"]:
-        """Mix the tokens, then transform each; with ``first`` only what becomes of the first one, so that m is 1."""
-        own = x[..., :1, :] if first else x
-        x = self.drop_attention(own, lambda x: self.dropout(self.attention(self.norm_attention(x), first=first)), x)
+    def forward(self, x: Float[Tensor, "b *batch n d"], *, cls_only: bool = False) -> Float[Tensor, "b *batch m d"]:
+        """Return the block's output; with ``cls_only`` that of the first token alone, so that m is 1."""
+        residual = x[..., :1, :] if cls_only else x
+        x = self.drop_attention(
+            residual, lambda x: self.dropout(self.attention(self.norm_attention(x), cls_only=cls_only)), x
+        )
         return self.drop_mlp(x, lambda x: self.mlp(self.norm_mlp(x)))
 
     def attention_maps(self, x: Float[Tensor, "b *batch n d"]) -> Iterator[tuple[AttentionMap, ...]]:
-        """Write out who looks at whom in ``forward(x)``, one residual branch after the other."""
+        """Yield the attention maps of ``forward(x)``, one residual branch after the other."""
         yield self.attention.maps(self.norm_attention(x))
 
 
-def drop_rates(depth: int, last: float) -> list[float]:
-    """Rate of each layer of one encoder: l / (L - 1) of ``last``, so the first layer is always kept.
+def stochastic_depth_rates(depth: int, last: float) -> list[float]:
+    """Return the rate of each layer of one encoder: l / (L - 1) of ``last``, so that the first layer is never dropped.
 
-    The paper's equation 10 says l / L; the released code, which made the published numbers, counts like this.
+    The paper's equation 10 has l / L; the released code, which made the published numbers, counts like this.
     """
     return [last * layer / max(depth - 1, 1) for layer in range(depth)]

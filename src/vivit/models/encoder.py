@@ -1,40 +1,52 @@
 """The transformer encoder that all architectures share (ViViT, section 3.1)."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
-from functools import partial
-from typing import Literal
+from functools import cache, partial
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
-from vivit.models.blocks import NORM_EPSILON, StochasticDepth, drop_rates
-from vivit.models.positions import Grid, Positions, learned
-from vivit.models.softmax_attention import BLOCKED_ATTENTION
-from vivit.shapes import AttentionMap
+from vivit.errors import ConfigError
+from vivit.models.attention_kernels import BLOCKED_ATTENTION
+from vivit.models.blocks import NORM_EPSILON, StochasticDepth, stochastic_depth_rates
+from vivit.models.pos_embed import Grid, PosEmbed, learned
+from vivit.structures import AttentionMap
 
 Pool = Literal["cls", "mean"]
 FUSED_KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
-KEPT = [
-    BLOCKED_ATTENTION,
-    *(getattr(torch.ops.aten, f"_scaled_dot_product_{kernel}").default for kernel in FUSED_KERNELS),
-]
-"""What checkpointing keeps: of a long sequence nearly half of a block's arithmetic, for one vector a token."""
+"""Kernels of torch's scaled dot-product attention, of which a build of torch may lack some."""
+
+
+@cache
+def saved_operations() -> list[Any]:
+    """Return the operations whose results gradient checkpointing stores: attention, by any kernel that torch has.
+
+    Of a long sequence that is nearly half of a block's arithmetic, for one vector a token.
+    """
+    names = (f"_scaled_dot_product_{kernel}" for kernel in FUSED_KERNELS)
+    packets = (getattr(torch.ops.aten, name, None) for name in names)
+    return [BLOCKED_ATTENTION, *(packet.default for packet in packets if packet is not None)]
+
+
+def _save_attention() -> Any:
+    return create_selective_checkpoint_contexts(saved_operations())
 
 
 class Encoder(nn.Module):
     """Class token, positions, blocks, LayerNorm, pooling, over the second-last axis.
 
-    One table of positions covers the whole sequence, class token included, and is added after the token is put in
-    front. Every axis between the first and the sequence is a batch axis: given (b, t, s, d), each temporal index is
-    encoded on its own with the same weights. ``blocks`` take and return that shape. With ``checkpointing`` a training
-    step keeps of each block its input and what attention gave, and computes the rest again on the way back, with
-    the same random draws: up to a third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the
-    class token is all that counts, the last block computes nothing else, unless ``whole`` is set.
+    One table of positions covers the whole sequence, class token included, and is added after the token is prepended.
+    Every axis between the first and the sequence is a batch axis: of (b, t, s, d), each temporal index is encoded
+    separately with the same weights. ``blocks`` take and return that shape. With ``checkpointing`` a training step
+    stores of each block its input and the result of attention, and computes the rest again in the backward pass, with
+    the same random numbers: up to a third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the
+    class token is all that counts, the last block computes nothing else, unless ``all_tokens`` is set.
 
-    Starts as the reference does: class token zero, positions N(0, 0.02^2) if they are learned. ``grid`` is that of the
-    tokens over time, rows and columns.
+    Initialised as the reference: class token zero, positions N(0, 0.02^2) if they are learned. ``grid`` is that of the
+    tokens over time, rows and columns. Raises ConfigError for another ``pool``.
     """
 
     def __init__(
@@ -45,18 +57,18 @@ class Encoder(nn.Module):
         dim: int,
         pool: Pool,
         dropout: float = 0.0,
-        positions: Positions = learned,
+        positions: PosEmbed = learned,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if pool not in ("cls", "mean"):
-            raise ValueError(f"pool={pool!r} is neither 'cls' (a class token) nor 'mean' (over all tokens)")
+            raise ConfigError("model.pool", pool, "there is no such pooling", "set cls or mean")
         self.cls = nn.Parameter(torch.zeros(dim)) if pool == "cls" else None
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
         self.checkpointing = checkpointing
-        self.whole = False
+        self.all_tokens = False
         self.positions: Tensor
         table = positions(grid, dim, pool == "cls")
         if isinstance(table, nn.Parameter):
@@ -65,63 +77,63 @@ class Encoder(nn.Module):
             self.register_buffer("positions", table, persistent=False)
 
     def forward(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch d"]:
-        """Summarise each sequence in one vector."""
-        x = self.dropout(self.placed(tokens))
+        """Return one vector for each sequence."""
+        x = self.dropout(self.embed(tokens))
         for layer in self.layers():
-            x = self.checkpointed(layer, x) if self.checkpointing and self.training else layer(x)
-        return self.pooled(x)
+            x = self.run_checkpointed(layer, x) if self.checkpointing and self.training else layer(x)
+        return self.pool(x)
 
-    def checkpointed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """Run a block so that little of it stays in memory."""
-        keep = partial(create_selective_checkpoint_contexts, KEPT)
-        return checkpoint(layer, x, use_reentrant=False, context_fn=keep, respect_saved_tensors_hooks=True)
+    def run_checkpointed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """Return ``layer(x)``, most of which is computed again in the backward pass."""
+        return checkpoint(layer, x, use_reentrant=False, context_fn=_save_attention, respect_saved_tensors_hooks=True)
 
     def layers(self) -> Iterator[Callable[[Tensor], Tensor]]:
-        """The blocks, the last one reduced to what the pooling needs."""
+        """Yield the blocks, the last one reduced to what the pooling needs."""
         *below, last = self.blocks
         yield from below
-        yield last if self.cls is None or self.whole else partial(last, first=True)
+        yield last if self.cls is None or self.all_tokens else partial(last, cls_only=True)
 
-    def placed(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
-        """Add the class token and the positions."""
-        x = self.with_cls(tokens)
+    def embed(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
+        """Return the tokens with the class token and the positions. Raises ConfigError for clips of another size."""
+        x = self.prepend_cls(tokens)
         if x.shape[-2] != len(self.positions):
-            raise ValueError(
-                f"the clip gives sequences of {x.shape[-2]}, the network was built for {len(self.positions)}: "
-                "its frames, height and width must be those of the clips"
+            raise ConfigError(
+                "model.frames",
+                problem=f"these clips have sequences of {x.shape[-2]} tokens, the network {len(self.positions)}",
+                remedy="set its frames, height and width to those of the clips",
             )
         return x + self.positions
 
-    def pooled(self, x: Float[Tensor, "b *batch m d"]) -> Float[Tensor, "b *batch d"]:
-        """Normalise, and take what stands for the whole sequence."""
+    def pool(self, x: Float[Tensor, "b *batch m d"]) -> Float[Tensor, "b *batch d"]:
+        """Return the normalised class token of each sequence, or the mean over its normalised tokens."""
         x = self.norm(x)
         return x.mean(-2) if self.cls is None else x[..., 0, :]
 
     def attention_maps(
         self, tokens: Float[Tensor, "b *batch n d"]
     ) -> Generator[tuple[AttentionMap, ...], None, Float[Tensor, "b *batch d"]]:
-        """Hand out who looks at whom, block by block, so that no more maps are held than one's; return ``forward``.
+        """Yield the attention maps block by block, so that no more than one block's are in memory; return ``forward``.
 
         As in evaluation: without the dropout and stochastic depth of training.
         """
-        x = self.placed(tokens)
+        x = self.embed(tokens)
         for block in self.blocks:
             yield from (
-                tuple(found._replace(cls=self.cls is not None) for found in maps)
+                tuple(each._replace(cls=self.cls is not None) for each in maps)
                 for maps in block.attention_maps(x)  # type: ignore[operator]  # a block is any module to torch
             )
             x = block(x)
-        return self.pooled(x)
+        return self.pool(x)
 
     def set_stochastic_depth(self, last: float) -> None:
-        """Let the last block drop at rate ``last`` and those below it along the ramp."""
-        for block, rate in zip(self.blocks, drop_rates(len(self.blocks), last), strict=True):
+        """Set the rate of the last block to ``last``, and those of the blocks below it along the ramp."""
+        for block, rate in zip(self.blocks, stochastic_depth_rates(len(self.blocks), last), strict=True):
             for part in block.modules():
                 if isinstance(part, StochasticDepth):
                     part.rate = rate
 
-    def with_cls(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
-        """Put the class token, where there is one, in front of every sequence."""
+    def prepend_cls(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch m d"]:
+        """Return every sequence with the class token, if there is one, before it."""
         if self.cls is None:
             return tokens
         return torch.cat([self.cls.to(tokens.dtype).expand(*tokens.shape[:-2], 1, -1), tokens], dim=-2)

@@ -11,53 +11,59 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vivit.errors import ConfigError
 from vivit.models.attention import Attention
-from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
-from vivit.models.embedding import Tokeniser
+from vivit.models.attention_kernels import attention_weights, softmax_attention
+from vivit.models.blocks import MLP, Block, Gelu, stochastic_depth_rates
 from vivit.models.encoder import Encoder
 from vivit.models.head import Head
-from vivit.models.positions import Positions, learned
-from vivit.models.softmax_attention import attend, looks
-from vivit.shapes import AttentionMap
+from vivit.models.pos_embed import PosEmbed, learned
+from vivit.models.tokenisers import Tokeniser
+from vivit.structures import AttentionMap
 
 
 class DotProductAttention(Attention):
-    """Heads 0 to a/2 - 1 look along time at their own place, the others across space at their own time.
+    """Heads 0 to a/2 - 1 attend over time at one position, the others over space at one time.
 
     The paper writes the two halves the other way round; the released code, followed here, puts time first. For
-    pretrained weights the order decides which heads become temporal.
+    pretrained weights the order decides which heads become temporal. Raises ConfigError for an odd number of heads.
     """
 
     def __init__(self, dim: int, heads: int, dropout: float = 0.0, *, t: int) -> None:
         if heads % 2:
-            raise ValueError(f"heads={heads} is odd: half of the heads attend over time, half over space")
+            raise ConfigError(
+                "model.heads", heads, "half of the heads attend over time, half over space", "set an even number"
+            )
         super().__init__(dim, heads, dropout)
         self.t = t
 
-    def mix(
+    def apply_attention(
         self, q: Float[Tensor, "b a n e"], k: Float[Tensor, "b a n e"], v: Float[Tensor, "b a n e"]
     ) -> Float[Tensor, "b a n e"]:
-        """Let each half look along its axis."""
+        """Return the attention of each half of the heads along its axis."""
         dropout = self.attention_dropout if self.training else 0.0
         halves = [part.chunk(2, dim=1) for part in (q, k, v)]
         q, k, v = (rearrange(half, "b a (t s) e -> b s a t e", t=self.t) for half, _ in halves)
-        time = rearrange(attend(q, k, v, dropout), "b s a t e -> b a (t s) e")
+        time = rearrange(softmax_attention(q, k, v, dropout), "b s a t e -> b a (t s) e")
         q, k, v = (rearrange(half, "b a (t s) e -> b t a s e", t=self.t) for _, half in halves)
-        space = rearrange(attend(q, k, v, dropout), "b t a s e -> b a (t s) e")
+        space = rearrange(softmax_attention(q, k, v, dropout), "b t a s e -> b a (t s) e")
         return torch.cat([time, space], dim=1)
 
     def maps(self, x: Float[Tensor, "b n d"]) -> tuple[AttentionMap, ...]:
-        """Write out both halves: over time, over space."""
+        """Return the attention maps of both halves: over time, over space."""
         q, k, _ = self.project(x)
         (q_time, q_space), (k_time, k_space) = (part.chunk(2, dim=1) for part in (q, k))
         q, k = (rearrange(part, "b a (t s) e -> b s a t e", t=self.t) for part in (q_time, k_time))
-        time = AttentionMap(looks(q, k), "time")
+        time = AttentionMap(attention_weights(q, k), "time")
         q, k = (rearrange(part, "b a (t s) e -> b t a s e", t=self.t) for part in (q_space, k_space))
-        return time, AttentionMap(looks(q, k), "space")
+        return time, AttentionMap(attention_weights(q, k), "space")
 
 
 class FactorisedDotProduct(nn.Module):
-    """Attend over time and over space with different heads. There is no class token: the mean is classified."""
+    """Model 4: attention over time and over space with different heads.
+
+    There is no class token: the mean over tokens is classified.
+    """
 
     def __init__(
         self,
@@ -75,7 +81,7 @@ class FactorisedDotProduct(nn.Module):
         stochastic_depth: float = 0.0,
         representation: int | None = None,
         gelu: Gelu = "tanh",
-        positions: Positions = learned,
+        positions: PosEmbed = learned,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -84,13 +90,13 @@ class FactorisedDotProduct(nn.Module):
         blocks = (
             Block(
                 DotProductAttention(dim, heads, attention_dropout, t=grid[0]),
-                Mlp(dim, mlp_dim, dropout, gelu),
+                MLP(dim, mlp_dim, dropout, gelu),
                 dropout,
                 rate,
             )
-            for rate in drop_rates(depth, stochastic_depth)
+            for rate in stochastic_depth_rates(depth, stochastic_depth)
         )
-        self.clip = (frames, height, width)
+        self.clip_size = (frames, height, width)
         self.tokeniser = tokeniser
         self.encoder = Encoder(
             blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions, checkpointing=checkpointing
@@ -98,12 +104,12 @@ class FactorisedDotProduct(nn.Module):
         self.head = Head(dim, classes, representation)
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
-        """Score the k classes of every clip: logits, in training and in evaluation alike. Colours in [-1, 1]."""
+        """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
         tokens = self.tokeniser(clip)
         video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
         return self.head(video)
 
     def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
-        """Hand out who looks at whom, one residual branch at a time; maps in a tuple act side by side."""
+        """Yield the attention maps of each residual branch; maps in a tuple act side by side."""
         tokens = self.tokeniser(clip)
         yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

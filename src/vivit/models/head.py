@@ -5,20 +5,22 @@ from collections import OrderedDict
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vivit.models.embedding import lecun_normal_
+from vivit.errors import ConfigError
+from vivit.models.tokenisers import lecun_normal_
 
 
 class Head(nn.Module):
-    """Logits from one vector a video; zero at the start, so that every class is equally likely (as the reference).
+    """Logits from one vector a video; initialised to zero, so that every class is equally likely (as the reference).
 
     ``representation`` puts a dense layer with tanh before it (the "representation size" of ViT); none by default.
-    Several tasks, such as noun and verb, share one projection and stand behind one another in its output.
+    Several tasks, such as noun and verb, share one projection: their logits are concatenated. Raises ConfigError for
+    less than one class.
     """
 
     def __init__(self, dim: int, classes: int, representation: int | None = None) -> None:
         super().__init__()
         if classes < 1:
-            raise ValueError(f"a classifier needs at least one class, not classes={classes}")
+            raise ConfigError("model.classes", classes, "a classifier needs at least one class", "set 1 or more")
         self.pre_logits = nn.Sequential()
         if representation:
             dense = nn.Linear(dim, representation)
@@ -30,5 +32,5 @@ class Head(nn.Module):
         nn.init.zeros_(self.projection.bias)
 
     def forward(self, video: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
-        """Score every class."""
+        """Return the logits of every class."""
         return self.projection(self.pre_logits(video))

@@ -11,16 +11,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention
-from vivit.models.blocks import Block, Gelu, Mlp, drop_rates
-from vivit.models.embedding import Tokeniser
+from vivit.models.blocks import MLP, Block, Gelu, stochastic_depth_rates
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.head import Head
-from vivit.models.positions import Positions, learned
-from vivit.shapes import AttentionMap
+from vivit.models.pos_embed import PosEmbed, learned
+from vivit.models.tokenisers import Tokeniser
+from vivit.structures import AttentionMap
 
 
 class SpatioTemporal(nn.Module):
-    """Attend over space and time at once."""
+    """Model 1: attention over space and time at once."""
 
     def __init__(
         self,
@@ -39,17 +39,17 @@ class SpatioTemporal(nn.Module):
         stochastic_depth: float = 0.0,
         representation: int | None = None,
         gelu: Gelu = "tanh",
-        positions: Positions = learned,
+        positions: PosEmbed = learned,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
         grid = tokeniser.grid(frames, height, width)
         dim = tokeniser.dim
         blocks = (
-            Block(Attention(dim, heads, attention_dropout), Mlp(dim, mlp_dim, dropout, gelu), dropout, rate)
-            for rate in drop_rates(depth, stochastic_depth)
+            Block(Attention(dim, heads, attention_dropout), MLP(dim, mlp_dim, dropout, gelu), dropout, rate)
+            for rate in stochastic_depth_rates(depth, stochastic_depth)
         )
-        self.clip = (frames, height, width)
+        self.clip_size = (frames, height, width)
         self.tokeniser = tokeniser
         self.encoder = Encoder(
             blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions, checkpointing=checkpointing
@@ -57,12 +57,12 @@ class SpatioTemporal(nn.Module):
         self.head = Head(dim, classes, representation)
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
-        """Score the k classes of every clip: logits, in training and in evaluation alike. Colours in [-1, 1]."""
+        """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
         tokens = self.tokeniser(clip)
         video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
         return self.head(video)
 
     def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
-        """Hand out who looks at whom, one residual branch at a time; maps in a tuple act side by side."""
+        """Yield the attention maps of each residual branch; maps in a tuple act side by side."""
         tokens = self.tokeniser(clip)
         yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from vivit.lettering import add_legend
+from vivit.plotting import add_legend
 from vivit.reporting.paper import LENGTH, MODELS
 from vivit.reporting.sweep_results import RowResult, SweepResult
 from vivit.reporting.tables import mean, stdev

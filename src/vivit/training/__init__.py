@@ -1,41 +1,47 @@
-"""How a network learns: targets, recipe, the Lightning module and what watches a run."""
+"""Training: the Lightning module, loss, optimizer, regularisation, callbacks and loggers."""
 
-from vivit.training.callbacks import Curves, Stopwatch
-from vivit.training.checkpoints import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
-from vivit.training.finite import FiniteLoss
-from vivit.training.interruption import Interruption
-from vivit.training.memory import keep_freed
-from vivit.training.metrics_file import MetricsFile
-from vivit.training.module import VideoClassifier, described
-from vivit.training.optim import LayerDecay, Recipe
-from vivit.training.options import Compile, EarlyStop, MovingAverage, RateFinder
-from vivit.training.provenance import Provenance
-from vivit.training.scores import KeepScores
-from vivit.training.sharding import BlockShards
-from vivit.training.strengths import Strengths
-from vivit.training.targets import Targets
+from vivit.training.callbacks.checkpoint import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
+from vivit.training.callbacks.compile import Compile
+from vivit.training.callbacks.curves import CurvePlotter
+from vivit.training.callbacks.early_stopping import ResumableEarlyStopping
+from vivit.training.callbacks.ema import EMA
+from vivit.training.callbacks.lr_finder import LRFinder
+from vivit.training.callbacks.nan_check import NaNCheck
+from vivit.training.callbacks.predictions import PredictionWriter
+from vivit.training.callbacks.preemption import PreemptionCheckpoint
+from vivit.training.callbacks.regularisation import RegularisationScheduler
+from vivit.training.callbacks.run_metadata import RunMetadata
+from vivit.training.callbacks.throughput import ThroughputMonitor
+from vivit.training.csv_logger import ResumableCSVLogger
+from vivit.training.fsdp import BlockFSDPStrategy
+from vivit.training.lightning_compat import log_test_metrics
+from vivit.training.losses import SoftTargetLoss
+from vivit.training.malloc import disable_malloc_trim
+from vivit.training.module import VideoClassifier, format_model
+from vivit.training.optim import LayerDecay, OptimizerConfig
 
 __all__ = [
+    "EMA",
     "AtomicCheckpointIO",
     "BestCheckpoint",
-    "BlockShards",
+    "BlockFSDPStrategy",
     "Compile",
-    "Curves",
-    "EarlyStop",
-    "FiniteLoss",
-    "Interruption",
-    "KeepScores",
+    "CurvePlotter",
+    "LRFinder",
     "LastCheckpoint",
     "LayerDecay",
-    "MetricsFile",
-    "MovingAverage",
-    "Provenance",
-    "RateFinder",
-    "Recipe",
-    "Stopwatch",
-    "Strengths",
-    "Targets",
+    "NaNCheck",
+    "OptimizerConfig",
+    "PredictionWriter",
+    "PreemptionCheckpoint",
+    "RegularisationScheduler",
+    "ResumableCSVLogger",
+    "ResumableEarlyStopping",
+    "RunMetadata",
+    "SoftTargetLoss",
+    "ThroughputMonitor",
     "VideoClassifier",
-    "described",
-    "keep_freed",
+    "disable_malloc_trim",
+    "format_model",
+    "log_test_metrics",
 ]

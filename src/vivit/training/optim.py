@@ -1,4 +1,4 @@
-"""Optimiser and learning rate: linear warm-up, then a cosine to zero as the released code does."""
+"""Optimizer, parameter groups and learning-rate schedule: warm-up, then a cosine to zero, as the released code."""
 
 import logging
 import math
@@ -12,130 +12,139 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from vivit.errors import ConfigError
+from vivit.training.lightning_compat import load_training_data
+
 log = logging.getLogger(__name__)
 
-LARGEST_RATE = 1e36
+MAX_LR = 1e36
 """Largest learning rate: beyond it the step of AdamW overflows float32, which torch answers with a traceback."""
 
-Group = dict[str, Any]
-"""Parameters of one group of an optimiser, and what differs in it; ``scale`` multiplies the rate."""
+ParamGroup = dict[str, Any]
+"""Parameters of one group of an optimizer, and the settings that differ in it; ``lr_scale`` multiplies the rate."""
+
+LRFactor = Callable[[int, int, int], float]
+"""A schedule: (step, warm-up steps, all steps) to the factor of the base rate."""
 
 
-def alike(network: nn.Module) -> list[Group]:
-    """All parameters that learn, in one group, as the paper's runs have it."""
-    return [{"params": [p for p in network.parameters() if p.requires_grad], "scale": 1.0}]
+def warmup_cosine(step: int, warmup_steps: int, total_steps: int) -> float:
+    """Return the factor of the base rate at ``step``, from 0: min(1, s / w) (1 + cos(pi max(0, s - w) / (S - w))) / 2.
+
+    With a warm-up the first step's rate is 0, as in the reference. The last step is S - 1; behind it the rate stays 0.
+    """
+    progress = min(max(0, step - warmup_steps) / (total_steps - warmup_steps), 1.0)
+    return min(1.0, step / warmup_steps if warmup_steps else 1.0) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def single_group(network: nn.Module) -> list[ParamGroup]:
+    """Return all trainable parameters in one group, as in the paper's runs."""
+    return [{"params": [p for p in network.parameters() if p.requires_grad], "lr_scale": 1.0}]
 
 
 @dataclass(frozen=True)
 class LayerDecay:
-    """The closer to the input, the smaller the rate: a block keeps ``decay`` of the next one's (Clark et al. 2020).
+    """Layer-wise learning-rate decay: a block's rate is ``decay`` times that of the next (Clark et al. 2020).
 
-    For fine-tuning. The head learns at the full rate, the tokeniser at the smallest; what stands between two encoders
-    belongs to the last block of the first. Biases, norms, class tokens and positions are not decayed by the optimiser,
-    as is usual for image transformers (BEiT, MAE).
+    For fine-tuning. The head learns at the full rate, the tokeniser at the smallest; what lies between two encoders
+    belongs to the last block of the first. Biases, norms, class tokens and positions have no weight decay, as is usual
+    for image transformers (BEiT, MAE).
     """
 
     decay: float = 0.75
 
     def __post_init__(self) -> None:
         if not 0 < self.decay <= 1:
-            raise ValueError(
-                f"decay={self.decay} must lie in (0, 1]: it is what a block's rate keeps of the next one's"
-            )
+            raise ConfigError("optim.groups.decay", self.decay, "is not in (0, 1]", "set one such as 0.75")
 
-    def __call__(self, network: nn.Module) -> list[Group]:
-        """Sort the parameters that learn by layer, and by whether they are decayed."""
-        layers = layers_of(name for name, _ in network.named_parameters())
+    def __call__(self, network: nn.Module) -> list[ParamGroup]:
+        """Return the trainable parameters grouped by layer and by whether they have weight decay."""
+        layers = layer_indices(name for name, _ in network.named_parameters())
         top = max(layers.values())
-        groups: dict[tuple[int, bool], Group] = {}
+        groups: dict[tuple[int, bool], ParamGroup] = {}
         for name, parameter in network.named_parameters():
             if not parameter.requires_grad:
                 continue
-            spared = is_spared(name)
-            group = groups.setdefault(
-                (layers[name], spared), {"params": [], "scale": self.decay ** (top - layers[name])}
-            )
+            layer, undecayed = layers[name], no_weight_decay(name)
+            group = groups.setdefault((layer, undecayed), {"params": [], "lr_scale": self.decay ** (top - layer)})
             group["params"].append(parameter)
-            if spared:
+            if undecayed:
                 group["weight_decay"] = 0.0
         return list(groups.values())
 
 
-def is_spared(name: str) -> bool:
-    """Whether a parameter is a bias, a norm's, a class token or positions: by its name, since shards are flat."""
-    *_, module, own = ("", *name.split("."))
-    return own in ("bias", "cls", "positions") or module.startswith("norm")
+def no_weight_decay(name: str) -> bool:
+    """Return whether a parameter is a bias, a norm's, a class token or positions: by name, since shards are flat."""
+    *_, module, parameter = ("", *name.split("."))
+    return parameter in ("bias", "cls", "positions") or module.startswith("norm")
 
 
-def layers_of(names: Iterable[str]) -> dict[str, int]:
-    """Number the layer of every parameter by its name: tokeniser 0, blocks 1 to L over all encoders, then the rest."""
+def layer_indices(names: Iterable[str]) -> dict[str, int]:
+    """Return the layer of every parameter: tokeniser 0, blocks 1 to L over all encoders, then the rest, L + 1."""
     layers: dict[str, int] = {}
-    block, before = 0, ""
+    layer, previous = 0, ""
     for name in names:
         encoder, _, inside = name.partition(".blocks.")
-        here = f"{encoder}.{inside.split('.')[0]}" if inside else ""
-        block += bool(inside) and here != before
-        before = here or before
-        layers[name] = block
-    last = [name for name, layer in layers.items() if layer == block and ".blocks." not in name]
-    return layers | dict.fromkeys(last, block + 1)
+        block = f"{encoder}.{inside.split('.')[0]}" if inside else ""
+        layer += bool(inside) and block != previous
+        previous = block or previous
+        layers[name] = layer
+    rest = [name for name, index in layers.items() if index == layer and ".blocks." not in name]
+    return layers | dict.fromkeys(rest, layer + 1)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """An optimiser, partial but for its parameters; its warm-up in epochs; how the parameters are grouped."""
+class OptimizerConfig:
+    """An optimizer, partial except for its parameters; warm-up, schedule and parameter groups.
+
+    ``scheduler`` is any function such as ``warmup_cosine``; its factor multiplies the base rate of every group.
+    """
 
     optimiser: Callable[..., Optimizer]
     warmup_epochs: float = 2.5
-    groups: Callable[[nn.Module], list[Group]] = alike
+    groups: Callable[[nn.Module], list[ParamGroup]] = single_group
+    scheduler: LRFactor = warmup_cosine
 
-    def __call__(self, network: nn.Module, *, steps: int, of_an_epoch: int) -> tuple[Optimizer, LambdaLR]:
-        """Make both for a run of ``steps`` steps, ``of_an_epoch`` of them an epoch."""
-        warmup = self.warmup(steps=steps, of_an_epoch=of_an_epoch)
-        if warmup != int(self.warmup_epochs * of_an_epoch):
+    def __call__(self, network: nn.Module, *, total_steps: int, steps_per_epoch: int) -> tuple[Optimizer, LambdaLR]:
+        """Return the optimizer and its schedule for a run of ``total_steps`` steps."""
+        warmup = self.warmup_steps(total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        if warmup != int(self.warmup_epochs * steps_per_epoch):
             rank_zero_only(log.warning)(
-                "optim.warmup_epochs=%s would leave nothing of a run of %d steps, %d of them an epoch: the rate warms "
-                "up in a tenth of them, %d",
-                *(self.warmup_epochs, steps, of_an_epoch, warmup),
+                "optim.warmup_epochs=%s: is not shorter than the run of %d steps, %d an epoch; the rate warms up in a "
+                "tenth of them, %d",
+                *(self.warmup_epochs, total_steps, steps_per_epoch, warmup),
             )
         groups = self.groups(network)
 
-        def factor(scale: float) -> Callable[[int], float]:
-            return lambda step: scale * warmup_cosine(step, warmup, steps)
+        def lr_factor(scale: float) -> Callable[[int], float]:
+            return lambda step: scale * self.scheduler(step, warmup, total_steps)
 
-        scales = [group["scale"] for group in groups]
-        optimiser = self.optimiser(groups)
-        if (rate := optimiser.defaults["lr"]) > LARGEST_RATE:
-            raise ValueError(f"optim.optimiser.lr={rate}: is more than {LARGEST_RATE:g}; set one such as 1e-3")
-        return optimiser, LambdaLR(optimiser, [factor(scale) for scale in scales])
+        scales = [group["lr_scale"] for group in groups]
+        optimizer = self.optimiser(groups)
+        if (rate := optimizer.defaults["lr"]) > MAX_LR:
+            raise ConfigError("optim.optimiser.lr", rate, f"is more than {MAX_LR:g}", "set one such as 1e-3")
+        return optimizer, LambdaLR(optimizer, [lr_factor(scale) for scale in scales])
 
-    def warmup(self, *, steps: int, of_an_epoch: int) -> int:
-        """Count the steps of the warm-up: one that would not end before the run does becomes a tenth of the run."""
-        planned = int(self.warmup_epochs * of_an_epoch)
-        return planned if planned < steps else steps // 10
+    def warmup_steps(self, *, total_steps: int, steps_per_epoch: int) -> int:
+        """Return the steps of the warm-up: a tenth of the run if it would not end before the run does."""
+        steps = int(self.warmup_epochs * steps_per_epoch)
+        return steps if steps < total_steps else total_steps // 10
 
 
-def steps_of(trainer: Trainer) -> dict[str, int]:
-    """Count the steps of a whole run and ``of_an_epoch``, however the run is limited; ValueError where it has no end.
+def count_steps(trainer: Trainer) -> dict[str, int]:
+    """Return ``total_steps`` of a run and ``steps_per_epoch``, however the run is limited.
 
-    Whether ``max_epochs`` or ``max_steps`` ends it, an epoch is as long as its data.
+    An epoch is as long as its data, whether ``max_epochs`` or ``max_steps`` ends the run. Raises ConfigError for a run
+    without an end.
     """
     if trainer.max_epochs == trainer.max_steps == -1:
-        raise ValueError(
-            "neither trainer.max_epochs nor trainer.max_steps ends this run, and the learning rate falls towards its "
-            "end: set trainer.max_epochs or +trainer.max_steps, beside trainer.max_time too"
-        )
+        raise ConfigError(
+            "trainer.max_epochs", -1, "leaves the run without an end, towards which the learning rate falls",
+            "set trainer.max_epochs or +trainer.max_steps, also beside trainer.max_time",
+        )  # fmt: skip
     if trainer.limit_train_batches == 0:
-        raise ValueError("trainer.limit_train_batches=0 leaves nothing to train on; src/eval.py tests a checkpoint")
-    trainer.fit_loop.setup_data()
-    of_an_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    return {"steps": int(trainer.estimated_stepping_batches), "of_an_epoch": of_an_epoch}
-
-
-def warmup_cosine(step: int, warmup: int, steps: int) -> float:
-    """Factor of the base rate at ``step``, counted from 0: min(1, s / w) (1 + cos(pi max(0, s - w) / (S - w))) / 2.
-
-    With a warm-up the first step's rate is 0, as in the reference. Its last step is S - 1; behind it the rate stays 0.
-    """
-    progress = min(max(0, step - warmup) / (steps - warmup), 1.0)
-    return min(1.0, step / warmup if warmup else 1.0) * 0.5 * (1 + math.cos(math.pi * progress))
+        raise ConfigError(
+            "trainer.limit_train_batches", 0, "leaves nothing to train on", "set 1 or more; src/eval.py tests only"
+        )
+    load_training_data(trainer)
+    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    return {"total_steps": int(trainer.estimated_stepping_batches), "steps_per_epoch": steps_per_epoch}

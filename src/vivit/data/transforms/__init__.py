@@ -1,6 +1,6 @@
-"""What training does to the colours of a clip, one draw a clip; bytes in, bytes out."""
+"""Transforms of clips: resize, flip and colours, one draw a clip; bytes in, bytes out."""
 
-from vivit.data.transforms.colour import ColourAugment
+from vivit.data.transforms.color_jitter import ColorJitter
 from vivit.data.transforms.randaugment import RandAugment
 
-__all__ = ["ColourAugment", "RandAugment"]
+__all__ = ["ColorJitter", "RandAugment"]

@@ -1,0 +1,35 @@
+"""Addresses of public weight files. Nothing here downloads."""
+
+import os
+from pathlib import Path
+
+from vivit.errors import ConfigError
+
+_VITS = "https://storage.googleapis.com/vit_models/imagenet21k"
+_VIVITS = "https://storage.googleapis.com/scenic-bucket/vivit"
+PUBLISHED = {f"ViT-{name}.npz": f"{_VITS}/ViT-{name}.npz" for name in ("B_16", "L_16", "H_14")} | {
+    f"{name}/checkpoint": f"{_VIVITS}/{name}/checkpoint"
+    for name in (
+        "kinetics_400/vivit_base_16x2_unfactorized",
+        "kinetics_400/vivit_base_16x2_fe",
+        "kinetics_400/vivit_large_16x2_fe",
+        "kinetics_600/vivit_large_16x2_fe",
+        "epic_kitchens/vivit_large_16x2_fe",
+    )
+}
+"""Addresses by the end of a path: the paper's image ViTs and its authors' ViViTs, all under Apache-2.0."""
+
+
+def resolve_weight_file(path: str | os.PathLike[str], key: str = "weights.source") -> Path:
+    """Return the path of a weight file that the configuration has under ``key``.
+
+    Raises ConfigError where it is a folder or missing; the message contains the address of a published file.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise ConfigError(key, file, "is a folder", "set the file in it that holds the weights")
+    if not file.is_file():
+        address = next((address for end, address in PUBLISHED.items() if file.match(end)), None)
+        remedy = f"get it from {address}" if address else "README.md lists public ones"
+        raise ConfigError(key, file, "there is no such file", f"{remedy}, or set another")
+    return file

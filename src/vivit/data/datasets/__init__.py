@@ -1,0 +1,27 @@
+"""Data sets: the videos of each split, their labels, the names of the classes. One file a data set."""
+
+from vivit.data.datasets.base import Split, SplitStats, VideoDataset
+from vivit.data.datasets.csv import CsvDataset, CsvKFold
+from vivit.data.datasets.epic_kitchens import EpicKitchensFrames, EpicKitchensVideos
+from vivit.data.datasets.kinetics import Kinetics
+from vivit.data.datasets.moments import Moments
+from vivit.data.datasets.motion.dataset import Motion
+from vivit.data.datasets.ssv2 import SomethingSomething
+from vivit.data.datasets.video_folder import VideoFolder
+from vivit.data.transforms.flip import FlipLabelMap
+
+__all__ = [
+    "CsvDataset",
+    "CsvKFold",
+    "EpicKitchensFrames",
+    "EpicKitchensVideos",
+    "FlipLabelMap",
+    "Kinetics",
+    "Moments",
+    "Motion",
+    "SomethingSomething",
+    "Split",
+    "SplitStats",
+    "VideoDataset",
+    "VideoFolder",
+]

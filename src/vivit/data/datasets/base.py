@@ -1,0 +1,129 @@
+"""The base class of data sets: class names, labels of flipped clips, and the videos of each split."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vivit.data.datasets.video_table import VideoTable
+from vivit.data.index.index import join_index
+from vivit.data.transforms.flip import FlipLabelMap
+from vivit.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+Split = Literal["train", "val", "test"]
+
+
+class SplitStats(NamedTuple):
+    """Number of videos that a split lists, number of those left out, and the reason for each file left out."""
+
+    listed: int
+    left_out: int
+    reasons: Mapping[str, str]
+
+
+@dataclass(kw_only=True)
+class VideoDataset(ABC):
+    """A data set below ``root``. A class number is a position in ``heads``.
+
+    ``missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
+    logged and left out; more of them is an error. ``prepared`` is the folder that ``prepare.py`` fills, by default
+    ``root/prepared``; ``copies`` reads its copies of that short side in place of the videos. ``train_share`` selects
+    that share of every class of the training videos, always the same ones and at least one, to measure how accuracy
+    depends on the number of videos.
+    """
+
+    root: Path
+    mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+    missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
+    prepared: Path | None = None
+    copies: int | None = None
+    train_share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.train_share <= 1:
+            raise ConfigError("data.train_share", self.train_share, "is not a share", "set above 0 and at most 1")
+        self.root = Path(self.root)
+        self.stats: dict[Split, SplitStats] = {}
+        """Statistics of every split whose videos were requested."""
+        self._videos: dict[Split, VideoTable] = {}
+
+    def prepare(self) -> None:
+        """Make sure that the data set exists; called once, on one process, before anything else."""
+        if not self.root.is_dir():
+            raise ConfigError("data.root", self.root, "there is no such folder", "set it to the folder of the videos")
+
+    @property
+    def prepared_folder(self) -> Path:
+        """The folder that ``prepare.py`` fills."""
+        return self.root / "prepared" if self.prepared is None else Path(self.prepared)
+
+    @property
+    @abstractmethod
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """Class names of each head, in the order of the network's outputs."""
+
+    @abstractmethod
+    def table(self, split: Split) -> pa.Table:
+        """Return all videos of a split, whether they exist or not, as made by ``video_table.make_table``."""
+
+    def official(self, split: Split) -> Mapping[str, Any] | None:
+        """Return what the official metrics of a data set need beside labels, in plain values; None: it has none."""
+        return None
+
+    def videos(self, split: Split) -> VideoTable:
+        """Return the usable videos of a split. Raises ``ConfigError`` where too many are missing."""
+        if split not in self._videos:
+            table = join_index(self.table(split), self.root, self.prepared_folder, self.copies)
+            usable = self._usable(split, table)
+            selected = stratified_subset(usable, self.train_share) if split == "train" else usable
+            self._videos[split] = VideoTable(self.root, selected)
+        return self._videos[split]
+
+    def _usable(self, split: Split, table: pa.Table) -> pa.Table:
+        """Return the rows without problem; record the others, and raise if they are too many."""
+        bad = table.filter(pc.is_valid(table["problem"]))
+        reasons = dict(zip(bad["path"].to_pylist(), bad["problem"].to_pylist(), strict=True))
+        self.stats[split] = SplitStats(len(table), len(bad), reasons)
+        if len(bad):
+            message = f"{len(bad)} of {len(table)} {split} videos cannot be used: {format_reasons(reasons)}"
+            if len(bad) == len(table) or len(bad) > self.missing[split] * len(table):
+                raise ConfigError(
+                    f"data.catalogue.missing.{split}",
+                    self.missing[split],
+                    message,
+                    f"check that data.root={self.root} is right, or set a larger share",
+                )
+            log.warning("%s", message)
+        return table.filter(pc.is_null(table["problem"])).drop_columns("problem")
+
+    @property
+    def flip_labels(self) -> FlipLabelMap:
+        """The labels of flipped clips."""
+        return FlipLabelMap.of_names(self.heads, self.mirror_names)
+
+
+def stratified_subset(table: pa.Table, share: float) -> pa.Table:
+    """Return a share of the rows of every class, or of every pair of classes where there are two heads."""
+    if share == 1:
+        return table
+    order = np.random.default_rng(0).permutation(len(table))
+    labels = np.stack([table[name].to_numpy()[order] for name in table.column_names if name.startswith("label_")])
+    classes = np.unique(labels, axis=1, return_inverse=True)[1]
+    by_class = np.split(np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes))[:-1])
+    selected = [order[rows[: max(1, round(share * len(rows)))]] for rows in by_class]
+    return table.take(np.sort(np.concatenate(selected)))
+
+
+def format_reasons(reasons: Mapping[str, str], most: int = 5) -> str:
+    """Return the first few paths with their reasons, and the number of the others, as text."""
+    first = ", ".join(f"{path} ({why})" for path, why in islice(reasons.items(), most))
+    return first + (f" and {len(reasons) - most} more" if len(reasons) > most else "")

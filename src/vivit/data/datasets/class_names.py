@@ -1,0 +1,72 @@
+"""Lists of class names, in the formats in which they are published."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from vivit.errors import DataError
+
+
+def read_class_names(file: Path, count: int | None = None) -> tuple[str, ...]:
+    """Return the names of a class list, in the order of their numbers.
+
+    ``.txt``: a name a line, or ``name,number``; ``.csv``: columns ``id`` and ``key`` (EPIC-Kitchens); ``.json``: a
+    mapping of names to numbers, or of numbers to names. Raises ``DataError`` unless the numbers are 0, 1, 2 and so on,
+    the names differ, and there are ``count`` of them (None: any number).
+    """
+    if not file.is_file():
+        raise DataError(file, "there is no such file", "it contains the names of the classes")
+    readers = {".txt": _from_lines, ".csv": _from_csv, ".json": _from_json}
+    if file.suffix not in readers:
+        raise DataError(file, "is no list of classes", f"use a file ending in {', '.join(readers)}")
+    numbered = readers[file.suffix](file)
+    names = tuple(name for name, _ in sorted(numbered, key=lambda pair: pair[1]))
+    if sorted(number for _, number in numbered) != list(range(len(numbered))):
+        raise DataError(file, f"the class numbers are not 0 to {len(numbered) - 1}, each once")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(file, f"contains the class {repeated[0]!r} twice")
+    if count is not None and len(names) != count:
+        raise DataError(file, f"contains {len(names)} classes, not {count}")
+    return names
+
+
+def sorted_classes(names: set[str]) -> tuple[str, ...]:
+    """Return the classes of a data set without a list of them in order: numbers by size, other names alphabetically."""
+    if all(name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))  # 1 and 01 are two names
+    return tuple(sorted(names))
+
+
+def _from_lines(file: Path) -> list[tuple[str, int]]:
+    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    parts = [line.rpartition(",") for line in lines]
+    if lines and all(name and number.strip().isdecimal() for name, _, number in parts):
+        return [(name, int(number)) for name, _, number in parts]
+    return [(line, number) for number, line in enumerate(lines)]
+
+
+def _from_csv(file: Path) -> list[tuple[str, int]]:
+    with file.open(newline="", encoding="utf-8-sig") as text:
+        reader = csv.DictReader(text)
+        if missing := sorted({"id", "key"} - set(reader.fieldnames or ())):
+            problem = f"has no column {', '.join(missing)}; its columns are {', '.join(reader.fieldnames or ())}"
+            raise DataError(file, problem, row=1, column=missing[0])
+        try:
+            return [(row["key"], int(row["id"])) for row in reader]
+        except (TypeError, ValueError):
+            raise DataError(file, "is not a whole number", row=reader.line_num, column="id") from None
+
+
+def _from_json(file: Path) -> list[tuple[str, int]]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(file, str(error)) from None
+    if not isinstance(content, Mapping):
+        raise DataError(file, "is not a mapping of class names to numbers")
+    if all(str(key).isdecimal() and not str(value).isdecimal() for key, value in content.items()):
+        content = {value: key for key, value in content.items()}
+    if invalid := [value for value in content.values() if not str(value).isdecimal()]:
+        raise DataError(file, f"{invalid[0]!r} is not a class number")
+    return [(name.strip('"'), int(number)) for name, number in content.items()]

@@ -1,0 +1,149 @@
+"""Data sets described by CSV files: one file for each split, or one file cut into folds by groups.
+
+Columns: ``path`` (relative to the root), one column of class names for each head, and optionally ``start`` and
+``end`` in seconds. Other columns are ignored.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vivit.data.datasets.base import Split, VideoDataset
+from vivit.data.datasets.class_names import sorted_classes
+from vivit.data.datasets.csv_reader import CsvTable
+from vivit.data.datasets.video_table import make_table
+from vivit.errors import ConfigError, DataError
+
+
+@dataclass(kw_only=True)
+class CsvDataset(VideoDataset):
+    """Videos listed in ``train.csv``, ``val.csv`` and ``test.csv`` below the root.
+
+    ``columns`` are the heads, for example ["label"] or ["noun", "verb"]. Classes are those of ``train.csv`` in
+    alphabetical order, or by size where all are numbers, unless ``classes`` lists them in order. Files without a header
+    are read with ``header`` (["path", "label"]). ``delimiter`` is one character, or a backslash and t for a tab.
+    """
+
+    columns: Sequence[str] = ("label",)
+    classes: Mapping[str, Sequence[str]] | None = None
+    header: Sequence[str] | None = None
+    delimiter: str = ","
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(set(self.columns)) < len(self.columns) or "path" in self.columns or not self.columns:
+            raise ConfigError(
+                "data.catalogue.columns",
+                list(self.columns),
+                "must be columns of labels",
+                "name each once, and not path",
+            )
+        self.delimiter = str(self.delimiter).replace("\\t", "\t")
+        if len(self.delimiter) != 1 or not self.delimiter.isascii():
+            raise ConfigError(
+                "data.catalogue.delimiter",
+                repr(self.delimiter),
+                "must be one ASCII character",
+                "in a shell write, with both quotes, 'data.catalogue.delimiter=\" \"' for a blank or "
+                "'data.catalogue.delimiter=\"\\t\"' for a tab",
+            )
+
+    @cached_property
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """Class names of each column."""
+        if self.classes is not None:
+            return {column: tuple(self.classes[column]) for column in self.columns}
+        rows = self._rows("train")
+        return {column: sorted_classes(set(pc.unique(rows.text(column)).to_pylist())) for column in self.columns}
+
+    def table(self, split: Split) -> pa.Table:
+        """Return the videos of a split's file."""
+        rows = self._rows(split)
+        path = rows.text("path")
+        labels = [rows.class_ids(column, self.heads[column]) for column in self.columns]
+        times = {c: rows.numbers(c, pa.float64()) for c in ("start", "end") if c in rows.columns}
+        if len(times) == 2:
+            rows.check_interval("end", times["start"], times["end"])
+        return make_table(path=path, labels=labels, **times)
+
+    def _rows(self, split: Split) -> CsvTable:
+        return self._read(f"{split}.csv", split)
+
+    def _read(self, name: str, videos: str) -> CsvTable:
+        file = self.root / name
+        if not file.is_file():
+            columns = ", ".join(self.columns)
+            raise DataError(
+                file, "there is no such file", f"list the {videos} videos in it, with columns path, {columns}"
+            )
+        rows = CsvTable(file, header=self.header, delimiter=self.delimiter)
+        rows.require("path", *self.columns)
+        return rows
+
+
+@dataclass(kw_only=True)
+class CsvKFold(CsvDataset):
+    """Cross-validation over the rows of ``file``: fold ``fold`` of ``folds`` is the test, the next one validation.
+
+    Rows with the same entry in the column ``group`` are in the same fold, so clips of one source never are in two
+    splits; folds have about equally many videos of each class. ``where`` selects rows by the entries of other columns,
+    as in {"dataset": "surv-fight"}.
+    """
+
+    file: str = "videos.csv"
+    group: str = "group"
+    folds: int = 5
+    fold: int = 0
+    where: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.folds < 3:
+            raise ConfigError(
+                "data.catalogue.folds", self.folds, "is too few for test, validation and training", "set 3 or more"
+            )
+        if not 0 <= self.fold < self.folds:
+            raise ConfigError("data.catalogue.fold", self.fold, "there is no such fold", f"set 0 to {self.folds - 1}")
+
+    def _rows(self, split: Split) -> CsvTable:
+        validation = (self.fold + 1) % self.folds
+        eval_folds = {"test": [self.fold], "val": [validation]}
+        folds = eval_folds.get(split) or [n for n in range(self.folds) if n not in (self.fold, validation)]
+        return self._all_rows.filter(pc.is_in(self._fold_of_rows, pa.array(folds)), f"in the folds of {split}")
+
+    @cached_property
+    def _all_rows(self) -> CsvTable:
+        rows = self._read(self.file, "labelled")
+        rows.require(self.group, *self.where)
+        for column, value in self.where.items():
+            rows = rows.filter(pc.equal(rows.table[column], str(value)), f"with {column}={value}")
+        return rows
+
+    @cached_property
+    def _fold_of_rows(self) -> pa.Int64Array:
+        groups = self._all_rows.text(self.group).to_pylist()
+        folds = stratified_group_folds(groups, self._all_rows.text(self.columns[0]).to_pylist(), self.folds)
+        return pa.array([folds[group] for group in groups])
+
+
+def stratified_group_folds(groups: Sequence[str], labels: Sequence[str], folds: int) -> dict[str, int]:
+    """Return the fold of each group: the largest first, each the fold with the fewest videos of its commonest class."""
+    content: dict[str, Counter[str]] = defaultdict(Counter)
+    for group, label in zip(groups, labels, strict=True):
+        content[group][label] += 1
+    if len(content) < folds:
+        raise ConfigError(
+            "data.catalogue.folds", folds, f"there are only {len(content)} groups", f"set {len(content)} or less"
+        )
+    counts = [Counter[str]() for _ in range(folds)]
+    fold_of = {}
+    for group in sorted(content, key=lambda g: (-content[g].total(), g)):
+        common = content[group].most_common(1)[0][0]
+        fold = min(range(folds), key=lambda f: (counts[f][common], counts[f].total(), f))
+        counts[fold] += content[group]
+        fold_of[group] = fold
+    return fold_of

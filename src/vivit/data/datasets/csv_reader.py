@@ -1,0 +1,196 @@
+"""CSV files of annotations as columns: read and checked by Arrow; errors contain file, line and column."""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from copy import copy
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from vivit.errors import ConfigError, DataError
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray
+
+
+class CsvTable:
+    """The rows of a CSV file as text. The ``row`` of a ``DataError`` about it is a line of the file, from 1.
+
+    ``header`` names the columns of a file without header, or at least the first ones: the others are numbered.
+    Blanks around names and entries are stripped.
+    """
+
+    def __init__(self, file: Path, *, header: Sequence[str] | None = None, delimiter: str = ",") -> None:
+        if not file.is_file():
+            raise DataError(file, "there is no such file", "it lists the videos of a split")
+        self.file, self.delimiter = file, delimiter
+        self.has_header = header is None
+        first = [name.strip() for name in self._first_row()]
+        self.columns = first if header is None else [*header, *map(str, range(len(header), len(first)))]
+        if repeated := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            if header is not None:
+                raise ConfigError(
+                    "data.catalogue.header", list(header), f"has {repeated[0]!r} twice", "name each column once"
+                )
+            raise DataError(file, "the column is listed twice", "rename one of them", row=1, column=repeated[0])
+
+    @cached_property
+    def _indices(self) -> Column:
+        """The index of each row in the file, from 0 without the header."""
+        return pa.array(range(len(self.table)))
+
+    def _records(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield line number and entries of each row; slow, for files that Arrow cannot read, and for errors."""
+        with self.file.open(newline="", encoding="utf-8-sig") as text:
+            reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=True)
+            yield from ((reader.line_num, row) for row in reader if row)
+
+    def _first_row(self) -> list[str]:
+        try:
+            return next((row for _, row in self._records()), [])
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(self.file, str(error), "save it as text in UTF-8", row=1) from None
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """All rows, every entry a text."""
+        ragged = []
+
+        def skip(row: pa.csv.InvalidRow) -> str:
+            ragged.append(row)
+            return "skip"
+
+        options = {
+            "read_options": pa.csv.ReadOptions(
+                column_names=self.columns, skip_rows=int(self.has_header), use_threads=False
+            ),
+            "parse_options": pa.csv.ParseOptions(
+                delimiter=self.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=skip,
+            ),
+            "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(self.columns, pa.string())),
+        }
+        try:
+            table = self._parse_in_python() if self._has_loose_quotes() else pa.csv.read_csv(self.file, **options)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(self.file, str(error), "save it as text in UTF-8") from None
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" not in str(error):
+                raise DataError(self.file, str(error)) from None
+            table = pa.table({name: pa.array([], pa.string()) for name in self.columns})
+        if ragged:
+            self._check_lengths()
+        trimmed = [pc.utf8_trim_whitespace(column) for column in table.columns]
+        return pa.table(trimmed, names=self.columns) if self.columns else table
+
+    def _has_loose_quotes(self) -> bool:
+        """Return whether a blank precedes a quoted entry anywhere, which Arrow would include in the entry."""
+        return re.search(re.escape(self.delimiter.encode()) + rb'[ \t]+"', self.file.read_bytes()) is not None
+
+    def _parse_in_python(self) -> pa.Table:
+        """Return all rows as Python parses them, which is slower."""
+        rows = [row for _, row in self._records()][int(self.has_header) :]
+        if any(len(row) != len(self.columns) for row in rows):
+            self._check_lengths()
+        return pa.table(
+            {name: pa.array([row[at] for row in rows], pa.string()) for at, name in enumerate(self.columns)}
+        )
+
+    def _check_lengths(self) -> None:
+        """Raise ``DataError`` for the first row with too few or too many entries."""
+        for line, row in self._records():
+            if len(row) < len(self.columns):
+                raise DataError(self.file, "the entry is missing", row=line, column=self.columns[len(row)])
+            if len(row) > len(self.columns):
+                raise DataError(self.file, f"has {len(row)} entries for {len(self.columns)} columns", row=line)
+
+    def require(self, *columns: str) -> None:
+        """Raise ``DataError`` unless the file has the columns, and at least one row."""
+        if missing := sorted(set(columns) - set(self.columns)):
+            problem = f"has no column {', '.join(missing)}; its columns are {', '.join(self.columns)}"
+            raise DataError(self.file, problem, row=1, column=missing[0])
+        if not len(self.table):
+            raise DataError(self.file, "lists no video")
+
+    def filter(self, mask: Column, description: str) -> "CsvTable":
+        """Return the rows that ``mask`` selects; errors about them still contain lines of the file."""
+        selected = copy(self)
+        selected.table = self.table.filter(mask)
+        selected._indices = self._indices.filter(mask)
+        if not len(selected.table):
+            raise DataError(self.file, f"has no row {description}")
+        return selected
+
+    def error(self, row: int, column: str, problem: str) -> DataError:
+        """Return the error about one row; rows count from 0, without the header."""
+        index = self._indices[row].as_py()
+        line = next(line for at, (line, _) in enumerate(self._records()) if at == index + self.has_header)
+        return DataError(self.file, problem, row=line, column=column)
+
+    def text(self, column: str) -> Column:
+        """Return the entries of a column, none of which may be empty."""
+        self._check(pc.not_equal(self.table[column], ""), column, "the entry is missing")
+        return self.table[column]
+
+    def numbers(self, column: str, kind: pa.DataType, *, needed: bool = False, any_sign: bool = False) -> Column:
+        """Return numbers, 0 or more unless of ``any_sign``; empty entries are null, or an error where ``needed``."""
+        texts = self.text(column) if needed else self.table[column]
+        texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+        try:
+            numbers = texts.cast(kind)
+        except pa.ArrowInvalid:
+            for row, text in enumerate(texts.to_pylist()):
+                if not _is_castable(text, kind):
+                    expected = "a number" if pa.types.is_floating(kind) else "a whole number"
+                    raise self.error(row, column, f"{text!r} is not {expected}") from None
+            raise
+        if not any_sign:
+            good = pc.and_(pc.is_finite(numbers), pc.greater_equal(numbers, 0))
+            self._check(pc.fill_null(good, True), column, "{} is out of range; numbers start at 0")
+        return numbers
+
+    def seconds(self, column: str) -> Column:
+        """Return the seconds of a column of times ``HH:MM:SS.ff``."""
+        parts = pc.extract_regex(self.table[column], r"^(?P<h>\d+):(?P<m>\d+):(?P<s>\d+(?:\.\d+)?)$")
+        self._check(pc.is_valid(parts), column, "{} is not a time as HH:MM:SS.ff")
+        hours, minutes, seconds = (pc.struct_field(parts, [i]).cast(pa.float64()) for i in range(3))
+        return pc.add(pc.add(pc.multiply(hours, 3600.0), pc.multiply(minutes, 60.0)), seconds)
+
+    def class_ids(self, column: str, names: Sequence[str], texts: Column | None = None) -> Column:
+        """Return the positions of a column's entries (or of ``texts``, made from them) in ``names``."""
+        texts = self.text(column) if texts is None else texts
+        numbers = pc.index_in(texts, pa.array(names, pa.string()))
+        self._check(pc.is_valid(numbers), column, "{} is not a known class", texts)
+        return numbers
+
+    def class_numbers(self, column: str, count: int) -> Column:
+        """Return the class numbers of a column, from 0 to ``count`` - 1."""
+        numbers = self.numbers(column, pa.int32(), needed=True, any_sign=True)
+        known = pc.and_(pc.greater_equal(numbers, 0), pc.less(numbers, count))
+        self._check(known, column, f"{{}} is not a class number from 0 to {count - 1}")
+        return numbers
+
+    def check_interval(self, column: str, start: Column, end: Column, *, allow_equal: bool = False) -> None:
+        """Raise ``DataError`` at ``column`` where a segment ends before its start, or with it; null is open."""
+        good = pc.less_equal(start, end) if allow_equal else pc.less(start, end)
+        problem = "lies before" if allow_equal else "is not after"
+        self._check(pc.fill_null(good, True), column, f"{{}} {problem} the segment's start")
+
+    def _check(self, good: Column, column: str, problem: str, texts: Column | None = None) -> None:
+        bad = pc.index(good, False).as_py()
+        if bad >= 0:
+            entry = (self.table[column] if texts is None else texts)[bad].as_py()
+            raise self.error(bad, column, problem.format(repr(entry)))
+
+
+def _is_castable(text: str | None, kind: pa.DataType) -> bool:
+    try:
+        pa.scalar(text, pa.string()).cast(kind)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""Moments in Time: three-second videos, one label each; 339 classes in version 1, 305 in version 2."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vivit.data.datasets.base import Split, VideoDataset
+from vivit.data.datasets.class_names import read_class_names
+from vivit.data.datasets.csv_reader import CsvTable
+from vivit.data.datasets.video_table import format_paths, make_table
+
+
+@dataclass(kw_only=True)
+class Moments(VideoDataset):
+    """Videos of the official lists, which have no header; their first column is ``<class>/<name>.mp4``.
+
+    ``lists`` are files below the root and ``folders`` the folders of their videos; ``classes`` is the official list of
+    ``count`` classes. The labels of the test split were never published, so the validation videos are the test. Flips
+    are harmless.
+    """
+
+    count: int
+    lists: Mapping[str, str]
+    folders: Mapping[str, str]
+    classes: str = "moments_categories.txt"
+    mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+
+    @cached_property
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """The one head, ``label``."""
+        return {"label": read_class_names(self.root / self.classes, self.count)}
+
+    def table(self, split: Split) -> pa.Table:
+        """Return the videos of a split's list."""
+        rows = CsvTable(self.root / self.lists[split], header=["path"])
+        rows.require()
+        path = rows.text("path")
+        label = pc.fill_null(pc.struct_field(pc.extract_regex(path, "^(?P<label>[^/]+)/"), [0]), "")
+        return make_table(
+            path=format_paths(self.folders[split] + "/{path}", path=path),
+            labels=[rows.class_ids("path", self.heads["label"], label)],
+        )

@@ -1,0 +1,98 @@
+"""Generation of the embedded data set on this machine: every scene drawn, encoded as a video, listed in CSV files."""
+
+import csv
+import fcntl
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+from tqdm import tqdm
+
+from vivit.data.datasets.motion.drawing import FORMAT, SPLITS, Split, render, scene
+from vivit.errors import ConfigError
+
+COLUMNS = ("path", "verb", "noun", "background", "texture", "frames")
+"""Columns of the CSV file of a split."""
+
+
+def encode(frames: UInt8[np.ndarray, "f h w 3"], path: Path) -> None:
+    """Write frames as H.264 in MP4, 25 a second, with B-frames.
+
+    The quality is higher than x264's default. At the default the key frame's noise stays frozen before an object and
+    is coded anew behind it, which reveals the direction in a single frame.
+    """
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("h264", rate=Fraction(25))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.options = {"crf": "12", "preset": "veryfast", "bf": "2"}
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p", threads=1)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def generate_if_missing(root: Path) -> None:
+    """Generate the data set at ``root`` unless it exists. ``root`` is complete or absent, whatever interrupts this.
+
+    Raises ``ConfigError`` where ``root`` holds something else, or videos of another format.
+    """
+    if not root.exists():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(root):
+            if not root.exists():
+                partial = root.parent / f".{root.name}.partial"
+                shutil.rmtree(partial, ignore_errors=True)
+                generate(partial)
+                partial.rename(root)
+    _check_format(root)
+
+
+def generate(folder: Path, splits: Sequence[Split] = SPLITS, seed: int = 0) -> None:
+    """Draw and encode every split into ``folder``, on all cores, and write a CSV file for each."""
+    tasks = [(folder, split, index, seed) for split in splits for index in range(split.videos)]
+    for split in splits:
+        (folder / split.name).mkdir(parents=True)
+    with ProcessPoolExecutor() as pool:
+        results = pool.map(_generate_video, tasks, chunksize=16)
+        rows = list(tqdm(results, "drawing motion", len(tasks), unit=" videos"))
+    for split in splits:
+        with (folder / f"{split.name}.csv").open("w", newline="", encoding="utf-8") as file:
+            split_rows = [row for (_, task_split, _, _), row in zip(tasks, rows, strict=True) if task_split is split]
+            csv.writer(file).writerows([COLUMNS, *split_rows])
+    (folder / "format.txt").write_text(f"{FORMAT}\n")
+
+
+def _generate_video(task: tuple[Path, Split, int, int]) -> tuple[str | int, ...]:
+    """Draw and encode one video, and return its row of the CSV file."""
+    folder, split, index, seed = task
+    drawn = scene(split, index, seed)
+    path = f"{split.name}/{index:05d}.mp4"
+    encode(render(drawn), folder / path)
+    return path, drawn.verb, drawn.noun, drawn.background, drawn.texture, drawn.frames
+
+
+def _check_format(root: Path) -> None:
+    """Raise ``ConfigError`` unless the files at ``root`` were generated here, in the present format."""
+    file = root / "format.txt"
+    version = file.read_text().strip() if file.is_file() else None
+    if version != str(FORMAT):
+        content = "no data set that was generated here" if version is None else f"motion of format {version}"
+        raise ConfigError(
+            "data.root", root, f"holds {content}, not motion of format {FORMAT}", "move it away, or set another folder"
+        )
+
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """Let one process at a time generate the data set; the others wait for it."""
+    with (root.parent / f".{root.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

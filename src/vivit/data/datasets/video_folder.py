@@ -1,0 +1,64 @@
+"""A folder of class folders: ``root/train/<class>/<video>``, likewise ``val`` and ``test``."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from vivit.data.datasets.base import Split, VideoDataset
+from vivit.data.datasets.class_names import sorted_classes
+from vivit.data.datasets.video_table import make_table
+from vivit.data.find_videos import SUFFIXES, is_hidden, videos_below
+from vivit.errors import DataError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class VideoFolder(VideoDataset):
+    """Every folder below ``root/train`` is a class, in alphabetical order, or by size where all names are numbers.
+
+    The videos of a class are those in its folder and its subfolders, by their suffix. Hidden files and folders are
+    ignored.
+    """
+
+    @cached_property
+    def heads(self) -> Mapping[str, tuple[str, ...]]:
+        """The one head, ``label``."""
+        names = sorted_classes(self._class_folders("train"))
+        if not names:
+            raise DataError(self.root / "train", "has no class folders", "make one folder of videos for each class")
+        return {"label": names}
+
+    def table(self, split: Split) -> pa.Table:
+        """Return the videos of a split, class by class."""
+        names = self.heads["label"]
+        folder = self._split_folder(split)
+        if unknown := sorted(self._class_folders(split) - set(names)):
+            raise DataError(folder, f"has the folders {unknown}, which are no classes of {self.root / 'train'}")
+        paths = videos_below(folder)
+        if outside := [path for path in paths if "/" not in path]:
+            log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))
+        videos = [(path.partition("/")[0], path) for path in paths if "/" in path]
+        if not videos:
+            raise DataError(folder, f"has no videos ({', '.join(SUFFIXES)}) in class folders")
+        if empty := sorted(set(names) - {name for name, _ in videos}):
+            log.warning("%s has no video of the classes %s", folder, ", ".join(empty))
+        numbers = {name: number for number, name in enumerate(names)}
+        files = sorted((numbers[name], f"{split}/{path}") for name, path in videos)
+        label, path = (pa.array(column) for column in zip(*files, strict=True))
+        return make_table(path=pa.chunked_array([path]), labels=[label])
+
+    def _class_folders(self, split: Split) -> set[str]:
+        children = self._split_folder(split).iterdir()
+        return {child.name for child in children if child.is_dir() and not is_hidden(child.name)}
+
+    def _split_folder(self, split: Split) -> Path:
+        folder = self.root / split
+        if not folder.is_dir():
+            layout = f"{self.root}/{{train,val,test}}/<class>/<video>"
+            raise DataError(folder, "there is no such folder", f"arrange the videos as {layout}")
+        return folder

@@ -1,0 +1,142 @@
+"""Videos as columns of an Arrow file that is mapped into memory: every process that reads them shares one copy.
+
+650,000 Python objects would cost each worker hundreds of megabytes, because reference counting writes to them.
+"""
+
+import os
+import tempfile
+import weakref
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+from string import Formatter
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vivit.data.datasets.csv_reader import Column, CsvTable
+from vivit.errors import ConfigError
+from vivit.structures import Video
+
+
+def make_table(*, path: Column, labels: Sequence[Column], **others: Column | None) -> pa.Table:
+    """Return the table of a split: a row is a labelled video, and ``path`` is relative to the root of the data set.
+
+    ``labels`` has one array of class numbers for each head. ``others`` are ``start`` and ``end`` (seconds), ``first``
+    and ``last`` (frame numbers in a folder) and ``name``, all of which may be omitted.
+    """
+    columns = {"path": path.cast(pa.string())}
+    columns |= {f"label_{head}": numbers.cast(pa.int32()) for head, numbers in enumerate(labels)}
+    return pa.table(columns | {name: column for name, column in others.items() if column is not None})
+
+
+def missing_labels(rows: CsvTable, *, allowed: bool) -> Column:
+    """Return -1 for every row of a list without labels. Raises ``ConfigError`` unless ``allowed``."""
+    if not allowed:
+        raise ConfigError(
+            "data.catalogue.unlabelled",
+            False,
+            f"{rows.file} has no labels, so nothing can be scored",
+            "set data.catalogue.lists to a list with labels, or data.catalogue.unlabelled=true to predict without",
+        )
+    return pa.repeat(pa.scalar(-1, pa.int32()), len(rows.table))
+
+
+def format_paths(template: str, **columns: Column) -> Column:
+    """Return a path for every row by a template such as ``{list}/{label}/{id}_{start:06}.mp4``; ``:06`` pads by zeros.
+
+    Raises ``ConfigError`` where the template uses an unknown column.
+    """
+    parts: list[Column | str] = []
+    for literal, field, spec, _ in Formatter().parse(template):
+        parts.append(literal)
+        if field is None:
+            continue
+        if field not in columns:
+            raise ConfigError(
+                "data.catalogue.files", template, f"has the unknown field {field!r}", f"use {', '.join(columns)}"
+            )
+        text = columns[field].cast(pa.string())
+        parts.append(pc.utf8_lpad(text, int(spec), "0") if spec else text)
+    return pc.binary_join_element_wise(*parts, "")
+
+
+class VideoTable(Sequence[Video]):
+    """A sequence of videos over columns; a ``Video`` is made when it is requested.
+
+    The table is stored in a temporary file that lives as long as this object. A process that this object is sent to
+    gets the file's name, not the rows.
+    """
+
+    def __init__(self, root: Path, table: pa.Table) -> None:
+        handle, name = tempfile.mkstemp(prefix="videos-", suffix=".arrow")
+        os.close(handle)
+        weakref.finalize(self, Path(name).unlink, missing_ok=True)
+        with pa.OSFile(name, "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+            file.write_table(table.combine_chunks())
+        self._open(str(root), name)
+
+    def _open(self, root: str, name: str) -> None:
+        self._root, self._name = root, name
+        table = pa.ipc.open_file(pa.memory_map(name)).read_all()
+        self._length, columns = len(table), {c: table.column(c) for c in table.column_names}
+        self._labels = [columns.pop(c) for c in table.column_names if c.startswith("label_")]
+        self._stamps = columns.pop("stamps")
+        self._columns = columns
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"root": self._root, "name": self._name}
+
+    def __setstate__(self, state: dict[str, str]) -> None:
+        self._open(**state)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def column(self, name: str) -> Column | None:
+        """Return a column of the table, such as ``path``, relative to the root; None if it has no such column."""
+        return self._columns.get(name)
+
+    def unlabelled(self) -> int:
+        """Return the number of videos without a label."""
+        unknown = [pc.less(labels, 0) for labels in self._labels]
+        return pc.sum(reduce(pc.or_, unknown)).as_py() or 0
+
+    @overload
+    def __getitem__(self, index: int) -> Video: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Video]: ...
+    def __getitem__(self, index: int | slice) -> Video | list[Video]:
+        if isinstance(index, slice):
+            return [self[row] for row in range(*index.indices(len(self)))]
+        row = {name: column[index].as_py() for name, column in self._columns.items()}
+        path = os.path.join(self._root, row["path"])  # noqa: PTH118  # a Path costs more than all the rest
+        return Video(
+            path,
+            tuple(column[index].as_py() for column in self._labels),
+            row.get("start"),
+            row.get("end"),
+            None if row.get("first") is None else (row["first"], row["last"]),
+            indexed_stamps(path, row, self._stamps[index].value),
+            row.get("name"),
+        )
+
+
+def indexed_stamps(path: str, row: dict[str, Any], irregular: pa.ListScalar) -> Sequence[int] | None:
+    """Return the timestamps of a file by the index; None where it has none, or where the file's size has changed.
+
+    ``irregular`` are those of a file whose frames are not evenly spaced, else null.
+    """
+    if row.get("stamp") is None or not _has_size(path, row["bytes"]):
+        return None
+    if irregular.is_valid:
+        return tuple(irregular.values.to_numpy().tolist())
+    return range(row["stamp"], row["stamp"] + row["frames"] * row["step"], row["step"])
+
+
+def _has_size(path: str, size: int) -> bool:
+    try:
+        return os.stat(path).st_size == size  # noqa: PTH116
+    except OSError:
+        return False

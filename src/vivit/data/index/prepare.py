@@ -1,0 +1,214 @@
+"""One pass over the files of a data set: index them, find unusable ones, and optionally make copies.
+
+Every piece of work is complete or absent, and none is done twice: an interrupted run resumes where it stopped.
+"""
+
+import csv
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from vivit.data.datasets import Split, VideoDataset
+from vivit.data.index.index import SCHEMA, exists, read_index, transcoded_dir, transcoded_path, write_piece
+from vivit.data.index.probe import probe
+from vivit.data.index.transcode import is_copy, transcode
+from vivit.data.loader import exit_with_parent
+from vivit.errors import ConfigError
+
+PIECE, PERIOD = 1000, 60.0
+"""Files, or seconds, after which results are written to the index."""
+LEAST_SIDE = 16
+"""Pixels that a copy's short side must have at least: the patch of the smallest network."""
+SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "irregular")
+Row = dict[str, Any]
+Work = Callable[[str], Row]
+
+
+def prepare(
+    catalogue: VideoDataset,
+    *,
+    splits: Sequence[Split] = ("train", "val", "test"),
+    workers: int | None = None,
+    decode: bool = False,
+    copies: int | None = None,
+    gop: int = 12,
+    quality: int = 18,
+    shard: int = 0,
+    shards: int = 1,
+) -> dict[str, int]:
+    """Index the files of ``splits``, and return the number of files by their result.
+
+    ``decode`` decodes every frame to find hidden damage. ``copies`` is a short side: every usable video is copied at
+    that size, with key frames ``gop`` frames apart and x264's rate factor ``quality``. ``shards`` runs, on as many
+    machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
+    cannot be used, with the reason.
+    """
+    check(workers=workers, copies=copies, gop=gop, quality=quality, shard=shard, shards=shards)
+    root, folder, workers = catalogue.root, catalogue.prepared_folder, workers or os.cpu_count() or 1
+    paths = sorted({path for split in splits for path in catalogue.table(split)["path"].to_pylist()})[shard::shards]
+    on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
+    present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
+    rows = load_valid_rows(folder, lambda path, row: row["decoded"] >= decode and is_current(root / path, row))
+    index(partial(probe, root, decode=decode), present, rows, folder, workers, f"reading {shard + 1}/{shards}")
+    counts, problems = count_problems(paths, {path: rows[path] for path in present})
+    if copies is not None:
+        usable = [path for path in present if rows[path]["problem"] is None and rows[path]["codec"] != "jpeg"]
+        target = transcoded_dir(folder, copies)
+        copy_rows = load_valid_rows(
+            target, lambda path, row: is_current(transcoded_path(target, path), row, root / path)
+        )
+        work = partial(transcode_one, root, target, side=copies, gop=gop, quality=quality)
+        index(work, usable, copy_rows, target, workers, f"copying {shard + 1}/{shards}")
+        failed = {path: f"no copy: {copy_rows[path]['problem']}" for path in usable if copy_rows[path]["problem"]}
+        counts |= {"copies": len(usable) - len(failed), "without_copy": len(failed)}
+        problems |= failed
+    write_report(folder / f"report-{shard + 1}of{shards}.csv", problems)
+    return counts
+
+
+def check(*, workers: int | None, copies: int | None, gop: int, quality: int, shard: int, shards: int) -> None:
+    """Raise ``ConfigError`` for impossible values, before anything is read."""
+    if shards < 1:
+        raise ConfigError("shards", shards, "must be positive", "set 1 or more")
+    if not 0 <= shard < shards:
+        raise ConfigError("shard", shard, f"there are shards={shards}", f"set 0 to {shards - 1}")
+    if workers is not None and workers < 1:
+        raise ConfigError("workers", workers, "must be positive", "set 1 or more, or null for one a core")
+    if copies is not None and copies < LEAST_SIDE:
+        problem = "is too small a short side in pixels"
+        raise ConfigError("copies", copies, problem, f"set {LEAST_SIDE} or more, or null for no copies")
+    if gop < 1:
+        raise ConfigError("gop", gop, "is no distance in frames between key frames", "set 1 or more")
+    if not 0 <= quality <= 51:
+        raise ConfigError("quality", quality, "is not a rate factor of x264", "set 0 to 51")
+
+
+def count_problems(paths: Sequence[str], rows: Mapping[str, Row]) -> tuple[dict[str, int], dict[str, str]]:
+    """Return the number of files by their result, and the problem of each file that cannot be used."""
+    problems = {path: "missing" for path in paths if path not in rows}
+    problems |= {path: row["problem"] for path, row in rows.items() if row["problem"]}
+    return {
+        "files": len(paths),
+        "missing": len(paths) - len(rows),
+        "unusable": len(problems) - (len(paths) - len(rows)),
+        "irregular": sum(row["irregular"] for row in rows.values()),
+        "rotated": sum(bool(row["rotation"]) for row in rows.values()),
+    }, problems
+
+
+def load_valid_rows(folder: Path, is_valid: Callable[[str, Row], bool]) -> dict[str, Row]:
+    """Return the summaries of the rows of an index that are valid; of several rows of a file the newest counts."""
+    table = read_index(folder)
+    table = table.append_column("irregular", pc.is_valid(table["stamps"])).select(["path", *SUMMARY])
+    newest = {row["path"]: row for row in reversed(table.to_pylist())}
+    return {path: row for path, row in newest.items() if is_valid(path, row)}
+
+
+def is_current(file: Path, row: Row, source: Path | None = None) -> bool:
+    """Return whether a file is the one that a row describes, and no older than its source."""
+    try:
+        stat = file.stat()
+        return stat.st_size == row["bytes"] and (source is None or stat.st_mtime >= source.stat().st_mtime)
+    except OSError:
+        return False
+
+
+def index(work: Work, paths: Sequence[str], known: dict[str, Row], folder: Path, workers: int, title: str) -> None:
+    """Do ``work`` for all paths that are not in ``known``, in parallel; add the rows to the index and to ``known``.
+
+    They are written every ``PIECE`` files or ``PERIOD`` seconds, and when something ends this process in between.
+    """
+    todo = [path for path in paths if path not in known]
+    rows: list[Row] = []
+    written = time.monotonic()
+    with tqdm(desc=title, total=len(todo), unit=" files", disable=not todo) as bar:
+        try:
+            for row in _rows(work, todo, workers):
+                rows.append(row)
+                bar.update()
+                if len(rows) == PIECE or time.monotonic() > written + PERIOD:
+                    flush(rows, known, folder)
+                    written = time.monotonic()
+        finally:
+            flush(rows, known, folder)
+
+
+def flush(rows: list[Row], known: dict[str, Row], folder: Path) -> None:
+    """Write rows to the index, add their summaries to ``known``, and clear them."""
+    if rows:
+        write_piece(folder, pa.Table.from_pylist(rows, SCHEMA))
+        known |= {row["path"]: summary(row) for row in rows}
+        rows.clear()
+
+
+def summary(row: Row) -> Row:
+    """Return the columns that are counted; a million complete rows would fill the memory."""
+    return {name: row.get(name) for name in SUMMARY} | {"irregular": row.get("stamps") is not None}
+
+
+def _rows(work: Work, paths: Sequence[str], workers: int) -> Iterator[Row]:
+    """Yield the row of each path, made in another process; a file that crashes the process gets a row with a problem.
+
+    Whatever ends this process ends the others at once: each leaves a file complete or absent.
+    """
+    remaining = list(reversed(paths))
+    pool = _pool(workers)
+    try:
+        for begin in range(0, len(paths), PIECE):  # a million waiting files would fill the memory
+            for future in [pool.submit(work, path) for path in paths[begin : begin + PIECE]]:
+                row = future.result()
+                remaining.pop()
+                yield row
+    except BrokenProcessPool:
+        for path in reversed(remaining):
+            yield _row_in_new_process(work, path)
+    finally:
+        kill(pool)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, initializer=exit_with_parent, initargs=(os.getpid(),))
+
+
+def kill(pool: ProcessPoolExecutor) -> None:
+    """Kill a pool's processes without waiting for their work."""
+    for process in list((pool._processes or {}).values()):
+        process.kill()
+    pool.shutdown()  # which cancels nothing: a pool that breaks stumbles over what was cancelled
+
+
+def _row_in_new_process(work: Work, path: str) -> Row:
+    pool = _pool(1)
+    try:
+        return pool.submit(work, path).result()
+    except BrokenProcessPool:
+        return {"path": path, "bytes": 0, "decoded": False, "problem": "crashes the decoder"}
+    finally:
+        kill(pool)
+
+
+def transcode_one(root: Path, folder: Path, path: str, *, side: int, gop: int, quality: int) -> Row:
+    """Copy one video, and return the row of the copies' index, whose path is that of the source.
+
+    A complete copy that a run left behind before it could write its row is used as it is.
+    """
+    copy, encode = transcoded_path(folder, path), partial(transcode, side=side, gop=gop, quality=quality)
+    if not is_copy(copy, root / path, side) and (problem := encode(root / path, copy)):
+        return {"path": path, "bytes": 0, "decoded": False, "problem": problem}
+    return probe(copy.parent, copy.name) | {"path": path}
+
+
+def write_report(file: Path, problems: dict[str, str]) -> None:
+    """Write a CSV file of every file that cannot be used, and why."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as text:
+        csv.writer(text).writerows([("path", "problem"), *sorted(problems.items())])

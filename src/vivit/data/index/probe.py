@@ -1,0 +1,84 @@
+"""The row of an index of one file: found by opening it, and optionally by decoding all of it."""
+
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from vivit.data.index.index import SCHEMA
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.readers.video_error import VideoError
+
+MOST_LOST = 0.1
+"""Share of the listed frames that need not be decodable. Files with packed B-frames list a few that are never shown; a
+full decode finds these, and the index does not contain them."""
+
+
+def probe(root: Path, path: str, *, decode: bool = False) -> dict[str, Any]:
+    """Return the row of the index of one file, or of one folder of frames, below ``root``.
+
+    The first frame is always decoded, all frames only with ``decode``. ``problem`` is why the file cannot be used.
+    """
+    file = root / path
+    row = dict.fromkeys(SCHEMA.names) | {"path": path, "bytes": os.stat(file).st_size, "decoded": decode}  # noqa: PTH116
+    try:
+        return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode))
+    except VideoError as error:
+        return row | {"problem": error.problem}
+    except OSError as error:
+        return row | {"problem": f"cannot be read ({error.strerror})"}
+
+
+def _probe_frame_folder(folder: Path) -> dict[str, Any]:
+    count = sum(1 for name in os.listdir(folder) if name.lower().endswith((".jpg", ".jpeg")))  # noqa: PTH208
+    return {"codec": "jpeg", "frames": count, "problem": None if count else "holds no JPEG pictures"}
+
+
+def _probe_video(file: Path, decode: bool) -> dict[str, Any]:
+    with PyAVVideoReader(str(file)) as video:
+        stamps, tick, rate = video.stamps, float(video.time_base), float(video.stream.average_rate or 0)
+        facts: dict[str, Any] = {
+            "codec": video.stream.codec_context.name,
+            "width": video.stored_size[1],
+            "height": video.stored_size[0],
+            "rotation": video.orientation.degrees,
+        }
+        if next(video.decode_all(video.new_damage_tracker()), None) is None:
+            facts["problem"] = "none of its frames can be decoded"
+        elif decode:
+            damage, listed = video.new_damage_tracker(), len(stamps)
+            decoded = {video.timestamp_of(key): key for key, _ in video.decode_all(damage)}
+            stamps = [stamp for stamp in stamps if stamp in decoded]
+            damaged = sum(damage.is_damaged(decoded[stamp]) for stamp in stamps)
+            if len(stamps) < (1 - MOST_LOST) * listed:
+                facts["problem"] = f"{listed - len(stamps)} of {listed} frames cannot be decoded"
+            elif damaged:
+                facts["problem"] = f"{damaged} of {listed} frames are damaged"
+    times = timing(stamps, tick, rate)
+    if video.untrusted_reason:  # readers must not look for frames by these
+        times |= dict.fromkeys(("stamp", "step", "stamps"))
+    return facts | times
+
+
+def timing(stamps: Sequence[int], tick: float, rate: float) -> dict[str, Any]:
+    """Return the columns of when frames are shown: first timestamp and step where that is exact, else all timestamps.
+
+    ``tick`` is the length of a tick in seconds, ``rate`` the frames a second of a file with one frame.
+    """
+    if not stamps:
+        return {"frames": 0}
+    steps = {b - a for a, b in pairwise(stamps)}
+    step = (steps or {1}).pop() if len(steps) < 2 else None
+    if step == 0:
+        step = None
+    span = (stamps[-1] - stamps[0]) * tick
+    fps = (len(stamps) - 1) / span if span > 0 else rate
+    return {
+        "fps": fps,
+        "seconds": span + (1 / fps if fps else 0),
+        "frames": len(stamps),
+        "stamp": stamps[0],
+        "step": step,
+        "stamps": None if step else list(stamps),
+    }

@@ -1,0 +1,1 @@
+"""Readers of videos: files through PyAV, and folders of numbered pictures."""

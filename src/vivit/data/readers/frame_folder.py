@@ -1,0 +1,90 @@
+"""Videos that are folders of numbered JPEG frames, as EPIC-Kitchens releases them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from vivit.data.readers.frame_converter import Converter, Orientation
+from vivit.data.readers.video_error import VideoError, as_video_error
+from vivit.data.views import CropBox, VideoShape
+
+
+class FrameFolderReader:
+    """The frames ``frame_0000000001.jpg`` and so on of a folder, or those from ``first`` to ``last`` inclusive.
+
+    Frame numbers count from 0, whatever the file names begin with. Frames are converted as those of a video file.
+    """
+
+    def __init__(self, path: str, first: int | None = None, last: int | None = None) -> None:
+        self.path = path
+        if first is None or last is None:
+            names = sorted(file.stem for file in Path(path).glob("frame_*.jpg"))
+            if not names:
+                raise VideoError(path, "holds no picture called frame_0000000001.jpg and so on")
+            first, last = int(names[0].removeprefix("frame_")), int(names[-1].removeprefix("frame_"))
+        if first > last:
+            raise VideoError(path, f"has no frame from {first} to {last}: the last comes before the first")
+        self._numbers = range(first, last + 1)
+        self._decoder = av.CodecContext.create("mjpeg", "r")
+        self._decoder.thread_count = 1
+        frame = self._decode(first)
+        with as_video_error(path):
+            self._stored_size, self._orientation = (frame.height, frame.width), Orientation.of(frame)
+
+    @property
+    def shape(self) -> VideoShape:
+        """Frames, height and width."""
+        return VideoShape(len(self._numbers), *self._orientation.displayed_size(self._stored_size))
+
+    def read(
+        self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
+    ) -> UInt8[np.ndarray, "boxes f h w 3"]:
+        """Return the frames ``numbers``, in that order and with repeats, cropped to every box and resized to ``size``.
+
+        Raises ``VideoError`` where a frame is damaged or missing.
+        """
+        unique, positions = np.unique(np.asarray(numbers), return_inverse=True)
+        views = np.empty((len(boxes), len(unique), *size, 3), np.uint8)
+        convert = Converter(self._stored_size, self._orientation, boxes, size)
+        for at, number in enumerate(unique):
+            frame = self._decode(self._numbers[number])
+            try:
+                convert(frame, views[:, at])
+            except ValueError as error:
+                raise VideoError(self.path, f"{_file_name(self._numbers[number])} {error}") from None
+        return views[:, positions]
+
+    def _decode(self, number: int) -> av.VideoFrame:
+        name = _file_name(number)
+        try:
+            data = (Path(self.path) / name).read_bytes()
+        except OSError as error:
+            raise VideoError(self.path, f"{name} cannot be read ({error.strerror})") from None
+        if b"\xff\xd9" not in data[-64:]:
+            raise VideoError(self.path, f"{name} is cut off or no JPEG picture")
+        try:
+            (frame,) = self._decoder.decode(av.Packet(data))
+        except (av.FFmpegError, ValueError):
+            raise VideoError(self.path, f"{name} is damaged") from None
+        if frame.is_corrupt:
+            raise VideoError(self.path, f"{name} is damaged")
+        return frame
+
+    def close(self) -> None:
+        """Do nothing: no file stays open between frames."""
+
+    def __enter__(self) -> "FrameFolderReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _file_name(number: int) -> str:
+    return f"frame_{number:010d}.jpg"

@@ -1,0 +1,100 @@
+"""The frames of a file and their timestamps, read from its packets without decoding, where these can be trusted."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import av
+import av.container
+
+
+class PacketInfo(NamedTuple):
+    """The properties of a packet that matter here, without its bytes."""
+
+    pts: int | None
+    dts: int | None
+    duration: int
+    size: int
+    is_keyframe: bool
+    is_discard: bool
+    first_byte: int
+
+
+class FrameIndex(NamedTuple):
+    """When the frames of a file are shown, in ticks of its stream."""
+
+    stamps: Sequence[int]
+    """Timestamps of all frames shown, ascending."""
+    last_duration: int
+    """How long the last frame is shown; 0 where the file does not contain it."""
+    untrusted_reason: str | None
+    """Why packets do not correspond to frames, so that frames have to be decoded and counted; None: they do."""
+    decode_times: Sequence[int]
+    """Times at which the frames are decoded, ascending; empty where they do not ascend."""
+
+    def spread_timestamps(self, count: int, rate: float, tick: float) -> Sequence[int]:
+        """Return timestamps for ``count`` decoded frames of an untrusted file.
+
+        The decoding times where there is one for each frame; else evenly spaced by their median step. ``rate`` is the
+        header's frames a second, for a file without any times, ``tick`` the length of a tick in seconds.
+        """
+        if count == len(self.decode_times):
+            return self.decode_times
+        steps = [b - a for a, b in pairwise(self.decode_times)]
+        step = statistics.median(steps) if steps else 1 / (rate * tick)
+        return [round(number * step) for number in range(count)]
+
+
+def index_packets(
+    container: av.container.InputContainer, stream: av.VideoStream, packets: Iterable[av.Packet]
+) -> FrameIndex:
+    """Return when the frames of a file are shown, from all of its packets.
+
+    Frames that an edit list hides, and VP8's invisible ones, are not counted.
+    """
+    infos = [
+        PacketInfo(
+            packet.pts, packet.dts, packet.duration or 0, packet.size, packet.is_keyframe, packet.is_discard,
+            memoryview(packet)[0],
+        )
+        for packet in packets
+    ]  # fmt: skip
+    shown = [packet for packet in infos if not packet.is_discard]
+    if stream.codec_context.name == "vp8":
+        shown = [packet for packet in shown if packet.first_byte & 0x10]  # RFC 6386, section 9.1: show_frame
+    stamps = sorted(packet.pts for packet in shown if packet.pts is not None)
+    last = max((packet for packet in shown if packet.pts is not None), key=lambda packet: packet.pts or 0, default=None)
+    decode_times = [packet.dts for packet in shown if packet.dts is not None]
+    ascending = len(decode_times) == len(shown) and all(a < b for a, b in pairwise(decode_times))
+    return FrameIndex(
+        stamps,
+        last.duration if last else 0,
+        _untrusted_reason(container, stream, infos, shown) if shown else None,
+        decode_times if ascending else [],
+    )
+
+
+def _untrusted_reason(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    packets: Sequence[PacketInfo],
+    shown: Sequence[PacketInfo],
+) -> str | None:
+    stamps = {packet.pts for packet in shown if packet.pts is not None}
+    if any(packet.pts is None for packet in shown):
+        return "some frames have no timestamp"
+    if len(stamps) < len(shown):
+        return "some frames share a timestamp"
+    decode_times = [packet.dts for packet in packets if packet.dts is not None and not packet.is_discard]
+    if any(b < a for a, b in pairwise(decode_times)):
+        return "its clock starts again"
+    first = packets[0]
+    if not first.is_keyframe or first.pts is None or (min(stamps) < first.pts and not first.is_discard):
+        return "it begins with frames that need earlier ones"
+    if container.format.name == "avi":  # it stores no presentation times, so FFmpeg guesses them
+        if stream.codec_context.has_b_frames:
+            return "its frames are stored out of order, and without a time"
+        if stream.codec_context.name == "mpeg4" and min(packet.size for packet in shown) < 9:
+            return "some packets hold no frame"
+    return None

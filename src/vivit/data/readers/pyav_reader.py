@@ -1,0 +1,253 @@
+"""Video files, decoded by PyAV to the pixels that a view needs and no others.
+
+Measured to be several times faster than decoding everything and selecting later, because
+
+* it seeks to the key frame before the first selected frame and stops at the last;
+* unselected frames that no other frame refers to are never decoded (``skip_frame`` is set packet by packet);
+* cropping, resizing and colour conversion are one pass of libswscale, over selected frames only.
+
+Where a file's timestamps do not correspond to its frames, frames are numbered in the order in which a decoder shows
+them, which takes a full decode. One decoding thread: the loader's workers are the parallelism, and PyAV with threads
+can hang when closed early.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from itertools import chain
+from types import TracebackType
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from vivit.data.readers.damage import DamageTracker
+from vivit.data.readers.frame_converter import Converter, Orientation
+from vivit.data.readers.packet_index import index_packets
+from vivit.data.readers.stream_decoder import StreamDecoder
+from vivit.data.readers.streams import can_seek, is_picture_format, may_be_rotated
+from vivit.data.readers.truncation import header_duration, is_truncated, last_end, missing_bytes, missing_frames
+from vivit.data.readers.video_error import VideoError, as_video_error
+from vivit.data.views import CropBox, VideoShape
+
+NEAR, FAR = 0.0, 10.0
+"""Seconds before the first selected frame to which a seek is tried."""
+
+
+class PyAVVideoReader:
+    """An open video, or the part of it between ``start`` and ``end`` (seconds from its first frame).
+
+    Opening reads the packets' timestamps without decoding, unless ``stamps`` are those of the complete file from an
+    index. The decoder gets the first packet before any other: it may contain what all others need, a palette or the
+    version of the encoder. Frame numbers count displayed frames of the part, from 0; height and width are the
+    displayed ones. Pixels that are not square count as if they were, unless ``square_pixels``: then the width is that
+    of a player. Raises ``VideoError``.
+    """
+
+    untrusted_reason: str | None = None
+    """Why packets do not correspond to frames, so that ``stamps`` only spreads these evenly; None: they do."""
+
+    def __init__(
+        self,
+        path: str,
+        start: float | None = None,
+        end: float | None = None,
+        stamps: Sequence[int] | None = None,
+        *,
+        square_pixels: bool = False,
+    ) -> None:
+        self.path, self._square_pixels = path, square_pixels
+        with as_video_error(path):
+            self._decoder = StreamDecoder(path)
+            try:
+                self._inspect(stamps)
+                self._select_part(start, end)
+            except BaseException:
+                self.close()
+                raise
+
+    def _inspect(self, stamps: Sequence[int] | None) -> None:
+        """Find the time of every frame of the file, in ticks, and the size and orientation of the first."""
+        packets = self._decoder.packets()
+        start = next(packets, None)
+        may_rotate = may_be_rotated(self._decoder.container, self._decoder.stream)
+        first = None if start is None else self._decoder.prime(start, picture=may_rotate)
+        if start is not None and stamps is None:
+            stamps = self._index_frames(chain([start], packets))
+        context = self._decoder.stream.codec_context
+        if first is None and (may_rotate or not context.pix_fmt):  # it may begin with frames that need earlier ones
+            first = next((frame for _, frame in self.decode_all(self.new_damage_tracker())), None)
+            if first is None:
+                raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
+        if not stamps or self._decoder.stream.time_base is None:
+            raise VideoError(self.path, "holds no frame with a timestamp")
+        self._file_stamps = stamps
+        self._stored_size = (context.height, context.width) if first is None else (first.height, first.width)
+        self._orientation = Orientation() if first is None else Orientation.of(first)
+        aspect = self._decoder.stream.sample_aspect_ratio if self._square_pixels else None
+        self._width = max(1, round(self._stored_size[1] * aspect)) if aspect else self._stored_size[1]
+
+    def _index_frames(self, packets: Iterator[av.Packet]) -> Sequence[int]:
+        """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no video."""
+        index = index_packets(self._decoder.container, self._decoder.stream, packets)
+        missing, listed = missing_frames(self._decoder.container, self._decoder.stream)
+        if missing:
+            raise VideoError(
+                self.path, f"is cut off; {missing} of the {listed} frames that its index names are missing"
+            )
+        stamps, self.untrusted_reason = index.stamps, index.untrusted_reason
+        if self.untrusted_reason:
+            count = sum(1 for _ in self.decode_all(self.new_damage_tracker()))
+            rate = float(self._decoder.stream.average_rate or 25)
+            stamps = index.spread_timestamps(count, rate, self._decoder.tick)
+        if len(stamps) == 1 and is_picture_format(self._decoder.container):
+            raise VideoError(self.path, "is a picture, no video")
+        if stamps:
+            duration = index.last_duration or (stamps[-1] - stamps[0]) / max(1, len(stamps) - 1)
+            self._check_length((stamps[-1] + duration) * self._decoder.tick, duration * self._decoder.tick)
+        return stamps
+
+    def _check_length(self, end: float, frame_duration: float) -> None:
+        """Raise ``VideoError`` for a video that ends too early, unless its header counts sound or a caption.
+
+        ``end`` and ``frame_duration`` are seconds, of the last frame.
+        """
+        duration = header_duration(self._decoder.container, self._decoder.stream)
+        missing, size = missing_bytes(self._decoder.container, self.path)
+        if missing and (not duration or end + frame_duration < duration):
+            raise VideoError(self.path, f"is cut off; {missing} of the {size} bytes that its header names are missing")
+        if is_truncated(end, duration):
+            with av.open(f"file:{self.path}", metadata_errors="ignore") as container:
+                truncated = is_truncated(last_end(container.demux()), duration)
+            if truncated:
+                raise VideoError(self.path, f"is cut off; it ends at {end:.2f} of {duration:.2f} s by its header")
+
+    def _select_part(self, start: float | None, end: float | None) -> None:
+        times, first, tick = self._file_stamps, self._file_stamps[0], self._decoder.tick
+        low = 0 if start is None else bisect_left(times, first + start / tick - self._rounding)
+        high = len(times) if end is None else bisect_left(times, first + end / tick - self._rounding)
+        if low >= high:
+            duration = (times[-1] - first) * tick
+            raise VideoError(self.path, f"has no frame between {start} and {end} s; it lasts {duration:.2f} s")
+        self._part = range(low, high)
+
+    @property
+    def _rounding(self) -> float:
+        """Ticks by which a frame may come before a moment and still be the one shown then.
+
+        A timestamp is rounded to whole ticks, so it is up to half of one too early. Where ticks are no finer than the
+        frames, as in AVI, they are exact.
+        """
+        distance = (self._file_stamps[-1] - self._file_stamps[0]) / max(1, len(self._file_stamps) - 1)
+        return (min(0.5, distance / 5) if distance else 0.5) + 1e-6  # for times that are no finite fractions
+
+    @property
+    def stamps(self) -> Sequence[int]:
+        """Timestamps of the frames, ascending, in ticks of ``time_base`` seconds."""
+        return self._file_stamps[self._part.start : self._part.stop]
+
+    @property
+    def time_base(self) -> Fraction:
+        """Length of a tick in seconds."""
+        return self._decoder.stream.time_base or Fraction(1)
+
+    @property
+    def shape(self) -> VideoShape:
+        """Frames, height and width."""
+        return VideoShape(len(self._part), *self._orientation.displayed_size((self._stored_size[0], self._width)))
+
+    @property
+    def stream(self) -> av.VideoStream:
+        """The video stream, with what its header contains."""
+        return self._decoder.stream
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Height and width of the pictures as they are stored."""
+        return self._stored_size
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored pictures are rotated for display."""
+        return self._orientation
+
+    def read(
+        self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
+    ) -> UInt8[np.ndarray, "boxes f h w 3"]:
+        """Return the frames ``numbers``, in that order and with repeats, cropped to every box and resized to ``size``.
+
+        Raises ``VideoError`` where a frame is damaged or missing.
+        """
+        selected = sorted({self._part[number] for number in numbers})
+        position = {number: at for at, number in enumerate(selected)}
+        views = np.empty((len(boxes), len(selected), *size, 3), np.uint8)
+        convert = Converter(self._stored_size, self._orientation, boxes, size, self._width)
+        missing = set(selected)
+        with as_video_error(self.path):
+            for earlier in self._seeks():
+                damage, decoded = self.new_damage_tracker(), set()
+                for key, number, frame in self._decode_selected(missing, earlier, damage):
+                    convert(frame, views[:, position[number]])
+                    decoded.add((key, number))
+                damaged = {number for key, number in decoded if damage.is_damaged(key)}
+                missing -= {number for _, number in decoded} - damaged
+                if not missing:
+                    break
+        if missing:
+            count = f"{len(missing)} of {len(selected)} wanted frames"
+            problem = f"is damaged in {count}" if missing & damaged else f"lacks {count}; it is damaged"
+            raise VideoError(self.path, problem)
+        order = [position[self._part[number]] for number in numbers]
+        return views if order == list(range(len(selected))) else views[:, order]
+
+    def _seeks(self) -> Sequence[float | None]:
+        """Return how far before selected frames each pass through the file begins, in seconds; None: at the start."""
+        return (None,) if self.untrusted_reason or not can_seek(self._decoder.container) else (NEAR, FAR, None)
+
+    def new_damage_tracker(self) -> DamageTracker:
+        """Return an empty record of damage, for one pass through this file."""
+        return DamageTracker(numbered=self.untrusted_reason is not None)
+
+    def timestamp_of(self, key: int) -> int:
+        """Return the timestamp of a frame of ``decode_all``."""
+        return self._file_stamps[key] if self.untrusted_reason else key
+
+    def decode_all(self, damage: DamageTracker) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Decode the file from its beginning, and yield each shown frame with the key under which damage is recorded.
+
+        The key is the number of the frame where the packets are not trusted, else its timestamp.
+        """
+        for number, frame in enumerate(self._decoder.decode(self._decoder.from_start(), damage)):
+            key = number if self.untrusted_reason or frame.pts is None else frame.pts
+            damage.frame_decoded(key, frame)
+            yield key, frame
+
+    def _decode_selected(
+        self, missing: set[int], earlier: float | None, damage: DamageTracker
+    ) -> Iterator[tuple[int, int, av.VideoFrame]]:
+        """Yield key, number and picture of the ``missing`` frames that one pass through the file shows."""
+        if self.untrusted_reason:
+            for number, frame in self.decode_all(damage):
+                if number in missing:
+                    yield number, number, frame
+                if number > max(missing):
+                    return
+            return
+        numbers = {self._file_stamps[number]: number for number in missing}
+        with suppress(av.FFmpegError):  # whatever a seek raises, the next pass begins earlier
+            for frame in self._decoder.decode_at(set(numbers), earlier, damage):
+                if frame.pts in numbers:
+                    yield frame.pts, numbers[frame.pts], frame
+
+    def close(self) -> None:
+        """Close the file."""
+        self._decoder.close()
+
+    def __enter__(self) -> "PyAVVideoReader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

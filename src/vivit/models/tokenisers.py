@@ -1,0 +1,160 @@
+"""The two ways to cut a clip into tokens (ViViT, section 3.2): uniform frame sampling and tubelet embedding."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vivit.errors import ConfigError
+from vivit.models.pos_embed import Grid
+
+
+class Tokeniser(nn.Module, ABC):
+    """Base of all tokenisers: the hidden size, the grid of tokens for a clip, and the tokens."""
+
+    dim: int
+    projection: nn.Conv2d | nn.Conv3d
+
+    @abstractmethod
+    def grid(self, frames: int, height: int, width: int) -> Grid:
+        """Return the number of tokens over time, rows and columns.
+
+        Raises ConfigError where the clip cannot be cut without a remainder.
+        """
+
+    @abstractmethod
+    def frames_per_token(self, frames: int) -> list[list[int]]:
+        """Return for each temporal index the numbers of the frames, of a clip of ``frames``, that it is made of."""
+
+    @abstractmethod
+    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
+        """Return the tokens of clips, colours in [-1, 1]."""
+
+
+def _divide(clip_key: str, length: int, token_key: str, part: int) -> int:
+    if length < part or length % part:
+        below = length // part * part
+        multiples = f"{below} or {below + part}" if below else f"{part}"
+        raise ConfigError(
+            clip_key, length, f"not a multiple of {token_key}={part}", f"set {multiples}, or another {token_key}"
+        )
+    return length // part
+
+
+def lecun_normal_(weight: Tensor) -> None:
+    """Fill with flax's default: a normal cut at two deviations whose variance, after the cut, is 1 / fan-in."""
+    deviation = weight[0].numel() ** -0.5 / 0.87962566103423978
+    nn.init.trunc_normal_(weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+
+
+def _init_projection(projection: nn.Conv2d | nn.Conv3d) -> None:
+    weight, bias = projection.parameters()
+    lecun_normal_(weight)
+    nn.init.zeros_(bias)
+
+
+FilterInit = Literal["random", "central_frame", "filter_inflation"]
+
+
+class Tubelets(Tokeniser):
+    """Tubelet embedding (figure 3): one 3D convolution whose stride is its kernel, ``tubelet`` = (t, h, w).
+
+    From scratch the filter is LeCun-normal over the whole tubelet and the bias zero. ``start`` selects the shape that
+    an image's filter takes (section 3.4): ``central_frame`` leaves only the slice t // 2, ``filter_inflation`` repeats
+    the first slice. The reference, which means to do the former, zeroes columns of pixels instead; this does not.
+    Raises ConfigError for another ``start``.
+    """
+
+    def __init__(self, *, dim: int, tubelet: Sequence[int], start: FilterInit = "random") -> None:
+        super().__init__()
+        if start not in get_args(FilterInit):
+            raise ConfigError(
+                "tokeniser.start", start, "there is no such filter", f"set one of {', '.join(get_args(FilterInit))}"
+            )
+        self.dim = dim
+        t, h, w = tubelet
+        self.tubelet = (t, h, w)
+        self.projection = nn.Conv3d(3, dim, kernel_size=self.tubelet, stride=self.tubelet)
+        _init_projection(self.projection)
+        with torch.no_grad():
+            slices = self.projection.weight.unbind(2)
+            for i, part in enumerate(slices):
+                if start == "filter_inflation":
+                    part.copy_(slices[0])
+                elif start == "central_frame" and i != t // 2:
+                    part.zero_()
+
+    def grid(self, frames: int, height: int, width: int) -> Grid:
+        """Return the number of tubelets over time, rows and columns."""
+        t, h, w = self.tubelet
+        return (
+            _divide("data.frames", frames, "tokeniser.tubelet[0]", t),
+            _divide("data.crop[0]", height, "tokeniser.tubelet[1]", h),
+            _divide("data.crop[1]", width, "tokeniser.tubelet[2]", w),
+        )
+
+    def frames_per_token(self, frames: int) -> list[list[int]]:
+        """Return the frame numbers of each tubelet."""
+        return [list(range(first, first + self.tubelet[0])) for first in range(0, frames, self.tubelet[0])]
+
+    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
+        """Return one token for each tubelet."""
+        self.grid(*clip.shape[2:])
+        return rearrange(self.projection(clip), "b d t rows columns -> b t rows columns d")
+
+
+def uniform_frames(total: int, count: int) -> list[int]:
+    """Return the numbers of the frames that uniform sampling takes of a clip, exactly as the reference.
+
+    Positions are the multiples of ``total / (count + 1)`` below ``total``, rounded half to even. In double precision
+    that is ``count + 1`` frames for some pairs (8 and 2, for one: 3, 5, 7); the reference does the same, and its
+    checkpoints have as many positions, so this does too.
+    """
+    if count >= total:
+        return list(range(total))
+    step = total / (count + 1)
+    return [int(i) for i in np.clip(np.rint(np.arange(step, total, step)), 0, total - 1)]
+
+
+class UniformFrames(Tokeniser):
+    """Uniform frame sampling (figure 2): the image ViT's patches of ``frames`` frames spread over the clip.
+
+    ``frames`` may come out one higher, see ``uniform_frames``. ``patch`` = (h, w).
+    """
+
+    def __init__(self, *, dim: int, frames: int, patch: Sequence[int]) -> None:
+        super().__init__()
+        self.dim = dim
+        self.frames = frames
+        h, w = patch
+        self.patch = (h, w)
+        self.projection = nn.Conv2d(3, dim, kernel_size=self.patch, stride=self.patch)
+        _init_projection(self.projection)
+
+    def grid(self, frames: int, height: int, width: int) -> Grid:
+        """Return the number of sampled frames, and of patches over rows and columns."""
+        if not 1 <= self.frames <= frames:
+            raise ConfigError(
+                "tokeniser.frames", self.frames, f"a clip has {frames} frames", f"set a number from 1 to {frames}"
+            )
+        return (
+            len(uniform_frames(frames, self.frames)),
+            _divide("data.crop[0]", height, "tokeniser.patch[0]", self.patch[0]),
+            _divide("data.crop[1]", width, "tokeniser.patch[1]", self.patch[1]),
+        )
+
+    def frames_per_token(self, frames: int) -> list[list[int]]:
+        """Return the number of each sampled frame, in a list."""
+        return [[number] for number in uniform_frames(frames, self.frames)]
+
+    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
+        """Return one token for each patch of the sampled frames."""
+        self.grid(*clip.shape[2:])
+        sampled = clip[:, :, torch.tensor(uniform_frames(clip.shape[2], self.frames), device=clip.device)]
+        patches = self.projection(rearrange(sampled, "b c t h w -> (b t) c h w"))
+        return rearrange(patches, "(b t) d rows columns -> b t rows columns d", b=clip.shape[0])

@@ -1,0 +1,122 @@
+"""The records that pass from room to room, and the legend of dimensions.
+
+=====  ==============================================================================
+b      videos in a batch
+v      views of one video: temporal positions times spatial crops
+f h w  frames, height and width of a clip, in pixels
+c      colour channels: 3, red, green, blue
+t s    tokens over time and tokens of one temporal index (s = rows times columns)
+n      tokens of a sequence, time outermost, then row, then column
+d      hidden size
+a      attention heads
+k      classes, those of several heads behind one another (noun, then verb)
+=====  ==============================================================================
+
+``Video -> Clip -> Batch -> Predictions``: the annotation of a file, what was decoded of it, the input of a step, the
+output of the network.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One labelled video, or a labelled segment of one, before anything is decoded."""
+
+    path: str
+    """A video file, or a folder of numbered JPEG frames."""
+    labels: tuple[int, ...]
+    """One class index for each head; -1 where the data set has no label."""
+    start: float | None = None
+    """Start of the segment in seconds from the first frame of the file; None: the first frame."""
+    end: float | None = None
+    """End of the segment in seconds; None: the end of the file."""
+    pictures: tuple[int, int] | None = None
+    """First and last frame number of a segment of a frame folder, both inclusive, as the file names have them."""
+    stamps: Sequence[int] | None = None
+    """Timestamps of all frames of the file in ticks of the stream, ascending, where an index stores them; a range if
+    they are regular. They equal those that indexing the packets yields. None: not indexed yet."""
+    name: str | None = None
+    """Identifier of the data set, as submissions and predictions need it (EPIC-Kitchens: narration_id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """Decoded views of one video, with their origin."""
+
+    frames: UInt8[np.ndarray, "v f h w 3"]
+    labels: tuple[int, ...]
+    video: int
+    """Row of the video in its data set."""
+    first_frames: tuple[int, ...] = ()
+    """Number of the first frame of each view."""
+
+
+class DecodeFailure(NamedTuple):
+    """A video that could not be read."""
+
+    video: int
+    """Row of the video in its data set."""
+    why: str
+    """The file and the reason."""
+
+
+def normalize_frames(frames: UInt8[Tensor, "*clips f h w 3"], dtype: torch.dtype) -> Float[Tensor, "*clips 3 f h w"]:
+    """Return bytes in [0, 255] as values in [-1, 1], channels first.
+
+    As in the reference: x * 2 / 255 - 1, without the mean and standard deviation of a data set.
+    """
+    return frames.movedim(-1, -4).to(dtype).mul_(2 / 255).sub_(1)
+
+
+class Batch(NamedTuple):
+    """The input of a step. Frames stay bytes until they are on the model's device."""
+
+    frames: UInt8[Tensor, "b v f h w 3"]
+    """In evaluation b may be 0."""
+    labels: Int[Tensor, "b heads"]
+    videos: Int[Tensor, " b"]
+    """Row of each video in its data set."""
+    bad: tuple[DecodeFailure, ...] = ()
+    """Videos of this batch that could not be read."""
+    first_frames: Int[Tensor, "b v"] | None = None
+    """Number of the first frame of each view, where the view sampler is known."""
+
+    def normalized(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
+        """Return the clips as the network takes them, in [-1, 1]."""
+        return normalize_frames(self.frames, dtype)
+
+
+class AttentionMap(NamedTuple):
+    """Attention weights of one residual branch of a network, for every head: rows attend to columns and sum to one.
+
+    ``axis`` is what a sequence holds. "sequence": the input of the encoder, in Model 1 all tokens of a clip (q = 1),
+    in Model 2 those of one temporal index (q = t). "space": the tokens of one temporal index (q = t). "time": those of
+    one position (q = s). "frames": Model 2's summaries of all temporal indices (q = 1).
+    """
+
+    weights: Float[Tensor, "b q a n n"]
+    axis: Literal["sequence", "space", "time", "frames"] = "sequence"
+    cls: bool = False
+    """Whether a class token stands first in every sequence."""
+
+
+class Predictions(NamedTuple):
+    """The output of a network for whole videos."""
+
+    logits: Float[Tensor, "b k"]
+    """Aggregated over the views of a video."""
+    labels: Int[Tensor, "b heads"]
+    videos: Int[Tensor, " b"]
+    """Row of each video in its data set."""
+    views: Float[Tensor, "b v k"] | None = None
+    """Logits of every view."""
+    first_frames: Int[Tensor, "b v"] | None = None
+    """Number of the first frame of each view."""

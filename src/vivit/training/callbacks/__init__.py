@@ -1,0 +1,1 @@
+"""Callbacks, one file each: checkpoints, preemption, checks of numbers, throughput, curves, averaging, schedules."""

@@ -1,0 +1,139 @@
+"""NaN check: a run with a loss, gradient or weight that is not finite ends before it is saved."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from vivit.errors import UserError
+from vivit.training.lightning_compat import get_log_interval
+
+LOSS, GRADIENT = 0.0, 1.0
+"""What was not finite first; a step's loss counts before its gradient, which follows from it."""
+SAVED = ("state_dict", "current_model_state", "optimizer_states")
+"""Entries of a checkpoint with tensors; the second are the weights beside their moving average."""
+REMEDY = (
+    "lower optim.optimiser.lr, raise optim.warmup_epochs, set trainer.gradient_clip_val or, with 16-mixed or 16-true, "
+    "trainer.precision=bf16-mixed"
+)
+
+
+class NonFiniteError(UserError):
+    """A loss, gradient or weight is infinite or not a number; raised identically on all ranks, rank 0 prints it."""
+
+    on_every_rank = True
+
+
+class NaNCheck(Checkpoint):
+    """Ends a run at the first loss or gradient that is infinite or not a number; its step is not taken.
+
+    Findings are recorded on the device. An optimizer that can leave out a step itself, as the fused ones can for
+    torch's gradient scaler, gets the record: it takes no further step, and the record is read only every
+    ``log_every_n_steps`` steps. For any other it is read before every step, which waits for the backward pass. A
+    gradient scaler (16-mixed) leaves out steps whose gradients overflow, and goes on: there only the loss counts.
+
+    What is to be saved is checked too, so that no checkpoint ever holds the damage, not even in the optimizer's state.
+    It is a ``Checkpoint`` to Lightning, which therefore calls it behind all that add to one. All ranks stop in the same
+    place. ``callbacks.finite=null`` switches it off.
+    """
+
+    def __init__(self) -> None:
+        self._bad: Tensor | None = None
+        self._first: Tensor | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reset the record of an earlier training."""
+        self._bad = self._first = None
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Record the loss of this part of a step."""
+        self._record(trainer, LOSS, loss.detach().float())
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Record the gradient; pass the record to the optimizer, or read it."""
+        scaled = getattr(trainer.precision_plugin, "scaler", None) is not None
+        if not scaled:
+            self._record(trainer, GRADIENT, max_gradient(optimizer))
+            if getattr(optimizer, "_step_supports_amp_scaling", False):
+                optimizer.found_inf = self._bad  # type: ignore[attr-defined]  # as torch's gradient scaler does
+                every = get_log_interval(trainer)
+                if not every or (trainer.global_step + 1) % every:
+                    return
+        self._raise_recorded(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: Mapping[str, Any]) -> None:
+        """Check all that is about to be saved, and the loss of the last validation."""
+        self._raise_recorded(trainer)
+        saved = {part: checkpoint[part] for part in SAVED if part in checkpoint}
+        val_loss = trainer.callback_metrics.get("val/loss")
+        self._check(trainer, saved if val_loss is None else saved | {"val/loss": val_loss})
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the trained weights, whether or not anything was saved."""
+        self._raise_recorded(trainer)
+        self._check(trainer, dict(pl_module.named_parameters()) | dict(pl_module.named_buffers()))
+
+    def _record(self, trainer: Trainer, kind: float, value: Tensor) -> None:
+        """Store the first value that is not finite, with its place, without a synchronisation with the device."""
+        if self._bad is None or self._first is None:
+            self._bad = torch.zeros_like(value)
+            self._first = torch.full((4,), -1.0, device=value.device)
+        bad = ~value.isfinite()
+        place = [torch.full_like(value, number) for number in (trainer.global_step, trainer.current_epoch + 1, kind)]
+        self._first = torch.where(bad & (self._bad == 0), torch.stack([*place, value]), self._first)
+        self._bad = torch.maximum(self._bad, bad.float())
+
+    def _raise_recorded(self, trainer: Trainer) -> None:
+        """Raise NonFiniteError on all ranks for what was recorded on any."""
+        fine = self._bad is None or not bool(self._bad)
+        if trainer.strategy.reduce_boolean_decision(fine, all=True):
+            return
+        first = torch.full((4,), -1.0, device=trainer.strategy.root_device) if self._first is None else self._first
+        records = enumerate(trainer.strategy.all_gather(first).reshape(-1, 4).tolist())
+        rank, (step, epoch, kind, value) = min(
+            (record for record in records if record[1][0] >= 0), key=lambda record: (record[1][0], record[1][2])
+        )
+        where = f" on rank {rank}" if trainer.world_size > 1 else ""
+        what = (
+            f"the loss is {value}{where}"
+            if kind == LOSS
+            else f"the loss is finite, but its largest gradient is {value}"
+        )
+        raise NonFiniteError(
+            f"{what} at step {step:.0f} (epoch {epoch:.0f}); this step was not taken, and the last checkpoint is good: "
+            f"{REMEDY}"
+        )
+
+    def _check(self, trainer: Trainer, tree: Any) -> None:
+        """Raise NonFiniteError on all ranks where a tensor of a tree is not finite on any."""
+        bad = next((name for name, tensor in named_tensors(tree) if not bool(tensor.isfinite().all())), None)
+        if trainer.strategy.reduce_boolean_decision(bad is None, all=True):
+            return
+        raise NonFiniteError(
+            f"{bad or 'a tensor of another rank'} is not finite behind step {trainer.global_step} (epoch "
+            f"{trainer.current_epoch + 1}); it was not saved, and the last checkpoint is good: {REMEDY}"
+        )
+
+
+def max_gradient(optimizer: Optimizer) -> Tensor:
+    """Return the largest absolute value in the gradients of an optimizer's parameters, of this rank; NaN for a NaN."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None and parameter.grad.numel()]
+    device = parameters[0].device
+    return get_total_norm(gradients, math.inf).float().to(device)
+
+
+def named_tensors(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield every floating-point tensor of a tree of mappings and lists, with its path."""
+    if isinstance(tree, Tensor):
+        if tree.is_floating_point():
+            yield name, tree
+    elif isinstance(tree, Mapping | list | tuple):
+        for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
+            yield from named_tensors(value, f"{name}.{key}" if name else str(key))

@@ -1,0 +1,101 @@
+"""Throughput: training time, clips a second, the share of waiting for data, and peak memory."""
+
+import resource
+import statistics
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+
+from vivit.training.malloc import reset_peak_memory
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """Totals of some steps: clips over all devices, seconds of waiting for data, and seconds of computation."""
+
+    clips: int = 0
+    wait: float = 0.0
+    work: float = 0.0
+
+    def __add__(self, other: "StepTimes") -> "StepTimes":
+        return StepTimes(self.clips + other.clips, self.wait + other.wait, self.work + other.work)
+
+    def speed(self) -> dict[str, float]:
+        """Return the totals as rates."""
+        seconds = self.wait + self.work
+        return {"clips_per_second": self.clips / seconds, "data_wait_share": self.wait / seconds}
+
+
+class ThroughputMonitor(Callback):
+    """Measures training time over all resumes, the median step, peak memory, throughput and waiting for data.
+
+    Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, the share of time in which a step
+    waited for its batch, both over the last 50 steps, and ``speed/peak_mb``.
+    """
+
+    def __init__(self) -> None:
+        self.train_seconds = 0.0
+        self._since = self._step_ended = 0.0
+        self._steps: list[float] = []
+        self._recent: deque[StepTimes] = deque(maxlen=50)
+        self._total = StepTimes()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        reset_peak_memory()
+        self._since = self._step_ended = time.perf_counter()  # a resumed epoch has no start of its own
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Exclude the time between epochs from the wait."""
+        self._step_ended = time.perf_counter()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Record the start of the step."""
+        self._step_began = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the step and the time since the last one."""
+        now = time.perf_counter()
+        self._steps.append(now - self._step_began)
+        step = StepTimes(len(batch[0]) * trainer.world_size, self._step_began - self._step_ended, self._steps[-1])
+        self._recent.append(step)
+        self._total += step
+        self.train_seconds += now - self._since
+        self._since = self._step_ended = now
+        for name, value in (sum(self._recent, StepTimes()).speed() | {"peak_mb": self.peak_mb}).items():
+            pl_module.log(f"speed/{name}", value, on_step=True, on_epoch=False, batch_size=1)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the time since the last step: the last validation."""
+        self.train_seconds += time.perf_counter() - self._since
+
+    def speed(self) -> dict[str, float]:
+        """Return clips a second over all devices, and the share of waiting, from the start; empty before it."""
+        return self._total.speed() if self._steps else {}
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Median time of a step without its wait for data; None before the first."""
+        return statistics.median(self._steps) if self._steps else None
+
+    @property
+    def peak_mb(self) -> float:
+        """Peak memory since the start in MB: of the GPU where one was used, of the process otherwise."""
+        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+            return torch.cuda.max_memory_allocated() / 1e6
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1e-6 if sys.platform == "darwin" else 1.024e-3)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the training time so far."""
+        return {"train_seconds": self.train_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Load the training time so far."""
+        self.train_seconds = state_dict["train_seconds"]

@@ -1,0 +1,129 @@
+"""Runs that end before their last epoch, and what they watch to know when."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.callbacks import Timer
+from omegaconf import DictConfig
+
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.tasks.build import check_monitors
+from vivit.training import LastCheckpoint, ResumableEarlyStopping, VideoClassifier
+
+STEPS = 5
+Compose = Callable[..., DictConfig]
+Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
+Module = Callable[..., VideoClassifier]
+Trainers = Callable[..., Trainer]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ["callbacks.best.monitor=val/acc_topp1"],
+            "callbacks.best.monitor=val/acc_topp1: is logged by nobody",
+        ),
+        (
+            ["callbacks.best.monitor=acc_top1"],
+            "set one of val/loss, val/acc_mean_class, val/acc_top1, train/loss",
+        ),
+        (["callbacks.best.monitor=val/loss"], "mode=max takes the worst for the best; set callbacks.best.mode=min"),
+        (["callbacks.best.mode=min"], "mode=min takes the worst for the best; set callbacks.best.mode=max"),
+        (
+            ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=val/acc"],
+            "callbacks.early_stopping.monitor=val/acc: is logged by nobody",
+        ),
+    ],
+)
+def test_monitor_of_an_unlogged_metric_is_refused(
+    words: list[str], said: str, composed: Compose, module: Callable[..., VideoClassifier]
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_monitors(composed(*words), module())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["callbacks=[default,early_stopping]"],
+        ["callbacks.best.monitor=val/loss", "callbacks.best.mode=min"],
+        ["callbacks.best.monitor=null"],
+        ["callbacks.best=null"],
+        ["callbacks.best.monitor=step"],
+        ["callbacks.best.monitor=train/bad_videos", "callbacks.best.mode=min"],
+        ["+callbacks.mine={_target_: mylab.Logs}", "callbacks.best.monitor=mine/score"],
+        ["callbacks=none"],
+    ],
+    ids=str,
+)
+def test_monitor_of_a_logged_metric_is_accepted(
+    words: list[str], composed: Compose, module: Callable[..., VideoClassifier]
+) -> None:
+    check_monitors(composed(*words), module())
+
+
+class TimeIsOver(Timer):
+    """A clock of steps: the time is over behind batch ``batch`` of all."""
+
+    def __init__(self, batch: int) -> None:
+        super().__init__(duration={"hours": 1})
+        self.batch, self.done = batch, 0
+
+    def on_train_batch_end(self, trainer: Trainer, *others: Any, **more: Any) -> None:
+        self.done += 1
+        super().on_train_batch_end(trainer)
+
+    def time_elapsed(self, *stage: Any) -> float:
+        return 0.0 if self.done < self.batch else 7200.0
+
+
+def weights(module: VideoClassifier) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.network.state_dict().items()}
+
+
+@pytest.mark.parametrize(
+    ("batch", "parts", "stopped"), [(3, 1, 3), (5, 1, 5), (7, 1, 7), (3, 2, 2), (6, 2, 3)], ids=str
+)
+def test_resume_after_max_time_equals_an_uninterrupted_run(
+    batch: int, parts: int, stopped: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
+    """All of its steps are made; parts of a step are put together first."""
+
+    def fit(*callbacks: Callback, start: Path | None = None) -> tuple[VideoClassifier, Trainer]:
+        last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+        run, net = trainer(*callbacks, last, epochs=3, accumulate_grad_batches=parts, limit_train_batches=4), module()
+        run.fit(net, *loaders(), ckpt_path=start, weights_only=True)
+        return net, run
+
+    whole, run = fit()
+    steps = run.global_step
+    fit(TimeIsOver(batch))
+    file = tmp_path / "kept" / "last.ckpt"
+    assert torch.load(file, weights_only=True)["global_step"] == stopped
+    rest, run = fit(TimeIsOver(1000), start=file)
+    assert run.global_step == steps == 3 * 4 // parts
+    expected = weights(whole)
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(rest).items())
+
+
+def test_early_stopping_stays_stopped_after_a_resume(
+    tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
+    """And goes on where it is to be more patient. At a rate of zero nothing improves."""
+
+    def fit(patience: int, start: bool) -> int:
+        last = LastCheckpoint(dirpath=str(tmp_path / "kept"), every_n_train_steps=100)
+        run = trainer(ResumableEarlyStopping("val/acc_top1", mode="max", patience=patience), last, epochs=9)
+        run.fit(module(rate=0.0), *loaders(), ckpt_path=tmp_path / "kept" / "last.ckpt" if start else None,
+                weights_only=True)  # fmt: skip
+        return run.global_step // STEPS
+
+    assert fit(2, start=False) == 3
+    assert fit(2, start=True) == 3
+    assert fit(2, start=True) == 3
+    assert fit(4, start=True) == 5

@@ -1,0 +1,47 @@
+"""A loss that is not a number ends the run with a message, before it does harm."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from vivit.data.loader import ClipLoader, StatefulTrainLoader
+from vivit.training import LastCheckpoint, NaNCheck, VideoClassifier
+from vivit.training.callbacks.nan_check import NonFiniteError
+
+
+class Poison(Callback):
+    """Makes one weight infinite before step ``at``."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *others: object) -> None:
+        if trainer.global_step == self.at:
+            with torch.no_grad():
+                next(pl_module.network.parameters()).view(-1)[0] = torch.inf
+
+
+def test_nan_check_names_the_step_and_leaves_the_last_checkpoint_good(
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[..., tuple[StatefulTrainLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    net = module()
+    before: dict[str, Tensor] = {}
+
+    class Note(Callback):
+        def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+            before.update({name: tensor.clone() for name, tensor in pl_module.state_dict().items()})
+
+    run = trainer(Poison(3), Note(), NaNCheck(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1), epochs=2)
+    with pytest.raises(NonFiniteError, match=r"the loss is nan at step 3 \(epoch 1\); .*lower optim\.optimiser\.lr"):
+        run.fit(net, *loaders())
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 3
+    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items()), "it took the step"

@@ -1,0 +1,54 @@
+"""What the stopwatch tells of one job is not what an earlier one in the same process left."""
+
+import os
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+
+from vivit.training import ThroughputMonitor
+from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system keeps the peak for good")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there the GPU's memory is told")
+def test_peak_memory_of_an_earlier_job_is_reset() -> None:
+    """Also where freed memory is kept."""
+    disable_malloc_trim()
+    before = ThroughputMonitor().peak_mb
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    earlier = np.ones(int(before - resident) * 125_000 + 50_000_000)  # beyond the peak by 400 MB
+    peak = ThroughputMonitor().peak_mb
+    assert peak > before + 300
+    del earlier
+    reset_peak_memory()
+    assert ThroughputMonitor().peak_mb < peak - 300
+
+
+def test_throughput_wait_is_the_time_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks, batches of three clips; what lies between two epochs is validation, and no wait."""
+    now = 0.0
+    monkeypatch.setattr("vivit.training.callbacks.throughput.time.perf_counter", lambda: now)
+    logged: list[tuple[str, float]] = []
+    module = Mock(spec=LightningModule)
+    module.log = lambda name, value, **_: logged.append((name, value))
+    watch, batch = ThroughputMonitor(), [torch.zeros(3)]
+    assert watch.speed() == {}
+    hooks = (Mock(spec=Trainer, world_size=2), module)
+    watch.on_train_start(*hooks)
+    for epoch in ([(1.0, 2.0), (0.5, 2.0)], [(0.5, 2.0)]):
+        watch.on_train_epoch_start(*hooks)
+        for i, (waits, works) in enumerate(epoch):
+            now += waits
+            watch.on_train_batch_start(*hooks, batch, i)
+            now += works
+            watch.on_train_batch_end(*hooks, None, batch, i)
+        now += 100
+    assert watch.speed() == {"clips_per_second": 3 * 6 / 8, "data_wait_share": 2 / 8}
+    assert [value for name, value in logged if name == "speed/data_wait_share"] == pytest.approx(
+        [1 / 3, 1.5 / 5.5, 2 / 8]
+    )
+    assert watch.step_seconds == 2
