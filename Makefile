@@ -16,7 +16,7 @@ install: $(STAMP)  ## set up .venv; EXTRAS=bench adds the peers of the benchmark
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm,export,demo,$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm,export,demo,dashboards,$(EXTRAS)]'
 	@touch $@
 
 train: install  ## train the factorised encoder on the embedded data set

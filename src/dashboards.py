@@ -11,15 +11,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vivit import launch
-from vivit.dashboards import make_dashboards
+from vivit.reporting.dashboards import make_dashboards
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="dashboards")
 def main(cfg: DictConfig) -> None:
-    """Build them, and print where each is."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    for place in make_dashboards(cfg.sweeps, folder, project=cfg.project, entity=cfg.entity, push=cfg.push):
-        print(place)
+    """Make the reports, and print their paths or URLs."""
+    folder, account = Path(HydraConfig.get().runtime.output_dir), {"project": cfg.project, "entity": cfg.entity}
+    paths = launch.exit_on_user_error(lambda: make_dashboards(cfg.sweeps, folder, push=cfg.push, **account))
+    for path in paths:
+        print(path)
 
 
 if __name__ == "__main__":

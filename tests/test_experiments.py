@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from published_folders import DATA_SETS
 
 from vivit import tasks
-from vivit.benchmarks.model import CASES
+from vivit.benchmarks.model import PAPER_MODELS
 from vivit.data.datasets import motion
 from vivit.errors import ConfigError
 from vivit.launch import Job, format_error
@@ -172,7 +172,7 @@ def test_every_override_of_a_header_changes_something(name: str, composed: Compo
 
 def test_the_paper_s_clips_of_128_frames_are_in_the_header() -> None:
     """At the cost that it prints; ours of the same network is compared in ``test_cost.py``."""
-    (printed,) = (case.paper_gflops for case in CASES if case.frames == 128)
+    (printed,) = (case.paper_gflops for case in PAPER_MODELS if case.frames == 128)
     assert stated("k400_large_factorised_encoder", "GFLOPs a view[.]") == printed
     assert "data.frames=128" in header("k400_large_factorised_encoder")
 

@@ -1,4 +1,4 @@
-"""Names of classes in pictures: as people wrote them, in fonts that have the letters; warnings here are errors."""
+"""Class names in figures and pages: drawn literally, in fonts that have their characters; warnings are errors here."""
 
 import io
 import logging
@@ -22,7 +22,7 @@ from vivit.evaluation.confusion_matrix import (
     write_confused_pairs,
 )
 from vivit.inference import error_html, plot_timeline, prediction_html
-from vivit.plotting import families, legible, width_of
+from vivit.plotting import drawable_text, font_families, text_width
 from vivit.reporting.figure_files import render
 from vivit.reporting.figures import _line
 from vivit.reporting.page import render_table
@@ -40,8 +40,8 @@ CHINESE, GONE = "打篮球", "\N{SAUROPOD}"
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was asked for, and nothing warned of, before."""
-    for cached in (plotting.font_of, plotting._fonts, plotting._codes):
+    """Empty the caches of fonts and the list of characters that were warned of."""
+    for cached in (plotting.find_font, plotting._fonts, plotting._codes):
         cached.cache_clear()
     monkeypatch.setattr(lettering, "WARNED", [])
 
@@ -51,37 +51,37 @@ def no_more_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lettering, "_fonts", lambda: ())
 
 
-def written(figure: Figure) -> dict[str, Text]:
-    """Draw a figure where nothing is set, as W&B does; give what is written in it."""
+def drawn_texts(figure: Figure) -> dict[str, Text]:
+    """Draw a figure outside of any context, as W&B does, and return its texts."""
     figure.savefig(io.BytesIO(), dpi=60)
     return {text.get_text(): text for text in figure.findobj(Text)}
 
 
-def test_the_matrix_shows_every_name_as_it_is() -> None:
+def test_confusion_matrix_shows_every_name_literally() -> None:
     figure = plot_confusion_matrix(np.eye(len(ODD), dtype=int), ODD)
-    found = written(figure)
+    texts = drawn_texts(figure)
     axes = figure.axes[0]
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == SHOWN
-    assert not any(text.get_parse_math() for name, text in found.items() if "$" in name)
+    assert not any(text.get_parse_math() for name, text in texts.items() if "$" in name)
 
 
-def test_the_timeline_names_every_line(tmp_path: Path, monkeypatch) -> None:
-    kept: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **how: kept.append(figure))
+def test_timeline_names_every_line_literally(tmp_path: Path, monkeypatch) -> None:
+    figures: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure))
     for first in range(0, len(ODD), 5):
         names = ODD[first : first + 5]
         plot_timeline(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
     monkeypatch.undo()
-    for number, figure in enumerate(kept):
-        written(figure)
+    for number, figure in enumerate(figures):
+        drawn_texts(figure)
         texts = figure.axes[0].get_legend().get_texts()
         assert sorted(text.get_text() for text in texts) == sorted(SHOWN[5 * number : 5 * number + 5])
         assert not any(text.get_parse_math() for text in texts)
         assert figure.axes[0].get_ylabel() == "probability, x $y$ _"
 
 
-def test_the_report_s_figures_take_names_as_they_are() -> None:
+def test_report_figures_show_names_literally() -> None:
     def chart() -> Figure:
         figure = Figure()
         axes = figure.subplots()
@@ -95,33 +95,33 @@ def test_the_report_s_figures_take_names_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("draws", ["matrix", "timeline"])
-def test_a_letter_that_no_font_has_is_its_code_with_one_warning(draws, no_more_fonts, tmp_path, caplog) -> None:
+def test_character_without_a_font_is_drawn_as_its_code_with_one_warning(draws, no_more_fonts, tmp_path, caplog) -> None:
     names = [f"eat {GONE}", CHINESE, "a\N{VARIATION SELECTOR-17}b", "c"]
     if draws == "matrix":
         figure = plot_confusion_matrix(np.eye(4, dtype=int), names)
         shown = [label.get_text() for label in figure.axes[0].get_yticklabels()]
         assert shown == ["eat U+1F995", "U+6253U+7BEEU+7403", "ab", "c"]
-        written(figure)
+        drawn_texts(figure)
     else:
         plot_timeline(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1 and "U+" in warnings[0].getMessage()
 
 
-def test_fonts_that_are_there_are_used(caplog) -> None:
+def test_installed_fonts_are_used(caplog) -> None:
     file = next((path for path in font_manager.findSystemFonts() if Path(path).name.startswith("NotoSansCJK-R")), None)
     if file is None:
-        pytest.skip("no font with Chinese letters is there: Debian's fonts-noto-cjk has them")
-    assert legible(CHINESE) == CHINESE
-    assert families(["a", CHINESE]) == [plotting.BASE, "Noto Sans CJK SC"]
+        pytest.skip("no font with Chinese characters is installed (Debian: fonts-noto-cjk)")
+    assert drawable_text(CHINESE) == CHINESE
+    assert font_families(["a", CHINESE]) == [plotting.BASE, "Noto Sans CJK SC"]
     figure = plot_confusion_matrix(np.eye(2, dtype=int), [CHINESE, "a"])
-    written(figure)
+    drawn_texts(figure)
     assert figure.axes[0].get_yticklabels()[0].get_text() == CHINESE
     assert not caplog.records
 
 
-def test_a_font_that_was_installed_later_is_found(tmp_path: Path, monkeypatch) -> None:
-    """Once found, fonts are kept on a list by matplotlib; a copy under another name stands for one that is new."""
+def test_font_installed_after_matplotlib_cached_its_list_is_found(tmp_path: Path, monkeypatch) -> None:
+    """A copy of a font under another name stands for one that is new."""
     new = tmp_path / "new.ttf"
     new.write_bytes(Path(font_manager.findfont("DejaVu Sans")).read_bytes())
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(new), str(tmp_path / "gone.ttf")])
@@ -131,12 +131,12 @@ def test_a_font_that_was_installed_later_is_found(tmp_path: Path, monkeypatch) -
     )
 
 
-def test_wide_letters_have_the_room_of_two() -> None:
-    assert (width_of("abc"), width_of(CHINESE), width_of("")) == (3, 6, 0)
+def test_text_width_counts_wide_characters_as_two() -> None:
+    assert (text_width("abc"), text_width(CHINESE), text_width("")) == (3, 6, 0)
 
 
 @pytest.mark.parametrize("classes", [1200, 3000])
-def test_a_picture_of_very_many_classes_opens(classes: int, tmp_path: Path) -> None:
+def test_confusion_matrix_of_very_many_classes_opens(classes: int, tmp_path: Path) -> None:
     counts = confusion_matrix(np.arange(classes), (np.arange(classes) + classes // 2) % classes, classes)
     figure = plot_confusion_matrix(counts, [f"a class with a rather long name {number}" for number in range(classes)])
     figure.savefig(tmp_path / "matrix.png", dpi=100)
@@ -150,7 +150,7 @@ def test_a_picture_of_very_many_classes_opens(classes: int, tmp_path: Path) -> N
     assert figure.axes[0].get_xlabel() == "said, by number"
 
 
-def test_what_was_confused_most_stands_in_a_table(tmp_path: Path) -> None:
+def test_confused_pairs_are_written_most_frequent_first(tmp_path: Path) -> None:
     counts = np.array([[5, 3, 0], [7, 1, 0], [0, 7, 0]])
     write_confused_pairs(tmp_path / "confused.csv", counts, ["a, b", "$x$", "光"])
     assert (tmp_path / "confused.csv").read_text(encoding="utf-8") == (
@@ -158,7 +158,7 @@ def test_what_was_confused_most_stands_in_a_table(tmp_path: Path) -> None:
     )
 
 
-def test_pages_show_names_and_run_nothing(tmp_path: Path) -> None:
+def test_pages_escape_names(tmp_path: Path) -> None:
     for name in ("attention.mp4", "attention.png", "moments.png"):
         (tmp_path / name).write_bytes(b"x")
     rows = [{"class": name, "probability": 0.1} for name in ODD]
@@ -168,7 +168,7 @@ def test_pages_show_names_and_run_nothing(tmp_path: Path) -> None:
     assert "&lt;b&gt; $x" in error_html("<b> $x")
 
 
-def test_tables_of_the_report_keep_a_cell_in_its_place() -> None:
+def test_report_tables_escape_cells() -> None:
     table = Table("t", "T", "", (Column("a", "a"),), tuple({"a": name} for name in ("x\ny", "<b>|*", "`$_{`")))
     lines = to_markdown(table).splitlines()
     assert [line for line in lines if line.startswith("| ")][2:] == [r"| x\ny |", r"| <b>\|\* |", "| `$_{` |"]
@@ -176,7 +176,7 @@ def test_tables_of_the_report_keep_a_cell_in_its_place() -> None:
     assert r"\textbackslash{}ny" in to_latex(table)
 
 
-def test_one_line_keeps_letters_and_writes_controls() -> None:
+def test_one_line_escapes_controls_and_nothing_else() -> None:
     assert one_line("a\tb\r\n\u2028\x00") == r"a\tb\r\n\u2028\x00"
     assert one_line("光 é \N{ZERO WIDTH JOINER} \xa0") == "光 é \N{ZERO WIDTH JOINER} \xa0"
     assert one_line("bytes \udcff").encode() == rb"bytes \udcff"

@@ -1,4 +1,4 @@
-"""Text that people wrote, in pictures: letter by letter as it is, in whatever fonts there are that have the letters."""
+"""User text in matplotlib figures: taken literally, in installed fonts that have its characters."""
 
 import logging
 import unicodedata
@@ -17,19 +17,19 @@ from vivit.text import one_line
 log = logging.getLogger(__name__)
 
 BASE = "DejaVu Sans"
-"""Comes with matplotlib."""
+"""Default font; it comes with matplotlib."""
 PREFERRED = ("Noto Sans CJK SC", "Noto Sans CJK", "Noto Sans", "WenQuanYi", "Droid Sans")
-"""How the names of fonts start that are asked first, in this order, for letters that the base lacks."""
-NO_LETTERS = "Last Resort"
-"""Has a box for every code there is."""
+"""Prefixes of the names of fonts that are tried first, in this order, for characters that the default font lacks."""
+PLACEHOLDER_FONT = "Last Resort"
+"""A font with a box for every code point; it is not used."""
 INVISIBLE = ("Cf", "Mn")
-"""Categories of what changes other letters and is nothing to be seen itself; left out where no font has it."""
+"""Unicode categories of characters that only change others; they are dropped where no font has them."""
 WARNED: list[str] = []
-"""Letters that no font has, of which the first is warned of."""
+"""Characters that no font has; the log warns of the first."""
 
 
 class Font(NamedTuple):
-    """A font of this machine."""
+    """An installed font: family name, file, and index of the face in it."""
 
     name: str
     file: str
@@ -37,89 +37,91 @@ class Font(NamedTuple):
 
 
 @contextmanager
-def lettered(*texts: Iterable[str]) -> Iterator[None]:
-    """Have what is drawn within taken as it is, not as mathematics, in fonts that have the letters of all ``texts``."""
-    family = families(text for group in texts for text in group)
+def use_fonts_for(*texts: Iterable[str]) -> Iterator[None]:
+    """Draw text within this context literally, not as mathematics, in fonts that have the characters of ``texts``."""
+    family = font_families(text for group in texts for text in group)
     with mpl.rc_context({"text.parse_math": False, "text.usetex": False, "font.family": family}):
         yield
 
 
-def families(texts: Iterable[str]) -> list[str]:
-    """Return the fonts that together have all letters of some texts, the base first."""
-    letters = sorted({letter for text in texts for letter in legible(text)})
-    return list(dict.fromkeys([BASE, *(font for letter in letters if (font := font_of(letter)) is not None)]))
+def font_families(texts: Iterable[str]) -> list[str]:
+    """Return the fonts that together have all characters of some texts, the default font first."""
+    characters = sorted({character for text in texts for character in drawable_text(text)})
+    fonts = (find_font(character) for character in characters)
+    return list(dict.fromkeys([BASE, *(font for font in fonts if font is not None)]))
 
 
-def add_legend(axes: Axes, names: Sequence[str] | None = None, **how: Any) -> None:
-    """Add a legend whose words are taken as they are; with ``names`` in the place of the lines' own labels.
+def add_legend(axes: Axes, names: Sequence[str] | None = None, **options: Any) -> None:
+    """Add a legend with literal text: ``names``, or the labels of the lines. ``options`` are those of ``Axes.legend``.
 
-    matplotlib itself leaves out what begins with an underscore, and sets what stands between dollars.
+    By itself matplotlib leaves out labels that begin with an underscore, and typesets what is between dollar signs.
     """
-    texts = axes.legend(**how).get_texts()
-    words = [legible(name) for name in names or [text.get_text() for text in texts]]
-    for text, word in zip(texts, words, strict=True):
+    texts = axes.legend(**options).get_texts()
+    labels = [drawable_text(name) for name in names or [text.get_text() for text in texts]]
+    for text, label in zip(texts, labels, strict=True):
         text.set_parse_math(False)
-        text.set_fontfamily(families([word]))
-        text.set_text(word)
+        text.set_fontfamily(font_families([label]))
+        text.set_text(label)
 
 
-def legible(text: str) -> str:
-    """Return text with what cannot be drawn written as its code: a letter that no font has, a line break, a tab."""
-    return "".join(letter if font_of(letter) is not None else _code(letter) for letter in one_line(text))
+def drawable_text(text: str) -> str:
+    """Return text with codes for what cannot be drawn: characters that no font has, line breaks, tabs."""
+    characters = one_line(text)
+    return "".join(character if find_font(character) is not None else _code(character) for character in characters)
 
 
-def shortened(text: str, longest: int) -> str:
-    """Return text legibly in at most so many letters, with an ellipsis for the last where there are more."""
-    text = legible(text)
+def shorten(text: str, longest: int) -> str:
+    """Return drawable text of at most ``longest`` characters; longer text ends in an ellipsis."""
+    text = drawable_text(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def width_of(text: str) -> int:
-    """Return how wide a text is, in letters of Latin; those of Chinese, Japanese and Korean count as two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+def text_width(text: str) -> int:
+    """Return the width of a text in Latin characters; Chinese, Japanese and Korean ones count as two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 @cache
-def font_of(letter: str) -> str | None:
-    """Return the name of a font that has a letter; None where none does."""
-    if ord(letter) in _codes(Font(BASE, font_manager.findfont(BASE), 0)):
+def find_font(character: str) -> str | None:
+    """Return the name of a font that has a character; None where no font does."""
+    if ord(character) in _codes(Font(BASE, font_manager.findfont(BASE), 0)):
         return BASE
-    return next((font.name for font in _fonts() if ord(letter) in _codes(font)), None)
+    return next((font.name for font in _fonts() if ord(character) in _codes(font)), None)
 
 
-def _code(letter: str) -> str:
-    if unicodedata.category(letter) in INVISIBLE:
+def _code(character: str) -> str:
+    if unicodedata.category(character) in INVISIBLE:
         return ""
-    code = f"U+{ord(letter):04X}"
+    code = f"U+{ord(character):04X}"
     if not WARNED:
-        log.warning("no font here has the letter %s, so it and others like it are drawn as their codes", code)
-    WARNED.append(letter)
+        log.warning("no installed font has the character %s; it and others like it are drawn as their codes", code)
+    WARNED.append(character)
     return code
 
 
 @cache
 def _fonts() -> tuple[Font, ...]:
-    """List upright fonts of plain weight whose letters are outlines, the preferred ones first.
+    """Return the upright scalable fonts of regular weight, the preferred ones first.
 
-    matplotlib remembers the fonts that it once found; those that were installed later are added here.
+    matplotlib caches the list of installed fonts; those that were installed later are added here.
     """
-    known = {entry.fname for entry in font_manager.fontManager.ttflist}
-    for file in sorted(set(font_manager.findSystemFonts()) - known):
+    cached = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for file in sorted(set(font_manager.findSystemFonts()) - cached):
         try:
             font_manager.fontManager.addfont(file)
         except (OSError, RuntimeError, ValueError):
-            continue  # damaged, or of a kind that cannot be drawn
-    plain = [
+            continue  # damaged, or in a format that cannot be drawn
+    regular = [
         Font(entry.name, entry.fname, entry.index)
         for entry in font_manager.fontManager.ttflist
         if entry.style == "normal" and entry.weight in (400, "normal", "regular") and entry.size == "scalable"
     ]
-    fit = [font for font in plain if not font.name.startswith(NO_LETTERS) and "Mono" not in font.name]
-    return tuple(sorted(dict.fromkeys(fit), key=lambda font: (_rank(font.name), font)))
+    usable = [font for font in regular if not font.name.startswith(PLACEHOLDER_FONT) and "Mono" not in font.name]
+    return tuple(sorted(dict.fromkeys(usable), key=lambda font: (_rank(font.name), font)))
 
 
 def _rank(name: str) -> int:
-    return next((at for at, start in enumerate(PREFERRED) if name.startswith(start)), len(PREFERRED))
+    return next((rank for rank, prefix in enumerate(PREFERRED) if name.startswith(prefix)), len(PREFERRED))
 
 
 @cache

@@ -1,14 +1,14 @@
-"""Text that people wrote, such as names of classes and paths, on one line of a terminal, a page or a picture."""
+"""User text, such as class names and paths, on one line of a terminal, a page or a figure."""
 
 import unicodedata
 
 ESCAPED = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of Unicode that would break a line, steer a terminal, or fit into no file: controls, halves of letters."""
+"""Unicode categories that break a line, control a terminal or cannot be encoded: controls, surrogates, separators."""
 
 
 def one_line(text: str) -> str:
-    """Return text with tabs, line breaks and other controls written as in a string of Python; the rest as it is."""
+    """Return text with tabs, line breaks and other control characters escaped as in a Python string."""
     return "".join(
-        letter.encode("unicode_escape").decode() if unicodedata.category(letter) in ESCAPED else letter
-        for letter in text
+        character.encode("unicode_escape").decode() if unicodedata.category(character) in ESCAPED else character
+        for character in text
     )

@@ -1,4 +1,4 @@
-"""What is timed side by side computes the same, and each form leaves out or adds what its name says."""
+"""Variants that are timed side by side compute the same, and differ in what their names say."""
 
 import logging
 
@@ -8,118 +8,123 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from vivit.benchmarks import forms, step
-from vivit.benchmarks.forms import FORMS, make_forms
-from vivit.benchmarks.memory import peak_mb
-from vivit.benchmarks.model import TINY, Case
+from vivit.benchmarks import step, variants
+from vivit.benchmarks.model import ModelSpec
+from vivit.benchmarks.variants import VARIANTS, make_variants
+from vivit.errors import ConfigError
 from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
-EAGER = [name for name in FORMS if name != "compiled"]
+EAGER = [name for name in VARIANTS if name != "compiled"]
 
 
 def net(model: str, stochastic_depth: float = 0.0) -> nn.Module:
-    return step.network(Case(model, step.NETWORKS[model], TINY, None, None, FRAMES, SIDE), stochastic_depth)
+    return step.random_network(
+        ModelSpec(model, step.NETWORKS[model], "tiny", None, None, FRAMES, SIDE), stochastic_depth
+    )
 
 
 def clips() -> torch.Tensor:
     return torch.rand(CLIPS, 3, FRAMES, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def gradients(form: forms.Form) -> dict[str, torch.Tensor]:
+def gradients(variant: variants.Variant) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
-    form.net.train()
-    form.net.zero_grad(set_to_none=True)
-    with form.around():
-        form.logits(clips()).square().sum().backward()
-    return {name: parameter.grad for name, parameter in form.net.named_parameters()}
+    variant.net.train()
+    variant.net.zero_grad(set_to_none=True)
+    with variant.context():
+        variant.logits(clips()).square().sum().backward()
+    return {name: parameter.grad for name, parameter in variant.net.named_parameters()}
 
 
-def products(form: forms.Form) -> int:
+def products(variant: variants.Variant) -> int:
     torch.manual_seed(3)
     with FlopCounterMode(display=False) as counted, torch.no_grad():
-        form.logits(clips())
+        variant.logits(clips())
     return counted.get_total_flops()
 
 
 @pytest.mark.parametrize("model", step.NETWORKS)
-def test_every_form_gives_the_same_logits_and_gradients(model: str) -> None:
-    ours, *others = (form for form in make_forms(net(model), EAGER) if form.name != "transformers")
-    expected = {name: gradient.clone() for name, gradient in gradients(ours).items()}
-    assert {form.name for form in others} == {"plain", "masked", "checkpointed"}
-    for form in others:
-        torch.testing.assert_close(form.logits(clips()), ours.logits(clips()), atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(gradients(form), expected, atol=1e-4, rtol=1e-3)
+def test_variants_have_equal_logits_and_gradients(model: str) -> None:
+    unchanged, *others = (variant for variant in make_variants(net(model), EAGER) if variant.name != "transformers")
+    expected = {name: gradient.clone() for name, gradient in gradients(unchanged).items()}
+    assert {variant.name for variant in others} == {"plain", "masked", "checkpointed"}
+    for variant in others:
+        torch.testing.assert_close(variant.logits(clips()), unchanged.logits(clips()), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(gradients(variant), expected, atol=1e-4, rtol=1e-3)
 
 
-def test_forms_share_the_weights_but_not_the_settings() -> None:
-    ours, plain, masked, checkpointed = make_forms(net("spatiotemporal"), ["ours", "plain", "masked", "checkpointed"])
+def test_variants_share_weights_but_not_settings() -> None:
+    unchanged, plain, masked, checkpointed = make_variants(
+        net("spatiotemporal"), ["ours", "plain", "masked", "checkpointed"]
+    )
     settings = {}
-    for form in (ours, plain, masked, checkpointed):
-        assert all(a is b for a, b in zip(form.net.parameters(), ours.net.parameters(), strict=True))
-        (encoder,) = (module for module in form.net.modules() if isinstance(module, Encoder))
-        settings[form.name] = (encoder.all_tokens, encoder.checkpointing)
+    for variant in (unchanged, plain, masked, checkpointed):
+        assert all(a is b for a, b in zip(variant.net.parameters(), unchanged.net.parameters(), strict=True))
+        (encoder,) = (module for module in variant.net.modules() if isinstance(module, Encoder))
+        settings[variant.name] = (encoder.all_tokens, encoder.checkpointing)
     assert settings == {
         "ours": (False, False), "plain": (True, False), "masked": (False, False), "checkpointed": (False, True)
     }  # fmt: skip
 
 
-def test_masked_stochastic_depth_computes_what_ours_drops() -> None:
+def test_masked_stochastic_depth_computes_dropped_branches() -> None:
     """The same clips drop the same branches, so that the gradients are the same, for more products."""
-    ours, masked, plain = make_forms(net("factorised_dot_product", 0.9), ["ours", "masked", "plain"])
-    expected = {name: gradient.clone() for name, gradient in gradients(ours).items()}
-    for form in (masked, plain):
-        torch.testing.assert_close(gradients(form), expected, atol=1e-4, rtol=1e-3)
-    assert products(masked) == products(plain) > 1.1 * products(ours)
+    unchanged, masked, plain = make_variants(net("factorised_dot_product", 0.9), ["ours", "masked", "plain"])
+    expected = {name: gradient.clone() for name, gradient in gradients(unchanged).items()}
+    for variant in (masked, plain):
+        torch.testing.assert_close(gradients(variant), expected, atol=1e-4, rtol=1e-3)
+    assert products(masked) == products(plain) > 1.1 * products(unchanged)
 
 
-def test_plain_attention_is_fused_whatever_the_rule_says() -> None:
-    (plain,) = make_forms(net("factorised_self_attention"), ["plain"])
+def test_plain_attention_is_fused_at_every_length() -> None:
+    (plain,) = make_variants(net("factorised_self_attention"), ["plain"])
     x = torch.zeros(1, 1, LONG_SEQUENCE, 4, dtype=torch.bfloat16)
-    with plain.around():
-        assert forms.attention_kernels.select_kernel(x, x, 0.0) is fused
-    assert forms.attention_kernels.select_kernel(x, x, 0.0) is blocks
+    with plain.context():
+        assert variants.attention_kernels.select_kernel(x, x, 0.0) is fused
+    assert variants.attention_kernels.select_kernel(x, x, 0.0) is blocks
 
 
-def test_transformers_is_model_1_alone_and_left_out_aloud(monkeypatch, caplog) -> None:
-    assert [form.name for form in make_forms(net("average_pool"), ["ours", "transformers"])] == ["ours"]
+def test_transformers_has_model_1_only_and_is_left_out_with_a_warning(monkeypatch, caplog) -> None:
+    assert [variant.name for variant in make_variants(net("average_pool"), ["ours", "transformers"])] == ["ours"]
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with caplog.at_level(logging.WARNING):
-        assert [form.name for form in make_forms(net("spatiotemporal"), ["ours", "transformers"])] == ["ours"]
+        assert [variant.name for variant in make_variants(net("spatiotemporal"), ["ours", "transformers"])] == ["ours"]
     assert "transformers is not installed and left out" in caplog.text
 
 
-def test_forms_that_differ_are_not_compared(monkeypatch) -> None:
-    def other(network: nn.Module) -> forms.Form:
-        return forms.Form("other", network, lambda clip: network(clip) + 0.1)
+def test_variants_that_differ_are_not_compared(monkeypatch) -> None:
+    def other(network: nn.Module) -> variants.Variant:
+        return variants.Variant("other", network, lambda clip: network(clip) + 0.1)
 
-    monkeypatch.setitem(FORMS, "other", other)
+    monkeypatch.setitem(VARIANTS, "other", other)
     with pytest.raises(RuntimeError, match=r"other differs from ours by 0\.1"):
-        step.take_turns(net("average_pool"), ["ours", "other"], clips(), None, 1)
+        step.time_interleaved(net("average_pool"), ["ours", "other"], clips(), None, 1)
 
 
-def test_the_share_is_one_of_the_best_product_between_the_turns(monkeypatch) -> None:
+def test_matmul_throughput_is_the_best_between_the_variants(monkeypatch) -> None:
     rates = iter([1e9, 4e9, 2e9, 3e9])
-    monkeypatch.setattr(step, "matrix_rate", lambda dtype: next(rates))
-    _, best = step.take_turns(net("average_pool"), ["ours"], clips(), None, 1)
+    monkeypatch.setattr(step, "matmul_throughput", lambda dtype: next(rates))
+    _, best = step.time_interleaved(net("average_pool"), ["ours"], clips(), None, 1)
     assert best == 4e9
     assert next(rates, None) is None, "one before each turn of two phases, twice"
 
 
 @pytest.mark.parametrize(
-    ("key", "wrong"), [("models", ["vivit"]), ("precisions", ["fp16"]), ("size", "big"), ("forms", ["theirs"])]
+    ("key", "wrong"), [("models", ["vivit"]), ("precisions", ["fp16"]), ("size", "big"), ("forms", ["unknown"])]
 )
-def test_unknown_names_are_answered_with_the_known_ones(key: str, wrong: object) -> None:
+def test_unknown_name_is_a_config_error(key: str, wrong: object) -> None:
     arguments = {"models": ["average_pool"], "size": "tiny", "precisions": ["fp32"], "forms": ["ours"]} | {key: wrong}
-    with pytest.raises(ValueError, match=rf"bench\.{key} names .*, which is none of"):
+    with pytest.raises(ConfigError) as error:
         step.step_rows(**arguments, frames=4, side=16, batch=1, stochastic_depth=0.0, repeats=1)
+    assert (error.value.key, error.value.value) == (f"bench.{key}", wrong)
 
 
-def test_peak_memory_is_what_stood_at_the_highest() -> None:
-    with peak_mb() as peak:
+def test_peak_memory_of_a_block() -> None:
+    with step.measure_peak_mb() as peak:
         np.ones(100_000_000, np.uint8)
     assert 95 < peak[0] < 130
-    with peak_mb() as peak:
+    with step.measure_peak_mb() as peak:
         pass
     assert peak[0] < 20

@@ -1,1 +1,1 @@
-"""What is measured against whom. Peers are imported here and nowhere else."""
+"""Measurements beside the paper and beside other libraries, which are imported here and nowhere else."""

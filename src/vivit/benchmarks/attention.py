@@ -1,7 +1,7 @@
-"""How much of a network's attention lies on the object that moves, on the embedded data set, which knows where that is.
+"""Share of a network's attention on the moving object of the embedded data set, whose position is known.
 
-The share of attention in the square around the object is held against the square's share of the tokens, which is what
-attention that looks everywhere alike would have there. Tokens that the square covers in part count in part.
+The share of attention in the square around the object is compared with the square's share of the tokens, which is what
+uniform attention would have there. Tokens that the square covers in part count in part.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,15 @@ from vivit.data.readers.video_reader import open_video
 from vivit.data.transforms.resize import Resize
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import View
+from vivit.errors import ConfigError
 from vivit.structures import Video
 
-Heat = Callable[[UInt8[Tensor, "b f h w 3"]], Float[Tensor, "b t rows columns"]]
-"""Where a network looks in clips."""
+Heatmap = Callable[[UInt8[Tensor, "b f h w 3"]], Float[Tensor, "b t rows columns"]]
+"""A function from clips to a network's attention on every token; it sums to one over a clip."""
 
 
 def attention_row(
-    heats: dict[str, Heat],
+    heatmaps: dict[str, Heatmap],
     *,
     root: Path,
     clips: int,
@@ -36,39 +37,40 @@ def attention_row(
     frames_per_token: list[list[int]],
     grid: tuple[int, int, int],
 ) -> dict[str, Any]:
-    """Measure the first ``clips`` test videos.
+    """Return the shares of attention on the object over the first ``clips`` test videos, as a table's row.
 
-    ``area`` is the object's share of the tokens; of every heat, whose name stands before each: its ``share`` on the
-    object and that over the area (``ratio``), all of them means, and the portion of clips with more of it than area.
+    ``area`` is the mean of the object's share of the tokens. Each heatmap has three columns, which begin with its name:
+    ``share``, the mean of its share on the object; ``ratio``, that mean over the area; and ``above``, the share of
+    clips in which it is larger than the area. Raises ConfigError for more clips than there are.
     """
     split = motion.SPLITS[-1]
     if not 1 <= clips <= split.videos:
-        raise ValueError(f"clips={clips} must be from 1 to the {split.videos} test videos of motion")
-    inside: dict[str, list[float]] = {name: [] for name in heats}
+        raise ConfigError("bench.clips", clips, f"motion has {split.videos} test videos", f"set 1 to {split.videos}")
+    shares: dict[str, list[float]] = {name: [] for name in heatmaps}
     area = []
     for index in range(clips):
         with open_video(Video(str(root / split.name / f"{index:05d}.mp4"), ())) as file:
             (view,) = views(file.shape)
             frames = torch.from_numpy(resampling(file, [view], views.crop))
-        cover = covered(object_mask(motion.scene(split, index)), view, frames_per_token, grid)
-        area.append(cover.mean().item())
-        for name, heat in heats.items():
-            inside[name].append((heat(frames)[0].cpu() * cover).sum().item())
+        coverage = token_coverage(object_mask(motion.scene(split, index)), view, frames_per_token, grid)
+        area.append(coverage.mean().item())
+        for name, heatmap in heatmaps.items():
+            shares[name].append((heatmap(frames)[0].cpu() * coverage).sum().item())
     row: dict[str, Any] = {"clips": clips, "area": float(np.mean(area))}
-    for name, shares in inside.items():
-        row |= {f"{name}share": float(np.mean(shares)), f"{name}ratio": float(np.mean(shares) / np.mean(area))}
-        row |= {f"{name}above": float(np.mean(np.array(shares) > np.array(area)))}
+    for name, values in shares.items():
+        row |= {f"{name}share": float(np.mean(values)), f"{name}ratio": float(np.mean(values) / np.mean(area))}
+        row |= {f"{name}above": float(np.mean(np.array(values) > np.array(area)))}
     return row
 
 
-def covered(
-    marked: Bool[np.ndarray, "frames side side"],
+def token_coverage(
+    mask: Bool[np.ndarray, "frames side side"],
     view: View,
     frames_per_token: list[list[int]],
     grid: tuple[int, int, int],
 ) -> Float[Tensor, "t rows columns"]:
-    """Share of every token of a view that is marked in the video."""
+    """Return, for every token of a view, the share of its pixels that are in a mask of the video."""
     top, left, height, width = view.crop_box
-    shown = torch.from_numpy(marked[list(view.numbers), top : top + height, left : left + width]).float()
-    pooled = F.adaptive_avg_pool2d(shown[:, None], grid[1:])[:, 0]
-    return torch.stack([pooled[own].mean(0) for own in frames_per_token])
+    pixels = torch.from_numpy(mask[list(view.numbers), top : top + height, left : left + width]).float()
+    pooled = F.adaptive_avg_pool2d(pixels[:, None], grid[1:])[:, 0]
+    return torch.stack([pooled[frames].mean(0) for frames in frames_per_token])

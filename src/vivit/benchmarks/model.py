@@ -1,10 +1,13 @@
-"""Parameters, multiply-adds and the paper's FLOPs of every model that the paper prints figures for."""
+"""Parameters, multiply-adds and the paper's FLOPs of every model for which the paper prints them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import nn
 
 from vivit.models import (
@@ -17,71 +20,86 @@ from vivit.models import (
 )
 from vivit.models.flops import count_flops
 
-TINY = BackboneConfig(dim=64, depth=2, heads=4, mlp_dim=256, temporal_depth=2, patch=8)
-BASE = BackboneConfig(dim=768, depth=12, heads=12, mlp_dim=3072, temporal_depth=4, patch=16)
-LARGE = BackboneConfig(dim=1024, depth=24, heads=16, mlp_dim=4096, temporal_depth=24, patch=16)
-HUGE = BackboneConfig(dim=1280, depth=32, heads=16, mlp_dim=5120, temporal_depth=4, patch=14)
+SIZE_FOLDER = Path(__file__).absolute().parents[3] / "configs" / "size"
+SIZES = ("tiny", "base", "large", "huge")
+"""Files of ``configs/size`` that benchmarks accept."""
+TEMPORAL_DEPTH = {"large": 24}
+"""Layers of Model 2's temporal encoder where they are not those of ``configs/size``.
+
+The paper's text has 4 for large models, but prints the FLOPs of 24, as experiment=k400_large_factorised_encoder has.
+"""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One row: a network for 400 classes, tubelets of two frames, and what the paper prints of it (tables 2, 5, 6)."""
+class ModelSpec:
+    """A network for 400 classes with tubelets of two frames, and what the paper prints of it (tables 2, 5 and 6).
+
+    ``size`` is one of ``SIZES``, ``paper_params`` are 10^6 and ``paper_gflops`` 10^9, ``side`` is in pixels.
+    """
 
     name: str
     network: Callable[..., nn.Module]
-    size: BackboneConfig
+    size: str
     paper_params: int | float | None
     paper_gflops: int | float | None
     frames: int = 32
     side: int = 224
 
 
-CASES = (
-    Case("spatiotemporal B/16x2", SpatioTemporal, BASE, 88.9, 455.2),
-    Case("factorised_encoder B/16x2", FactorisedEncoder, BASE, 115.1, 284.4),
-    Case("factorised_self_attention B/16x2", FactorisedSelfAttention, BASE, 117.3, 372.3),
-    Case("factorised_dot_product B/16x2", FactorisedDotProduct, BASE, 88.9, 277.1),
-    Case("average_pool B/16x2", FactorisedEncoder, BASE, 86.7, 283.9),
-    Case("spatiotemporal L/16x2 224", SpatioTemporal, LARGE, None, 1446),
-    Case("spatiotemporal L/16x2 288", SpatioTemporal, LARGE, None, 2919, side=288),
-    Case("spatiotemporal L/16x2 320", SpatioTemporal, LARGE, None, 3992, side=320),
-    Case("factorised_encoder L/16x2", FactorisedEncoder, LARGE, None, 995.3),
-    Case("factorised_encoder L/16x2 128 frames", FactorisedEncoder, LARGE, None, 3980.4, frames=128),
-    Case("spatiotemporal H/14x2", SpatioTemporal, HUGE, None, 47770 / 12),
+PAPER_MODELS = (
+    ModelSpec("spatiotemporal B/16x2", SpatioTemporal, "base", 88.9, 455.2),
+    ModelSpec("factorised_encoder B/16x2", FactorisedEncoder, "base", 115.1, 284.4),
+    ModelSpec("factorised_self_attention B/16x2", FactorisedSelfAttention, "base", 117.3, 372.3),
+    ModelSpec("factorised_dot_product B/16x2", FactorisedDotProduct, "base", 88.9, 277.1),
+    ModelSpec("average_pool B/16x2", FactorisedEncoder, "base", 86.7, 283.9),
+    ModelSpec("spatiotemporal L/16x2 224", SpatioTemporal, "large", None, 1446),
+    ModelSpec("spatiotemporal L/16x2 288", SpatioTemporal, "large", None, 2919, side=288),
+    ModelSpec("spatiotemporal L/16x2 320", SpatioTemporal, "large", None, 3992, side=320),
+    ModelSpec("factorised_encoder L/16x2", FactorisedEncoder, "large", None, 995.3),
+    ModelSpec("factorised_encoder L/16x2 128 frames", FactorisedEncoder, "large", None, 3980.4, frames=128),
+    ModelSpec("spatiotemporal H/14x2", SpatioTemporal, "huge", None, 47770 / 12),
 )
 
 
 def model_rows() -> list[dict[str, Any]]:
-    """Count every case on the meta device, without memory for weights."""
-    return [_row(case) for case in CASES]
+    """Count the parameters and FLOPs of every model of the paper; on the meta device, without memory for weights."""
+    return [_row(spec) for spec in PAPER_MODELS]
 
 
-def _row(case: Case) -> dict[str, Any]:
+def _row(spec: ModelSpec) -> dict[str, Any]:
     with torch.device("meta"):
-        counted = count_flops(build(case), frames=case.frames, height=case.side, width=case.side)
+        counted = count_flops(build_model(spec), frames=spec.frames, height=spec.side, width=spec.side)
     return {
-        "case": case.name,
+        "case": spec.name,
         "params": counted.params,
         "gmac": counted.gmac,
         "paper_gflops": counted.paper_gflops,
-        "paper_params": case.paper_params,
-        "paper_printed": case.paper_gflops,
+        "paper_params": spec.paper_params,
+        "paper_printed": spec.paper_gflops,
     }
 
 
-def build(case: Case) -> nn.Module:
-    """Build the network of a case, with random weights."""
-    size = case.size
+@cache
+def read_size(name: str) -> BackboneConfig:
+    """Read a size from ``configs/size``; its temporal depth is that of the FLOPs that the paper prints."""
+    values = yaml.safe_load((SIZE_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    del values["_target_"]
+    return BackboneConfig(**values | {"temporal_depth": TEMPORAL_DEPTH.get(name, values["temporal_depth"])})
+
+
+def build_model(spec: ModelSpec) -> nn.Module:
+    """Build a network with random weights."""
+    size = read_size(spec.size)
     temporal: dict[str, Any] = {}
-    if case.network is FactorisedEncoder:
-        depth = 0 if case.name.startswith("average_pool") else size.temporal_depth
+    if spec.network is FactorisedEncoder:
+        depth = 0 if spec.name.startswith("average_pool") else size.temporal_depth
         temporal = {"temporal_depth": depth, "temporal_heads": size.heads, "temporal_mlp_dim": size.mlp_dim}
-    return case.network(
+    return spec.network(
         Tubelets(dim=size.dim, tubelet=(2, size.patch, size.patch)),
         classes=400,
-        frames=case.frames,
-        height=case.side,
-        width=case.side,
+        frames=spec.frames,
+        height=spec.side,
+        width=spec.side,
         depth=size.depth,
         heads=size.heads,
         mlp_dim=size.mlp_dim,

@@ -1,4 +1,4 @@
-"""How time and memory of a training step grow with frames and with resolution, beside what the arithmetic says."""
+"""Growth of the time and memory of a training step with frames and resolution, beside that of its FLOPs."""
 
 import logging
 import time
@@ -16,9 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from torch import Tensor
 
-from vivit.benchmarks.memory import peak_mb
-from vivit.benchmarks.model import Case
-from vivit.benchmarks.step import NETWORKS, SIZES, check_names, network
+from vivit.benchmarks.model import SIZES, ModelSpec, read_size
+from vivit.benchmarks.step import NETWORKS, check_names, measure_peak_mb, random_network
+from vivit.errors import ConfigError
 from vivit.models.attention_kernels import softmax_attention
 from vivit.models.flops import count_flops
 from vivit.training.malloc import disable_malloc_trim
@@ -30,36 +30,36 @@ MARKERS = "osD^v"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One clip's size and what a training step on it took; ``gmac`` and ``tokens`` say what it should."""
+    """The size of a clip and what a training step on it takes; ``gmac`` and ``tokens`` are what it should grow with."""
 
     value: int
     tokens: int
     gmac: float
     seconds: float
     memory_mb: float
-    """Kept by the forward pass for the backward pass."""
+    """Stored by the forward pass for the backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Points of one model along one axis."""
+    """Measurements of one model along one axis: frames, side or tokens."""
 
     model: str
     axis: str
     points: Sequence[Point]
 
-    def exponent(self, of: str) -> float:
-        """Slope of the line through the points, both axes in logarithms: 2 is growth with the square."""
-        x, y = (np.log([getattr(point, name) for point in self.points]) for name in ("value", of))
+    def exponent(self, quantity: str) -> float:
+        """Return the slope of the line through the points in a log-log plot: 2 is quadratic growth."""
+        x, y = (np.log([getattr(point, name) for point in self.points]) for name in ("value", quantity))
         return float(np.polyfit(x, y, 1)[0])
 
     def row(self) -> dict[str, Any]:
-        """Say it in the words of the table. Memory should grow as the tokens do: no attention weights are kept."""
-        names = {"time": "seconds", "time_expected": "gmac", "memory": "memory_mb", "memory_expected": "tokens"}
-        range_ = f"{self.points[0].value} to {self.points[-1].value}"
-        exponents = {name: self.exponent(of) for name, of in names.items()}
+        """Return the table's row. Memory should grow with the tokens, as attention weights are not stored."""
+        columns = {"time": "seconds", "time_expected": "gmac", "memory": "memory_mb", "memory_expected": "tokens"}
+        limits = f"{self.points[0].value} to {self.points[-1].value}"
+        exponents = {column: self.exponent(quantity) for column, quantity in columns.items()}
         points = [{name: getattr(point, name) for name in Point.__slots__} for point in self.points]
-        return {"case": self.model, "over": self.axis, "range": range_} | exponents | {"points": points}
+        return {"case": self.model, "over": self.axis, "range": limits} | exponents | {"points": points}
 
 
 def scaling_rows(
@@ -74,79 +74,80 @@ def scaling_rows(
     repeats: int,
     picture: str,
 ) -> list[dict[str, Any]]:
-    """Fit how forward and backward pass of one clip grow on the CPU, in float32: medians of ``repeats``.
+    """Fit the growth of forward and backward pass of one clip on the CPU in float32, from medians of ``repeats``.
 
-    Over ``frames`` pictures have a side of ``at_side`` pixels; over ``sides`` clips have ``at_frames`` frames. The last
-    curve is Model 1's attention alone, over sequences of so many ``tokens``. ``picture`` is the PNG file of all curves.
+    Clips of different ``frames`` have a side of ``at_side`` pixels; those of different ``sides`` have ``at_frames``
+    frames. The last curve is Model 1's attention alone, over sequences of so many ``tokens``. All curves are plotted to
+    ``picture``, a PNG file. Raises ConfigError for unknown names, and for an axis with less than two values.
     """
     check_names("models", models, NETWORKS)
-    check_names("size", [size], SIZES)
-    if min(len(frames), len(sides), len(tokens)) < 2:
-        raise ValueError("bench.frames, bench.sides and bench.tokens must name two values or more: one shows no growth")
+    check_names("size", size, SIZES)
+    for key, values in {"frames": frames, "sides": sides, "tokens": tokens}.items():
+        if len(values) < 2:
+            raise ConfigError(f"bench.{key}", list(values), "one value shows no growth", "set two values or more")
     disable_malloc_trim()
     axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
     curves = [
-        Curve(model, axis, [_step(model, size, value, n, side, repeats) for value, n, side in clips])
+        Curve(model, axis, [_time_step(model, size, *clip, repeats) for clip in clips])
         for axis, clips in axes.items()
         for model in models
     ]
-    curves.append(Curve("attention of Model 1", "tokens", [_attention(size, n, repeats) for n in tokens]))
-    _draw(curves).savefig(Path(picture), dpi=150)
+    curves.append(Curve("attention of Model 1", "tokens", [_time_attention(size, n, repeats) for n in tokens]))
+    _plot(curves).savefig(Path(picture), dpi=150)
     return [curve.row() for curve in curves]
 
 
-def _step(model: str, size: str, value: int, frames: int, side: int, repeats: int) -> Point:
+def _time_step(model: str, size: str, value: int, frames: int, side: int, repeats: int) -> Point:
     log.info("%s: %d frames of %d pixels", model, frames, side)
-    case = Case(model, NETWORKS[model], SIZES[size], None, None, frames, side)
-    net = network(case)
+    net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, side))
     gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
     clip = torch.rand(1, 3, frames, side, side) * 2 - 1
-    answer = torch.zeros(1, dtype=torch.long)
-    seconds, memory = _measure(lambda: F.cross_entropy(net(clip), answer), repeats, partial(net.zero_grad, False))
-    return Point(value, frames // 2 * (side // case.size.patch) ** 2, gmac, seconds, memory)
+    label = torch.zeros(1, dtype=torch.long)
+    seconds, memory = _measure(lambda: F.cross_entropy(net(clip), label), repeats, partial(net.zero_grad, False))
+    return Point(value, frames // 2 * (side // read_size(size).patch) ** 2, gmac, seconds, memory)
 
 
-def _attention(size: str, tokens: int, repeats: int) -> Point:
-    heads, width = SIZES[size].heads, SIZES[size].dim // SIZES[size].heads
+def _time_attention(size: str, tokens: int, repeats: int) -> Point:
+    heads, width = read_size(size).heads, read_size(size).dim // read_size(size).heads
     query, key, value = (torch.randn(1, heads, tokens, width, requires_grad=True) for _ in range(3))
     gmac = 2 * heads * tokens**2 * width / 1e9
     seconds, memory = _measure(lambda: softmax_attention(query, key, value).sum(), repeats, lambda: None)
     return Point(tokens, tokens, gmac, seconds, memory)
 
 
-def _measure(loss: Callable[[], Tensor], repeats: int, after: Callable[[], object]) -> tuple[float, float]:
-    """Median of seconds of both passes, and of megabytes that stand between them; one more run goes unmeasured.
+def _measure(compute_loss: Callable[[], Tensor], repeats: int, reset: Callable[[], object]) -> tuple[float, float]:
+    """Return the median seconds of both passes and the median megabytes between them; a first run does not count.
 
-    Gradients stay where they are, as between accumulated batches: fresh memory for them costs the same at any length.
+    Gradients stay allocated, as between accumulated batches: new memory for them costs the same at any length.
     """
     seconds, memory = [], []
     for _ in range(repeats + 1):
-        with peak_mb() as peak:
+        with measure_peak_mb() as peak:
             start = time.perf_counter()
-            found = loss()
+            loss = compute_loss()
             forward = time.perf_counter() - start
         start = time.perf_counter()
-        found.backward()
+        loss.backward()
         seconds.append(forward + time.perf_counter() - start)
         memory.append(peak[0])
-        after()
+        reset()
     return median(seconds[1:]), median(memory[1:])
 
 
-def _draw(curves: Sequence[Curve]) -> Figure:
-    """Time above, memory below, one column an axis; broken lines have the expected slope through the last point."""
+def _plot(curves: Sequence[Curve]) -> Figure:
+    """Plot time above memory, one column an axis; dashed lines have the expected slope through the last point."""
     axes = list(dict.fromkeys(curve.axis for curve in curves))
     figure = Figure(figsize=(4.2 * len(axes), 7), layout="constrained")
     grid = figure.subplots(2, len(axes), sharex="col", squeeze=False)
     labels = {"frames": "frames", "side": "pixels a side", "tokens": "tokens"}
-    measures = (("seconds", "gmac", "seconds a clip"), ("memory_mb", "tokens", "megabytes kept for the way back"))
+    measures = (("seconds", "gmac", "seconds a clip"), ("memory_mb", "tokens", "megabytes stored for backward"))
     for row, (measured, expected, label) in zip(grid, measures, strict=True):
         for plot, axis in zip(row, axes, strict=True):
             for curve, marker in zip((curve for curve in curves if curve.axis == axis), MARKERS, strict=False):
-                x, y, should = ([getattr(p, name) for p in curve.points] for name in ("value", measured, expected))
+                x, y, target = ([getattr(p, name) for p in curve.points] for name in ("value", measured, expected))
                 exponents = f"{curve.exponent(measured):.2f} ({curve.exponent(expected):.2f})"
                 (line,) = plot.loglog(x, y, marker, label=f"{curve.model.replace('_', ' ')}: {exponents}")
-                plot.loglog(x, np.array(should) * y[-1] / should[-1], "--", color=line.get_color(), lw=1)
+                plot.loglog(x, np.array(target) * y[-1] / target[-1], "--", color=line.get_color(), lw=1)
             plot.set_xticks(x, [str(value) for value in x], minor=False)
             plot.minorticks_off()
             plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

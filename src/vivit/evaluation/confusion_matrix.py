@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from vivit.plotting import lettered, shortened, width_of
+from vivit.plotting import shorten, text_width, use_fonts_for
 
 MAX_WITH_NUMBERS = 20
 """Classes up to which cells contain numbers."""
@@ -79,11 +79,14 @@ def plot_confusion_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) 
     """
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
     named = len(names) <= MAX_WITH_NAMES
-    short = [shortened(name, MAX_LETTERS) for name in names] if named else []
+    short = [shorten(name, MAX_LETTERS) for name in names] if named else []
     cell, size = (0.5, 9.0) if len(names) <= MAX_WITH_NUMBERS else (0.11, 6.0)
-    side, margin = cell * len(names) if named else FIXED_SIDE, 0.6 + 0.011 * size * max(map(width_of, short), default=5)
+    side, margin = (
+        cell * len(names) if named else FIXED_SIDE,
+        0.6 + 0.011 * size * max(map(text_width, short), default=5),
+    )
     width, height = side + margin + 1, side + margin + 0.3
-    with lettered(short):
+    with use_fonts_for(short):
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
         image = axes.imshow(

@@ -2,9 +2,19 @@
 
 from vivit.launch.command_line import begin
 from vivit.launch.job import Job
-from vivit.launch.preflight import Preflight, check_writable
+from vivit.launch.preflight import Preflight, check_writable, exit_on_user_error
 from vivit.launch.resolvers import job_name, register_resolvers
 from vivit.launch.run import run
 from vivit.launch.user_errors import format_error
 
-__all__ = ["Job", "Preflight", "begin", "check_writable", "format_error", "job_name", "register_resolvers", "run"]
+__all__ = [
+    "Job",
+    "Preflight",
+    "begin",
+    "check_writable",
+    "exit_on_user_error",
+    "format_error",
+    "job_name",
+    "register_resolvers",
+    "run",
+]

@@ -1,0 +1,127 @@
+"""Variants of one network that compute the same, to be timed side by side. They share their weights."""
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from vivit.checkpoints import save_huggingface
+from vivit.models import attention_kernels
+from vivit.models.blocks import StochasticDepth
+from vivit.models.encoder import Encoder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network and the function from clips to logits that is timed, within the context that ``context`` makes."""
+
+    name: str
+    net: nn.Module
+    logits: Callable[[Tensor], Tensor]
+    context: Callable[[], AbstractContextManager[None]] = nullcontext
+
+
+class MaskedStochasticDepth(StochasticDepth):
+    """Stochastic depth that computes dropped branches and multiplies them by zero, as the reference does."""
+
+    def forward(self, x: Tensor, branch: Callable[[Tensor], Tensor], seen: Tensor | None = None) -> Tensor:
+        """Add the branch times zero or one."""
+        added = branch(x if seen is None else seen)
+        return x + added * self.sample_mask(len(x)).to(x).view(-1, *[1] * (x.ndim - 1)) if self.training else x + added
+
+
+def unchanged(net: nn.Module) -> Variant:
+    """Return the network as it is trained."""
+    return Variant("ours", net, net)
+
+
+def masked(net: nn.Module) -> Variant:
+    """Return a variant that computes the branches that stochastic depth drops."""
+    variant = _copy_with_shared_weights(net)
+    for module in variant.modules():
+        if isinstance(module, StochasticDepth):
+            module.__class__ = MaskedStochasticDepth
+    return Variant("masked", variant, variant)
+
+
+def plain(net: nn.Module) -> Variant:
+    """Return a variant without savings: torch's fused attention everywhere, all tokens in every block, masks."""
+    variant = masked(net).net
+    for module in variant.modules():
+        if isinstance(module, Encoder):
+            module.all_tokens = True
+    return Variant("plain", variant, variant, _always_fused)
+
+
+def checkpointed(net: nn.Module) -> Variant:
+    """Return a variant with ``model.checkpointing=true``."""
+    variant = _copy_with_shared_weights(net)
+    for module in variant.modules():
+        if isinstance(module, Encoder):
+            module.checkpointing = True
+    return Variant("checkpointed", variant, variant)
+
+
+def compiled(net: nn.Module) -> Variant:
+    """Return a variant with ``callbacks=[default,compile]``."""
+    variant = _copy_with_shared_weights(net)
+    return Variant("compiled", variant, torch.compile(variant))
+
+
+def transformers(net: nn.Module) -> Variant | None:
+    """Return Model 1 of transformers; None for other models, and with a warning where it is not installed."""
+    if type(net).__name__ != "SpatioTemporal":
+        return None
+    try:
+        from transformers import VivitForVideoClassification
+    except ImportError:
+        log.warning("transformers is not installed and left out: pip install -e '.[dev]'")
+        return None
+    with TemporaryDirectory() as folder:
+        save_huggingface(net, Path(folder) / "model")
+        baseline = VivitForVideoClassification.from_pretrained(Path(folder) / "model")
+
+    def logits(clip: Tensor) -> Tensor:
+        return baseline(pixel_values=rearrange(clip, "b c f h w -> b f c h w")).logits
+
+    return Variant("transformers", baseline, logits)
+
+
+VARIANTS: dict[str, Callable[[nn.Module], Variant | None]] = {
+    "ours": unchanged,
+    "plain": plain,
+    "masked": masked,
+    "checkpointed": checkpointed,
+    "compiled": compiled,
+    "transformers": transformers,
+}
+"""Functions from a network to a variant of it, by the names of ``bench.forms``."""
+
+
+def make_variants(net: nn.Module, names: Sequence[str]) -> list[Variant]:
+    """Return the named variants of a network, without those that it does not have."""
+    return [variant for name in names if (variant := VARIANTS[name](net))]
+
+
+def _copy_with_shared_weights(net: nn.Module) -> nn.Module:
+    shared = {id(tensor): tensor for tensor in chain(net.parameters(), net.buffers())}
+    return copy.deepcopy(net, shared)
+
+
+@contextmanager
+def _always_fused() -> Iterator[None]:
+    rule, attention_kernels.select_kernel = attention_kernels.select_kernel, lambda *_: attention_kernels.fused
+    try:
+        yield
+    finally:
+        attention_kernels.select_kernel = rule
