@@ -25,7 +25,7 @@ class ConfigError(UserError):
     """A key of the configuration, or an argument of the same name, has a value that it cannot have."""
 
     def __init__(self, key: str, value: Any = ABSENT, problem: str = "", remedy: str = "") -> None:
-        where = key if value is ABSENT else f"{key}={shown(value)}"
+        where = key if value is ABSENT else f"{key}={format_value(value)}"
         super().__init__(_message(where, problem, remedy))
         self.key = key
         self.value = None if value is ABSENT else value
@@ -62,12 +62,12 @@ class RunFolderError(UserError):
         self.folder = str(folder)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Return a value as it would be typed on the command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(shown, value))}]"
+        return f"[{','.join(map(format_value, value))}]"
     return str(value)
 
 

@@ -29,7 +29,7 @@ def test_old_key_is_answered_with_its_new_name(old: str, new: str, monkeypatch: 
 
 
 def test_key_below_a_renamed_one_is_answered_with_its_own_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["train.py", "+callbacks.checkpoint_best.save_top_k=3"])
+    monkeypatch.setattr(sys, "argv", ["train.py", "+callbacks.best.save_top_k=3"])
     with pytest.raises(SystemExit, match=r"set callbacks\.checkpoint_best\.save_top_k=\.\.\."):
         begin()
 

@@ -61,7 +61,7 @@ def _allowed_cpus() -> set[int]:
 
 
 def ignore_signals(worker: int) -> None:
-    """Let a worker go on where its process group is asked to end, so that the run can finish its step and save.
+    """Ignore signals in a worker whose process group is asked to end, so that the run can finish its step and save.
 
     Ctrl-C, a closed terminal and a cluster's signals reach every process of a group. The run itself stops its workers
     when it ends.

@@ -80,13 +80,13 @@ def _wait(process: subprocess.Popen, signals: DeferredSignals) -> int:
 def command_of(job: Job) -> list[str]:
     """Return the command line of a job."""
     hydra = HydraConfig.get()
-    kept = [override for override in hydra.overrides.hydra if not override.startswith(SWEEP_ONLY)]
+    hydra_overrides = [override for override in hydra.overrides.hydra if not override.startswith(SWEEP_ONLY)]
     folders = {"hydra.run.dir": job.folder, "hydra.sweep.dir": job.folder.parent}
     script = Path(__file__).parents[2] / f"{hydra.job.name}.py"
     program = str(script) if script.is_file() else sys.argv[0]  # a queue starts its own script, which runs our task
     start = [sys.executable, program, f"--config-name={hydra.job.config_name}", *config_options()]
     quoted = [f"{key}={hydra_quote(folder)}" for key, folder in folders.items()]
-    return [*start, *job.overrides, *kept, "hydra.mode=RUN", *quoted]
+    return [*start, *job.overrides, *hydra_overrides, "hydra.mode=RUN", *quoted]
 
 
 def config_options() -> list[str]:

@@ -193,8 +193,8 @@ class SweepResult:
     def _seeds_phrase(self) -> str:
         """Return the number of seeds of its rows, as far as these are done."""
         counts = sorted({len(row.done) for row in self.rows if row.done})
-        words = [COUNTS[count] if count < len(COUNTS) else str(count) for count in (counts[0], counts[-1])]
-        return f"{' to '.join(dict.fromkeys(words))} seed{'' if counts[-1] == 1 else 's'}"
+        numbers = [COUNTS[count] if count < len(COUNTS) else str(count) for count in (counts[0], counts[-1])]
+        return f"{' to '.join(dict.fromkeys(numbers))} seed{'' if counts[-1] == 1 else 's'}"
 
 
 def _views_column(n: int) -> Column:

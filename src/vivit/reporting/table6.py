@@ -14,7 +14,7 @@ from vivit.reporting.sweep_results import distinguishing
 from vivit.reporting.tables import Column, Table, Value, mean, stdev
 
 Number = float | None
-OURS = "ViViT"
+PAPER_PREFIX = "ViViT"
 """Prefix of the paper's own rows."""
 
 
@@ -147,7 +147,7 @@ def sota_table(part: SotaTable, runs: Sequence[RunRecord]) -> Table:
 
 
 def _paper_line(part: SotaTable, method: Method) -> dict[str, Value]:
-    by = "the paper" if method.name.startswith(OURS) else "others, as the paper prints them"
+    by = "the paper" if method.name.startswith(PAPER_PREFIX) else "others, as the paper prints them"
     line: dict[str, Value] = {"method": method.name, "by": by, "views": method.views, "tflops": method.tflops}
     return line | {metric: value for (metric, _), value in zip(part.metrics, method.accuracies, strict=True)}
 

@@ -60,17 +60,19 @@ def index_packets(
         )
         for packet in packets
     ]  # fmt: skip
-    shown = [packet for packet in infos if not packet.is_discard]
+    displayed = [packet for packet in infos if not packet.is_discard]
     if stream.codec_context.name == "vp8":
-        shown = [packet for packet in shown if packet.first_byte & 0x10]  # RFC 6386, section 9.1: show_frame
-    stamps = sorted(packet.pts for packet in shown if packet.pts is not None)
-    last = max((packet for packet in shown if packet.pts is not None), key=lambda packet: packet.pts or 0, default=None)
-    decode_times = [packet.dts for packet in shown if packet.dts is not None]
-    ascending = len(decode_times) == len(shown) and all(a < b for a, b in pairwise(decode_times))
+        displayed = [packet for packet in displayed if packet.first_byte & 0x10]  # RFC 6386, section 9.1: show_frame
+    stamps = sorted(packet.pts for packet in displayed if packet.pts is not None)
+    last = max(
+        (packet for packet in displayed if packet.pts is not None), key=lambda packet: packet.pts or 0, default=None
+    )
+    decode_times = [packet.dts for packet in displayed if packet.dts is not None]
+    ascending = len(decode_times) == len(displayed) and all(a < b for a, b in pairwise(decode_times))
     return FrameIndex(
         stamps,
         last.duration if last else 0,
-        _untrusted_reason(container, stream, infos, shown) if shown else None,
+        _untrusted_reason(container, stream, infos, displayed) if displayed else None,
         decode_times if ascending else [],
     )
 
@@ -79,12 +81,12 @@ def _untrusted_reason(
     container: av.container.InputContainer,
     stream: av.VideoStream,
     packets: Sequence[PacketInfo],
-    shown: Sequence[PacketInfo],
+    displayed: Sequence[PacketInfo],
 ) -> str | None:
-    stamps = {packet.pts for packet in shown if packet.pts is not None}
-    if any(packet.pts is None for packet in shown):
+    stamps = {packet.pts for packet in displayed if packet.pts is not None}
+    if any(packet.pts is None for packet in displayed):
         return "some frames have no timestamp"
-    if len(stamps) < len(shown):
+    if len(stamps) < len(displayed):
         return "some frames share a timestamp"
     decode_times = [packet.dts for packet in packets if packet.dts is not None and not packet.is_discard]
     if any(b < a for a, b in pairwise(decode_times)):
@@ -95,6 +97,6 @@ def _untrusted_reason(
     if container.format.name == "avi":  # it stores no presentation times, so FFmpeg guesses them
         if stream.codec_context.has_b_frames:
             return "its frames are stored out of order, and without a time"
-        if stream.codec_context.name == "mpeg4" and min(packet.size for packet in shown) < 9:
+        if stream.codec_context.name == "mpeg4" and min(packet.size for packet in displayed) < 9:
             return "some packets hold no frame"
     return None

@@ -92,7 +92,7 @@ def _check_format(root: Path) -> None:
 
 @contextmanager
 def _lock(root: Path) -> Iterator[None]:
-    """Let one process at a time generate the data set; the others wait for it."""
+    """Lock the data set for one generating process; the others wait for it."""
     with (root.parent / f".{root.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
