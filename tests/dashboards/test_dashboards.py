@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.launch import Job
 from vivit.launch.resolvers import run_group
 from vivit.reporting.paper import SWEEPS, Sweep
-from vivit.tasks.results import identity
+from vivit.tasks.results_json import run_metadata
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.PydanticDeprecatedSince20",  # the library's own validators
@@ -142,7 +142,7 @@ def test_what_it_groups_by_is_what_its_jobs_log(sweep: Sweep, run: Path, compose
     said = [f"{key}={value}" for key, value in row.items()]
     cfg = composed(f"sweep={sweep.name}", *said)
     cfg.paths.run = "logs"
-    about = identity(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, said, sweep.name))
+    about = run_metadata(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, said, sweep.name))
     known = about | {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
     assert known.keys() <= real.keys()
     assert known["chosen"].keys() <= real["chosen"].keys()

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
-from vivit.tasks.build import check_monitors
+from vivit.tasks.config_checks import check_monitors
 from vivit.training import LastCheckpoint, ResumableEarlyStopping, VideoClassifier
 
 STEPS = 5
@@ -26,17 +26,20 @@ Trainers = Callable[..., Trainer]
     [
         (
             ["callbacks.best.monitor=val/acc_topp1"],
-            "callbacks.best.monitor=val/acc_topp1: is logged by nobody",
+            "callbacks.best.monitor=val/acc_topp1: is not logged",
         ),
         (
             ["callbacks.best.monitor=acc_top1"],
             "set one of val/loss, val/acc_mean_class, val/acc_top1, train/loss",
         ),
-        (["callbacks.best.monitor=val/loss"], "mode=max takes the worst for the best; set callbacks.best.mode=min"),
-        (["callbacks.best.mode=min"], "mode=min takes the worst for the best; set callbacks.best.mode=max"),
+        (
+            ["callbacks.best.monitor=val/loss"],
+            "callbacks.best.mode=max: takes the worst .* for the best; set min",
+        ),
+        (["callbacks.best.mode=min"], "callbacks.best.mode=min: takes the worst .* for the best; set max"),
         (
             ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=val/acc"],
-            "callbacks.early_stopping.monitor=val/acc: is logged by nobody",
+            "callbacks.early_stopping.monitor=val/acc: is not logged",
         ),
     ],
 )

@@ -69,11 +69,11 @@ def write_mp4(frames: UInt8[np.ndarray, "f h w 3"], rate: Fraction, file: Path) 
 
 def write_contact_sheet(frames: UInt8[np.ndarray, "f h w 3"], file: Path) -> None:
     """Write a picture of frames, four in a row, in order; of many, some that are evenly spread."""
-    shown = frames[np.linspace(0, len(frames) - 1, min(len(frames), SHEET_FRAMES)).round().astype(int)]
+    selected = frames[np.linspace(0, len(frames) - 1, min(len(frames), SHEET_FRAMES)).round().astype(int)]
     height, width = frames.shape[1:3]
-    across = min(4, len(shown))
-    sheet = Image.new("RGB", (across * (width + 4) - 4, -(-len(shown) // across) * (height + 4) - 4), "white")
-    for i, frame in enumerate(shown):
+    across = min(4, len(selected))
+    sheet = Image.new("RGB", (across * (width + 4) - 4, -(-len(selected) // across) * (height + 4) - 4), "white")
+    for i, frame in enumerate(selected):
         sheet.paste(Image.fromarray(frame), (i % across * (width + 4), i // across * (height + 4)))
     sheet.save(file)
 
