@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -52,9 +53,8 @@ def root_keys(command: str) -> set[str]:
 
 def _keys_of_file(folders: Sequence[Path], name: str) -> Iterator[str]:
     file = next((file for folder in folders if (file := folder / f"{name}.yaml").is_file()), None)
-    content = OmegaConf.load(CONFIGS / f"{name}.yaml" if file is None else file)
-    assert isinstance(content, DictConfig)
-    for key in map(str, content):
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml" if file is None else file))
+    for key in content:
         if key != "defaults":
             yield key
     for entry in content.get("defaults", []):
