@@ -1,4 +1,4 @@
-"""What is no number names no class; answers are kept before they are shown; names are shown as people wrote them."""
+"""Non-finite logits have no class; predictions are written before they are printed; names are printed as typed."""
 
 import json
 import sys
@@ -10,13 +10,14 @@ import pytest
 import torch
 from films import CLIP, film, network, noise
 
+from vivit.inference.predictor import NonFiniteLogitsError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import print_results, print_rows
 from vivit.tasks import predict
-from vivit.tasks.classifier import Classifier
-from vivit.tasks.demo import answer
-from vivit.tasks.formats import Weights, write_ours
+from vivit.tasks.build import build_predictor
+from vivit.tasks.demo import predict_upload
+from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 ODD = [
     "win $$ now",
@@ -41,15 +42,17 @@ def strict(text: str) -> Any:
 
 
 @pytest.fixture
-def said(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Predict a film as the command does, by a network of one head; give what it wrote."""
+def predict_film(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Predict a film as the command does, by a network of one head; return what it wrote."""
 
-    def said(*words: str, fault: str | None = None, value: float = float("nan"), names: list[str] = ODD) -> dict:
+    def predict_film(
+        *words: str, fault: str | None = None, value: float = float("nan"), names: list[str] = ODD
+    ) -> dict:
         net = network({"label": names})
         if fault:
             with torch.no_grad():
                 net.get_parameter(fault).view(-1)[0] = value
-        write_ours(Weights(net, "", {"label": names}, CLIP), tmp_path / "net.ckpt")
+        write_vivit(LoadedModel(net, "", {"label": names}, CLIP), tmp_path / "net.ckpt")
         film(tmp_path / "a [red] film.mp4", noise(30))
         cfg = composed(
             *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "top=null", *words),
@@ -59,26 +62,29 @@ def said(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         predict(cfg, Job(folder=tmp_path, choices={}, overrides=list(words), sweep=None))
         return strict((tmp_path / "predictions.json").read_text())
 
-    return said
+    return predict_film
 
 
 @pytest.mark.parametrize("words", [[], ["every=0.2"], ["skip_unreadable=true"]], ids=str)
 @pytest.mark.parametrize(("fault", "value"), [*zip(FAULTS, (float("nan"), float("inf"), float("nan")), strict=True)])
-def test_what_is_no_number_stops_and_names_the_video(fault: str, value: float, words, said, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"a \[red\] film.mp4: the network's logits are not numbers"):
-        said(*words, fault=fault, value=value)
+def test_non_finite_logits_raise_an_error_about_the_video(
+    fault: str, value: float, words, predict_film, tmp_path: Path
+) -> None:
+    with pytest.raises(NonFiniteLogitsError) as error:
+        predict_film(*words, fault=fault, value=value)
+    assert error.value.file == str(tmp_path / "a [red] film.mp4")
     assert not (tmp_path / "predictions.json").exists()
     assert not (tmp_path / "timeline.png").exists()
 
 
-def test_the_page_refuses_what_is_no_number(said, composed, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not numbers"):
-        said(fault=FAULTS[0])
+def test_page_of_non_finite_logits(predict_film, composed, tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteLogitsError):
+        predict_film(fault=FAULTS[0])
     cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", name="predict")
-    classifier = Classifier.of(cfg, Job(tmp_path, {}, [], None))
-    page = answer(classifier, tmp_path / "a [red] film.mp4", longest=9, top=3, heads="mean", folder=tmp_path)
-    assert "No answer</h3><p>a [red] film.mp4: the network&#x27;s logits are not numbers" in page
-    assert "nan" not in page.lower().replace("name", "")
+    predictor = build_predictor(cfg, Job(tmp_path, {}, [], None))
+    page = predict_upload(predictor, tmp_path / "a [red] film.mp4", longest=9, top=3, heads="mean", folder=tmp_path)
+    assert "No prediction</h3><p>a [red] film.mp4: the network&#x27;s logits are NaN or infinite" in page
+    assert page.lower().count("nan") == 1, "in the message"
 
 
 class Gone:
@@ -110,36 +116,38 @@ class Ascii(Gone):
 
 @pytest.mark.parametrize("stdout", [Gone, Ascii])
 @pytest.mark.parametrize("words", [[], ["every=0.2"], ["explain=true"]], ids=str)
-def test_answers_are_written_before_they_are_shown(stdout: type, words, said, tmp_path: Path, monkeypatch) -> None:
-    """Whatever showing comes to; the commands' own streams cannot fail, these do."""
+def test_predictions_are_written_before_they_are_printed(
+    stdout: type, words, predict_film, tmp_path: Path, monkeypatch
+) -> None:
+    """The commands' own streams cannot fail, these do."""
     monkeypatch.setattr(sys, "stdout", stdout())
     with pytest.raises((OSError, UnicodeError, SystemExit)):
-        said(*words)
+        predict_film(*words)
     written = strict((tmp_path / "predictions.json").read_text())
     (row,) = written["predictions"]
     assert sorted(one["class"] for one in row["classes"]["label"]) == sorted(ODD)
 
 
-def test_names_are_shown_as_they_were_written(said, capsys, monkeypatch) -> None:
+def test_names_are_printed_as_typed(predict_film, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    (row,) = said()["predictions"]
+    (row,) = predict_film()["predictions"]
     assert {one["class"] for one in row["classes"]["label"]} == set(ODD)
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in [*ODD[:-1], r"a\nb\tc", "a [red] film.mp4"]:
-        assert name in shown, name
+        assert name in printed, name
 
 
-def test_tables_at_the_end_of_runs_show_names_as_they_are(tmp_path: Path, capsys, monkeypatch) -> None:
+def test_result_tables_print_names_as_typed(tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     results = {"ckpt_path": "logs/[/x] :smile:/best.ckpt", "views": "1x1", "metrics": {"test/[red]n_acc_top1": 0.5}}
     print_results(results, tmp_path)
     print_rows([{"case": "[/red]", "n": 1}, {"case": ":smile:", "n": 2}], tmp_path)
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in ("logs/[/x] :smile:/best.ckpt", "test/[red]n_acc_top1, 1x1 views", "[/red]", ":smile:"):
-        assert name in shown
+        assert name in printed
 
 
-def test_json_has_no_word_that_strict_readers_refuse(tmp_path: Path) -> None:
+def test_json_is_strict(tmp_path: Path) -> None:
     content = {"a": float("nan"), "b": [1.5, float("inf"), {"c": (-float("inf"), 2)}], "d": "NaN", "e": None}
     write_json(tmp_path / "a.json", content)
     assert strict((tmp_path / "a.json").read_text()) == {

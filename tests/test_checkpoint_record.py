@@ -1,4 +1,4 @@
-"""What a checkpoint tells may build our networks and data sets, and nothing else."""
+"""The record of a checkpoint may build our networks and data sets, and nothing else."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytorchvideo.data  # noqa: F401  # its source has warnings, which are err
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.tasks.checkpoint import read_network, read_record
+from vivit.errors import CheckpointError
+from vivit.tasks.checkpoint_record import load_network, read_record
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -19,31 +20,31 @@ def options(group: str) -> list[str]:
 
 
 GROUPS = ("model", "tokeniser", "positions", "data", "augment", "resampling", "views", "loader")
-TOLD = [
+CHOICES = [
     *(f"{group}={name}" for group in GROUPS for name in options(group)),
     "augment=epic augment.color_transform.magnitude={_target_:vivit.training.regularisation.Linear,start:0,end:9}",
 ]
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Callable[[Any], Path]:
+def written(tmp_path: Path) -> Callable[[Any], Path]:
     """Write a checkpoint with this record and no weights."""
 
-    def kept(record: Any) -> Path:
+    def written(record: Any) -> Path:
         torch.save({"vivit": record, "state_dict": {}}, tmp_path / "net.ckpt")
         return tmp_path / "net.ckpt"
 
-    return kept
+    return written
 
 
-@pytest.mark.parametrize("choice", TOLD)
-def test_whatever_a_training_run_keeps_is_read(
-    choice: str, composed: Callable[..., DictConfig], kept: Callable[[Any], Path]
+@pytest.mark.parametrize("choice", CHOICES)
+def test_record_of_every_training_run_is_read(
+    choice: str, composed: Callable[..., DictConfig], written: Callable[[Any], Path]
 ) -> None:
     cfg = composed(*choice.split(), "data.root=x")
     record: dict[str, Any] = {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
     record["heads"] = {"label": ["earn ${1}", "spend"]}
-    assert read_record(kept(record)) == record
+    assert read_record(written(record)) == record
 
 
 HOSTILE = {
@@ -69,8 +70,8 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 @pytest.mark.parametrize("place", ["model", "tokeniser", "list", "tuple"])
-def test_what_is_not_of_our_models_and_data_is_refused(
-    kind: str, place: str, kept: Callable[[Any], Path], tmp_path: Path
+def test_record_that_names_other_objects_is_refused(
+    kind: str, place: str, written: Callable[[Any], Path], tmp_path: Path
 ) -> None:
     made = tmp_path / "made"
     named = {"_target_": HOSTILE[kind], "_args_": [str(made)]}
@@ -81,28 +82,32 @@ def test_what_is_not_of_our_models_and_data_is_refused(
         "list": model | {"x": [[named]]},
         "tuple": model | {"x": (0, (named,))},
     }
-    file = kept({"model": hidden[place], "data": {}, "heads": {"label": ["a"]}})
-    with pytest.raises(ValueError, match=r"net\.ckpt asks for .*; a checkpoint may only name our models and data"):
-        read_network(file)
+    file = written({"model": hidden[place], "data": {}, "heads": {"label": ["a"]}})
+    with pytest.raises(CheckpointError, match="may only name our models and data") as error:
+        load_network(file)
+    assert (error.value.file, error.value.key) == (str(file), "model")
     assert not made.exists()
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("${oc.create:{_target_: os.mkdir, _args_: [made]}}", r"asks for \$\{oc\.create.* to be worked out"),
-        ("${oc.env:HOME}", "may only tell plain values"),
-        ("dir ${..dim}", "may only tell plain values"),
-        (torch.float32, "tells a dtype; a checkpoint may only tell plain values"),
-        (torch.zeros(2), "tells a Tensor; a checkpoint may only tell plain values"),
+        ("${oc.create:{_target_: os.mkdir, _args_: [made]}}", r"has the interpolation \$\{oc\.create.*"),
+        ("${oc.env:HOME}", "may only have plain values"),
+        ("dir ${..dim}", "may only have plain values"),
+        (torch.float32, "contains a dtype; a checkpoint may only have plain values"),
+        (torch.zeros(2), "contains a Tensor; a checkpoint may only have plain values"),
     ],
 )
 @pytest.mark.parametrize("part", ["model", "data"])
-def test_what_is_not_a_plain_value_is_refused(part: str, value: Any, message: str, kept: Callable[[Any], Path]) -> None:
-    with pytest.raises(ValueError, match=message):
-        read_record(kept({"model": {}, "data": {}, "heads": {}} | {part: {"tokeniser": [{"dim": value}]}}))
+def test_record_with_other_than_plain_values_is_refused(
+    part: str, value: Any, message: str, written: Callable[[Any], Path]
+) -> None:
+    with pytest.raises(CheckpointError, match=message) as error:
+        read_record(written({"model": {}, "data": {}, "heads": {}} | {part: {"tokeniser": [{"dim": value}]}}))
+    assert error.value.key == part
 
 
-def test_a_record_that_is_none_is_refused(kept: Callable[[Any], Path]) -> None:
-    with pytest.raises(ValueError, match="is not a checkpoint of this repository"):
-        read_record(kept(3))
+def test_record_that_is_no_mapping_is_refused(written: Callable[[Any], Path]) -> None:
+    with pytest.raises(CheckpointError, match="is not a checkpoint of this repository"):
+        read_record(written(3))

@@ -160,7 +160,7 @@ def test_the_model_benchmark_prints_the_papers_column(logs):
 BAD = {
     "model=factorised_encode": ["Could not find 'model/factorised_encode'", "factorised_encoder"],
     "model.dept=3": ["model.dept", "Key 'dept' is not in struct"],
-    "+extra.thing=1": ["unknown key 'extra'"],
+    "+extra.thing=1": ["extra: is an unknown key"],
     "+size.dpeth=3": ["dpeth", "size"],
     "+callbacks.curve.folder=x": ["callbacks.curve has no _target_"],
     "data.crop=[30,32]": ["data.crop[0]=30", "tokeniser.tubelet[1]=8", "24 or 32"],

@@ -16,8 +16,9 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from vivit.errors import ConfigError
 from vivit.launch import format_error
-from vivit.tasks import TRAIN_KEYS, check_keys
+from vivit.tasks.config_checks import check_keys, root_keys
 
 REPOSITORY = Path(__file__).parents[1]
 CONFIGS = REPOSITORY / "configs"
@@ -40,7 +41,7 @@ def choices() -> list[str]:
 @pytest.mark.parametrize("choice", choices())
 def test_every_option_composes(choice: str, composed: Compose) -> None:
     cfg = composed(choice)
-    assert set(map(str, cfg)) <= set(TRAIN_KEYS)
+    assert set(map(str, cfg)) <= root_keys("train")
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in CONFIGS.glob("*.yaml")))
@@ -101,16 +102,17 @@ def test_a_misspelt_key_of_the_model_says_where(composed: Compose) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "key"),
     [
-        ("+model_size=tiny", "unknown key 'model_size'; the configuration has .*model"),
-        ("+callbacks.stopwach.refresh_rate=3", "callbacks.stopwach has no _target_"),
-        ("+logger.tensorbord.name=x", "logger.tensorbord has no _target_"),
+        ("+model_size=tiny", "model_size"),
+        ("+callbacks.stopwach.refresh_rate=3", "callbacks.stopwach"),
+        ("+logger.tensorbord.name=x", "logger.tensorbord"),
     ],
 )
-def test_what_nobody_reads_is_refused(override: str, message: str, composed: Compose) -> None:
-    with pytest.raises(ValueError, match=message):
-        check_keys(composed(override), TRAIN_KEYS)
+def test_what_nobody_reads_is_refused(override: str, key: str, composed: Compose) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_keys(composed(override), "train")
+    assert error.value.key == key
 
 
 @pytest.mark.parametrize("override", ["seeed=2", "optim.warmup=3", "data.batchsize=4", "trainer.epochs=3"])
@@ -128,7 +130,7 @@ def test_an_option_that_is_not_there_is_refused_with_those_that_are(composed: Co
 def test_the_default_run_is_known_to_the_last_key(composed: Compose) -> None:
     cfg = composed()
     cfg.paths.run = "logs"  # Hydra names it only within a run
-    check_keys(cfg, TRAIN_KEYS)
+    check_keys(cfg, "train")
 
 
 def project() -> dict:

@@ -12,6 +12,7 @@ from torch import nn
 
 from vivit.checkpoints import export_scenic, huggingface_labels, save_huggingface, save_scenic
 from vivit.checkpoints.formats.flax_msgpack import read_parameters
+from vivit.errors import ConfigError
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -22,9 +23,8 @@ from vivit.models import (
     UniformFrames,
 )
 from vivit.tasks import convert
-from vivit.tasks.checkpoint import read_network
-from vivit.tasks.formats import format_of_source, format_of_target
-from vivit.tasks.record import model_record
+from vivit.tasks.checkpoint_record import load_network, model_record
+from vivit.tasks.weight_formats import detect_source_format, detect_target_format
 
 CLIP = {"frames": 6, "height": 20, "width": 21}
 WIDTHS = {"depth": 3, "heads": 2, "mlp_dim": 10}
@@ -80,7 +80,7 @@ def test_convert_scenic_to_vivit_and_back(model: str, sampled: bool, converted: 
     checkpoint = converted(
         tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *arguments, "outputs={noun:3,verb:4}"
     )
-    again, record = read_network(checkpoint)
+    again, record = load_network(checkpoint)
     assert same(again, net)
     assert record["heads"] == {"noun": ["0", "1", "2"], "verb": ["0", "1", "2", "3"]}
     assert (record["data"]["frames"], record["data"]["crop"]) == (6, [20, 21])
@@ -93,7 +93,7 @@ def test_convert_huggingface_to_vivit_to_scenic_and_back(converted: Converted, t
     net = network()
     save_huggingface(net, tmp_path / "theirs", labels=LABELS, short_side=23)
     checkpoint = converted(tmp_path / "theirs", "ours.ckpt", "data.resize=24")
-    again, record = read_network(checkpoint)
+    again, record = load_network(checkpoint)
     assert same(again, net)
     assert record["heads"] == {"label": LABELS}
     folder = converted(checkpoint, "deep/down/folder")
@@ -112,7 +112,7 @@ def test_convert_huggingface_to_vivit_to_scenic_and_back(converted: Converted, t
     assert check["difference"] == 0 < check["largest_logit"]
 
 
-def test_a_checkpoint_holds_plain_values_only(converted: Converted, tmp_path: Path) -> None:
+def test_checkpoint_contains_plain_values_only(converted: Converted, tmp_path: Path) -> None:
     save_huggingface(network(), tmp_path / "theirs")
     checkpoint = converted(tmp_path / "theirs", "ours.ckpt")
     content = torch.load(checkpoint, weights_only=True)
@@ -122,37 +122,40 @@ def test_a_checkpoint_holds_plain_values_only(converted: Converted, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("overrides", "error", "message"),
+    ("overrides", "key", "message"),
     [
-        (["source=nowhere"], FileNotFoundError, "source=nowhere is not there"),
-        (["target=taken.ckpt"], FileExistsError, "taken.ckpt is there already"),
-        (["target=weights.h5"], ValueError, "weights.h5 names no format"),
-        (["target_format=onnx"], ValueError, "target_format=onnx is not one of scenic, huggingface, vivit"),
-        (["outputs={noun:3,verb:5}"], ValueError, "are 8 outputs, not 7"),
-        (["model=spatiotemporal", "+modl=x"], ValueError, "unknown key 'modl'"),
-        (["frames=8"], ValueError, "frames=8: config.json of .* has 6"),
+        (["source=nowhere"], "source", "source=nowhere: there is no such file; set a file or folder of weights"),
+        (["target=taken.ckpt"], "target", "taken.ckpt: exists"),
+        (["target=weights.h5"], "target", "weights.h5: its name has no known format"),
+        (["target_format=onnx"], "target_format", "set one of scenic, huggingface, vivit"),
+        (["outputs={noun:3,verb:5}"], "outputs", "has 8 classes, and the network 7 outputs"),
+        (["model=spatiotemporal", "+modl=x"], "modl", "unknown key"),
+        (["frames=8"], "frames", "frames=8: config.json of .* has 6"),
     ],
 )
 def test_convert_of_wrong_arguments_is_one_clear_error(
-    overrides, error, message, composed, tmp_path: Path, monkeypatch
+    overrides, key, message, composed, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_huggingface(network(), tmp_path / "theirs")
     (tmp_path / "taken.ckpt").write_bytes(b"mine")
     cfg = composed("source=theirs", "target=new.ckpt", *overrides, name="convert")
     cfg.paths.run = str(tmp_path)
-    with pytest.raises(error, match=message):
+    with pytest.raises(ConfigError, match=message) as error:
         convert(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
+    assert error.value.key == key
     assert (tmp_path / "taken.ckpt").read_bytes() == b"mine"
     assert not (tmp_path / "new.ckpt").exists()
 
 
 def test_convert_of_scenic_needs_model_and_size(converted: Converted, tmp_path: Path) -> None:
     save_scenic(network(), tmp_path / "checkpoint")
-    with pytest.raises(ValueError, match="does not tell model: set model="):
+    with pytest.raises(ConfigError) as error:
         converted(tmp_path / "checkpoint", "ours.ckpt")
-    with pytest.raises(ValueError, match="does not tell height: set height="):
+    assert error.value.key == "model"
+    with pytest.raises(ConfigError) as error:
         converted(tmp_path / "checkpoint", "ours.ckpt", "model=spatiotemporal", "frames=6")
+    assert error.value.key == "height"
 
 
 def test_convert_detects_formats_by_content(converted: Converted, tmp_path: Path) -> None:
@@ -164,14 +167,14 @@ def test_convert_detects_formats_by_content(converted: Converted, tmp_path: Path
     converted(tmp_path / "folder", "ours.ckpt").rename(tmp_path / "ours.bin")
     formats_by_file = {"folder": "huggingface", "weights.safetensors": "huggingface", "theirs.ckpt": "huggingface"}
     for name, expected in (formats_by_file | {"odd.pt": "scenic", "ours.bin": "vivit"}).items():
-        assert format_of_source(tmp_path / name) == expected, name
+        assert detect_source_format(tmp_path / name) == expected, name
     for name, expected in {
         "a.ckpt": "vivit",
         "checkpoint_7": "scenic",
         "a.msgpack": "scenic",
         "a": "huggingface",
     }.items():
-        assert format_of_target(Path(name)) == expected
+        assert detect_target_format(Path(name)) == expected
 
 
 def test_saved_checkpoints_are_copies_that_do_not_replace(tmp_path: Path) -> None:

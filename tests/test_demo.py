@@ -16,10 +16,11 @@ from films import HEADS, film, network, noise
 from forked import Command, start
 from omegaconf import OmegaConf
 
+from vivit.errors import ConfigError
+from vivit.inference.uploads import Uploads
 from vivit.launch import Job
 from vivit.tasks import demo
-from vivit.tasks.formats import Weights, write_ours
-from vivit.tasks.uploads import Uploads
+from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -56,7 +57,7 @@ def checkpoint(composed: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     """A network of two heads that was tested with 3x1 views."""
     file = tmp_path_factory.mktemp("weights") / "net.ckpt"
     cfg = composed("data=motion_verb_noun", "views.temporal=3", "data.frames=4", "data.root=/gone")
-    write_ours(Weights(network(), "", HEADS, OmegaConf.to_container(cfg.data, resolve=True)), file)
+    write_vivit(LoadedModel(network(), "", HEADS, OmegaConf.to_container(cfg.data, resolve=True)), file)
     return file
 
 
@@ -83,117 +84,119 @@ Ask = Callable[[str | Path], str]
 
 @pytest.fixture(scope="module")
 def ask(page: Page, tmp_path_factory: pytest.TempPathFactory) -> Ask:
-    """Upload a file as a program does; give the answer without its pictures."""
+    """Upload a file as a program does; give the prediction without its pictures."""
     from gradio_client import Client, handle_file
 
     def ask(file: str | Path) -> str:
         client = Client(page.address, verbose=False, download_files=str(tmp_path_factory.mktemp("client")))
-        answer = client.predict(handle_file(file), api_name="/classify")
-        return re.sub(r"<style>.*</style>", "", answer, flags=re.DOTALL)
+        prediction = client.predict(handle_file(file), api_name="/classify")
+        return re.sub(r"<style>.*</style>", "", prediction, flags=re.DOTALL)
 
     return ask
 
 
-def test_an_upload_is_answered_and_gone(page: Page, ask: Ask, tmp_path: Path) -> None:
-    answer = ask(film(tmp_path / "<b>some & noise.mp4", noise(30)))
-    assert "&amp; noise.mp4</h3>" in answer
-    assert "<b>" not in answer
-    assert re.findall(r'<th colspan="3">(\w+)</th>', answer) == ["noun", "verb", "action"]
-    assert len(re.findall(r"<tr><td>", answer)) == 9
-    kinds = re.findall(r'src="data:([a-z0-9/]+);base64,[A-Za-z0-9+/]{300,}=*"', answer)
+def test_upload_is_predicted_and_deleted(page: Page, ask: Ask, tmp_path: Path) -> None:
+    prediction = ask(film(tmp_path / "<b>some & noise.mp4", noise(30)))
+    assert "&amp; noise.mp4</h3>" in prediction
+    assert "<b>" not in prediction
+    assert re.findall(r'<th colspan="3">(\w+)</th>', prediction) == ["noun", "verb", "action"]
+    assert len(re.findall(r"<tr><td>", prediction)) == 9
+    kinds = re.findall(r'src="data:([a-z0-9/]+);base64,[A-Za-z0-9+/]{300,}=*"', prediction)
     assert kinds == ["video/mp4", "image/png", "image/png"]
     assert page.uploads() == []
 
 
-def test_two_visitors_have_their_own_answers(page: Page, ask: Ask, tmp_path: Path) -> None:
+def test_two_visitors_receive_their_own_predictions(page: Page, ask: Ask, tmp_path: Path) -> None:
     files = [film(tmp_path / f"{name}.mp4", noise(20 + number)) for number, name in enumerate(("one", "two"))]
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(ask, files))
-    assert ["one.mp4</h3>" in answers[0], "two.mp4</h3>" in answers[1]] == [True, True]
+        predictions = list(pool.map(ask, files))
+    assert ["one.mp4</h3>" in predictions[0], "two.mp4</h3>" in predictions[1]] == [True, True]
     assert page.uploads() == []
 
 
-def test_one_film_from_four_at_once_has_four_answers(page: Page, ask: Ask, tmp_path: Path) -> None:
-    """Gradio keeps equal uploads in one place, and answers come one after another."""
+def test_equal_uploads_from_four_visitors_receive_four_predictions(page: Page, ask: Ask, tmp_path: Path) -> None:
+    """Gradio keeps equal uploads in one place, and predictions come one after another."""
     files = []
     for number in range(4):
         (tmp_path / str(number)).mkdir()
         files.append(film(tmp_path / str(number) / ("same.mp4" if number < 3 else "other name.mp4"), noise(24)))
     for _ in range(2):
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(ask, files))
-        assert [answer.count("same.mp4</h3>") for answer in answers] == [1, 1, 1, 0]
-        assert "other name.mp4</h3>" in answers[3]
+            predictions = list(pool.map(ask, files))
+        assert [prediction.count("same.mp4</h3>") for prediction in predictions] == [1, 1, 1, 0]
+        assert "other name.mp4</h3>" in predictions[3]
         assert page.uploads() == []
 
 
-def test_an_upload_stays_until_all_who_sent_it_have_an_answer(tmp_path: Path) -> None:
+def test_upload_stays_until_all_senders_have_a_prediction(tmp_path: Path) -> None:
     uploads, folder = Uploads(), tmp_path / "hash"
     folder.mkdir()
     file = folder / "same.mp4"
 
     def send() -> None:
-        uploads.begins()
+        uploads.begin()
         file.write_bytes(b"film")
-        uploads.stored([str(file)])
-        uploads.ends()
+        uploads.add([str(file)])
+        uploads.end()
 
     send()
     send()
-    uploads.answered(str(file))
+    uploads.release(str(file))
     assert file.is_file(), "one of two still waits"
-    uploads.begins()  # a third begins to send the same
+    uploads.begin()  # a third begins to send the same
     file.write_bytes(b"film")
-    uploads.answered(str(file))
+    uploads.release(str(file))
     assert file.is_file(), "stored already, but not yet counted"
-    uploads.stored([str(file)])
-    uploads.ends()
+    uploads.add([str(file)])
+    uploads.end()
     assert file.is_file()
-    uploads.begins()  # a fourth breaks off
-    uploads.answered(str(file))
+    uploads.begin()  # a fourth breaks off
+    uploads.release(str(file))
     assert file.is_file()
-    uploads.ends()
+    uploads.end()
     assert not folder.exists()
 
 
-def test_what_cannot_be_read_is_told_and_the_page_lives_on(page: Page, ask: Ask, tmp_path: Path) -> None:
+def test_unreadable_upload_is_an_error_message_and_the_page_keeps_serving(page: Page, ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
-    answer = ask(tmp_path / "text.mp4")
-    assert re.search(r"No answer</h3><p>text\.mp4: is text, no video; name videos themselves", answer), answer
-    answer = ask(film(tmp_path / "long.mp4", noise(30), rate=2))
-    assert "long.mp4 lasts 14 s; this page takes videos of up to 10 s" in answer
+    prediction = ask(tmp_path / "text.mp4")
+    assert re.search(r"No prediction</h3><p>text\.mp4: is text, no video; name videos themselves", prediction), (
+        prediction
+    )
+    prediction = ask(film(tmp_path / "long.mp4", noise(30), rate=2))
+    assert "long.mp4 lasts 14 s; this page takes videos of up to 10 s" in prediction
     assert "good.mp4</h3>" in ask(film(tmp_path / "good.mp4", noise(12)))
     assert page.uploads() == []
 
 
-def test_a_large_upload_is_refused(page: Page, ask: Ask, tmp_path: Path) -> None:
+def test_large_upload_is_refused(page: Page, ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "large.mp4").write_bytes(bytes(2_100_000))
     with pytest.raises(Exception, match="413|[Ff]ile size|too large"):
         ask(tmp_path / "large.mp4")
     assert page.uploads() == []
 
 
-def test_files_of_the_server_are_not_to_be_had(page: Page, tmp_path: Path) -> None:
+def test_files_of_the_server_cannot_be_read(page: Page, tmp_path: Path) -> None:
     import httpx
 
     call = f"{page.address}/gradio_api/call/classify"
 
-    def answer(path: str) -> str:
+    def prediction(path: str) -> str:
         asked = httpx.post(call, json={"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}).json()
         return httpx.get(f"{call}/{asked['event_id']}", timeout=60).text
 
     secret = Path(film(tmp_path / "secret.mp4", noise(12)))
     with secret.open("rb") as content:
         (upload,) = httpx.post(f"{page.address}/gradio_api/upload", files={"files": content}).json()
-    assert "secret.mp4</h3>" in answer(upload), "an upload is answered"
-    assert "secret.mp4 is gone, for somebody" in answer(upload), "but once"
-    refused = answer(str(secret))
+    assert "secret.mp4</h3>" in prediction(upload), "an upload is answered"
+    assert "secret.mp4 is deleted after its prediction" in prediction(upload), "but once"
+    refused = prediction(str(secret))
     assert "event: error" in refused
     assert "vivit" not in refused
     assert secret.is_file()
 
 
-def test_it_listens_on_this_machine_only(page: Page) -> None:
+def test_server_listens_on_this_machine_only(page: Page) -> None:
     port = int(page.address.rpartition(":")[2])
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as elsewhere:
         elsewhere.settimeout(5)
@@ -203,7 +206,7 @@ def test_it_listens_on_this_machine_only(page: Page) -> None:
 
 
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not installed")
-def test_a_video_dropped_in_a_browser_is_answered(page: Page, tmp_path: Path) -> None:
+def test_video_dropped_in_a_browser_is_predicted(page: Page, tmp_path: Path) -> None:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
@@ -219,9 +222,9 @@ def test_a_video_dropped_in_a_browser_is_answered(page: Page, tmp_path: Path) ->
         patient = WebDriverWait(browser, 120)
         field = patient.until(lambda at: at.find_element(By.CSS_SELECTOR, "input[type=file]"))
         field.send_keys(film(tmp_path / "dropped.mp4", noise(30)))
-        answer = patient.until(lambda at: at.find_element(By.CSS_SELECTOR, ".vivit"))
-        assert answer.text.startswith("dropped.mp4\n")
-        assert len(answer.find_elements(By.CSS_SELECTOR, "td .bar")) == 9
+        prediction = patient.until(lambda at: at.find_element(By.CSS_SELECTOR, ".vivit"))
+        assert prediction.text.startswith("dropped.mp4\n")
+        assert len(prediction.find_elements(By.CSS_SELECTOR, "td .bar")) == 9
         playing = "let v = document.querySelector('.vivit video'); return v.readyState >= 2 && v.videoWidth"
         assert patient.until(lambda at: at.execute_script(playing)) == 224
         shown = "return [...document.querySelectorAll('.vivit img')].map(i => i.complete && i.naturalWidth > 100)"
@@ -234,20 +237,21 @@ def test_a_video_dropped_in_a_browser_is_answered(page: Page, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "key", "value"),
     [
-        (("longest=0",), "longest=0 must be a whole number above 0"),
-        (("top=null",), "top=None must be a whole number above 0"),
-        (("port=abc",), "port=abc must be a whole number above 0"),
-        (("port=70000",), "port=70000 must be at most 65535"),
-        (("heads=min",), "heads=min is not one of mean, max"),
-        (("host=192.0.2.1",), "host=192.0.2.1 port=7860 cannot be listened on"),
+        (("longest=0",), "longest", 0),
+        (("top=null",), "top", None),
+        (("port=abc",), "port", "abc"),
+        (("port=70000",), "port", 70000),
+        (("heads=min",), "heads", "min"),
+        (("host=192.0.2.1",), "host", "192.0.2.1"),
     ],
 )
-def test_what_cannot_be_served_is_one_clear_error(
-    words: tuple[str, ...], message: str, checkpoint: Path, composed: Callable[..., Any], tmp_path: Path
+def test_wrong_options_are_errors_about_their_keys(
+    words: tuple[str, ...], key: str, value: Any, checkpoint: Path, composed: Callable[..., Any], tmp_path: Path
 ) -> None:
     cfg = composed(f"ckpt_path={checkpoint}", *words, name="demo")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError) as error:
         demo(cfg, Job(tmp_path, {}, list(words), None))
+    assert (error.value.key, error.value.value) == (key, value)

@@ -1,7 +1,6 @@
 """`eval.py`: from a checkpoint, again from its scores, for EPIC-Kitchens and its challenge; and what it refuses."""
 
 import json
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +13,13 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from vivit.data.datasets import motion
-from vivit.errors import ConfigError
+from vivit.errors import ConfigError, UserError
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, Tubelets
 from vivit.tasks import evaluate
-from vivit.tasks.checkpoint import read_record
-from vivit.tasks.evaluate import data_of
-from vivit.tasks.formats import Weights, write_ours
+from vivit.tasks.checkpoint_record import read_record
+from vivit.tasks.evaluate import build_eval_data
+from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 MOTION = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}
 EPIC = {"noun": [f"n{number}" for number in range(300)], "verb": [f"v{number}" for number in range(97)]}
@@ -50,7 +49,7 @@ def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path)
             "data.timeout=600.0",
         )
         data: Any = OmegaConf.to_container(composed(*clips, *words).data, resolve=True)
-        write_ours(Weights(net, "", heads, data), tmp_path / "net.ckpt")
+        write_vivit(LoadedModel(net, "", heads, data), tmp_path / "net.ckpt")
         return tmp_path / "net.ckpt"
 
     return checkpoint
@@ -75,7 +74,7 @@ def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
 SAME = ("views", "average", "split", "metrics", "by_views", "confidence_95", "videos", "left_out")
 
 
-def test_scores_that_were_kept_give_the_same_numbers(checkpoint: Callable[..., Path], run: Run, tmp_path: Path) -> None:
+def test_saved_scores_have_the_same_metrics(checkpoint: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     """Without model and data, which are gone."""
     file = checkpoint(MOTION)
     first = run("first", f"ckpt_path={file}", "views=4x1", "views.also_report=[1,2]")
@@ -93,7 +92,7 @@ def test_scores_that_were_kept_give_the_same_numbers(checkpoint: Callable[..., P
         assert (tmp_path / "first" / table).read_bytes() == (tmp_path / "again" / table).read_bytes(), table
 
 
-def test_other_views_and_another_rule_are_as_if_scored_so(
+def test_saved_scores_by_other_views_and_average_equal_a_new_evaluation(
     checkpoint: Callable[..., Path], run: Run, tmp_path: Path
 ) -> None:
     file = checkpoint(MOTION)
@@ -117,7 +116,7 @@ def test_views_are_those_of_the_checkpoint_unless_they_are_typed(
     assert (again["views"], again["average"]) == ("2x1", "probabilities")
 
 
-def test_a_checkpoint_that_tells_no_views_is_scored_by_those_of_the_configuration(
+def test_checkpoint_without_views_is_scored_by_those_of_the_data_set(
     checkpoint: Callable[..., Path], run: Run, small_motion: Path
 ) -> None:
     file = checkpoint(MOTION)
@@ -128,7 +127,7 @@ def test_a_checkpoint_that_tells_no_views_is_scored_by_those_of_the_configuratio
     assert run("brought", *words)["views"] == "4x1"
 
 
-def test_a_named_data_set_is_scored_whole(checkpoint: Callable[..., Path], run: Run, small_motion: Path) -> None:
+def test_named_data_set_is_scored_completely(checkpoint: Callable[..., Path], run: Run, small_motion: Path) -> None:
     """Whatever share of its own data set the checkpoint was trained on."""
     file = checkpoint({"verb": list(motion.VERBS)}, "data.dataset.label_columns=[verb]", "data.train_share=0.2")
     words = (f"ckpt_path={file}", "split=train", "views=1x1")
@@ -178,7 +177,7 @@ def test_epic_kitchens_from_a_checkpoint_to_a_submission(
     for task in ("verb", "noun", "action"):
         assert found["epic_kitchens"][f"all_{task}_accuracy_at_1"] == 100 * found["metrics"][f"test/{task}_acc_top1"]
     challenge = ("data=epic_kitchens_challenge", f"data.root={kitchen}")
-    with pytest.raises(ValueError, match="2 of 2 test videos have no label, so no accuracy .* metrics=false"):
+    with pytest.raises(UserError, match="2 of 2 test videos have no label, so no accuracy .* metrics=false"):
         run("refused", f"ckpt_path={file}", *challenge)
     assert run("only_scores", f"ckpt_path={file}", *challenge, "metrics=false")["metrics"] == {}
     sent = run("sent", f"ckpt_path={file}", *challenge, "submission=epic_kitchens", "submission.sls_td=4")
@@ -196,7 +195,7 @@ def test_epic_kitchens_from_a_checkpoint_to_a_submission(
         run("no_labels", kept)
 
 
-def test_official_lists_that_are_not_there_are_named_before_the_test(
+def test_missing_official_lists_are_an_error_before_the_test(
     checkpoint: Callable[..., Path], run: Run, kitchen: Path
 ) -> None:
     file, words = checkpoint(EPIC), ("data=epic_kitchens", f"data.root={kitchen}")
@@ -215,68 +214,72 @@ def test_official_lists_that_are_not_there_are_named_before_the_test(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "key", "message"),
     [
-        ((), "one of two is wanted: ckpt_path="),
-        (("ckpt_path={ckpt}", "scores={ckpt}"), "one of two is wanted: ckpt_path="),
-        (("scores={ckpt}",), r"net\.ckpt: is not a file of predictions"),
-        (("scores={ckpt}", "batch_size=3"), "batch_size=3 says how videos are scored"),
-        (("scores={ckpt}", "data=motion", "data.train_share=0.5"), "data.train_share=0.5 says how videos are scored"),
-        (("ckpt_path={ckpt}", "batch_size=0"), "^batch_size=0 must be a number, 1 or more"),
-        (("ckpt_path={ckpt}", "batch_size=many"), "^batch_size=many must be a number, 1 or more"),
-        (("ckpt_path={ckpt}", "timeout=-1"), "^timeout=-1 must be a number, 0 or more"),
-        (("ckpt_path={ckpt}", "split=tset"), "split=tset is no split; there are train, val, test"),
-        (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), r"views\.average=median: is unknown"),
-        (
-            ("ckpt_path={ckpt}", "data=motion", "data.root={motion}"),
-            r"the checkpoint has the heads \['noun', 'verb'\], the data set \['verb'\]",
-        ),
+        ((), "ckpt_path", "exactly one of ckpt_path and scores is needed"),
+        (("ckpt_path={ckpt}", "scores={ckpt}"), "ckpt_path", "exactly one of ckpt_path and scores is needed"),
+        (("scores={ckpt}", "batch_size=3"), "batch_size", "defines how videos are scored"),
+        (("scores={ckpt}", "data=motion", "data.train_share=0.5"), "data.train_share", "defines how videos are scored"),
+        (("ckpt_path={ckpt}", "batch_size=0"), "batch_size", "set a number, 1 or more"),
+        (("ckpt_path={ckpt}", "batch_size=many"), "batch_size", "set a number, 1 or more"),
+        (("ckpt_path={ckpt}", "timeout=-1"), "timeout", "set a number, 0 or more"),
+        (("ckpt_path={ckpt}", "split=tset"), "split", "^split=tset: is not a split; set one of train, val, test$"),
+        (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), "views.average", "median"),
+        (("ckpt_path={ckpt}", "data=motion", "data.root={motion}"), "data", r"the checkpoint \['noun', 'verb'\]"),
     ],
 )
-def test_what_cannot_be_is_one_clear_error(
-    words: tuple[str, ...], message: str, checkpoint: Callable[..., Path], run: Run, small_motion: Path
+def test_wrong_options_are_errors_about_their_keys(
+    words: tuple[str, ...], key: str, message: str, checkpoint: Callable[..., Path], run: Run, small_motion: Path
 ) -> None:
     file = checkpoint(MOTION)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ConfigError, match=message) as error:
         run("refused", *(word.format(ckpt=file, motion=small_motion) for word in words))
+    assert error.value.key == key
+
+
+def test_scores_that_are_no_predictions_are_refused(checkpoint: Callable[..., Path], run: Run) -> None:
+    with pytest.raises(UserError, match=r"net\.ckpt: is not a file of predictions"):
+        run("refused", f"scores={checkpoint(MOTION)}")
 
 
 @pytest.mark.parametrize(
-    ("said", "message"),
+    ("override", "remedy"),
     [
         ("data.skip_unreadable=true", "set skip_unreadable instead of data.skip_unreadable"),
         ("data.num_workers=2", "set workers instead of data.num_workers"),
         ("data.timeout=0", "set timeout instead of data.timeout"),
         ("data.batch_size=2", "set batch_size instead of data.batch_size"),
-        ("data.resize=320", "of a data set only root, catalogue, train_share are taken"),
-        ("+data.rooot=/videos", "of a data set only root, catalogue, train_share are taken"),
+        ("data.resize=320", "of a data set only root, catalogue, train_share are used"),
+        ("+data.rooot=/videos", "of a data set only root, catalogue, train_share are used"),
     ],
 )
-def test_what_is_typed_of_a_data_set_and_not_taken_is_refused(
-    said: str, message: str, checkpoint: Callable[..., Path], run: Run, small_motion: Path
+def test_unused_overrides_of_a_data_set_are_refused(
+    override: str, remedy: str, checkpoint: Callable[..., Path], run: Run, small_motion: Path
 ) -> None:
     words = (f"ckpt_path={checkpoint(MOTION)}", "data=motion_verb_noun", f"data.root={small_motion}")
-    with pytest.raises(ValueError, match=f"^{re.escape(said)} has no effect here: {message}$"):
-        run("refused", *words, said)
+    with pytest.raises(ConfigError) as error:
+        run("refused", *words, override)
+    assert str(error.value) == f"{override.lstrip('+')}: has no effect here; {remedy}"
 
 
-def test_the_patience_with_a_hanging_file_is_the_checkpoint_s_unless_it_is_set(
+def test_timeout_is_the_checkpoint_s_unless_it_is_set(
     checkpoint: Callable[..., Path], composed: Callable[..., Any], tmp_path: Path
 ) -> None:
     record = read_record(checkpoint(MOTION))
     for words, seconds in (((), 600), (("timeout=7.5",), 7.5)):
         cfg = composed("ckpt_path=x", *words, name="eval")
-        assert data_of(record, cfg, Job(tmp_path, {}, list(words), None)).timeout == seconds
+        assert build_eval_data(record, cfg, Job(tmp_path, {}, list(words), None)).timeout == seconds
 
 
-def test_scores_of_other_classes_are_refused(
+def test_data_set_of_other_classes_is_refused(
     checkpoint: Callable[..., Path], run: Run, small_motion: Path, kitchen: Path, tmp_path: Path
 ) -> None:
     run("first", f"ckpt_path={checkpoint(MOTION)}")
     scores = f"scores={tmp_path}/first/scores.parquet"
     run("same", scores, "data=motion_verb_noun", f"data.root={small_motion}")
-    with pytest.raises(ValueError, match=r"scores\.parquet has 6 classes of 'noun', the data set 300"):
+    with pytest.raises(ConfigError, match=r"has 300 classes of 'noun', .*scores\.parquet 6") as error:
         run("other", scores, "data=epic_kitchens", f"data.root={kitchen}")
     renamed = {"noun": [*MOTION["noun"][:-1], "cube"], "verb": MOTION["verb"]}
-    with pytest.raises(ValueError, match="the checkpoint calls class 5 of 'noun' 'cube', the data set "):
+    assert error.value.key == "data"
+    with pytest.raises(ConfigError, match="as class 5 of 'noun', the checkpoint has 'cube'"):
         run("renamed", f"ckpt_path={checkpoint(renamed)}")

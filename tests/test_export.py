@@ -1,4 +1,4 @@
-"""A file for others says what the checkpoint says, whoever runs it."""
+"""Exported model files have the logits of their checkpoint, in other runtimes too."""
 
 import json
 import re
@@ -17,7 +17,8 @@ from torch import nn
 
 from vivit.data.dataset import ClipDataset
 from vivit.data.datasets import FlipLabelMap
-from vivit.errors import CheckpointError
+from vivit.errors import CheckpointError, UserError
+from vivit.inference.export import EXPORT_FORMATS
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -29,9 +30,8 @@ from vivit.models import (
 )
 from vivit.structures import Video
 from vivit.tasks import export
-from vivit.tasks import export as task
-from vivit.tasks.classifier import Classifier
-from vivit.tasks.formats import Weights, write_ours
+from vivit.tasks.build import build_predictor
+from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}
@@ -62,7 +62,7 @@ def network(model: str, sampled: bool = False) -> nn.Module:
 def exported(composed, tmp_path: Path) -> Callable[..., Path]:
     def exported(net: nn.Module, target: str, *words: str) -> Path:
         data = {"frames": 6, "stride": 4, "resize": 24, "crop": [20, 21]}
-        write_ours(Weights(net, "", HEADS, data), tmp_path / "net.ckpt")
+        write_vivit(LoadedModel(net, "", HEADS, data), tmp_path / "net.ckpt")
         cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / target}", *words, name="export")
         cfg.paths.run = str(tmp_path)
         export(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
@@ -82,7 +82,7 @@ def expected(net: nn.Module, frames: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("model", "sampled"), [*((model, False) for model in NETWORKS), ("factorised_encoder", True)])
-def test_onnx_says_what_the_network_says(model: str, sampled: bool, exported, tmp_path: Path, capsys) -> None:
+def test_onnx_logits_equal_the_network_s(model: str, sampled: bool, exported, tmp_path: Path, capsys) -> None:
     net = network(model, sampled)
     file = exported(net, "deep/clip.onnx")
     assert "difference" in capsys.readouterr().out
@@ -98,6 +98,7 @@ def test_onnx_says_what_the_network_says(model: str, sampled: bool, exported, tm
     told = session.get_modelmeta().custom_metadata_map
     assert json.loads(told["heads"]) == HEADS
     assert json.loads(told["clip"]) == {"frames": 6, "stride": 4, "resize": 24, "crop": [20, 21]}
+    assert json.loads(told["resampling"]) == "fused"
     assert "uint8" in told["usage"]
     assert sorted(path.name for path in file.parent.iterdir()) == ["clip.onnx"]
     onnx.checker.check_model(file)
@@ -105,7 +106,7 @@ def test_onnx_says_what_the_network_says(model: str, sampled: bool, exported, tm
 
 
 @pytest.mark.parametrize("model", ["spatiotemporal", "factorised_dot_product"])
-def test_a_program_of_torch_says_what_the_network_says(model: str, exported) -> None:
+def test_torch_export_logits_equal_the_network_s(model: str, exported) -> None:
     net = network(model)
     extra = {"vivit.json": ""}
     program = torch.export.load(exported(net, "clip.pt2"), extra_files=extra).module()
@@ -117,37 +118,39 @@ def test_a_program_of_torch_says_what_the_network_says(model: str, exported) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "error", "message"),
+    ("words", "key", "message"),
     [
-        (["target=taken.onnx"], FileExistsError, "taken.onnx is there already"),
-        (["target=large.onnx"], FileExistsError, "large.onnx.data is there already"),
-        (["target=clip.h5"], ValueError, "clip.h5 names no format: .onnx is ONNX, .pt2"),
-        (["ckpt_path=taken.onnx"], ValueError, "taken.onnx is not a checkpoint of this repository"),
-        (["+opset=9"], ValueError, "unknown key 'opset'"),
+        (["target=taken.onnx"], "target", "taken.onnx: exists"),
+        (["target=large.onnx"], "target", "large.onnx.data, which exists"),
+        (["target=clip.h5"], "target", r"clip.h5: .* \*.onnx for ONNX, or \*.pt2"),
+        (["ckpt_path=taken.onnx"], None, "taken.onnx: is not a checkpoint of this repository"),
+        (["+opset=9"], "opset", "unknown key"),
     ],
 )
-def test_what_cannot_be_is_one_clear_error(words, error, message, exported, tmp_path: Path, monkeypatch) -> None:
+def test_wrong_targets_and_checkpoints_are_typed_errors(
+    words, key, message, exported, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("taken.onnx", "large.onnx.data"):
         (tmp_path / name).write_bytes(b"mine")
-    with pytest.raises(error, match=message):
+    with pytest.raises(UserError, match=message) as error:
         exported(network("spatiotemporal"), "clip.onnx", *words)
+    assert error.value.key == key
     assert (tmp_path / "taken.onnx").read_bytes() == (tmp_path / "large.onnx.data").read_bytes() == b"mine"
     assert not (tmp_path / "clip.onnx").exists()
 
 
-def test_a_file_that_says_something_else_is_not_written(exported, tmp_path: Path, monkeypatch) -> None:
+def test_file_with_other_logits_is_not_written(exported, tmp_path: Path, monkeypatch) -> None:
     """The weights change between export and check, as a wrong export would have them."""
-    module = sys.modules[task.__module__]
-    save, run = module.PORTABLE[".pt2"]
+    save, run = EXPORT_FORMATS[".pt2"]
 
     def wrong(net: nn.Module, *rest: Any) -> None:
         save(net, *rest)
         with torch.no_grad():
             net.head.projection.bias += 0.01 * (1 + net.head.projection.bias.abs().max() * 100)
 
-    monkeypatch.setitem(module.PORTABLE, ".pt2", (wrong, run))
-    with pytest.raises(ValueError, match="differ from the network's by"):
+    monkeypatch.setitem(EXPORT_FORMATS, ".pt2", (wrong, run))
+    with pytest.raises(UserError, match="differ from the network's by"):
         exported(network("factorised_encoder"), "clip.pt2")
     assert not list(tmp_path.glob("*.pt2")) and not list(tmp_path.glob(".*"))
 
@@ -156,7 +159,7 @@ FAULTS = ["head.projection.weight", "spatial.positions", "spatial.blocks.0.norm_
 
 
 @pytest.mark.parametrize(("name", "value"), [*zip(FAULTS, (float("nan"), float("inf")) * 2, strict=True)])
-def test_a_network_with_what_is_no_number_is_refused_by_name(name, value, exported, tmp_path: Path) -> None:
+def test_network_with_non_finite_weights_is_refused(name, value, exported, tmp_path: Path) -> None:
     net = network("factorised_encoder")
     with torch.no_grad():
         net.get_parameter(name).view(-1)[0] = value
@@ -166,19 +169,18 @@ def test_a_network_with_what_is_no_number_is_refused_by_name(name, value, export
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
 
-def test_finite_weights_that_come_to_no_number_are_refused(exported, tmp_path: Path) -> None:
+def test_network_with_non_finite_logits_is_refused(exported, tmp_path: Path) -> None:
     net = network("factorised_encoder")
     with torch.no_grad():
         net.head.projection.weight.fill_(3e38)
-    with pytest.raises(ValueError, match="the network's logits of a random clip are not all finite"):
+    with pytest.raises(UserError, match="the network's logits of a random clip are not all finite"):
         exported(net, "deep/clip.pt2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_runtime_that_answers_no_numbers_is_found_out(value, exported, tmp_path: Path, monkeypatch) -> None:
-    module = sys.modules[task.__module__]
-    save, run = module.PORTABLE[".pt2"]
+def test_runtime_with_non_finite_logits_is_refused(value, exported, tmp_path: Path, monkeypatch) -> None:
+    save, run = EXPORT_FORMATS[".pt2"]
 
     def wrong(file: Path, frames: np.ndarray) -> dict[str, np.ndarray]:
         found = run(file, frames)
@@ -186,8 +188,8 @@ def test_a_runtime_that_answers_no_numbers_is_found_out(value, exported, tmp_pat
         found["verb"][-1, 1] = value
         return found
 
-    monkeypatch.setitem(module.PORTABLE, ".pt2", (save, wrong))
-    with pytest.raises(ValueError, match="the file's logits of a random clip are not all finite"):
+    monkeypatch.setitem(EXPORT_FORMATS, ".pt2", (save, wrong))
+    with pytest.raises(UserError, match="the file's logits of a random clip are not all finite"):
         exported(network("factorised_encoder"), "deep/clip.pt2")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
@@ -210,32 +212,30 @@ FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "upsc
 
 
 @pytest.mark.parametrize("views", [{}, {"temporal": 4, "spatial": 3}], ids=["middle", "4x3"])
-def test_the_reader_in_the_documents_says_what_the_pipeline_says(
-    views, composed, tmp_path, monkeypatch, capsys
-) -> None:
+def test_reader_in_the_documents_equals_the_pipeline(views, composed, tmp_path, monkeypatch, capsys) -> None:
     """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""
     grid = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True} | views
     data = {"frames": 6, "stride": 2, "resize": 29, "crop": [20, 21], "views": grid}
     net = network("spatiotemporal")
-    write_ours(Weights(net, "", HEADS, data), tmp_path / "net.ckpt")
+    write_vivit(LoadedModel(net, "", HEADS, data), tmp_path / "net.ckpt")
     words = [f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'clip.onnx'}"]
     cfg = composed(*words, name="export")
     cfg.paths.run = str(tmp_path)
     export(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
     cfg = composed(words[0], "video=x", "num_workers=0", "device=cpu", name="predict")
     cfg.paths.run = str(tmp_path)
-    classifier = Classifier.of(cfg, Job(tmp_path, {}, [], None))
+    predictor = build_predictor(cfg, Job(tmp_path, {}, [], None))
     assert READER and len([line for line in READER[1].splitlines() if line]) <= 25
     for name, (height, width, length) in FILMS.items():
         pixels = np.random.default_rng(0).integers(0, 256, (length, height, width, 3), np.uint8)
         file = film(tmp_path / f"{name}.mp4", pixels)
-        ((_, expected),) = classifier.whole([file])
+        ((_, expected),) = predictor.predict([file])
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
         exec(compile(READER[1], "docs/exported.md", "exec"), there := {})
-        cutting = classifier.cutting
+        preprocessing = predictor.preprocessing
         clips = ClipDataset(
-            [Video(file, ())], cutting.views, FlipLabelMap(allowed=False), 0, resampling=cutting.resampling
+            [Video(file, ())], preprocessing.views, FlipLabelMap(allowed=False), 0, resampling=preprocessing.resampling
         )
         np.testing.assert_array_equal(there["given"], clips[0].frames, "to the same bytes")
         lines = capsys.readouterr().out.splitlines()

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from vivit.errors import ConfigError
-from vivit.tasks.initial import check_source, start_from_weights
+from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
 
 Compose = Callable[..., DictConfig]
 
@@ -42,7 +42,7 @@ def test_initial_weights_are_loaded_and_logged(
     cfg = composed(f"weights={choice}", f"weights.source={tmp_path}/vit.pt", f"data.crop=[{4 * patch},{4 * patch}]")
     net = network(cfg)
     with caplog.at_level(logging.INFO):
-        start_from_weights(cfg, net)
+        load_initial_weights(cfg, net)
     assert torch.equal(net.spatial.norm.weight, weights["norm.weight"])
     assert torch.equal(net.tokeniser.projection.weight[:, :, 1], weights["patch_embed.proj.weight"])
     assert net.spatial.blocks[0].mlp[1].approximate == ("none" if choice == "dinov2" else "tanh")
@@ -52,19 +52,19 @@ def test_initial_weights_are_loaded_and_logged(
     assert "RANDOM WEIGHTS" not in caplog.text
 
 
-def test_a_forgotten_file_is_named(composed: Compose) -> None:
+def test_weights_without_a_source_are_refused(composed: Compose) -> None:
     with pytest.raises(ConfigError, match="weights=imagenet21k_base") as error:
-        check_source(composed("weights=image"))
+        check_weights_source(composed("weights=image"))
     assert error.value.key == "weights.source"
-    check_source(composed("weights=large_pos_embed"))
-    check_source(composed())
+    check_weights_source(composed("weights=large_pos_embed"))
+    check_weights_source(composed())
 
 
 @pytest.mark.parametrize("choice", ["image", "video"])
 def test_every_key_of_the_configuration_is_one_of_the_function(choice: str, composed: Compose, tmp_path: Path) -> None:
     cfg = composed(f"weights={choice}", f"weights.source={tmp_path}/absent.pt")
     with pytest.raises(ConfigError) as error:
-        start_from_weights(cfg, network(cfg))
+        load_initial_weights(cfg, network(cfg))
     assert (error.value.key, error.value.value) == ("weights.source", tmp_path / "absent.pt")
 
 
@@ -73,11 +73,11 @@ def test_every_key_of_the_configuration_is_one_of_the_function(choice: str, comp
     [(["data=folder", "data.root=x"], True), ([], False)],
     ids=["own videos", "embedded"],
 )
-def test_random_weights_are_warned_of(
+def test_random_weights_log_a_warning(
     overrides: list[str], warned: bool, composed: Compose, caplog: pytest.LogCaptureFixture
 ) -> None:
     cfg = composed(*overrides)
-    start_from_weights(cfg, nn.Linear(2, 3))
+    load_initial_weights(cfg, nn.Linear(2, 3))
     assert ("TRAINING FROM RANDOM WEIGHTS" in caplog.text) == warned
 
 
@@ -85,6 +85,6 @@ def test_large_pos_embed_needs_no_file(composed: Compose, caplog: pytest.LogCapt
     cfg = composed("weights=large_pos_embed")
     net = network(cfg)
     with caplog.at_level(logging.INFO):
-        start_from_weights(cfg, net)
+        load_initial_weights(cfg, net)
     assert net.temporal.positions.std() > 0.3
     assert "random numbers: 0 loaded" in caplog.text

@@ -21,7 +21,7 @@ from vivit.evaluation.confusion_matrix import (
     plot_confusion_matrix,
     write_confused_pairs,
 )
-from vivit.inference import error_html, plot_timeline, prediction_html
+from vivit.inference import error_html, plot_sliding, prediction_html
 from vivit.plotting import drawable_text, font_families, text_width
 from vivit.reporting.figure_files import render
 from vivit.reporting.figures import _line
@@ -71,7 +71,7 @@ def test_timeline_names_every_line_literally(tmp_path: Path, monkeypatch) -> Non
     monkeypatch.setattr(Figure, "savefig", lambda figure, file, **options: figures.append(figure))
     for first in range(0, len(ODD), 5):
         names = ODD[first : first + 5]
-        plot_timeline(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
+        plot_sliding(torch.randn(3, 5), {"x $y$ _": names}, [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], tmp_path / "a.png")
     monkeypatch.undo()
     for number, figure in enumerate(figures):
         drawn_texts(figure)
@@ -103,7 +103,7 @@ def test_character_without_a_font_is_drawn_as_its_code_with_one_warning(draws, n
         assert shown == ["eat U+1F995", "U+6253U+7BEEU+7403", "ab", "c"]
         drawn_texts(figure)
     else:
-        plot_timeline(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
+        plot_sliding(torch.randn(2, 4), {"label": names}, [(0.0, 1.0), (1.0, 2.0)], tmp_path / "a.png")
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1 and "U+" in warnings[0].getMessage()
 

@@ -1,4 +1,4 @@
-"""A checkpoint and a file are enough: what `predict.py` says is what the network says of those frames."""
+"""Predictions of `predict.py` from a checkpoint and a file are the network's logits of those frames."""
 
 import json
 import sys
@@ -26,11 +26,12 @@ from vivit.data.readers.video_error import VideoError
 from vivit.data.sliding_window import nearest_frames, sliding_windows
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import CropBox
+from vivit.errors import ConfigError, UserError
 from vivit.evaluation import score, top_k
 from vivit.launch import Job
 from vivit.tasks import predict
-from vivit.tasks.classifier import Classifier
-from vivit.tasks.formats import Weights, write_ours
+from vivit.tasks.build import build_predictor
+from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 
 @pytest.fixture
@@ -38,15 +39,15 @@ def checkpoint(composed, tmp_path: Path) -> Path:
     """A network of two heads that was tested with 3x1 views."""
     cfg = composed("data=motion_verb_noun", "views.temporal=3", "data.frames=4", "data.root=/gone")
     data: Any = OmegaConf.to_container(cfg.data, resolve=True)
-    write_ours(Weights(network(), "", HEADS, data), tmp_path / "net.ckpt")
+    write_vivit(LoadedModel(network(), "", HEADS, data), tmp_path / "net.ckpt")
     return tmp_path / "net.ckpt"
 
 
 @pytest.fixture
-def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+def predicted(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     """Predict as the command does; give what it wrote."""
 
-    def said(video: Any, *words: str) -> dict[str, Any]:
+    def predicted(video: Any, *words: str) -> dict[str, Any]:
         folder = tmp_path / "run"
         folder.mkdir(exist_ok=True)
         cfg = composed(f"ckpt_path={checkpoint}", "num_workers=0", "device=cpu", *words, name="predict")
@@ -55,12 +56,12 @@ def said(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[str, 
         predict(cfg, Job(folder=folder, choices={}, overrides=list(words), sweep=None))
         return json.loads((folder / "predictions.json").read_text())
 
-    return said
+    return predicted
 
 
-def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -> None:
+def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys) -> None:
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
-    found = said(str(small_motion / "test"), "top=null", "batch_size=7")
+    found = predicted(str(small_motion / "test"), "top=null", "batch_size=7")
     data = VideoDataModule(
         root=str(small_motion), dataset=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
         views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, workers=0,
@@ -85,7 +86,7 @@ def test_answers_are_those_of_the_evaluation(said, small_motion: Path, capsys) -
     assert f"{100 * best['probability']:.1f} %" in shown
 
 
-def test_the_last_head_counts_fastest_and_one_head_has_no_action() -> None:
+def test_top_k_of_several_heads_has_actions() -> None:
     logits = torch.tensor([0.0, 9.0, 0.0, 0.0, 9.0])
     assert top_k(logits, {"noun": ["a", "b"], "verb": ["x", "y", "z"]}, 1)["action"] == [
         {"noun": "b", "verb": "z", "probability": pytest.approx(1, abs=1e-3)}
@@ -96,7 +97,7 @@ def test_the_last_head_counts_fastest_and_one_head_has_no_action() -> None:
     assert {row["class"] for row in alone["label"][:2]} == {"b", "e"}
 
 
-def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatch) -> None:
+def test_find_videos_of_files_folders_patterns_and_lists(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a/b").mkdir(parents=True)
     for name in ("a/2.mp4", "a/b/1.MKV", "a/notes.txt", "odd[1].mp4", "strange.xyz"):
@@ -112,32 +113,30 @@ def test_files_folders_patterns_and_lists_name_videos(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("video", "words", "message"),
+    ("video", "words", "key", "message"),
     [
-        ("no/such.mp4", [], "video=no/such.mp4: there is no such file"),
-        ("empty", [], "video=empty: the folder contains no video"),
-        ("empty/*.mp4", [], r"video=empty/\*.mp4: the pattern matches no video"),
-        ([], [], r"video=\[\]: is an empty list"),
-        ("sound.mp4", [], "sound.mp4: has no moving picture"),
-        ("text.mp4", [], r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
-        (
-            "good.mp4",
-            ["ckpt_path=good.mp4"],
-            "good.mp4 is not a checkpoint of this repository: it is no file that torch.save writes",
-        ),
-        ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path=gone.ckpt is not a file"),
-        ("good.mp4", ["ckpt_path=other.ckpt"], "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
-        ("good.mp4", ["top=0"], "top=0 must be at least 1"),
-        ("good.mp4", ["every=0"], "every=0: is not a time between clips"),
-        ("good.mp4", ["every=1", "views=4x3"], "every= slides one clip at a time"),
-        ("good.mp4", ["batch_size=0"], "batch_size=0 must be a number, 1 or more"),
-        ("good.mp4", ["num_workers=-1"], "^workers=-1 must be a number, 0 or more"),
-        ("good.mp4", ["device=abacus"], "device=abacus cannot be used here"),
-        ("good.mp4", ["+modl=1"], "unknown key 'modl'"),
-        ("pictures", ["every=1"], "pictures: is a folder of pictures, which has no timestamps; leave every= out"),
+        ("no/such.mp4", [], "video", "video=no/such.mp4: there is no such file"),
+        ("empty", [], "video", "video=empty: the folder contains no video"),
+        ("empty/*.mp4", [], "video", r"video=empty/\*.mp4: the pattern matches no video"),
+        ([], [], "video", r"video=\[\]: is an empty list"),
+        ("sound.mp4", [], None, "sound.mp4: has no moving picture"),
+        ("text.mp4", [], None, r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
+        ("good.mp4", ["ckpt_path=good.mp4"], None, "good.mp4: is not a checkpoint of this repository"),
+        ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path", "ckpt_path=gone.ckpt: there is no such file"),
+        ("good.mp4", ["ckpt_path=other.ckpt"], "data", "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
+        ("good.mp4", ["top=0"], "top", "top=0"),
+        ("good.mp4", ["every=0"], "every", "every=0: is not a time between clips"),
+        ("good.mp4", ["every=1", "views=4x3"], "every", "slides one clip at a time"),
+        ("good.mp4", ["batch_size=0"], "batch_size", "batch_size=0: is not possible; set a number, 1 or more"),
+        ("good.mp4", ["num_workers=-1"], "num_workers", "^num_workers=-1: is not possible; set a number, 0 or more"),
+        ("good.mp4", ["device=abacus"], "device", "device=abacus: cannot be used here"),
+        ("good.mp4", ["+modl=1"], "modl", "unknown key"),
+        ("pictures", ["every=1"], None, "pictures: is a folder of pictures, which has no timestamps; leave every= out"),
     ],
 )
-def test_bad_input_is_one_clear_error(video, words, message, said, checkpoint, tmp_path: Path, monkeypatch) -> None:
+def test_wrong_options_and_files_are_typed_errors(
+    video, words, key, message, predicted, checkpoint, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("text.mp4").write_text("no video")
@@ -156,43 +155,44 @@ def test_bad_input_is_one_clear_error(video, words, message, said, checkpoint, t
         content["state_dict"] = {f"network.{k}": v for k, v in network(frames=6).state_dict().items()}
         content["vivit"]["model"]["frames"] = 6
         torch.save(content, "other.ckpt")
-    with pytest.raises((ValueError, OSError), match=message) as error:
-        said(video, *words)
+    with pytest.raises(UserError, match=message) as error:
+        predicted(video, *words)
+    assert getattr(error.value, "key", None) == key
     assert len(str(error.value)) < 400
 
 
-def test_bad_videos_may_be_left_out_and_are_named(said, tmp_path: Path) -> None:
+def test_unreadable_videos_are_left_out_by_skip_bad(predicted, tmp_path: Path) -> None:
     film(tmp_path / "good.mp4", noise(12))
     (tmp_path / "text.mp4").write_text("no video")
     for words in ([], ["every=0.1"]):
-        found = said(str(tmp_path / "*.mp4"), "skip_unreadable=true", *words)
+        found = predicted(str(tmp_path / "*.mp4"), "skip_unreadable=true", *words)
         assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
         ((bad, why),) = found["left_out"].items()
         assert bad.endswith("text.mp4") and "is text, no video" in why
 
 
-def test_a_clip_that_only_attention_cannot_read_may_be_left_out_too(said, tmp_path: Path, monkeypatch) -> None:
+def test_videos_without_attention_are_left_out_by_skip_bad(predicted, tmp_path: Path, monkeypatch) -> None:
     film(tmp_path / "good.mp4", noise(12))
     bad = film(tmp_path / "halfway.mp4", noise(12))
 
-    def damaged(classifier: Any, file: str, fuse: str, folder: Path) -> dict[str, Any]:
+    def damaged(predictor: Any, file: str, fuse: str, folder: Path) -> dict[str, Any]:
         if file == bad:
             raise VideoError(file, "frame 6 cannot be decoded")
         return {"moments": []}
 
-    monkeypatch.setattr(sys.modules["vivit.tasks.predict"], "explained", damaged)
-    found = said(str(tmp_path / "*.mp4"), "skip_unreadable=true", "explain=true")
+    monkeypatch.setattr(sys.modules["vivit.tasks.predict"], "save_attention", damaged)
+    found = predicted(str(tmp_path / "*.mp4"), "skip_unreadable=true", "explain=true")
     assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
     assert found["left_out"] == {bad: f"{bad}: frame 6 cannot be decoded"}
     with pytest.raises(VideoError, match="frame 6"):
-        said(bad, "explain=true")
+        predicted(bad, "explain=true")
 
 
-def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path) -> None:
+def test_sliding_predictions_are_averaged_as_views(predicted, tmp_path: Path) -> None:
     file = film(tmp_path / "long.mp4", noise(60))
     words = ("every=0.2", "top=null", "views=1x1")
-    (row,) = said(file, *words, "views.average=probabilities")["predictions"]
-    (logits,) = said(file, *words)["predictions"]
+    (row,) = predicted(file, *words, "views.average=probabilities")["predictions"]
+    (logits,) = predicted(file, *words)["predictions"]
     for head in HEADS:
         clips = [{one["class"]: one["probability"] for one in clip[head]} for clip in row["timeline"]]
         for one in row["classes"][head]:
@@ -205,7 +205,7 @@ def test_clips_along_a_video_are_averaged_as_its_views_are(said, tmp_path: Path)
     ("length", "step", "offsets"),
     [(20, 5, [0, 5, 10, 12]), (18, 5, [0, 5, 10]), (8, 3, [0]), (3, 3, [0]), (9, 50, [0, 1])],
 )
-def test_clips_slide_to_the_very_end(length: int, step: int, offsets: list[int]) -> None:
+def test_sliding_clips_reach_the_end(length: int, step: int, offsets: list[int]) -> None:
     first_frames, weights = nearest_frames(np.arange(length) / 25, step / 25, max(0, length - 8))
     assert first_frames == offsets and set(weights) == {1}
 
@@ -215,12 +215,12 @@ STAMPS = {"even": None, "uneven": sorted({*range(0, 30, 3), *range(31, 60)} - {4
 
 @pytest.mark.parametrize("crops", [1, 3])
 @pytest.mark.parametrize("times", STAMPS)
-def test_a_slid_clip_is_the_clip_at_its_place(times, crops, said, checkpoint, tmp_path: Path) -> None:
+def test_sliding_predictions_equal_those_of_single_clips(times, crops, predicted, checkpoint, tmp_path: Path) -> None:
     """However the video is cut into stretches, every row says what the network says of those frames."""
     stamps = STAMPS[times]
     pixels = noise(len(stamps or range(37)))
     file = film(tmp_path / "long.mp4", pixels, stamps=stamps, bf=2)
-    found = said(
+    found = predicted(
         file, "every=0.12", "batch_size=6", "top=null", *([] if crops == 1 else ["views=1x1", "views.spatial=3"])
     )
     (row,) = found["predictions"]
@@ -253,12 +253,12 @@ def test_a_slid_clip_is_the_clip_at_its_place(times, crops, said, checkpoint, tm
     assert (tmp_path / "run" / "timeline.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_video_shorter_than_a_clip_has_one(said, tmp_path: Path) -> None:
-    found = said(film(tmp_path / "short.mp4", noise(5)), "every=0.04")
+def test_sliding_prediction_of_a_short_video_has_one_clip(predicted, tmp_path: Path) -> None:
+    found = predicted(film(tmp_path / "short.mp4", noise(5)), "every=0.04")
     assert [(row["start"], row["end"]) for row in found["predictions"][0]["timeline"]] == [(0.0, 0.2)]
 
 
-def test_the_stretches_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
+def test_segments_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
     views = MultiViewSampler(**{**CLIP, "crop": (32, 32)})
     found = sliding_windows(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
     assert len(found.spans) == 12
@@ -268,10 +268,10 @@ def test_the_stretches_of_a_long_video_share_its_timestamps(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("heads", ["mean", "max"])
-def test_attention_is_drawn_for_the_clip_in_the_middle(heads: str, said, tmp_path: Path) -> None:
+def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: Path) -> None:
     film(tmp_path / "long.mp4", noise(29))
     film(tmp_path / "other.mp4", noise(12))
-    both = said([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"heads={heads}")
+    both = predicted([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"heads={heads}")
     moments = both["predictions"][0]["attention"]["moments"]
     assert [row["second"] for row in moments] == [0.4, 0.56]  # 29 frames, 8 of a clip: it begins with the 11th
     assert sum(row["share"] for row in moments) == pytest.approx(1)
@@ -284,9 +284,10 @@ def test_attention_is_drawn_for_the_clip_in_the_middle(heads: str, said, tmp_pat
             assert (tmp_path / "run" / folder / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_heads_are_merged_by_name(said, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="heads=median is not one of mean, max"):
-        said(film(tmp_path / "long.mp4", noise(9)), "explain=true", "heads=median")
+def test_unknown_head_fusion_is_refused(predicted, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        predicted(film(tmp_path / "long.mp4", noise(9)), "explain=true", "heads=median")
+    assert str(error.value) == "heads=median: is unknown; set one of mean, max"
 
 
 @contextmanager
@@ -314,28 +315,28 @@ def memory() -> Iterator[dict[str, float]]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the size of this process where Linux tells it")
-def test_memory_does_not_grow_with_the_length_of_a_video(composed, tmp_path: Path) -> None:
+def test_sliding_prediction_memory_does_not_grow_with_the_video(composed, tmp_path: Path) -> None:
     """200 s and 20 s, a clip a second. Held at once, the clips of the longer one would be 110 MB, and the file over 60.
 
     What the allocator keeps for itself, up to 22 MB in some runs, must not tell.
     """
     heads = {"label": ["a", "b"]}
     data = {"frames": 20, "stride": 1, "resize": 96, "crop": [96, 96]}
-    write_ours(Weights(network(heads, frames=20, height=96, width=96), "", heads, data), tmp_path / "net.ckpt")
+    write_vivit(LoadedModel(network(heads, frames=20, height=96, width=96), "", heads, data), tmp_path / "net.ckpt")
     cfg = composed(
         *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "every=1"), name="predict"
     )
-    classifier = Classifier.of(cfg, Job(tmp_path, {}, ["every=1"], None))
+    predictor = build_predictor(cfg, Job(tmp_path, {}, ["every=1"], None))
     files = {
         seconds: film(tmp_path / f"{seconds}.mp4", np.tile(noise(50, 192), (seconds // 10, 1, 1, 1)), rate=5, crf=4)
         for seconds in (20, 200)
     }
     assert Path(files[200]).stat().st_size > 60e6
-    classifier.along(files[20], 1.0)  # what is loaded once
+    predictor.predict_sliding(files[20], 1.0)  # what is loaded once
     grown = {}
     for seconds, file in files.items():
         with memory() as found:
-            timeline = classifier.along(file, 1.0)
+            timeline = predictor.predict_sliding(file, 1.0)
         assert len(timeline.logits) == seconds - 3
         grown[seconds] = found["mb"]
     assert grown[200] < grown[20] + 45, grown

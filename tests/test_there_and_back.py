@@ -1,4 +1,4 @@
-"""What decides a clip travels with converted weights: a file gets the same logits; and only numbers travel."""
+"""Converted weights keep their clip settings: a file has the same logits afterwards; non-finite weights are refused."""
 
 import json
 import logging
@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vivit.checkpoints import save_huggingface
-from vivit.errors import CheckpointError
+from vivit.errors import CheckpointError, UserError
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
 from vivit.tasks import convert
-from vivit.tasks.checkpoint import read_record
-from vivit.tasks.classifier import Classifier
-from vivit.tasks.formats import Weights, write_ours
+from vivit.tasks.build import build_predictor
+from vivit.tasks.checkpoint_record import read_record
+from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 HEADS = {"noun": ["win $$ now", "光"], "verb": ["x", "y", "-z"]}
 VIEWS = {"temporal": 3, "spatial": 3, "counts": [1], "average": "probabilities"}
@@ -50,7 +50,7 @@ def checkpoint(composed, tmp_path: Path) -> Callable[[nn.Module], Path]:
         )
         data: Any = OmegaConf.to_container(composed("data=folder", *words).data, resolve=True)
         data["views"] |= VIEWS
-        write_ours(Weights(net, "", HEADS, data), tmp_path / "best.ckpt")
+        write_vivit(LoadedModel(net, "", HEADS, data), tmp_path / "best.ckpt")
         return tmp_path / "best.ckpt"
 
     return checkpoint
@@ -75,7 +75,7 @@ def answer(composed, tmp_path: Path) -> Callable[[Path], Tensor]:
 
     def answer(checkpoint: Path) -> Tensor:
         cfg = composed(f"ckpt_path={checkpoint}", "video=x", "num_workers=0", "device=cpu", name="predict")
-        ((_, logits),) = Classifier.of(cfg, Job(tmp_path, {}, [], None)).whole([file])
+        ((_, logits),) = build_predictor(cfg, Job(tmp_path, {}, [], None)).predict([file])
         return logits
 
     return answer
@@ -84,7 +84,7 @@ def answer(composed, tmp_path: Path) -> Callable[[Path], Tensor]:
 @pytest.mark.parametrize(
     ("between", "gelu"), [("hf", "erf"), ("hf", "tanh"), ("alone/hf.safetensors", "erf"), ("theirs.msgpack", "tanh")]
 )
-def test_a_file_gets_the_same_logits_after_a_way_there_and_back(
+def test_conversion_there_and_back_keeps_the_logits_of_a_file(
     between: str, gelu: str, checkpoint, converted, answer, capsys, caplog
 ) -> None:
     ours = checkpoint(network(gelu=gelu))
@@ -94,7 +94,7 @@ def test_a_file_gets_the_same_logits_after_a_way_there_and_back(
     said = capsys.readouterr().out
     assert (
         said.count(
-            "read back as it was written: data.stride=8, data.resize=72, views=3x3 of probabilities, "
+            "read back as written: data.stride=8, data.resize=72, views=3x3 of probabilities, "
             "resampling=reference, resampling.square_pixels=true, 5 classes"
         )
         == 2
@@ -108,25 +108,23 @@ def test_other_models_go_through_the_authors_format(checkpoint, converted, answe
     assert torch.equal(answer(converted(converted(ours, "checkpoint_7"), "back.ckpt")), answer(ours))
 
 
-def test_what_hugging_face_says_is_taken_and_what_it_does_not_is_named(
-    converted, tmp_path: Path, capsys, caplog
-) -> None:
+def test_conversion_from_huggingface_logs_assumed_settings(converted, tmp_path: Path, capsys, caplog) -> None:
     save_huggingface(network(), tmp_path / "theirs", labels=list("abcde"), short_side=60)
     back = converted(tmp_path / "theirs", "back.ckpt")
     record = read_record(back)
     assert (record["data"]["resize"], record["data"]["crop"], record["data"]["stride"]) == (60, [32, 48], 2)
     assert record["heads"] == {"label": list("abcde")}
-    assert "assumed, for neither" in caplog.text
-    assert "tells it: data.stride=2, views=4x3 of logits, resampling=fused" in caplog.text
+    assert "assumed, for it is neither" in caplog.text
+    assert "command line: data.stride=2, views=4x3 of logits, resampling=fused" in caplog.text
     assert json.loads((tmp_path / "results.json").read_text())["assumed"] == ["stride", "views", "resampling"]
     caplog.clear()
     typed = converted(tmp_path / "theirs", "typed.ckpt", "data.stride=8", "data.resize=72", "views=1x1")
     data = read_record(typed)["data"]
     assert (data["stride"], data["resize"], data["views"]["temporal"]) == (8, 72, 1)
-    assert "tells it: resampling=fused" in caplog.text
+    assert "command line: resampling=fused" in caplog.text
 
 
-def test_another_preprocessing_there_is_named(converted, tmp_path: Path, caplog) -> None:
+def test_conversion_logs_other_preprocessing(converted, tmp_path: Path, caplog) -> None:
     caplog.set_level(logging.INFO)
     save_huggingface(network(), tmp_path / "theirs")
     for name in ("preprocessor_config.json", "video_preprocessor_config.json"):
@@ -142,19 +140,20 @@ def test_another_preprocessing_there_is_named(converted, tmp_path: Path, caplog)
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("metadata", "key"),
     [
-        ({"stride": "8"}, "tells '8' for the stride of its clips"),
-        ({"views": {"temporal": 0}}, "tells 0 for the temporal views"),
-        ({"views": {"_target_": "os.system"}}, "of its views, where temporal, spatial, average are known"),
-        ({"resampling": "os.system"}, "tells resampling='os.system', which is none of fused, reference"),
-        ({"heads": {"a": ["b"]}}, "tells other classes than its network's 5 outputs"),
+        ({"stride": "8"}, "stride"),
+        ({"views": {"temporal": 0}}, "views.temporal"),
+        ({"views": {"_target_": "os.system"}}, "views"),
+        ({"resampling": "os.system"}, "resampling"),
+        ({"heads": {"a": ["b"]}}, "heads"),
     ],
 )
-def test_what_a_file_tells_is_checked(told: dict[str, Any], message: str, converted, tmp_path: Path) -> None:
-    save_huggingface(network(), tmp_path / "theirs", beside=told)
-    with pytest.raises(ValueError, match=message):
+def test_metadata_of_a_file_is_checked(metadata: dict[str, Any], key: str, converted, tmp_path: Path) -> None:
+    save_huggingface(network(), tmp_path / "theirs", beside=metadata)
+    with pytest.raises(CheckpointError) as error:
         converted(tmp_path / "theirs", "back.ckpt")
+    assert (error.value.file, error.value.key) == (str(tmp_path / "theirs"), key)
     assert not (tmp_path / "back.ckpt").exists()
 
 
@@ -162,7 +161,7 @@ FAULTS = ["head.projection.weight", "encoder.positions", "encoder.blocks.0.norm_
 
 
 @pytest.mark.parametrize(("name", "value"), [*zip(FAULTS, (float("nan"), float("inf")) * 2, strict=True)])
-def test_what_is_no_number_is_refused_by_name_and_nothing_stays(name, value, checkpoint, converted, tmp_path) -> None:
+def test_non_finite_weights_are_refused_and_leave_no_file(name, value, checkpoint, converted, tmp_path) -> None:
     net = network()
     with torch.no_grad():
         net.get_parameter(name).view(-1)[0] = value
@@ -178,16 +177,16 @@ def test_what_is_no_number_is_refused_by_name_and_nothing_stays(name, value, che
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "hf"]
 
 
-def test_logits_that_are_no_numbers_are_refused_and_nothing_stays(checkpoint, converted, tmp_path: Path) -> None:
+def test_non_finite_logits_are_refused_and_leave_no_file(checkpoint, converted, tmp_path: Path) -> None:
     net = network()
     with torch.no_grad():
         net.head.projection.weight.fill_(3e38)
-    with pytest.raises(ValueError, match="logits of a random clip are not all finite numbers; nothing was written"):
+    with pytest.raises(UserError, match="logits of a random clip are not all finite numbers; nothing was written"):
         converted(checkpoint(net), "deep/hf")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt"]
 
 
-def test_a_writer_that_fails_half_way_leaves_nothing(checkpoint, converted, tmp_path: Path, monkeypatch) -> None:
+def test_failed_writer_leaves_no_file(checkpoint, converted, tmp_path: Path, monkeypatch) -> None:
     def fails(*args: Any, **more: Any) -> None:
         raise OSError("no space left")
 

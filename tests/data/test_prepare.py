@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from vivit import tasks
 from vivit.data.datasets import CsvDataset
 from vivit.data.index.index import SCHEMA, copy_names, read_index, write_piece
 from vivit.data.index.prepare import prepare
@@ -250,5 +251,5 @@ def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
     overrides = ("data=csv", f"data.root={tmp_path}", "data.num_workers=2")
     cfg = composed(*overrides, name="prepare")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
-    with pytest.raises(ValueError, match=r"^data\.workers=2 has no effect here: set workers instead of data\.workers$"):
-        experiment.prepare(cfg, Job(tmp_path, {}, list(overrides), None))
+    with pytest.raises(ConfigError, match=r"^data\.workers=2: .*; set workers instead of data\.workers$"):
+        tasks.prepare(cfg, Job(tmp_path, {}, list(overrides), None))

@@ -1,4 +1,4 @@
-"""Clips along a video keep time, whatever its rate: by the timestamps of its own frames."""
+"""Clips predict_sliding a video keep time, whatever its rate: by the timestamps of its own frames."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from vivit.data.sliding_window import VideoSegments, nearest_frames, sliding_win
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
-from vivit.tasks.classifier import Classifier, Timeline
-from vivit.tasks.clips import Cutting
+from vivit.inference.predictor import Predictor, SlidingPrediction
+from vivit.inference.preprocessing import Preprocessing
 
 VIEWS = MultiViewSampler(**CLIP | {"crop": (32, 32)})
 SLOW_FAST = [*range(0, 60 * 30, 30), *range(60 * 30, 70 * 30)]
@@ -89,14 +89,14 @@ def test_sliding_windows_invalid_interval_is_refused(every: float, tmp_path: Pat
 
 @pytest.mark.parametrize("rule", ["logits", "probabilities"])
 def test_sliding_windows_prediction_of_the_video_weighs_time(rule: str) -> None:
-    classifier = Classifier(
-        network(), {"label": list("ab")}, Cutting(MultiViewSampler(**CLIP | {"crop": (32, 32)}, average=rule)), 1,
+    predictor = Predictor(
+        network(), {"label": list("ab")}, Preprocessing(MultiViewSampler(**CLIP | {"crop": (32, 32)}, average=rule)), 1,
         torch.device("cpu"),
     )  # fmt: skip
     logits = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
-    results = classifier.overall(Timeline([(0.0, 1.0)] * 3, logits, [60, 1, 9]))
+    results = predictor.aggregate(SlidingPrediction([(0.0, 1.0)] * 3, logits, [60, 1, 9]))
     each = logits if rule == "logits" else logits.softmax(1)
     expected = (each * torch.tensor([[60.0], [1.0], [9.0]])).sum(0) / 70
     torch.testing.assert_close(results.softmax(0), expected.softmax(0) if rule == "logits" else expected)
-    alike = classifier.overall(Timeline([(0.0, 1.0)] * 3, logits, [1, 1, 1]))
+    alike = predictor.aggregate(SlidingPrediction([(0.0, 1.0)] * 3, logits, [1, 1, 1]))
     assert torch.equal(alike, ViewAggregator(get_aggregation(rule), [2])(logits[None])[0]), "to the bit as it was"

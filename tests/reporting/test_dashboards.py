@@ -18,7 +18,7 @@ from vivit.launch.resolvers import run_group
 from vivit.reporting import dashboards
 from vivit.reporting.dashboards import make_dashboards, report_ids, to_json
 from vivit.reporting.paper import SWEEPS, Sweep
-from vivit.tasks.results import identity
+from vivit.tasks.results_json import identity
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.PydanticDeprecatedSince20",  # the library's own validators

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
-from vivit.tasks.build import check_monitors
+from vivit.tasks.config_checks import check_monitors
 from vivit.training import LastCheckpoint, ResumableEarlyStopping, VideoClassifier
 
 STEPS = 5
@@ -26,7 +26,7 @@ Trainers = Callable[..., Trainer]
     [
         (
             ["callbacks.checkpoint_best.monitor=val/acc_topp1"],
-            "callbacks.checkpoint_best.monitor=val/acc_topp1: is logged by nobody",
+            "callbacks.checkpoint_best.monitor=val/acc_topp1: is not logged",
         ),
         (
             ["callbacks.checkpoint_best.monitor=acc_top1"],
@@ -34,15 +34,15 @@ Trainers = Callable[..., Trainer]
         ),
         (
             ["callbacks.checkpoint_best.monitor=val/loss"],
-            "mode=max takes the worst for the best; set callbacks.checkpoint_best.mode=min",
+            "callbacks.checkpoint_best.mode=max: takes the worst .* for the best; set min",
         ),
         (
             ["callbacks.checkpoint_best.mode=min"],
-            "mode=min takes the worst for the best; set callbacks.checkpoint_best.mode=max",
+            "callbacks.checkpoint_best.mode=min: takes the worst .* for the best; set max",
         ),
         (
             ["callbacks=[default,early_stopping]", "callbacks.early_stopping.monitor=val/acc"],
-            "callbacks.early_stopping.monitor=val/acc: is logged by nobody",
+            "callbacks.early_stopping.monitor=val/acc: is not logged",
         ),
     ],
 )

@@ -20,8 +20,8 @@ from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.evaluation.metrics import compute_metrics
 from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.models import FactorisedEncoder, Tubelets
-from vivit.tasks.build import averaging_of
-from vivit.tasks.scoring import announced, scores_of
+from vivit.tasks.build import build_aggregator
+from vivit.tasks.test import prepare_test, run_test
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier
 
 VIDEOS = 17
@@ -45,10 +45,10 @@ def scored(data: VideoDataModule, folder: Path, ranks: int = 1, **trainer: Any) 
     )  # fmt: skip
     torch.nn.init.normal_(network.head.projection.weight)
     data.prepare_data()
-    about = announced(data)
+    about = prepare_test(data)
     module = VideoClassifier(
         network, heads=data.heads, loss=SoftTargetLoss(), optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0,
-        record={}, batch_size=data.batch_size, aggregator=averaging_of(data),
+        record={}, batch_size=data.batch_size, aggregator=build_aggregator(data),
     )  # fmt: skip
     quiet = Trainer(
         accelerator="cpu", devices=ranks, strategy="ddp" if ranks > 1 else "auto", logger=False,
@@ -56,7 +56,7 @@ def scored(data: VideoDataModule, folder: Path, ranks: int = 1, **trainer: Any) 
         use_distributed_sampler=False, **trainer,
     )  # fmt: skip
     folder.mkdir(exist_ok=True)
-    file, _ = scores_of(quiet, module, data, about, folder, None)
+    file, _ = run_test(quiet, module, data, about, folder, None)
     return file
 
 

@@ -1,4 +1,4 @@
-"""Attention rollout and class probabilities over time, as pictures, videos and HTML."""
+"""Inference from a network: predictions of videos, attention rollout with its pictures, exported model files."""
 
 from vivit.inference.attention_rollout import HEAD_FUSIONS, rollout
 from vivit.inference.overlay import (
@@ -10,14 +10,19 @@ from vivit.inference.overlay import (
     write_mp4,
 )
 from vivit.inference.page import error_html, prediction_html
-from vivit.inference.timeline import plot_timeline
+from vivit.inference.predictor import Predictor
+from vivit.inference.preprocessing import Preprocessing
+from vivit.inference.sliding_prediction import SlidingPrediction, plot_sliding
 
 __all__ = [
     "HEAD_FUSIONS",
+    "Predictor",
+    "Preprocessing",
+    "SlidingPrediction",
     "error_html",
     "overlay_heatmap",
+    "plot_sliding",
     "plot_temporal_attention",
-    "plot_timeline",
     "prediction_html",
     "rollout",
     "upsample_heatmap",

@@ -35,7 +35,7 @@ $tables
 
 
 def prediction_html(name: str, classes: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path) -> str:
-    """Return the classes of every head (``evaluation.top_k``) and the files of ``Attention.draw`` in ``folder``."""
+    """Return the classes of every head (``evaluation.top_k``) with the pictures of ``save_attention`` in ``folder``."""
     return PREDICTION.substitute(
         style=STYLE,
         name=_escape(name),
@@ -46,9 +46,9 @@ def prediction_html(name: str, classes: Mapping[str, Sequence[Mapping[str, Any]]
     )
 
 
-def error_html(why: str) -> str:
+def error_html(reason: str) -> str:
     """Return the reason why there is no prediction."""
-    return f'{STYLE}<div class="vivit" role="alert"><h3>No answer</h3><p>{_escape(why)}</p></div>'
+    return f'{STYLE}<div class="vivit" role="alert"><h3>No prediction</h3><p>{_escape(reason)}</p></div>'
 
 
 def _table(head: str, rows: Sequence[Mapping[str, Any]]) -> str:

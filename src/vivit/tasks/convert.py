@@ -10,116 +10,134 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.checkpoints import Network
+from vivit.errors import ConfigError, UserError
 from vivit.io import atomic_output, write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
-from vivit.tasks.build import build_data, check_keys
-from vivit.tasks.formats import READERS, WRITERS, Weights, format_of_source, format_of_target, given_by, given_of
-from vivit.tasks.held import CUT, in_words, plain, settled
+from vivit.tasks.build import build_data
+from vivit.tasks.clip_settings import CLIP_KEYS, clip_settings_to_plain, format_clip_settings, merge_clip_settings
+from vivit.tasks.config_checks import check_keys
+from vivit.tasks.weight_formats import (
+    READERS,
+    WRITERS,
+    LoadedModel,
+    detect_source_format,
+    detect_target_format,
+    network_options,
+    typed_options,
+)
 
 log = logging.getLogger(__name__)
-
-CONVERT_KEYS = (
-    *("source", "target", "source_format", "target_format", "outputs"),
-    *("model", "frames", "height", "width", "sampled_frames", "attention_heads"),
-    *("data", "augment", "resampling", "views", "loader", "optim", "trainer", "paths", "seed"),
-)
 
 
 def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Write ``source`` anew as ``target``, read that back, and compare both networks on random input."""
-    check_keys(cfg, CONVERT_KEYS)
+    check_keys(cfg, "convert")
     source, target = Path(cfg.source), Path(cfg.target)
     if not source.exists():
-        raise FileNotFoundError(f"source={source} is not there")
+        raise ConfigError("source", source, "there is no such file", "set a file or folder of weights")
     if target.exists():
-        raise FileExistsError(f"target={target} is there already, and is not written over")
-    read, write = cfg.source_format or format_of_source(source), cfg.target_format or format_of_target(target)
-    for key, chosen in (("source_format", read), ("target_format", write)):
-        if chosen not in READERS:
-            raise ValueError(f"{key}={chosen} is not one of {', '.join(READERS)}")
-    weights = READERS[read](source, given_by(cfg, job.choices.get("model")))
-    log.info("%s", weights.report)
-    weights, assumed = described(weights, cfg, job)
+        raise ConfigError("target", target, "exists and is not overwritten", "set another file")
+    source_format = cfg.source_format or detect_source_format(source)
+    target_format = cfg.target_format or detect_target_format(target)
+    for key, value in (("source_format", source_format), ("target_format", target_format)):
+        if value not in READERS:
+            raise ConfigError(key, value, "is unknown", f"set one of {', '.join(READERS)}")
+    loaded = READERS[source_format](source, typed_options(cfg, job.choices.get("model")))
+    log.info("%s", loaded.report)
+    loaded, assumed = add_missing_settings(loaded, cfg, job)
+    settings = plain_settings(loaded)
     if assumed:
         log.warning(
-            "assumed, for neither %s nor the command line tells it: %s", source, in_words(_all(weights), assumed)
+            "assumed, for it is neither in %s nor on the command line: %s",
+            source,
+            format_clip_settings(settings, assumed),
         )
-    with atomic_output(target) as place:
-        WRITERS[write](weights, place)
-        again = READERS[write](place, given_of(weights.net))
-        checked, lost = compared(weights.net, again.net), not_held(weights, again)
+    with atomic_output(target) as output:
+        WRITERS[target_format](loaded, output)
+        reread = READERS[target_format](output, network_options(loaded.net))
+        check, lost = compare_networks(loaded.net, reread.net), lost_settings(loaded, reread)
     results: dict[str, Any] = {
         "source": str(source),
         "target": str(target),
-        "formats": [read, write],
-        "report": weights.report,
+        "formats": [source_format, target_format],
+        "report": loaded.report,
+        "clips": clip_settings_to_plain(loaded.data),
+        "assumed": list(assumed),
+        "not_held": lost,
+        "check": check,
     }
-    results |= {"clips": plain(weights.data), "assumed": list(assumed), "not_held": lost, "check": checked}
     write_json(job.folder / "results.json", results | provenance())
-    print(f"{source} ({read}) -> {target} ({write}), {checked['params']:,} parameters")
+    print(f"{source} ({source_format}) -> {target} ({target_format}), {check['params']:,} parameters")
     print(
-        f"Weights, on one random clip: largest logit {checked['largest_logit']:.3g}, "
-        f"difference {checked['difference']:.3g}"
+        f"Weights, on one random clip: largest logit {check['largest_logit']:.3g}, difference {check['difference']:.3g}"
     )
-    held = [key for key in (*CUT, "classes") if key not in lost]
-    print(f"How clips are cut, read back as it was written: {in_words(_all(weights), held)}")
+    stored = [key for key in (*CLIP_KEYS, "classes") if key not in lost]
+    print(f"Clip settings, read back as written: {format_clip_settings(settings, stored)}")
     if lost:
-        print(f"Not in the target, so to be set by whoever reads it: {in_words(_all(weights), lost)}")
+        print(f"Not in the target, so to be set by whoever reads it: {format_clip_settings(settings, lost)}")
     return {}
 
 
-def described(weights: Weights, cfg: DictConfig, job: Job) -> tuple[Weights, tuple[str, ...]]:
-    """Add what the source does not tell: the classes, and how clips are cut; and name what was assumed of these."""
-    classes = weights.net.head.projection.out_features
+def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tuple[LoadedModel, tuple[str, ...]]:
+    """Return the model with the classes and clip settings that its source does not have, and which are assumed."""
+    outputs = loaded.net.head.projection.out_features
     assumed: tuple[str, ...] = ()
     if cfg.outputs:
         heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.outputs.items()}
     elif not OmegaConf.is_missing(cfg.data, "root"):
         heads = {head: list(names) for head, names in build_data(cfg).heads.items()}
     else:
-        heads = dict(weights.heads or {"label": [str(i) for i in range(classes)]})
-        assumed = () if weights.heads else ("classes",)
-    if (count := sum(map(len, heads.values()))) != classes:
-        raise ValueError(f"{ {head: len(names) for head, names in heads.items()} } are {count} outputs, not {classes}")
-    cut = settled(weights.data, cfg, job)
-    return replace(weights, heads=heads, data=cut.data), (*cut.assumed, *assumed)
+        heads = dict(loaded.heads or {"label": [str(i) for i in range(outputs)]})
+        assumed = () if loaded.heads else ("classes",)
+    sizes = {head: len(names) for head, names in heads.items()}
+    if (count := sum(sizes.values())) != outputs:
+        raise ConfigError(
+            "outputs" if cfg.outputs else "data.root",
+            sizes,
+            f"has {count} classes, and the network {outputs} outputs",
+            "set outputs={<head>:<count>,...}",
+        )
+    settings = merge_clip_settings(loaded.data, cfg, job)
+    return replace(loaded, heads=heads, data=settings.data), (*settings.assumed, *assumed)
 
 
-def not_held(weights: Weights, again: Weights) -> list[str]:
-    """Name what was to be written and is not in the target. Raises ValueError where other values are."""
+def lost_settings(loaded: LoadedModel, reread: LoadedModel) -> list[str]:
+    """Return the settings that the target does not store. Raises UserError where it stores other values."""
     lost = []
-    ours, theirs = _all(weights), _all(again)
-    for key, value in ours.items():
-        if key not in theirs:
+    expected, actual = plain_settings(loaded), plain_settings(reread)
+    for key, value in expected.items():
+        if key not in actual:
             lost.append(key)
-        elif theirs[key] != value:
-            raise ValueError(f"{key} reads back as {theirs[key]}, and {value} was to be written; nothing was written")
+        elif actual[key] != value:
+            raise UserError(f"{key} reads back as {actual[key]}, and {value} was to be written; nothing was written")
     return lost
 
 
-def _all(weights: Weights) -> dict[str, Any]:
-    """What decides an answer about a file, beside the network."""
-    heads = {head: list(names) for head, names in (weights.heads or {}).items()}
-    return plain(weights.data) | ({"classes": heads} if heads else {})
+def plain_settings(loaded: LoadedModel) -> dict[str, Any]:
+    """Return in plain values what defines a prediction of a file, beside the network."""
+    heads = {head: list(names) for head, names in (loaded.heads or {}).items()}
+    return clip_settings_to_plain(loaded.data) | ({"classes": heads} if heads else {})
 
 
-def compared(one: Network, other: Network) -> dict[str, Any]:
-    """Compare two networks, weight by weight and on one random clip. Raises ValueError where they are not the same."""
-    ours, theirs = one.state_dict(), other.state_dict()
-    if ours.keys() != theirs.keys() or not all(torch.equal(ours[name], theirs[name]) for name in ours):
-        raise ValueError("what was written does not read back as what was to be written; nothing was written")
-    clip = torch.rand(1, 3, *one.clip_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+def compare_networks(expected: Network, actual: Network) -> dict[str, Any]:
+    """Return size, largest logit and difference of two networks, on one random clip.
+
+    Raises UserError where their weights or logits differ at all, or are not finite.
+    """
+    weights, other = expected.state_dict(), actual.state_dict()
+    if weights.keys() != other.keys() or not all(torch.equal(weights[name], other[name]) for name in weights):
+        raise UserError("the weights read back are not those that were to be written; nothing was written")
+    clip = torch.rand(1, 3, *expected.clip_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
-        first, second = one.eval()(clip), other.eval()(clip)
-    if not bool(first.isfinite().all()):
-        raise ValueError("the network's logits of a random clip are not all finite numbers; nothing was written")
-    if not torch.equal(first, second):
-        raise ValueError(
-            f"what was written answers otherwise, by {(first - second).abs().max():.3g}; nothing was written"
-        )
+        logits, reread = expected.eval()(clip), actual.eval()(clip)
+    if not bool(logits.isfinite().all()):
+        raise UserError("the network's logits of a random clip are not all finite numbers; nothing was written")
+    difference = (logits - reread).abs().max().item()
+    if not torch.equal(logits, reread):
+        raise UserError(f"the logits of what was written differ by {difference:.3g}; nothing was written")
     return {
-        "params": sum(parameter.numel() for parameter in one.parameters()),
-        "largest_logit": first.abs().max().item(),
-        "difference": (first - second).abs().max().item(),
+        "params": sum(parameter.numel() for parameter in expected.parameters()),
+        "largest_logit": logits.abs().max().item(),
+        "difference": difference,
     }

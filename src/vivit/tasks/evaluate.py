@@ -1,4 +1,4 @@
-"""The task of `eval.py`: a checkpoint, or scores that were kept."""
+"""The task of `eval.py`: metrics of a checkpoint, or of saved predictions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,67 +11,71 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
 from vivit.data.views import format_views
+from vivit.errors import ABSENT, ConfigError
 from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.io import write_json
 from vivit.launch import Job
+from vivit.overrides import override_key
 from vivit.run_folder import print_results, provenance
-from vivit.tasks.build import averaging_of, check_keys, check_taken
-from vivit.tasks.checkpoint import checkpoint_file, read_record
-from vivit.tasks.clips import check_reading, views_of
-from vivit.tasks.scoring import announced, check_classes, measured, scores_of, unmeasured
+from vivit.tasks.build import build_aggregator
+from vivit.tasks.checkpoint_record import build_network, read_record, resolve_checkpoint_file
+from vivit.tasks.clip_settings import merge_views
+from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
+from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 
-EVAL_KEYS = (
-    *("data", "augment", "resampling", "optim", "views", "trainer", "paths", "ckpt_path", "scores", "split"),
-    *("batch_size", "num_workers", "timeout", "skip_unreadable", "metrics", "submission"),
-)
-READING = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable")
+LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable")
 """Keys of this command that data sets have in training too."""
-OF_A_PASS = ("ckpt_path", "split", "trainer", "data.train_share", *READING)
-"""Keys that say how videos are scored, and nothing about scores that were kept."""
-OF_DATA = ("root", "dataset", "train_share")
-"""What is taken of a data set that is named; all else is as in the training of the checkpoint."""
+PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", *LOADER_KEYS)
+"""Keys that define how predictions are made, and have no effect on saved ones."""
+DATASET_KEYS = ("root", "dataset", "train_share")
+"""What is used of a data set that is named; all else is as in the training of the checkpoint."""
 
 
 def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Score a checkpoint, or take the scores that were kept; give the metrics."""
-    check_keys(cfg, EVAL_KEYS)
+    """Compute the metrics of a checkpoint, or of saved predictions, and return them."""
+    check_keys(cfg, "eval")
     if (cfg.ckpt_path is None) == (cfg.scores is None):
-        raise ValueError("one of two is wanted: ckpt_path=..., a checkpoint to score, or scores=.../scores.parquet")
-    check_taken(job, OF_DATA, ("views", *READING))
-    check_reading(cfg)
-    return again(cfg, job) if cfg.scores else afresh(cfg, job)
+        raise ConfigError(
+            "ckpt_path",
+            cfg.ckpt_path,
+            "exactly one of ckpt_path and scores is needed",
+            "set ckpt_path=..., a checkpoint to score, or scores=.../scores.parquet",
+        )
+    check_dataset_overrides(job, DATASET_KEYS, ("views", *LOADER_KEYS))
+    check_loader_options(cfg)
+    return evaluate_scores(cfg, job) if cfg.scores else evaluate_checkpoint(cfg, job)
 
 
-def afresh(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Score a checkpoint, with the network and the preprocessing that it describes."""
+def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Score a checkpoint, with the network and the preprocessing of its record."""
     if cfg.split not in get_args(Split):
-        raise ValueError(f"split={cfg.split} is no split; there are {', '.join(get_args(Split))}")
-    record = read_record(checkpoint_file(cfg.ckpt_path))
-    data = data_of(record, cfg, job)
-    about = announced(data, measured=cfg.metrics and not cfg.get("submission"))
+        raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
+    record = read_record(resolve_checkpoint_file(cfg.ckpt_path))
+    data = build_eval_data(record, cfg, job)
+    metadata = prepare_test(data, with_metrics=cfg.metrics and not cfg.get("submission"))
     with_metrics = cfg.metrics and not data.dataset.videos(cfg.split).unlabelled()
-    network = instantiate(record["model"], classes=sum(map(len, data.heads.values())), _convert_="all")
     module = VideoClassifier(
-        network, heads=data.heads, loss=SoftTargetLoss(), optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0,
-        batch_size=cfg.batch_size, record=record, aggregator=averaging_of(data),
+        build_network(record), heads=data.heads, loss=SoftTargetLoss(),
+        optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0, batch_size=cfg.batch_size, record=record,
+        aggregator=build_aggregator(data),
     )  # fmt: skip
     disable_malloc_trim()
     trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
-    scores, _ = scores_of(trainer, module, data, about, job.folder, cfg.ckpt_path)
-    return {} if scores is None else concluded(cfg, job, scores, with_metrics)
+    scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
+    return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics)
 
 
-def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataModule:
-    """Build the data set of a checkpoint, or the one that is asked for, which must have its classes.
+def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataModule:
+    """Return the data set of a checkpoint, or the one that is named, which must have its classes.
 
-    Its clips stay those of the checkpoint, but for what was typed: a data set brings views that suit its own training.
+    Its clips stay those of the checkpoint, but for what is typed: a data set brings views for its own training.
     """
     clips = OmegaConf.create(record["data"])
     if cfg.get("data"):
         clips.root, clips.dataset = cfg.data.root, OmegaConf.to_container(cfg.data.dataset, resolve=True)
         clips.train_share = cfg.data.train_share
-    clips.views = views_of(clips.get("views"), cfg, job)
+    clips.views = merge_views(clips.get("views"), cfg, job)
     if cfg.get("resampling"):
         clips.resampling = cfg.resampling
     if cfg.timeout is not None:
@@ -84,33 +88,38 @@ def data_of(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataMo
     return data
 
 
-def again(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Compute metrics from scores that were kept, by the views and the average that are asked for if any are.
+def evaluate_scores(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Compute metrics from saved predictions, by the views and the average that are typed, if any are.
 
     With ``data`` the classes must be those of that data set.
     """
-    if meaningless := job.cli_overrides(*OF_A_PASS):
-        raise ValueError(f"{meaningless[0]} says how videos are scored, but scores={cfg.scores} holds them scored")
+    if unused := job.cli_overrides(*PREDICTION_KEYS):
+        raise ConfigError(
+            override_key(unused[0]),
+            unused[0].partition("=")[2] if "=" in unused[0] else ABSENT,
+            f"defines how videos are scored, and scores={cfg.scores} contains them scored",
+            "leave one of them out",
+        )
     file = PredictionsFile(Path(cfg.scores))
     if cfg.get("data"):
         dataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
         check_classes(file.metadata.heads, dataset.heads, cfg.scores)
-    return concluded(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.count_unlabelled()))
+    return finalize_eval(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.count_unlabelled()))
 
 
-def concluded(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metrics: bool) -> Mapping[str, float]:
-    """Write what follows from scores: results and tables and, where it is asked for, a submission."""
-    kept = cfg.get("views") if cfg.scores else None
-    views = format_views(kept.temporal, kept.spatial) if kept and job.cli_overrides("views") else None
-    average = kept.average if kept and job.cli_overrides("views.average") else None
-    about = scores.metadata
-    source = {"ckpt_path": about.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
-    results = source | (measured if with_metrics else unmeasured)(scores, job.folder, views, average)
+def finalize_eval(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metrics: bool) -> Mapping[str, float]:
+    """Write results, tables and, where it is configured, a submission; return the metrics."""
+    typed = cfg.get("views") if cfg.scores else None
+    views = format_views(typed.temporal, typed.spatial) if typed and job.cli_overrides("views") else None
+    average = typed.average if typed and job.cli_overrides("views.average") else None
+    metadata = scores.metadata
+    source = {"ckpt_path": metadata.checkpoint} | ({"scores": cfg.scores} if cfg.scores else {})
+    results = source | (write_metrics if with_metrics else write_scores_only)(scores, job.folder, views, average)
     if cfg.get("submission"):
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
         )
-    results |= {"left_out": about.left_out} | provenance()
+    results |= {"left_out": metadata.left_out} | provenance()
     write_json(job.folder / "results.json", results)
     print_results(results, job.folder)
     return results["metrics"]

@@ -12,131 +12,115 @@ from rich.table import Column, Table
 from vivit.data.find_videos import find_videos
 from vivit.data.readers.video_error import VideoError
 from vivit.data.views import format_views
+from vivit.errors import ConfigError
 from vivit.evaluation import TopK
-from vivit.inference import HEAD_FUSIONS, plot_timeline
+from vivit.inference import Predictor, plot_sliding
+from vivit.inference.clip_attention import check_head_fusion, save_attention
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
-from vivit.tasks.build import check_keys
-from vivit.tasks.classifier import Classifier, timeline_rows
-from vivit.tasks.explain import explained
+from vivit.tasks.build import build_predictor
+from vivit.tasks.config_checks import check_keys
 from vivit.text import one_line
 
 log = logging.getLogger(__name__)
 
-PREDICT_KEYS = (
-    *(
-        "ckpt_path",
-        "video",
-        "top",
-        "every",
-        "explain",
-        "heads",
-        "skip_unreadable",
-        "batch_size",
-        "num_workers",
-        "device",
-    ),
-    *("views", "resampling", "paths"),
-)
-
-LONGEST = 200
-"""Bytes of a video's name in that of a folder; disks take 255 with what is put before it."""
-SHOWN = 50
+MAX_NAME_BYTES = 200
+"""Bytes of a video's name in that of a folder; disks allow 255 with the number before it."""
+MAX_TABLE_VIDEOS = 50
 """Videos in the table on the terminal, at most; all are in predictions.json."""
 
 
 def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Say what is in videos: on the terminal, in ``predictions.json``, and in pictures if they are asked for."""
-    check_keys(cfg, PREDICT_KEYS)
+    """Predict the classes of videos: write ``predictions.json`` and configured pictures, print a table."""
+    check_keys(cfg, "predict")
     if cfg.top is not None and cfg.top < 1:
-        raise ValueError(f"top={cfg.top} must be at least 1; top=null names all classes")
-    if cfg.heads not in HEAD_FUSIONS:
-        raise ValueError(f"heads={cfg.heads} is not one of {', '.join(HEAD_FUSIONS)}")
-    classifier = Classifier.of(cfg, job)
-    given = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
-    files = find_videos(given)  # type: ignore[arg-type]
-    bad: dict[str, str] = {}
-    found = (
-        _along(cfg, classifier, files, job.folder, bad)
-        if cfg.every is not None
-        else _whole(cfg, classifier, files, bad)
-    )
+        raise ConfigError("top", cfg.top, "is no number of classes", "set 1 or more, or null for all classes")
+    check_head_fusion(cfg.heads)
+    predictor = build_predictor(cfg, job)
+    sources = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
+    files = find_videos(sources)  # type: ignore[arg-type]
+    left_out: dict[str, str] = {}
     predictions = []
-    for prediction in found:
+    for prediction in (
+        _predict_sliding(cfg, predictor, files, job.folder, left_out)
+        if cfg.every is not None
+        else _predict(cfg, predictor, files, left_out)
+    ):
         file = prediction["video"]
         if cfg.explain:
             try:
-                folder = picture_folder(job.folder, files, files.index(file))
-                prediction["attention"] = explained(classifier, file, cfg.heads, folder)
-            except VideoError as error:  # a frame that only its picture needs
-                leave_out(cfg, bad, file, error)
+                folder = output_folder(job.folder, files, files.index(file))
+                prediction["attention"] = save_attention(predictor, file, cfg.heads, folder)
+            except VideoError as error:  # of a frame that the attention alone needs
+                leave_out(cfg, left_out, file, error)
                 continue
         predictions.append(prediction)
-    views = classifier.cutting.views
-    result = {"ckpt_path": str(cfg.ckpt_path), "views": format_views(views.temporal, views.spatial)}
-    said = result | {"every": cfg.every, "left_out": bad, "predictions": predictions}
-    write_json(job.folder / "predictions.json", said | provenance())  # before anything is shown
-    show(predictions)
+    views = predictor.preprocessing.views
+    results: dict[str, Any] = {"ckpt_path": str(cfg.ckpt_path), "views": format_views(views.temporal, views.spatial)}
+    results |= {"every": cfg.every, "left_out": left_out, "predictions": predictions}
+    write_json(job.folder / "predictions.json", results | provenance())  # before anything is printed
+    print_predictions(predictions)
     print(f"Run folder: {job.folder}")
     return {}
 
 
-def _whole(cfg: DictConfig, classifier: Classifier, files: list[str], bad: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """One answer a video, from all its views."""
-    left_out: dict[int, str] | None = {} if cfg.skip_unreadable else None
-    for file, logits in classifier.whole(files, left_out):
-        yield {"video": file, "classes": classifier.said(logits, cfg.top)}
-    bad.update({files[row]: why for row, why in (left_out or {}).items()})
-
-
-def _along(
-    cfg: DictConfig, classifier: Classifier, files: list[str], folder: Path, bad: dict[str, str]
+def _predict(
+    cfg: DictConfig, predictor: Predictor, files: list[str], left_out: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """One answer for every clip along a video, and their mean for the whole of it."""
+    """Yield one prediction a video, from all its views."""
+    reasons: dict[int, str] | None = {} if cfg.skip_unreadable else None
+    for file, logits in predictor.predict(files, reasons):
+        yield {"video": file, "classes": predictor.top_k(logits, cfg.top)}
+    left_out.update({files[row]: reason for row, reason in (reasons or {}).items()})
+
+
+def _predict_sliding(
+    cfg: DictConfig, predictor: Predictor, files: list[str], folder: Path, left_out: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """Yield the predictions of all clips along each video, and their aggregate for the video."""
     for number, file in enumerate(files):
         try:
-            timeline = classifier.along(file, float(cfg.every))
+            sliding = predictor.predict_sliding(file, float(cfg.every))
         except VideoError as error:
-            leave_out(cfg, bad, file, error)
+            leave_out(cfg, left_out, file, error)
             continue
-        plot_timeline(
-            timeline.logits, classifier.heads, timeline.spans, picture_folder(folder, files, number) / "timeline.png"
-        )
-        rows = timeline_rows(timeline, classifier, cfg.top)
-        yield {"video": file, "classes": classifier.said(classifier.overall(timeline), cfg.top), "timeline": rows}
+        picture = output_folder(folder, files, number) / "timeline.png"
+        plot_sliding(sliding.logits, predictor.heads, sliding.spans, picture)
+        classes = predictor.top_k(predictor.aggregate(sliding), cfg.top)
+        yield {"video": file, "classes": classes, "timeline": sliding.rows(predictor.heads, cfg.top)}
 
 
-def leave_out(cfg: DictConfig, bad: dict[str, str], file: str, error: VideoError) -> None:
-    """Note a video that cannot be read, or stop at it."""
+def leave_out(cfg: DictConfig, left_out: dict[str, str], file: str, error: VideoError) -> None:
+    """Log and note a video that cannot be read; raise its error unless ``skip_unreadable``."""
     if not cfg.skip_unreadable:
         raise error
     log.warning("left out: %s", error)
-    bad[file] = str(error)
+    left_out[file] = str(error)
 
 
-def picture_folder(folder: Path, files: list[str], number: int) -> Path:
-    """Where the pictures of one of several videos go: the run folder itself where it is the only one."""
+def output_folder(folder: Path, files: list[str], number: int) -> Path:
+    """Return the folder for the pictures of one of several videos: the run folder where it is the only one."""
     if len(files) == 1:
         return folder
-    stem = one_line(Path(files[number]).stem).encode()[:LONGEST].decode(errors="ignore")
-    own = folder / f"{number:0{len(str(len(files) - 1))}d}_{stem}"
-    own.mkdir(exist_ok=True)
-    return own
+    stem = one_line(Path(files[number]).stem).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+    subfolder = folder / f"{number:0{len(str(len(files) - 1))}d}_{stem}"
+    subfolder.mkdir(exist_ok=True)
+    return subfolder
 
 
-def show(predictions: Sequence[Mapping[str, Any]]) -> None:
-    """Show the classes of videos as a table on the terminal, of many the first."""
+def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
+    """Print a table of the classes of videos, of many the first."""
     table = Table("video", "", "class", Column("probability", justify="right"))
-    for prediction in predictions[:SHOWN]:
+    for prediction in predictions[:MAX_TABLE_VIDEOS]:
         classes: TopK = prediction["classes"]
         for head, rows in classes.items():
-            for place, row in enumerate(rows):
+            for rank, row in enumerate(rows):
                 name = ", ".join(str(part) for key, part in row.items() if key != "probability")
-                video = "" if place or head != next(iter(classes)) else Path(prediction["video"]).name
-                words = map(one_line, (video, "" if place else head, name))
-                table.add_row(*words, f"{100 * row['probability']:.1f} %")
+                video = "" if rank or head != next(iter(classes)) else Path(prediction["video"]).name
+                cells = map(one_line, (video, "" if rank else head, name))
+                table.add_row(*cells, f"{100 * row['probability']:.1f} %")
         table.add_section()
-    Console(markup=False, emoji=False).print(table)  # names are what they are
-    if (rest := len(predictions) - SHOWN) > 0:
+    Console(markup=False, emoji=False).print(table)  # names may contain what looks like markup
+    if (rest := len(predictions) - MAX_TABLE_VIDEOS) > 0:
         print(f"and {rest} more in predictions.json")

@@ -8,28 +8,28 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from vivit.data.datasets import VideoDataset
-from vivit.data.index.prepare import prepare as go_through
+from vivit.data.index.prepare import prepare as prepare_dataset
+from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
-from vivit.tasks.build import check_keys, check_taken
+from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 
 log = logging.getLogger(__name__)
 
-WORK = ("splits", "num_workers", "decode", "copies", "gop", "quality", "shard", "shards")
-PREPARE_KEYS = (*WORK, "data", "augment", "optim", "views", "loader", "trainer", "paths")
+OPTIONS = ("num_workers", "decode", "copies", "gop", "quality", "shard", "shards")
 
 
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Index the files of a data set, copy them if asked, and say what was found."""
-    check_keys(cfg, PREPARE_KEYS)
-    check_taken(job, ("root", "dataset"), ("num_workers",))
+    """Index the files of a data set, copy them if configured, and write the counts."""
+    check_keys(cfg, "prepare")
+    check_dataset_overrides(job, ("root", "dataset"), ("num_workers",))
     if not cfg.data:
-        raise ValueError("data names no data set; set data=kinetics400 or another, and data.root to where it lies")
+        raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
     dataset: VideoDataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
     dataset.prepare()
-    counts = go_through(dataset, **{key: cfg[key] for key in WORK if key != "splits"}, splits=list(cfg.splits))
+    counts = prepare_dataset(dataset, **{key: cfg[key] for key in OPTIONS}, splits=list(cfg.splits))
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())
-    log.info("%s", ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
-    log.info("what cannot be used is named in %s", dataset.prepared_folder)
+    log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
+    log.info("unusable files are listed in %s", dataset.prepared_folder)
     return {}

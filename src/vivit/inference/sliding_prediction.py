@@ -1,27 +1,49 @@
-"""A plot of class probabilities over time."""
+"""Predictions of clips along a video, and their plot."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vivit.evaluation import top_k
 from vivit.plotting import add_legend, shorten, use_fonts_for
 
 LINES = 6
 """Classes of a head that are drawn: those that are most probable at any time."""
 LABEL_LENGTH = 40
-"""Letters of a name that are shown."""
+"""Letters of a name in the legend, at most."""
 
 
-def plot_timeline(
+class SlidingPrediction(NamedTuple):
+    """Logits of clips along one video."""
+
+    spans: list[tuple[float, float]]
+    """First and last moment of each clip, in seconds from the first frame."""
+    logits: Float[Tensor, "clips k"]
+    weights: list[int]
+    """Number of time steps that each clip represents."""
+
+    def rows(self, heads: Mapping[str, Sequence[str]], k: int | None) -> list[dict[str, Any]]:
+        """Return the span, weight and ``k`` most probable classes of every clip; None: all classes."""
+        return [
+            {"start": round(start, 3), "end": round(end, 3), "weight": weight, **top_k(logits, heads, k)}
+            for (start, end), weight, logits in zip(self.spans, self.weights, self.logits, strict=True)
+        ]
+
+
+def plot_sliding(
     logits: Float[Tensor, "clips k"],
     heads: Mapping[str, Sequence[str]],
     spans: Sequence[tuple[float, float]],
     file: Path,
 ) -> None:
-    """Write a plot with a panel for each head. A clip is drawn at its middle; ``spans`` are in seconds."""
+    """Write a plot of class probabilities over time, a panel for each head.
+
+    A clip is drawn at its middle; ``spans`` are in seconds.
+    """
     middles = [(start + end) / 2 for start, end in spans]
     style = "o-" if len(middles) < 60 else "-"
     parts = logits.split([len(names) for names in heads.values()], 1)

@@ -1,4 +1,4 @@
-"""Checkpoints for the benchmark of attention."""
+"""Networks of checkpoints for the benchmark of attention."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,38 +7,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 
 from vivit.benchmarks.attention import attention_row
 from vivit.checkpoints import Network
 from vivit.data.datasets import motion
-from vivit.tasks.checkpoint import read_network
-from vivit.tasks.clips import Cutting
-from vivit.tasks.explain import heat_of
-from vivit.tasks.record import model_name
+from vivit.inference.clip_attention import rollout_clips
+from vivit.tasks.build import build_preprocessing
+from vivit.tasks.checkpoint_record import build_network, load_network, model_name
 
 
 def attention_rows(
     *, checkpoints: str | Sequence[str], root: str, clips: int, heads: str, seed: int
 ) -> list[dict[str, Any]]:
-    """Measure each checkpoint beside the same network with random weights, on the embedded data set at ``root``."""
+    """Return a row for each checkpoint, beside the same network with random weights, on the embedded data set."""
     motion.generate_if_missing(Path(root))
     files = [checkpoints] if isinstance(checkpoints, str) else checkpoints
     return [_row(Path(file), Path(root), clips, heads, seed) for file in files]
 
 
 def _row(file: Path, root: Path, clips: int, heads: str, seed: int) -> dict[str, Any]:
-    network, record = read_network(file)
+    network, record = load_network(file)
     torch.manual_seed(seed)
-    fresh = instantiate(record["model"], classes=sum(map(len, record["heads"].values())), _convert_="all")
-    cutting = Cutting.of_record(record)
+    networks = {"": network, "random_": build_network(record)}
+    preprocessing = build_preprocessing(record, file)
     assert isinstance(network, Network)
     row = attention_row(
-        {name: partial(heat_of, net.eval(), fuse=heads) for name, net in (("", network), ("random_", fresh))},
+        {name: partial(rollout_clips, each.eval(), head_fusion=heads) for name, each in networks.items()},
         root=root,
         clips=clips,
-        views=replace(cutting.views, temporal=1, spatial=1),
-        resampling=cutting.resampling,
+        views=replace(preprocessing.views, temporal=1, spatial=1),
+        resampling=preprocessing.resampling,
         frames_per_token=network.tokeniser.frames_per_token(network.clip_size[0]),
         grid=network.tokeniser.grid(*network.clip_size),
     )

@@ -1,0 +1,133 @@
+"""Which frames and crops of a video a network takes: as a configuration, and as plain values that any format stores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.data.views import format_views
+from vivit.errors import CheckpointError
+from vivit.evaluation import get_aggregation
+from vivit.launch import Job
+
+CLIP_KEYS = ("stride", "resize", "views", "resampling")
+"""Keys of a data set that define the clips of a file, beside their size, which the network has."""
+DEFAULT_VIEWS = {"temporal": 1, "spatial": 1, "average": "logits"}
+RESIZE_CLASSES = {
+    "fused": "vivit.data.transforms.resize.FusedResize",
+    "reference": "vivit.data.transforms.resize.ReferenceResize",
+}
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """The configuration of a data set, and which of ``CLIP_KEYS`` in it neither a file nor the user has set."""
+
+    data: Mapping[str, Any]
+    assumed: tuple[str, ...] = field(default=())
+
+
+def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a data set's configuration."""
+    plain: dict[str, Any] = {key: int(data[key]) for key in ("stride", "resize") if data.get(key) is not None}
+    if views := data.get("views"):
+        plain["views"] = {key: views.get(key, default) for key, default in DEFAULT_VIEWS.items()}
+    if resize := data.get("resampling"):
+        plain["resampling"] = str(resize["_target_"]).rpartition(".")[2].removesuffix("Resize").lower()
+        plain["square_pixels"] = bool(resize.get("square_pixels", False))
+    return plain
+
+
+def clip_settings_from_plain(plain: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """Return the configuration of a data set from plain values of a file. Raises CheckpointError for wrong ones."""
+    config: dict[str, Any] = {}
+    for key in ("stride", "resize"):
+        if (number := plain.get(key)) is not None:
+            config[key] = _positive(number, key, source)
+    if (views := plain.get("views")) is not None:
+        if not isinstance(views, Mapping) or set(views) - set(DEFAULT_VIEWS):
+            raise CheckpointError(source, f"{views!r} has keys beside {', '.join(DEFAULT_VIEWS)}", key="views")
+        numbers = {key: _positive(views.get(key, 1), f"views.{key}", source) for key in ("temporal", "spatial")}
+        average = str(views.get("average", "logits"))
+        get_aggregation(average)
+        config["views"] = {
+            "_target_": "vivit.data.view_samplers.MultiViewSampler",
+            "_partial_": True,
+            **numbers,
+            "average": average,
+        }
+    if (name := plain.get("resampling")) is not None:
+        if name not in RESIZE_CLASSES:
+            raise CheckpointError(source, f"{name!r} is none of {', '.join(RESIZE_CLASSES)}", key="resampling")
+        if not isinstance(square := plain.get("square_pixels", False), bool):
+            raise CheckpointError(source, f"{square!r} is neither true nor false", key="square_pixels")
+        config["resampling"] = {"_target_": RESIZE_CLASSES[name], "square_pixels": square}
+    return config
+
+
+def parse_heads(plain: Mapping[str, Any], outputs: int, source: object) -> dict[str, list[str]] | None:
+    """Return the class names of every head in a file's plain values; None without any. Raises CheckpointError."""
+    heads = plain.get("heads")
+    if heads is None:
+        return None
+    valid = isinstance(heads, Mapping) and all(isinstance(names, Sequence) for names in heads.values())
+    if not valid or sum(map(len, heads.values())) != outputs:
+        raise CheckpointError(source, f"are not names of its network's {outputs} outputs", key="heads")
+    return {str(head): [str(name) for name in names] for head, names in heads.items()}
+
+
+def merge_clip_settings(recorded: Mapping[str, Any], cfg: DictConfig, job: Job) -> ClipSettings:
+    """Return the configuration of a data set from what is typed, what a file has, and defaults, in this order.
+
+    ``recorded`` is all of a checkpoint's data set, or as much as a file of another format has. The choice of a data set
+    counts as typed where the file has nothing.
+    """
+    configured: Any = OmegaConf.to_container(cfg.data, resolve=True)
+    complete = "_target_" in recorded
+    data, assumed = dict(recorded) if complete else dict(configured), []
+    dataset_typed = any(override.partition("=")[0] == "data" for override in job.cli_overrides("data"))
+    for key in CLIP_KEYS:
+        if job.cli_overrides(f"data.{key}", *([key] if key in ("views", "resampling") else [])):
+            data[key] = configured[key]
+        elif key in recorded:
+            data[key] = recorded[key]
+        elif not complete:
+            data[key] = configured[key]
+            assumed += [] if dataset_typed else [key]
+    return ClipSettings(data, tuple(assumed))
+
+
+def merge_views(recorded: Any, cfg: DictConfig, job: Job) -> Any:
+    """Return the configuration of views: the typed one, averaged as the checkpoint's unless that is typed too.
+
+    ``recorded`` is the checkpoint's, which counts where nothing is typed; a converted checkpoint may have none.
+    """
+    configured = cfg.get("views")  # None where the group is null
+    if not configured or (recorded and not job.cli_overrides("views")):
+        return recorded
+    if not recorded or job.cli_overrides("views.average"):
+        return configured
+    return OmegaConf.merge(configured, {"average": recorded.average})
+
+
+def format_clip_settings(plain: Mapping[str, Any], keys: Sequence[str] = CLIP_KEYS) -> str:
+    """Return plain values as they can be typed."""
+    parts = []
+    for key in keys:
+        if key == "classes" and key in plain:
+            parts.append(f"{sum(map(len, plain[key].values()))} classes")
+        elif key == "views" and key in plain:
+            views = plain[key]
+            parts.append(f"views={format_views(views['temporal'], views['spatial'])} of {views['average']}")
+        elif key == "resampling" and plain.get("square_pixels"):
+            parts.append(f"resampling={plain[key]}, resampling.square_pixels=true")
+        elif key in plain:
+            parts.append(f"{'' if key == 'resampling' else 'data.'}{key}={plain[key]}")
+    return ", ".join(parts)
+
+
+def _positive(number: Any, key: str, source: object) -> int:
+    if type(number) is not int or number < 1:
+        raise CheckpointError(source, f"{number!r} is not a whole number of 1 or more", key=key)
+    return number

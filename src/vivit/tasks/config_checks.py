@@ -1,0 +1,145 @@
+"""Checks of a configuration: keys that no code reads, and values that contradict each other."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.errors import ABSENT, ConfigError
+from vivit.launch import Job
+from vivit.overrides import override_key
+from vivit.training import RegularisationScheduler, VideoClassifier
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+OBJECT_GROUPS = ("callbacks", "logger")
+"""Groups that hold objects by name rather than one object."""
+CALLBACK_METRICS = ("speed/", "strength/", "lr-", "step", "epoch")
+"""How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
+SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
+
+
+def check_keys(cfg: DictConfig, command: str) -> None:
+    """Raise ConfigError for an unknown key at the root, and for a named object without a class.
+
+    ``command`` is the configuration of the command; where Hydra runs, ``--config-name`` has precedence.
+    """
+    known = root_keys(command)
+    if unknown := sorted(set(map(str, cfg)) - known):
+        raise ConfigError(unknown[0], problem="is an unknown key", remedy=f"set one of {', '.join(sorted(known))}")
+    for group in OBJECT_GROUPS:
+        for name, node in (cfg.get(group) or {}).items():
+            if node is not None and "_target_" not in node:
+                raise ConfigError(
+                    f"{group}.{name}", problem="has no _target_, the class to build", remedy="correct a misspelt name"
+                )
+    for group in ("paths", "size"):
+        if group in cfg:
+            instantiate(cfg[group])  # raises for a misspelt key
+
+
+def root_keys(command: str) -> set[str]:
+    """Return the keys of the primary configuration: those of its file, and the groups in its defaults list."""
+    folders = [CONFIGS]
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+        command = hydra.job.config_name or command
+        sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
+        folders = [Path(source.path) for source in sources] or folders
+    return set(_keys_of_file(folders, command.removesuffix(".yaml")))
+
+
+def _keys_of_file(folders: Sequence[Path], name: str) -> Iterator[str]:
+    file = next((file for folder in folders if (file := folder / f"{name}.yaml").is_file()), None)
+    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml" if file is None else file))
+    for key in content:
+        if key != "defaults":
+            yield key
+    for entry in content.get("defaults", []):
+        if isinstance(entry, str):
+            if entry != "_self_":  # another primary configuration, which this one extends
+                yield from _keys_of_file(folders, entry.removeprefix("/"))
+            continue
+        ((group, _),) = entry.items()
+        if not group.startswith("override "):
+            yield group.rpartition(" ")[2].removeprefix("/").partition("/")[0]
+
+
+def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequence[str]) -> None:
+    """Raise ConfigError for an override of a data set that a command does not use.
+
+    ``used`` are the keys of a data set that it uses; for ``command_keys`` it has its own keys at the root.
+    """
+    used_overrides = job.cli_overrides(*(f"data.{key}" for key in used))
+    for override in job.cli_overrides("data"):
+        name = override_key(override)
+        if name == "data" or override in used_overrides:
+            continue
+        key = name.removeprefix("data.")
+        raise ConfigError(
+            name,
+            override.partition("=")[2] if "=" in override else ABSENT,
+            "has no effect here",
+            f"set {key} instead of {name}"
+            if key.partition(".")[0] in command_keys
+            else f"of a data set only {', '.join(used)} are used",
+        )
+
+
+def check_loader_options(cfg: DictConfig) -> None:
+    """Raise ConfigError for impossible numbers under the keys with which commands read videos for a checkpoint."""
+    for key, least in (("batch_size", 1), ("num_workers", 0), ("timeout", 0)):
+        if cfg.get(key) is not None and not (isinstance(cfg[key], int | float) and cfg[key] >= least):
+            raise ConfigError(key, cfg[key], "is not possible", f"set a number, {least} or more")
+
+
+def check_mixup(cfg: DictConfig) -> None:
+    """Raise ConfigError for mixup where a device has one clip at a time, whose partner would be itself."""
+    scheduler = instantiate((cfg.get("callbacks") or {}).get("regularisation"))
+    strength = scheduler.max_strength("mixup") if isinstance(scheduler, RegularisationScheduler) else None
+    key, strength = ("loss.mixup", instantiate(cfg.loss).mixup) if strength is None else (SCHEDULED_MIXUP, strength)
+    if strength > 0 and cfg.data.batch_size == 1:
+        raise ConfigError(
+            key,
+            strength,
+            "blends the clips that a device has at a time, and data.batch_size=1 leaves it one",
+            "set data.batch_size to 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where they "
+            f"share the clips of a step), or {key}=0",
+        )
+
+
+def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
+    """Raise ConfigError for callbacks that monitor an unlogged metric, or take its worst value for the best."""
+    known = module.logged_metrics
+    callbacks = {name: node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
+    # callbacks of other packages may log any name
+    foreign = any(not str(node.get("_target_")).startswith(("vivit.", "lightning.")) for node in callbacks.values())
+    for name, node in callbacks.items():
+        monitor = node.get("monitor")
+        if monitor is None or str(monitor).startswith(CALLBACK_METRICS) or (foreign and monitor not in known):
+            continue
+        if monitor not in known:
+            raise ConfigError(f"callbacks.{name}.monitor", monitor, "is not logged", f"set one of {', '.join(known)}")
+        expected, mode = "max" if "/acc" in monitor else "min", node.get("mode", "min")
+        if mode in ("min", "max") and mode != expected:
+            raise ConfigError(
+                f"callbacks.{name}.mode", mode, f"takes the worst {monitor} for the best", f"set {expected}"
+            )
+
+
+def check_classes(expected: Mapping[str, Sequence[str]], actual: Mapping[str, Sequence[str]], source: str) -> None:
+    """Raise ConfigError, with the first difference, for a data set with other classes than ``source``."""
+    if list(expected) != list(actual):
+        raise _other_classes(f"has the heads {list(actual)}, {source} {list(expected)}")
+    for head, names in expected.items():
+        if len(names) != len(actual[head]):
+            raise _other_classes(f"has {len(actual[head])} classes of {head!r}, {source} {len(names)}")
+        for number, (name, other) in enumerate(zip(names, actual[head], strict=True)):
+            if name != other:
+                raise _other_classes(f"has {other!r} as class {number} of {head!r}, {source} has {name!r}")
+
+
+def _other_classes(problem: str) -> ConfigError:
+    return ConfigError("data", problem=problem, remedy="set a data set of the same classes, in the same order")

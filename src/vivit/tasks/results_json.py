@@ -1,0 +1,80 @@
+"""What ``results.json`` contains of a training run."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning import Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.data.views import format_views
+from vivit.launch import Job
+from vivit.launch.resolvers import run_group
+from vivit.training import CurvePlotter, LastCheckpoint, ThroughputMonitor
+from vivit.training.optim import count_steps
+
+CONFIG_GROUPS = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
+"""Groups whose options ``results.json`` contains."""
+
+
+def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return a mapping of scalars as one of floats."""
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def last_metrics(trainer: Trainer) -> dict[str, float]:
+    """Return metrics of the last step and validation; where nothing was left to train, those of the checkpoint."""
+    saved = [c.metrics for c in trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint)]
+    return to_floats(trainer.callback_metrics) or dict(*saved)
+
+
+def run_results(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """Return the configuration of a run and its metrics."""
+    return {group: job.choices.get(group) for group in CONFIG_GROUPS} | {
+        "sweep": job.sweep,
+        "job": job.folder.name,
+        "seed": cfg.seed,
+        "views": format_views(cfg.views.temporal, cfg.views.spatial),
+        "recipe": recipe_summary(cfg),
+        "metrics": dict(metrics),
+        "config": OmegaConf.to_container(cfg, resolve=True),
+        "overrides": job.overrides,
+    }
+
+
+def run_metadata(cfg: DictConfig, job: Job) -> dict[str, Any]:
+    """Return what loggers sort runs by, beside network and data: options, what varies, the seed, initial weights."""
+    return {
+        "chosen": {group: job.choices.get(group) for group in CONFIG_GROUPS},
+        "setting": run_group(job.overrides),
+        "seed": cfg.seed,
+        "trainer": {"precision": cfg.trainer.precision},
+        "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,
+    }
+
+
+def recipe_summary(cfg: DictConfig) -> dict[str, Any]:
+    """Return a run's clip, batch size and epochs, for tables."""
+    clip = {"frames": cfg.data.frames, "stride": cfg.data.stride, "crop": list(cfg.data.crop)}
+    return clip | {"batch_size": cfg.data.batch_size, "epochs": cfg.trainer.max_epochs}
+
+
+def optimizer_summary(trainer: Trainer) -> dict[str, Any]:
+    """Return the optimizer that a training used, its base rate, be it found or restored, its warm-up and steps."""
+    (optimizer,), steps = trainer.optimizers, count_steps(trainer)
+    module: Any = trainer.lightning_module
+    group = max(optimizer.param_groups, key=lambda group: group.get("weight_decay", 0))  # some have no decay
+    options = {key: value for key, value in group.items() if key not in ("params", "lr", "initial_lr", "lr_scale")}
+    schedule = {"warmup_steps": module.optimizer_config.warmup_steps(**steps), "steps": steps["total_steps"]}
+    return {"optimizer": {"name": type(optimizer).__name__, "lr": group["initial_lr"], **options} | schedule}
+
+
+def training_history(trainer: Trainer) -> dict[str, Any]:
+    """Return measured times and speed, and loss and accuracy of every epoch, from those callbacks that there are."""
+    history: dict[str, Any] = {}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
+        if isinstance(callback, ThroughputMonitor):
+            history |= {"train_seconds": callback.train_seconds, "step_seconds": callback.step_seconds}
+            history |= callback.speed() | {"peak_mb": callback.peak_mb}
+        if isinstance(callback, CurvePlotter):
+            history["epochs"] = list(callback.epochs)
+    return history

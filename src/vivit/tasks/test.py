@@ -1,0 +1,115 @@
+"""The test at the end of training and of `eval.py`: predictions in a file, and metrics and tables from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+
+from vivit.data import VideoDataModule
+from vivit.data.views import format_views
+from vivit.errors import UserError
+from vivit.evaluation import get_aggregation
+from vivit.evaluation.confusion_matrix import (
+    confusion_matrix,
+    plot_confusion_matrix,
+    write_class_accuracies,
+    write_confused_pairs,
+    write_confusion_counts,
+)
+from vivit.evaluation.epic_kitchens import compute_official_metrics
+from vivit.evaluation.metrics import compute_metrics, missing_labels_message
+from vivit.evaluation.predictions import PredictionsMetadata, merge
+from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
+from vivit.training import PredictionWriter, VideoClassifier
+
+SCORES = "scores.parquet"
+
+
+def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> PredictionsMetadata:
+    """Return the metadata of a test's predictions. Raises, before the test, what would fail after it."""
+    videos, views = data.dataset.videos(data.test_split), data.test_views
+    get_aggregation(views.average)
+    if with_metrics and (unlabelled := videos.unlabelled()):
+        raise UserError(missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos"))
+    return PredictionsMetadata(
+        heads=data.heads,
+        views=format_views(views.temporal, views.spatial),
+        view_indices=views.views_by_count(),
+        spatial=views.spatial,
+        average=views.average,
+        split=data.test_split,
+        listed=len(videos),
+        epic_kitchens=data.dataset.official(data.test_split),
+    )
+
+
+def run_test(
+    trainer: Trainer,
+    module: VideoClassifier,
+    data: VideoDataModule,
+    metadata: PredictionsMetadata,
+    folder: Path,
+    checkpoint: str | None,
+) -> tuple[PredictionsFile | None, dict[str, Any]]:
+    """Test; return the file of the predictions, on the first rank alone, and the videos that were left out."""
+    writer = PredictionWriter(folder)
+    trainer.callbacks.append(writer)  # type: ignore[attr-defined]  # Lightning sets it without declaring it
+    trainer.test(module, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    left_out = data.left_out()
+    if not trainer.is_global_zero:
+        return None, left_out
+    videos, target = data.dataset.videos(data.test_split), folder / SCORES
+    metadata = replace(metadata, left_out=left_out, checkpoint=checkpoint)
+    try:
+        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"))
+    finally:
+        for part in writer.parts:
+            part.unlink(missing_ok=True)
+    return PredictionsFile(target), left_out
+
+
+def write_scores_only(
+    file: PredictionsFile, folder: Path, views: str | None = None, average: str | None = None
+) -> dict[str, Any]:
+    """Write the scores of videos; return the part of ``results.json`` about them, without metrics."""
+    metadata = file.metadata
+    results = {"views": views or metadata.views, "average": average or metadata.average, "split": metadata.split}
+    write_video_scores(file, folder / "video_scores.parquet", views=results["views"], average=results["average"])
+    return results | {"metrics": {}}
+
+
+def write_metrics(
+    file: PredictionsFile, folder: Path, views: str | None = None, average: str | None = None
+) -> dict[str, Any]:
+    """Write the scores of videos, tables and pictures; return the part of ``results.json`` with all metrics."""
+    metadata, evaluation = file.metadata, compute_metrics(file, views=views, average=average)
+    results = write_scores_only(file, folder, views, average)
+    for column, (head, names) in enumerate(metadata.heads.items()):
+        counts = confusion_matrix(evaluation.labels[:, column], evaluation.predicted[:, column], len(names))
+        write_tables(folder, head, names, counts)
+    results |= {
+        "metrics": prefix_test(evaluation.metrics),
+        "confidence_95": prefix_test(evaluation.interval),
+        "videos": len(evaluation.labels),
+    }
+    if len(evaluation.by_views) > 1:
+        results["by_views"] = {views: prefix_test(metrics) for views, metrics in evaluation.by_views.items()}
+    if metadata.epic_kitchens is not None:
+        official = compute_official_metrics(evaluation, list(metadata.heads), metadata.epic_kitchens)
+        results["epic_kitchens"] = official
+    return results
+
+
+def prefix_test(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics under the names that dashboards use."""
+    return {f"test/{name}": value for name, value in metrics.items()}
+
+
+def write_tables(folder: Path, head: str, names: Sequence[str], counts: Any) -> None:
+    """Write a head's tables of classes and of confused pairs, and its confusion matrix as numbers and as a picture."""
+    write_class_accuracies(folder / f"classes_{head}.csv", counts, names)
+    write_confused_pairs(folder / f"confused_{head}.csv", counts, names)
+    write_confusion_counts(folder / f"confusion_{head}.csv", counts, names)
+    plot_confusion_matrix(counts, names).savefig(folder / f"confusion_{head}.png", dpi=100)
