@@ -1,29 +1,34 @@
-"""The picture of the models is the one that its script draws."""
+"""The README's pictures show what the models and the records are."""
 
+import json
 import runpy
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-WORDS = "{http://www.w3.org/2000/svg}text"
+README = PICTURES.parents[1] / "README.md"
+TEXT = "{http://www.w3.org/2000/svg}text"
 
 
-def test_the_picture_of_the_models_is_drawn_by_its_script() -> None:
-    drawn = runpy.run_path(str(PICTURES / "draw_models.py"))["picture"]()
-    kept = (PICTURES / "models.svg").read_text(encoding="utf-8")
-    assert drawn == kept, "python docs/pictures/draw_models.py"
-    said = ["".join(text.itertext()) for text in ElementTree.fromstring(kept).iter(WORDS)]
-    assert [word for word in said if word in ("class token", "mean of all tokens")] == [
-        *["class token"] * 2,
-        *["mean of all tokens"] * 2,
-    ]
+def test_picture_of_the_models_has_two_with_class_tokens_and_two_with_means() -> None:
+    texts = ["".join(text.itertext()) for text in ElementTree.parse(PICTURES / "models.svg").iter(TEXT)]
+    pools = [text for text in texts if text in ("class token", "mean of all tokens")]
+    assert pools == ["class token", "class token", "mean of all tokens", "mean of all tokens"]
+    assert "docs/pictures/models.svg" in README.read_text(encoding="utf-8")
 
 
-def test_figures_are_drawn_from_the_records() -> None:
-    """The same numbers give the same bytes, with the pinned version of matplotlib."""
+def test_figures_have_the_points_of_the_records() -> None:
     script = runpy.run_path(str(PICTURES / "draw_figures.py"))
-    drawn = script["figures"]()
-    assert sorted(drawn) == sorted(f"{name}.svg" for name in script["SHOWN"])
-    for name, content in drawn.items():
-        assert content == (PICTURES / name).read_bytes(), f"{name}: python docs/pictures/draw_figures.py"
-        assert name in (PICTURES.parents[1] / "README.md").read_text(encoding="utf-8")
+    committed = json.loads((PICTURES / "figures.json").read_text(encoding="utf-8"))
+    figures = {figure.name: script["points"](figure.draw()) for figure in script["figures"]()}
+    assert sorted(figures) == sorted(committed) == sorted(script["NAMES"])
+    for name, axes in figures.items():
+        assert [list(lines) for lines in axes] == [list(lines) for lines in committed[name]]
+        for lines, expected in zip(axes, committed[name], strict=True):
+            for label, line in lines.items():
+                assert line == [pytest.approx(point) for point in expected[label]], f"{name}: {label}"
+        svg = ElementTree.parse(PICTURES / f"{name}.svg")
+        assert len(list(svg.iter())) > 50
+        assert f"docs/pictures/{name}.svg" in README.read_text(encoding="utf-8")

@@ -1,29 +1,43 @@
-"""Draws the README's figures from the records in docs/results: `python docs/pictures/draw_figures.py`.
+"""Draw the README's figures from the records in docs/results: `python docs/pictures/draw_figures.py`.
 
-In an ink that reads on light and on dark pages alike.
+In an ink that reads on light and on dark pages alike. ``figures.json`` contains the points of every line, by figure and
+axes: a test compares them with the records, so that another version of matplotlib may draw other bytes.
 """
 
+import json
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
 from vivit.reporting.figure_files import render
-from vivit.reporting.figures import make_figures
+from vivit.reporting.figures import ReportFigure, make_figures
 from vivit.reporting.load_runs import read_runs
 from vivit.reporting.paper import SWEEPS
 from vivit.reporting.sweep_results import sweep_results
 
 INK = "#77818c"
-SHOWN = ("accuracy_flops", "tokens", "precision")
+NAMES = ("accuracy_flops", "tokens", "precision")
 HERE = Path(__file__).parent
+Points = dict[str, list[list[float]]]
 
 
-def figures() -> dict[str, bytes]:
-    """Return the content of every file."""
+def figures() -> list[ReportFigure]:
+    """Return the README's figures."""
     runs = read_runs(None, HERE.parent / "results")
     results = [result for sweep in SWEEPS for result in sweep_results(sweep, runs)]
     defaults = {result.sweep.name: result for result in results if result.is_default}
-    return {f"{of.name}.svg": render(of.draw, INK, "svg") for of in make_figures(defaults) if of.name in SHOWN}
+    return [figure for figure in make_figures(defaults) if figure.name in NAMES]
+
+
+def points(figure: Figure) -> list[Points]:
+    """Return the points of every line of every axes, x and y, by the line's label."""
+    return [
+        {str(bars.get_label()): bars.lines[0].get_xydata().tolist() for bars in axes.containers} for axes in figure.axes
+    ]
 
 
 if __name__ == "__main__":
-    for name, content in figures().items():
-        (HERE / name).write_bytes(content)
+    for figure in figures():
+        (HERE / f"{figure.name}.svg").write_bytes(render(figure.draw, INK, "svg"))
+    data = {figure.name: points(figure.draw()) for figure in figures()}
+    (HERE / "figures.json").write_text(json.dumps(data) + "\n", encoding="utf-8")
