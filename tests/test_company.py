@@ -26,7 +26,7 @@ def read(folder: Path, file: str = "status.json") -> dict:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has an output that takes nothing")
-def test_runs_of_the_same_second_have_a_folder_each_whoever_reads_them(small_motion: Path, tmp_path: Path) -> None:
+def test_runs_of_the_same_second_have_separate_folders(small_motion: Path, tmp_path: Path) -> None:
     """One of them prints to a disk that is full."""
     outputs = (tmp_path / "output.txt", Path("/dev/full"))
     commands = [
@@ -43,19 +43,19 @@ def test_runs_of_the_same_second_have_a_folder_each_whoever_reads_them(small_mot
         assert (folder / "checkpoints" / "last.ckpt").is_file()
 
 
-def test_a_sweep_started_twice_is_one(small_motion: Path, tmp_path: Path) -> None:
+def test_sweep_started_twice_runs_once(small_motion: Path, tmp_path: Path) -> None:
     words = ("-m", "seed=1,2", "trainer.max_epochs=1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     first = train(tmp_path / "first.txt", small_motion, tmp_path, *words)
     first.wait_for(lambda: list(tmp_path.glob("sweep/*/status.json")))
     second = train(tmp_path / "second.txt", small_motion, tmp_path, *words)
     assert second.wait() == 1
-    assert f"error: {tmp_path / 'sweep'} is in use by process {first.pid} on " in second.said
+    assert f"error: {tmp_path / 'sweep'}: is in use by process {first.pid} on " in second.said
     assert "Traceback" not in second.said
     assert first.wait() == 0, first.said
     assert [read(file.parent)["status"] for file in tmp_path.glob("sweep/*/status.json")] == ["done", "done"]
 
 
-def test_a_run_whose_terminal_is_closed_saves_and_goes_on_later(small_motion: Path, tmp_path: Path) -> None:
+def test_run_saves_when_its_terminal_closes_and_resumes(small_motion: Path, tmp_path: Path) -> None:
     """All of its processes, ranks and workers, are told so twice, as by a terminal; what was logged before stays."""
     folder = tmp_path / "run"
     words = ("trainer=ddp_cpu", "data.batch_size=4", "data.num_workers=1", "trainer.max_epochs=2", "test=no")

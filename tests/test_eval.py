@@ -200,7 +200,7 @@ def test_missing_official_lists_are_an_error_before_the_test(
 ) -> None:
     file, words = checkpoint(EPIC), ("data=epic_kitchens", f"data.root={kitchen}")
     (kitchen / "annotations" / "EPIC_100_tail_nouns.csv").unlink()
-    with pytest.raises(ConfigError, match=r"EPIC_100_tail_nouns\.csv: .*data\.catalogue\.tails=null") as error:
+    with pytest.raises(ConfigError, match=r"EPIC_100_tail_nouns\.csv: .*data\.dataset\.tail_classes=null") as error:
         run("missing", f"ckpt_path={file}", *words)
     assert error.value.key == "data.dataset.tail_classes"
     found = run(
@@ -246,11 +246,11 @@ def test_scores_that_are_no_predictions_are_refused(checkpoint: Callable[..., Pa
     ("override", "remedy"),
     [
         ("data.skip_unreadable=true", "set skip_unreadable instead of data.skip_unreadable"),
-        ("data.num_workers=2", "set workers instead of data.num_workers"),
+        ("data.num_workers=2", "set num_workers instead of data.num_workers"),
         ("data.timeout=0", "set timeout instead of data.timeout"),
         ("data.batch_size=2", "set batch_size instead of data.batch_size"),
-        ("data.resize=320", "of a data set only root, catalogue, train_share are used"),
-        ("+data.rooot=/videos", "of a data set only root, catalogue, train_share are used"),
+        ("data.resize=320", "of a data set only root, dataset, train_share are used"),
+        ("+data.rooot=/videos", "of a data set only root, dataset, train_share are used"),
     ],
 )
 def test_unused_overrides_of_a_data_set_are_refused(

@@ -63,8 +63,8 @@ def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys)
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = predicted(str(small_motion / "test"), "top=null", "batch_size=7")
     data = VideoDataModule(
-        root=str(small_motion), dataset=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
-        views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, workers=0,
+        root=str(small_motion), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, num_workers=0,
     )  # fmt: skip
     with torch.inference_mode():
         logits = torch.cat([score(network(), b, clips_at_once=9).logits for b in data.test_dataloader()])
@@ -161,7 +161,7 @@ def test_wrong_options_and_files_are_typed_errors(
     assert len(str(error.value)) < 400
 
 
-def test_unreadable_videos_are_left_out_by_skip_bad(predicted, tmp_path: Path) -> None:
+def test_unreadable_videos_are_left_out(predicted, tmp_path: Path) -> None:
     film(tmp_path / "good.mp4", noise(12))
     (tmp_path / "text.mp4").write_text("no video")
     for words in ([], ["every=0.1"]):
@@ -171,7 +171,7 @@ def test_unreadable_videos_are_left_out_by_skip_bad(predicted, tmp_path: Path) -
         assert bad.endswith("text.mp4") and "is text, no video" in why
 
 
-def test_videos_without_attention_are_left_out_by_skip_bad(predicted, tmp_path: Path, monkeypatch) -> None:
+def test_videos_without_attention_are_left_out(predicted, tmp_path: Path, monkeypatch) -> None:
     film(tmp_path / "good.mp4", noise(12))
     bad = film(tmp_path / "halfway.mp4", noise(12))
 

@@ -24,7 +24,7 @@ from vivit.tasks.checkpoint_record import read_record
 from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 HEADS = {"noun": ["win $$ now", "光"], "verb": ["x", "y", "-z"]}
-VIEWS = {"temporal": 3, "spatial": 3, "counts": [1], "average": "probabilities"}
+VIEWS = {"temporal": 3, "spatial": 3, "also_report": [1], "average": "probabilities"}
 
 
 def network(cls: type = SpatioTemporal, gelu: str = "tanh", **more: Any) -> nn.Module:

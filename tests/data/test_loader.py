@@ -263,6 +263,6 @@ def test_worker_lost_is_explained_in_one_line_with_advice():
     message = format_error(RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. "))
     assert message.startswith("DataLoader worker (pid 12) is killed by signal: Killed.")
     assert (
-        "lower data.num_workers, data.prefetch_factor or data.batch_size, outside of train.py workers or batch_size"
+        "lower data.num_workers, data.prefetch_factor or data.batch_size, outside of train.py num_workers or batch_size"
         in message
     )

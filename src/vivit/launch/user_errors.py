@@ -29,7 +29,7 @@ def format_error(error: BaseException) -> str:
         return format_error(error.__cause__) + (f" (in {key.strip()})" if key else "")
     message = " ".join(str(error).split()) or type(error).__name__
     if _lost_worker(error):
-        train, others = "data.num_workers, data.prefetch_factor or data.batch_size", "workers or batch_size"
+        train, others = "data.num_workers, data.prefetch_factor or data.batch_size", "num_workers or batch_size"
         message += f" (if memory ran out: lower {train}, outside of train.py {others})"
     if _lost_rank(error):
         message = "another rank has ended: it was killed, often because memory ran out, or its own error stands above"

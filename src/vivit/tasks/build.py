@@ -100,7 +100,7 @@ def build_preprocessing(
     view_sampler = instantiate(views or data.get("views") or DEFAULT_VIEWS, _convert_="all")(**clip)
     resize = resampling or data.get("resampling")
     return Preprocessing(
-        replace(view_sampler, counts=()),  # further numbers of views, which only a test compares
+        replace(view_sampler, also_report=()),  # further numbers of views, which only a test compares
         instantiate(resize, _convert_="all") if resize else FusedResize(),
         workers,
     )

@@ -80,7 +80,7 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
         clips.resampling = cfg.resampling
     if cfg.timeout is not None:
         clips.timeout = cfg.timeout
-    clips.batch_size, clips.workers, clips.skip_unreadable = cfg.batch_size, cfg.num_workers, cfg.skip_unreadable
+    clips.batch_size, clips.num_workers, clips.skip_unreadable = cfg.batch_size, cfg.num_workers, cfg.skip_unreadable
     data: VideoDataModule = instantiate(clips, _convert_="all")
     data.prepare_data()
     check_classes(record["heads"], data.heads, "the checkpoint")

@@ -17,7 +17,7 @@ from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("num_workers", "decode", "copies", "gop", "quality", "shard", "shards")
+OPTIONS = ("decode", "copies", "gop", "quality", "shard", "shards")
 
 
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -28,7 +28,8 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
     dataset: VideoDataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
     dataset.prepare()
-    counts = prepare_dataset(dataset, **{key: cfg[key] for key in OPTIONS}, splits=list(cfg.splits))
+    options = {key: cfg[key] for key in OPTIONS}
+    counts = prepare_dataset(dataset, splits=list(cfg.splits), workers=cfg.num_workers, **options)
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
     log.info("unusable files are listed in %s", dataset.prepared_folder)
