@@ -152,7 +152,7 @@ def test_the_header_s_command_is_the_paper_s_recipe(name: str, commanded: Comman
     assert (cfg.augment.scale_jitter, cfg.augment.random_crop, cfg.augment.hflip_prob) == ([0.9, 1.33], True, 0.5)
     colours = cfg.augment.color_transform
     if recipe.rand_augment:
-        assert (color_transform.num_ops, colours.magnitude) == recipe.rand_augment
+        assert (colours.num_ops, colours.magnitude) == recipe.rand_augment
     else:
         assert (colours.jitter, colours.greyscale) == (0.8, 0.1)
 

@@ -52,7 +52,7 @@ def start(net: nn.Module, source: Any = None, **how: Any) -> LoadReport:
 )
 def test_filters_gain_slices(inflation: str, weights: list[float]) -> None:
     net, image = video("1"), timm_weights()["patch_embed.proj.weight"]
-    report = start(net, inflation=inflation)
+    report = start(net, tubelet_init=inflation)
     for i, weight in enumerate(weights):
         torch.testing.assert_close(net.tokeniser.projection.weight[:, :, i], image * weight, atol=1e-6, rtol=0)
     assert report.inflated["patch_embed.proj.weight"] == f"{inflation}, 4 slices"
@@ -61,7 +61,7 @@ def test_filters_gain_slices(inflation: str, weights: list[float]) -> None:
 def test_random_inflation_leaves_the_filter() -> None:
     net = video("1")
     before = net.tokeniser.projection.weight.clone()
-    report = start(net, inflation="random")
+    report = start(net, tubelet_init="random")
     assert torch.equal(net.tokeniser.projection.weight, before)
     assert {"tokeniser.projection.weight", "tokeniser.projection.bias"} < set(report.fresh)
     assert {"patch_embed.proj.weight", "patch_embed.proj.bias"} < set(report.ignored)

@@ -184,7 +184,7 @@ def test_video_folder_class_with_a_line_break(tmp_path):
         ("path,label,path\na.mp4,x,y\n", {}, (1, "path")),
         ("path,label, label\na.mp4,x,y\n", {}, (1, "label")),
         ("a.mp4,x\n", {"header": ["path", "path"]}, "data.dataset.header"),
-        ("path,label\na.mp4,x\n", {"columns": ["label", "label"]}, "data.dataset.label_columns"),
+        ("path,label\na.mp4,x\n", {"label_columns": ["label", "label"]}, "data.dataset.label_columns"),
         ("path,label,start\na.mp4,x,-1\n", {}, (2, "start")),
         ("path,label,start\na.mp4,x,0\nb.mp4,x,-0.01\n", {}, (3, "start")),
         ("path,label,end\na.mp4,x,-2\n", {}, (2, "end")),

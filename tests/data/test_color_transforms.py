@@ -178,10 +178,10 @@ def test_randaugment_magnitude_may_follow_training():
         np.testing.assert_array_equal(growing(CLIP, np.random.default_rng(5), progress), expected)
 
 
-@pytest.mark.parametrize(("layers", "magnitude", "key"), [(-1, 15, "layers=-1"), (2, -3, "magnitude=-3")])
-def test_randaugment_negative_strengths_are_refused(layers, magnitude, key):
+@pytest.mark.parametrize(("num_ops", "magnitude", "key"), [(-1, 15, "num_ops=-1"), (2, -3, "magnitude=-3")])
+def test_randaugment_negative_strengths_are_refused(num_ops, magnitude, key):
     with pytest.raises(ConfigError) as error:
-        RandAugment(num_ops=layers, magnitude=magnitude)
+        RandAugment(num_ops=num_ops, magnitude=magnitude)
     assert f"{error.value.key}={error.value.value}" == f"augment.color_transform.{key}"
 
 

@@ -17,7 +17,7 @@ CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
 PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), hflip_prob=0.5)
 
 
-def clips(root, plan=PLAN, mirror=None, seed=3, label_columns=("verb",)):
+def clips(root, plan=PLAN, mirror=None, seed=3, columns=("verb",)):
     data = Motion(root=root, label_columns=columns)
     return ClipDataset(data.videos("train"), plan, mirror or data.flip_labels, seed)
 
@@ -166,7 +166,7 @@ def test_train_loader_resumes_in_mid_epoch(small_motion, workers, taken):
 @pytest.mark.parametrize("columns", [("verb",), ("noun", "verb")])
 def test_flip_swaps_the_label_exactly_when_the_clip_is_flipped(small_motion, columns):
     plain, flipped = (
-        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, hflip_prob=flip), label_columns=columns)
+        clips(small_motion, RandomViewSampler(**CLIP, random_crop=False, hflip_prob=flip), columns=columns)
         for flip in (0.0, 1.0)
     )
     mirror = Motion(root=small_motion, label_columns=columns).flip_labels
