@@ -43,12 +43,12 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty the caches of fonts and the list of characters that were warned of."""
     for cached in (plotting.find_font, plotting._fonts, plotting._codes):
         cached.cache_clear()
-    monkeypatch.setattr(lettering, "WARNED", [])
+    monkeypatch.setattr(plotting, "WARNED", [])
 
 
 @pytest.fixture
 def no_more_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lettering, "_fonts", lambda: ())
+    monkeypatch.setattr(plotting, "_fonts", lambda: ())
 
 
 def drawn_texts(figure: Figure) -> dict[str, Text]:

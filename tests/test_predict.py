@@ -63,8 +63,8 @@ def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys)
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = predicted(str(small_motion / "test"), "top=null", "batch_size=7")
     data = VideoDataModule(
-        root=str(small_motion), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
-        views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, num_workers=0,
+        root=str(small_motion), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP,
+        augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, num_workers=0,
     )  # fmt: skip
     with torch.inference_mode():
         logits = torch.cat([score(network(), b, clips_at_once=9).logits for b in data.test_dataloader()])

@@ -251,5 +251,5 @@ def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
     overrides = ("data=csv", f"data.root={tmp_path}", "data.num_workers=2")
     cfg = composed(*overrides, name="prepare")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
-    with pytest.raises(ConfigError, match=r"^data\.workers=2: .*; set workers instead of data\.workers$"):
+    with pytest.raises(ConfigError, match=r"^data\.num_workers=2: .*; set num_workers instead of data\.num_workers$"):
         tasks.prepare(cfg, Job(tmp_path, {}, list(overrides), None))

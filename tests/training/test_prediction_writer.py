@@ -29,9 +29,9 @@ CLIP: dict[str, Any] = {"frames": 4, "stride": 2, "resize": 18, "crop": (12, 16)
 
 
 def motion(root: Path, views: partial[MultiViewSampler], **keys: Any) -> VideoDataModule:
-    keys = {"batch_size": 6, "workers": 0} | keys
+    keys = {"batch_size": 6, "num_workers": 0} | keys
     return VideoDataModule(
-        root=str(root), dataset=partial(Motion, columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
+        root=str(root), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
         views=views, seed=3, **keys,
     )  # fmt: skip
 
@@ -79,7 +79,8 @@ def alone(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_predictions_file_has_every_view_of_every_video(alone: Path, small_motion: Path) -> None:
-    rows, videos = pq.read_table(alone).to_pylist(), Motion(root=small_motion, columns=["noun", "verb"]).videos("test")
+    rows = pq.read_table(alone).to_pylist()
+    videos = Motion(root=small_motion, label_columns=["noun", "verb"]).videos("test")
     assert [row["video"] for row in rows] == [video for video in range(VIDEOS) for _ in range(6)]
     assert [(row["view"], row["temporal"], row["spatial"]) for row in rows[:6]] == [
         *((0, 0, 0), (1, 0, 1), (2, 0, 2)),
@@ -115,7 +116,7 @@ def test_predictions_of_two_ranks_are_the_same_file(alone: Path, small_motion: P
 def test_predictions_are_the_same_file_with_any_number_of_workers(
     workers: int, alone: Path, small_motion: Path, tmp_path: Path
 ) -> None:
-    file = scored(motion(small_motion, VIEWS, batch_size=12, workers=workers), tmp_path)
+    file = scored(motion(small_motion, VIEWS, batch_size=12, num_workers=workers), tmp_path)
     assert file is not None
     assert file.file.read_bytes() == alone.read_bytes()
 
@@ -139,7 +140,7 @@ def test_predictions_of_several_view_counts_equal_one_pass_each(
 ) -> None:
     """The union of 1, 2, 4, 5 and 7 temporal views, against a test with each number alone."""
     counts = [1, 2, 5, 7]
-    views = partial(MultiViewSampler, temporal=4, counts=counts, average=average)
+    views = partial(MultiViewSampler, temporal=4, also_report=counts, average=average)
     together = scored(motion(small_motion, views, batch_size=1000), tmp_path)
     assert together is not None
     by_views, all_logits = compute_metrics(together).by_views, pq.read_table(together.file)["logits"].to_pylist()
