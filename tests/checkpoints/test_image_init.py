@@ -55,7 +55,7 @@ def started(reference: Mapping[str, np.ndarray], case: str, **changes: Any) -> t
         source = below(reference, "m2_token_central/after/")
         return net, load_video_weights(net, source, **size, load_head=True, **changes)
     arguments = {
-        "inflation": INFLATIONS[model["temporal_encoding_config"]["kernel_init_method"]],
+        "tubelet_init": INFLATIONS[model["temporal_encoding_config"]["kernel_init_method"]],
         "positions": init["positional_embed_size_change"],
         "temporal_attention": "copy" if init.get("init_temporal_transformer", True) else "fresh",
     }

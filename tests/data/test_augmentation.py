@@ -28,11 +28,11 @@ COLOURS = {
 @pytest.mark.parametrize("name", COLOURS)
 def test_augmentation_strengths_are_the_paper_s(name, composed):
     plan = instantiate(composed(f"augment={name}").augment, _convert_="all")(**CLIP)
-    assert plan.colours == COLOURS[name]
+    assert plan.color_transform == COLOURS[name]
     paper = name not in ("none", "crop_flip")
     assert tuple(plan.scale_jitter) == ((0.9, 1.33) if paper else (1.0, 1.0))
     assert plan.random_crop == (name != "none")
-    assert plan.flip == (0.0 if name == "none" else 0.5)
+    assert plan.hflip_prob == (0.0 if name == "none" else 0.5)
 
 
 @pytest.mark.parametrize(("choice", "expected"), [("fused", FusedResize()), ("reference", ReferenceResize())])
@@ -100,7 +100,7 @@ def test_training_length_is_the_earlier_of_steps_and_epochs(small_motion, epochs
     """48 videos in batches of 12 are 4 batches an epoch; an update takes 2."""
     data = VideoDataModule(
         root=str(small_motion), dataset=Motion, **CLIP, augment=RandomViewSampler, views=partial(MultiViewSampler),
-        batch_size=12, workers=0, seed=1, resampling=ReferenceResize(),
+        batch_size=12, num_workers=0, seed=1, resampling=ReferenceResize(),
     )  # fmt: skip
     assert data.train_dataloader().dataset.steps == np.inf
     data.trainer = Trainer(epochs, updates)

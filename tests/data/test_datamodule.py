@@ -33,7 +33,7 @@ def four_videos(small_motion, tmp_path_factory):
 
 
 def video_data(root, **keys):
-    keys = {"workers": 0, "batch_size": 2, "catalogue": CsvDataset} | keys
+    keys = {"num_workers": 0, "batch_size": 2, "dataset": CsvDataset} | keys
     return VideoDataModule(
         root=str(root), frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
         augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), **keys,
@@ -43,10 +43,10 @@ def video_data(root, **keys):
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"prefetch": 0}, ("data.prefetch_factor", 0)),
+        ({"prefetch_factor": 0}, ("data.prefetch_factor", 0)),
         ({"timeout": -1.0}, ("data.timeout", -1.0)),
         ({"max_bad_share": 1.5}, ("data.max_bad_share", 1.5)),
-        ({"workers": -1}, ("data.num_workers", -1)),
+        ({"num_workers": -1}, ("data.num_workers", -1)),
         ({"catalogue": partial(CsvDataset, train_share=0.1)}, ("data.dataset.train_share", None)),
     ],
 )
@@ -57,7 +57,7 @@ def test_datamodule_key_out_of_range_is_refused(four_videos, keys, expected):
 
 
 def test_datamodule_default_workers_are_the_available_cpus(four_videos):
-    loader = video_data(four_videos, workers=None, prefetch=3, timeout=7.0).val_dataloader()
+    loader = video_data(four_videos, num_workers=None, prefetch_factor=3, timeout=7.0).val_dataloader()
     assert loader.num_workers == min(available_cpus(), 8) >= 1
     assert loader.prefetch_factor == 3
     assert loader.timeout == 7
@@ -89,7 +89,7 @@ def test_available_cpus_are_divided_among_ranks_that_share_them(four_videos, mon
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 4)
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
-    data = video_data(four_videos, workers=None)
+    data = video_data(four_videos, num_workers=None)
     data.trainer = SimpleNamespace(num_devices=4, global_rank=0, world_size=4)
     assert data.val_dataloader().num_workers == workers
 
@@ -140,7 +140,7 @@ class RecordKeys(LightningModule):
 )
 def test_overfit_batches_repeat_the_first_epoch(small_motion, tmp_path, share, batches):
     data = VideoDataModule(
-        root=str(small_motion), dataset=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, workers=0,
+        root=str(small_motion), dataset=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, num_workers=0,
         batch_size=5, augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=1),
     )  # fmt: skip
     record_keys = RecordKeys()

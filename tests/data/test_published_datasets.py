@@ -63,7 +63,7 @@ def test_epic_kitchens_segments_are_those_of_the_lists(epic):
 
 @real
 def test_kinetics_400_has_400_classes_in_alphabetical_order():
-    data = Kinetics(root=ANNOTATIONS / "kinetics", count=400, annotation_files=KINETICS)
+    data = Kinetics(root=ANNOTATIONS / "kinetics", num_classes=400, annotation_files=KINETICS)
     labels = (ANNOTATIONS / "kinetics" / "label_map_k400.txt").read_text().splitlines()
     assert list(data.heads["label"]) == labels
     assert (len(data.table("val")), data.table("val").column("name")[0].as_py()) == (19906, "0wR5jVB-WPk")
@@ -73,8 +73,8 @@ def test_kinetics_400_has_400_classes_in_alphabetical_order():
     with pytest.raises(ConfigError, match="kinetics-400_test.csv has no labels") as error:
         data.table("test")
     assert error.value.key == "data.dataset.allow_unlabelled"
-    data.unlabelled = True
-    data.files = "test/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
+    data.allow_unlabelled = True
+    data.path_template = "test/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
     assert len(data.table("test")) == 38685
     assert data.table("test").slice(0, 1).to_pylist()[0] == {
         **{"path": "test/--6bJUbfpnQ_000017_000027.mp4", "label_0": -1, "name": "--6bJUbfpnQ"}
@@ -98,7 +98,7 @@ def test_class_lists_have_as_many_names_as_published():
 @pytest.mark.parametrize("swapped", [True, False])
 def test_something_something_flips_left_and_right_only(swapped):
     data = SomethingSomething(
-        root=ANNOTATIONS / "ssv2", annotation_files={}, classes="label_map.txt", swap_labels_on_flip=swapped
+        root=ANNOTATIONS / "ssv2", annotation_files={}, class_file="label_map.txt", swap_labels_on_flip=swapped
     )
     names = data.heads["label"]
     moved = {names[n]: names[data.flip_labels((n,))[0]] for n in range(174) if data.flip_labels((n,)) != (n,)}
@@ -160,25 +160,25 @@ def test_kinetics_folders_have_underscores_and_seconds_six_digits(tmp_path):
     (tmp_path / "train.csv").write_text(
         "label,youtube_id,time_start,time_end,split\nriding a bike,b-_B,7,17,train\nabseiling,aA,1234,1244,train\n"
     )
-    data = Kinetics(root=tmp_path, count=2, annotation_files={"train": "train.csv"})
+    data = Kinetics(root=tmp_path, num_classes=2, annotation_files={"train": "train.csv"})
     assert data.heads == {"label": ("abseiling", "riding a bike")}
     rows = data.table("train").to_pylist()
     assert [(row["path"], row["label_0"]) for row in rows] == [
         ("train/riding_a_bike/b-_B_000007_000017.mp4", 1),
         ("train/abseiling/aA_001234_001244.mp4", 0),
     ]
-    data.files = "{list}/{channel}.mp4"
+    data.path_template = "{list}/{channel}.mp4"
     with pytest.raises(ConfigError, match="unknown field 'channel'; use youtube_id") as error:
         data.table("train")
-    assert (error.value.key, error.value.value) == ("data.dataset.path_template", data.files)
+    assert (error.value.key, error.value.value) == ("data.dataset.path_template", data.path_template)
     with pytest.raises(DataError, match=r"train\.csv, column label: contains 2 classes, not 3"):
-        assert Kinetics(root=tmp_path, count=3, annotation_files={"train": "train.csv"}).heads
+        assert Kinetics(root=tmp_path, num_classes=3, annotation_files={"train": "train.csv"}).heads
 
 
 def test_kinetics_in_one_folder_a_list_by_the_comment_in_its_configuration(tmp_path, composed):
     """As typed in a shell, which takes the outer quotes off; Hydra takes the inner ones."""
     comment = (Path(__file__).parents[2] / "configs/data/_kinetics.yaml").read_text()
-    (override,) = shlex.split(*re.findall(r"'data\.catalogue\.files=.*'", comment))
+    (override,) = shlex.split(*re.findall(r"'data\.dataset\.path_template=.*'", comment))
     (tmp_path / "annotations").mkdir()
     for split in ("train", "val"):
         (tmp_path / "annotations" / f"{split}.csv").write_text(
@@ -195,8 +195,8 @@ def test_moments_take_the_class_from_the_folder(tmp_path):
     (tmp_path / "list.csv").write_text("yawning/vb.mp4,yawning,3,0\nadult+male+singing/getty.mp4,x,2,1\n")
     data = Moments(
         root=tmp_path,
-        count=2,
-        classes="classes.txt",
+        num_classes=2,
+        class_file="classes.txt",
         annotation_files={"val": "list.csv"},
         folders={"val": "validation"},
     )
@@ -217,8 +217,8 @@ def something(root, entries):
     return SomethingSomething(
         root=root,
         annotation_files={"val": "list.json"},
-        classes="labels.json",
-        files="v/{id}.webm",
+        class_file="labels.json",
+        path_template="v/{id}.webm",
         swap_labels_on_flip=False,
     )
 

@@ -59,7 +59,7 @@ def test_video_table_first_batch_of_650_000_videos_within_seconds(sets):
     begin = time.process_time()
     data = VideoDataModule(
         root=str(root), dataset=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
-        views=MultiViewSampler, batch_size=8, workers=0, seed=1,
+        views=MultiViewSampler, batch_size=8, num_workers=0, seed=1,
     )  # fmt: skip
     batch = next(iter(data.train_dataloader()))
     assert time.process_time() - begin < 5
@@ -74,7 +74,7 @@ def test_left_out_contains_missing_and_unreadable_videos(sets):
     allowed = partial(catalogue, max_missing={"val": 0.5})
     data = VideoDataModule(
         root=str(root), dataset=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
-        views=MultiViewSampler, batch_size=8, workers=0, seed=1,
+        views=MultiViewSampler, batch_size=8, num_workers=0, seed=1,
     )  # fmt: skip
     assert data.left_out() == {}
     assert [batch.labels.tolist() for batch in data.val_dataloader()] == [[[3]]]

@@ -80,7 +80,7 @@ def test_loss_refuses_impossible_strengths(strength: dict[str, float]) -> None:
     with pytest.raises(ConfigError) as error:
         SoftTargetLoss(**strength)
     ((name, value),) = strength.items()
-    assert (error.value.key, error.value.value) == (f"targets.{name}", value)
+    assert (error.value.key, error.value.value) == (f"loss.{name}", value)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.2, 0.3])

@@ -55,7 +55,7 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
 
         net, used = module(), Used()
         net.batch_size = clips
-        recipe = {"groups": groups} if groups else {}
+        recipe = {"param_groups": groups} if groups else {}
         net.optimizer_config = OptimizerConfig(partial(optimizer, **settings), 0.5, **recipe)
         kept = LastCheckpoint(dirpath=str(tmp_path / str(stop)), every_n_train_steps=1)
         run = trainer(used, kept, Stop(), *callbacks, epochs=epochs, accumulate_grad_batches=parts)

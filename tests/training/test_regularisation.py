@@ -110,7 +110,7 @@ def test_rand_augment_magnitude_is_logged_as_the_workers_compute_it(
     logged: list[float] = []
 
     class Data(LightningDataModule):
-        training_view = SimpleNamespace(colours=RandAugment(num_ops=2, magnitude=Linear(0.0, 20.0)))
+        training_view = SimpleNamespace(color_transform=RandAugment(num_ops=2, magnitude=Linear(0.0, 20.0)))
 
         def train_dataloader(self) -> StatefulTrainLoader:
             return loaders()[0]
