@@ -162,11 +162,11 @@ BAD = {
     "model.dept=3": ["model.dept", "Key 'dept' is not in struct"],
     "+extra.thing=1": ["extra: is an unknown key"],
     "+size.dpeth=3": ["dpeth", "size"],
-    "+callbacks.curve.folder=x": ["callbacks.curve has no _target_"],
+    "+callbacks.curve.folder=x": ["callbacks.curve: has no _target_"],
     "data.crop=[30,32]": ["data.crop[0]=30", "tokeniser.tubelet[1]=8", "24 or 32"],
     "data.frames=15": ["data.frames=15", "tokeniser.tubelet[0]=2", "14 or 16"],
     "data=folder data.root=no/such/folder": ["data.root=no/such/folder: there is no such folder"],
-    "ckpt_path=no/such.ckpt": ["no/such.ckpt is not a file"],
+    "ckpt_path=no/such.ckpt": ["ckpt_path=no/such.ckpt: there is no such file"],
     "paths.logs=/dev/null/logs": ["/dev/null/logs", "cannot be written", "paths.logs"],
     "data.crop=[40,40]": ["data.crop=[40,40]: does not fit", "data.resize to at least 40"],
 }
@@ -244,7 +244,7 @@ def test_the_training_benchmark_times_runs_as_they_are(logs, data):
     words = [f"data.root={data}", "trainer.max_epochs=2", "+trainer.limit_train_batches=3", "views=1x1"]
     folder = logs / "waits"
     overrides = f"bench.overrides={json.dumps(words)}"
-    done = python("src/benchmark.py", "bench=train", overrides, "bench.workers=[0,1]", f"hydra.run.dir={folder}")
+    done = python("src/benchmark.py", "bench=train", overrides, "bench.num_workers=[0,1]", f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
     rows = json.loads((folder / "results.json").read_text())["rows"]
     assert [row["case"] for row in rows] == ["factorised_encoder, 0 workers", "factorised_encoder, 1 workers"]

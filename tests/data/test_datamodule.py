@@ -47,7 +47,7 @@ def video_data(root, **keys):
         ({"timeout": -1.0}, ("data.timeout", -1.0)),
         ({"max_bad_share": 1.5}, ("data.max_bad_share", 1.5)),
         ({"num_workers": -1}, ("data.num_workers", -1)),
-        ({"catalogue": partial(CsvDataset, train_share=0.1)}, ("data.dataset.train_share", None)),
+        ({"dataset": partial(CsvDataset, train_share=0.1)}, ("data.dataset.train_share", None)),
     ],
 )
 def test_datamodule_key_out_of_range_is_refused(four_videos, keys, expected):
