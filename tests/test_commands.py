@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,16 @@ def test_a_run_leaves_what_it_promises(trained):
         weight.numel()
         for weight in torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["state_dict"].values()
     )
+
+
+def test_run_folder_documentation_names_every_file_and_every_key(trained):
+    documentation = (REPOSITORY / "docs" / "run_folder.md").read_text(encoding="utf-8")
+    files = [file.name for file in trained.rglob("*") if file.is_file()]
+    generic = {re.sub(r"_verb(?=\.)", "_HEAD", name).replace("train.log", "<command>.log") for name in files}
+    generic = {name.replace("HEAD.png", "HEAD.csv") for name in generic}
+    assert not {name for name in generic if name not in documentation}
+    keys = json.loads((trained / "results.json").read_text())
+    assert not {key for key in keys if f"`{key}`" not in documentation}
 
 
 @pytest.mark.parametrize("other", [False, True], ids=["its own data", "data named anew"])
