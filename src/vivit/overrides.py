@@ -15,14 +15,20 @@ USER_DATASETS = ("folder", "csv", "csv_folds")
 """Data sets that are defined by ``data.root``; the others hold the same videos wherever they lie."""
 
 
+def split_override(override: str) -> tuple[str, str | None]:
+    """Return the key of an override, without the marks of an addition or a removal, and its value; None without one."""
+    key, equals, value = override.lstrip("+~").partition("=")
+    return key, value if equals else None
+
+
 def override_key(override: str) -> str:
     """Return the key of an override, without the marks of an addition or a removal."""
-    return override.lstrip("+~").partition("=")[0]
+    return split_override(override)[0]
 
 
 def override_value(overrides: Iterable[str], key: str) -> str | None:
     """Return the value of the first override of a key; None without one."""
-    return next((override.partition("=")[2] for override in overrides if override_key(override) == key), None)
+    return next((value for name, value in map(split_override, overrides) if name == key), None)
 
 
 def matches_key(override: str, keys: Iterable[str]) -> bool:

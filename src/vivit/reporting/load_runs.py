@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from vivit.overrides import split_override
 from vivit.reporting.json_checks import read_results, read_status
 
 Status = Literal["running", "done", "failed", "interrupted", "unreadable"]
@@ -27,8 +28,8 @@ class RunRecord:
     """Its overrides by key, without the marks of an addition."""
 
     def __post_init__(self) -> None:
-        pairs = (override.lstrip("+").partition("=") for override in self.overrides)
-        object.__setattr__(self, "settings", {key: value for key, _, value in pairs})
+        pairs = map(split_override, self.overrides)
+        object.__setattr__(self, "settings", {key: value or "" for key, value in pairs})
 
     @property
     def seed(self) -> int | str:

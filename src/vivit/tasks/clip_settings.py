@@ -10,6 +10,7 @@ from vivit.data.views import format_views
 from vivit.errors import CheckpointError
 from vivit.evaluation import get_aggregation
 from vivit.launch import Job
+from vivit.overrides import override_key
 
 CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
@@ -86,7 +87,7 @@ def merge_clip_settings(recorded: Mapping[str, Any], cfg: DictConfig, job: Job) 
     configured: Any = OmegaConf.to_container(cfg.data, resolve=True)
     complete = "_target_" in recorded
     data, assumed = dict(recorded) if complete else dict(configured), []
-    dataset_typed = any(override.partition("=")[0] == "data" for override in job.cli_overrides("data"))
+    dataset_typed = any(override_key(override) == "data" for override in job.cli_overrides("data"))
     for key in CLIP_KEYS:
         if job.cli_overrides(f"data.{key}", *([key] if key in ("views", "resampling") else [])):
             data[key] = configured[key]

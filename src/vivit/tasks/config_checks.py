@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
-from vivit.overrides import override_key
+from vivit.overrides import split_override
 from vivit.training import RegularisationScheduler, VideoClassifier
 
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -74,13 +74,13 @@ def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequenc
     """
     used_overrides = job.cli_overrides(*(f"data.{key}" for key in used))
     for override in job.cli_overrides("data"):
-        name = override_key(override)
+        name, value = split_override(override)
         if name == "data" or override in used_overrides:
             continue
         key = name.removeprefix("data.")
         raise ConfigError(
             name,
-            override.partition("=")[2] if "=" in override else ABSENT,
+            ABSENT if value is None else value,
             "has no effect here",
             f"set {key} instead of {name}"
             if key.partition(".")[0] in command_keys

@@ -15,7 +15,7 @@ from vivit.errors import ABSENT, ConfigError
 from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.io import write_json
 from vivit.launch import Job
-from vivit.overrides import override_key
+from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_aggregator
 from vivit.tasks.checkpoint_record import build_network, read_record, resolve_checkpoint_file
@@ -94,9 +94,10 @@ def evaluate_scores(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     With ``data`` the classes must be those of that data set.
     """
     if unused := job.cli_overrides(*PREDICTION_KEYS):
+        key, value = split_override(unused[0])
         raise ConfigError(
-            override_key(unused[0]),
-            unused[0].partition("=")[2] if "=" in unused[0] else ABSENT,
+            key,
+            ABSENT if value is None else value,
             f"defines how videos are scored, and scores={cfg.scores} contains them scored",
             "leave one of them out",
         )
