@@ -40,6 +40,7 @@ def python(*words: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("said", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP on Linux")
 def test_waiting_threads_leave_their_cores_to_others_unless_the_user_says_otherwise(said, policy):
@@ -64,6 +65,7 @@ def trained(data, logs):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_it_promises(trained):
     results = json.loads((trained / "results.json").read_text())
     assert json.loads((trained / "status.json").read_text())["status"] == "done"
@@ -102,6 +104,7 @@ def test_run_folder_documentation_names_every_file_and_every_key(trained):
     assert not {key for key in keys if f"`{key}`" not in documentation}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", [False, True], ids=["its own data", "data named anew"])
 def test_a_checkpoint_is_enough_to_evaluate(trained, logs, data, other):
     words = ["data=motion", f"data.root={data}"] if other else []
@@ -118,6 +121,7 @@ def test_a_checkpoint_is_enough_to_evaluate(trained, logs, data, other):
         assert again["metrics"][name] == pytest.approx(trained_results["metrics"][name], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint(trained, data, logs):
     folder = logs / "train" / "runs" / "longer"
     done = python(
@@ -130,6 +134,7 @@ def test_a_run_goes_on_from_its_checkpoint(trained, data, logs):
     assert len(state["callbacks"]["CurvePlotter"]["epochs"]) == 3
 
 
+@pytest.mark.slow
 def test_every_model_trains_with_both_tokenisers(data, logs):
     command = (
         *("src/train.py", "-m", "model=glob(*,exclude=_*)", "tokeniser=tubelet,uniform_frames", "debug=limit"),
@@ -148,6 +153,7 @@ def test_every_model_trains_with_both_tokenisers(data, logs):
     assert before == {file: file.stat().st_mtime_ns for file in before}, "done jobs ran again"
 
 
+@pytest.mark.slow
 def test_the_report_reads_every_run(trained, logs):
     broken = logs / "train" / "runs" / "broken"
     broken.mkdir()
@@ -161,6 +167,7 @@ def test_the_report_reads_every_run(trained, logs):
     assert "train/runs/broken: unreadable" in text
 
 
+@pytest.mark.slow
 def test_the_model_benchmark_prints_the_papers_column(logs):
     done = python("src/benchmark.py", "bench=model", f"hydra.run.dir={logs / 'benchmark'}")
     assert done.returncode == 0, done.stderr
@@ -193,6 +200,7 @@ def refusals(data, logs, trained):
     return {("another architecture" if bad == other else bad): future.result() for bad, future in tried.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_input_is_one_clear_error(refusals, bad):
     said = refusals[bad]
@@ -211,6 +219,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(refusals):
     assert "the configuration is SpatioTemporal(" in said.stderr
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     folder = logs / "train" / "runs" / "diverged"
     said = python(
@@ -224,6 +233,7 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -240,6 +250,7 @@ def test_values_that_cannot_be_are_a_sentence_where_nothing_checks_types(words, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [".", "notebooks"])
 @pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
 def test_notebooks_run(notebook, place, data, monkeypatch):
@@ -251,6 +262,7 @@ def test_notebooks_run(notebook, place, data, monkeypatch):
     assert any(output.output_type == "display_data" for cell in content.cells for output in cell.get("outputs", ()))
 
 
+@pytest.mark.slow
 def test_the_training_benchmark_times_runs_as_they_are(logs, data):
     words = [f"data.root={data}", "trainer.max_epochs=2", "+trainer.limit_train_batches=3", "views=1x1"]
     folder = logs / "waits"
@@ -268,6 +280,7 @@ def test_the_training_benchmark_times_runs_as_they_are(logs, data):
     assert "Could not find 'model/none'" in broken.stderr
 
 
+@pytest.mark.slow
 def test_the_step_benchmark_times_every_form(logs):
     words = ("bench=step", "bench.size=tiny", "bench.frames=4", "bench.side=16", "bench.repeats=2")
     few = "bench.models=[spatiotemporal,average_pool]"
@@ -285,6 +298,7 @@ def test_the_step_benchmark_times_every_form(logs):
         assert row["peak_mb"] > 0
 
 
+@pytest.mark.slow
 def test_a_converted_checkpoint_is_evaluated_like_the_one_it_was(trained, data, logs):
     """Through the authors' format, which keeps the weights alone: what is lost is named again by the data set."""
     best, there, back = trained / "checkpoints/best.ckpt", logs / "there.msgpack", logs / "back.ckpt"

@@ -25,6 +25,7 @@ def read(folder: Path, file: str = "status.json") -> dict:
     return json.loads((folder / file).read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has an output that takes nothing")
 def test_runs_of_the_same_second_have_separate_folders(small_motion: Path, tmp_path: Path) -> None:
     """One of them prints to a disk that is full."""
@@ -43,6 +44,7 @@ def test_runs_of_the_same_second_have_separate_folders(small_motion: Path, tmp_p
         assert (folder / "checkpoints" / "last.ckpt").is_file()
 
 
+@pytest.mark.slow
 def test_sweep_started_twice_runs_once(small_motion: Path, tmp_path: Path) -> None:
     words = ("-m", "seed=1,2", "trainer.max_epochs=1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     first = train(tmp_path / "first.txt", small_motion, tmp_path, *words)
@@ -55,10 +57,11 @@ def test_sweep_started_twice_runs_once(small_motion: Path, tmp_path: Path) -> No
     assert [read(file.parent)["status"] for file in tmp_path.glob("sweep/*/status.json")] == ["done", "done"]
 
 
+@pytest.mark.slow
 def test_run_saves_when_its_terminal_closes_and_resumes(small_motion: Path, tmp_path: Path) -> None:
     """All of its processes, ranks and workers, are told so twice, as by a terminal; what was logged before stays."""
     folder = tmp_path / "run"
-    words = ("trainer=ddp_cpu", "data.batch_size=4", "data.num_workers=1", "trainer.max_epochs=2", "test=no")
+    words = ("trainer=ddp_cpu", "data.batch_size=4", "data.num_workers=1", "trainer.max_epochs=8", "test=no")
     few = ("+trainer.limit_train_batches=4", "callbacks.checkpoint.every_n_train_steps=2", f"hydra.run.dir={folder}")
     command = train(tmp_path / "output.txt", small_motion, tmp_path, *words, *few)
     command.wait_for(lambda: (folder / "checkpoints" / "last.ckpt").is_file())
@@ -73,5 +76,5 @@ def test_run_saves_when_its_terminal_closes_and_resumes(small_motion: Path, tmp_
     again = start(tmp_path / "output.txt", "src/train.py", f"resume={folder}", "data.num_workers=0")
     assert again.wait() == 0, again.said
     rows = metrics(folder)
-    assert [int(row["step"]) for row in rows if row["train/loss"]] == list(range(8))
+    assert [int(row["step"]) for row in rows if row["train/loss"]] == list(range(32))
     assert [row["train/loss"] for row in rows[: len(before)]] == [row["train/loss"] for row in before]

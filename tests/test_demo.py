@@ -95,6 +95,7 @@ def ask(page: Page, tmp_path_factory: pytest.TempPathFactory) -> Ask:
     return ask
 
 
+@pytest.mark.slow
 def test_upload_is_predicted_and_deleted(page: Page, ask: Ask, tmp_path: Path) -> None:
     prediction = ask(film(tmp_path / "<b>some & noise.mp4", noise(30)))
     assert "&amp; noise.mp4</h3>" in prediction
@@ -114,6 +115,7 @@ def test_two_visitors_receive_their_own_predictions(page: Page, ask: Ask, tmp_pa
     assert page.uploads() == []
 
 
+@pytest.mark.slow
 def test_equal_uploads_from_four_visitors_receive_four_predictions(page: Page, ask: Ask, tmp_path: Path) -> None:
     """Gradio keeps equal uploads in one place, and predictions come one after another."""
     files = []
@@ -205,6 +207,7 @@ def test_server_listens_on_this_machine_only(page: Page) -> None:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not installed")
 def test_video_dropped_in_a_browser_is_predicted(page: Page, tmp_path: Path) -> None:
     from selenium import webdriver

@@ -74,6 +74,7 @@ def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
 SAME = ("views", "average", "split", "metrics", "by_views", "confidence_95", "videos", "left_out")
 
 
+@pytest.mark.slow
 def test_saved_scores_have_the_same_metrics(checkpoint: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     """Without model and data, which are gone."""
     file = checkpoint(MOTION)
@@ -92,6 +93,7 @@ def test_saved_scores_have_the_same_metrics(checkpoint: Callable[..., Path], run
         assert (tmp_path / "first" / table).read_bytes() == (tmp_path / "again" / table).read_bytes(), table
 
 
+@pytest.mark.slow
 def test_saved_scores_by_other_views_and_average_equal_a_new_evaluation(
     checkpoint: Callable[..., Path], run: Run, tmp_path: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_saved_scores_by_other_views_and_average_equal_a_new_evaluation(
     assert (again["metrics"], again["views"], again["average"]) == (alone["metrics"], "2x1", "probabilities")
 
 
+@pytest.mark.slow
 def test_views_are_those_of_the_checkpoint_unless_they_are_typed(
     checkpoint: Callable[..., Path], run: Run, small_motion: Path, tmp_path: Path
 ) -> None:
@@ -127,6 +130,7 @@ def test_checkpoint_without_views_is_scored_by_those_of_the_data_set(
     assert run("brought", *words)["views"] == "4x1"
 
 
+@pytest.mark.slow
 def test_named_data_set_is_scored_completely(checkpoint: Callable[..., Path], run: Run, small_motion: Path) -> None:
     """Whatever share of its own data set the checkpoint was trained on."""
     file = checkpoint({"verb": list(motion.VERBS)}, "data.dataset.label_columns=[verb]", "data.train_share=0.2")
@@ -165,6 +169,7 @@ def kitchen(small_motion: Path, tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_epic_kitchens_from_a_checkpoint_to_a_submission(
     checkpoint: Callable[..., Path], run: Run, kitchen: Path, tmp_path: Path
 ) -> None:
@@ -195,6 +200,7 @@ def test_epic_kitchens_from_a_checkpoint_to_a_submission(
         run("no_labels", kept)
 
 
+@pytest.mark.slow
 def test_missing_official_lists_are_an_error_before_the_test(
     checkpoint: Callable[..., Path], run: Run, kitchen: Path
 ) -> None:
@@ -271,6 +277,7 @@ def test_timeout_is_the_checkpoint_s_unless_it_is_set(
         assert build_eval_data(record, cfg, Job(tmp_path, {}, list(words), None)).timeout == seconds
 
 
+@pytest.mark.slow
 def test_data_set_of_other_classes_is_refused(
     checkpoint: Callable[..., Path], run: Run, small_motion: Path, kitchen: Path, tmp_path: Path
 ) -> None:

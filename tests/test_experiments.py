@@ -118,6 +118,7 @@ def test_every_row_is_there() -> None:
     assert sorted(PUBLISHED) == EXPERIMENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_header_tells_the_network_s_cost(name: str, commanded: Commanded) -> None:
     """Parameters to the last digit; FLOPs as the paper prints them, which is within 0.05 % of ours."""
@@ -293,6 +294,7 @@ def kinetics_run(roots: Path, tmp_path_factory: pytest.TempPathFactory, composed
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_trains_when_shrunk(
     name: str, roots: Path, kinetics_run: Path, composed: Compose, tmp_path: Path
@@ -310,6 +312,7 @@ def test_every_experiment_trains_when_shrunk(
     assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 3
 
 
+@pytest.mark.slow
 def test_epic_kitchens_goes_on_with_a_network_of_kinetics(
     roots: Path, kinetics_run: Path, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

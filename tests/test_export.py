@@ -81,6 +81,7 @@ def expected(net: nn.Module, frames: np.ndarray) -> np.ndarray:
         return net(torch.from_numpy(frames).permute(0, 4, 1, 2, 3) * (2 / 255) - 1).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "sampled"), [*((model, False) for model in NETWORKS), ("factorised_encoder", True)])
 def test_onnx_logits_equal_the_network_s(model: str, sampled: bool, exported, tmp_path: Path, capsys) -> None:
     net = network(model, sampled)
@@ -105,6 +106,7 @@ def test_onnx_logits_equal_the_network_s(model: str, sampled: bool, exported, tm
     named_axes(onnx.load(file).graph)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["spatiotemporal", "factorised_dot_product"])
 def test_torch_export_logits_equal_the_network_s(model: str, exported) -> None:
     net = network(model)
@@ -140,6 +142,7 @@ def test_wrong_targets_and_checkpoints_are_typed_errors(
     assert not (tmp_path / "clip.onnx").exists()
 
 
+@pytest.mark.slow
 def test_file_with_other_logits_is_not_written(exported, tmp_path: Path, monkeypatch) -> None:
     """The weights change between export and check, as a wrong export would have them."""
     save, run = EXPORT_FORMATS[".pt2"]
@@ -169,6 +172,7 @@ def test_network_with_non_finite_weights_is_refused(name, value, exported, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
 
+@pytest.mark.slow
 def test_network_with_non_finite_logits_is_refused(exported, tmp_path: Path) -> None:
     net = network("factorised_encoder")
     with torch.no_grad():
@@ -178,6 +182,7 @@ def test_network_with_non_finite_logits_is_refused(exported, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.ckpt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_runtime_with_non_finite_logits_is_refused(value, exported, tmp_path: Path, monkeypatch) -> None:
     save, run = EXPORT_FORMATS[".pt2"]
@@ -211,6 +216,7 @@ FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "upsc
 """Height, width and number of frames."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("views", [{}, {"temporal": 4, "spatial": 3}], ids=["middle", "4x3"])
 def test_reader_in_the_documents_equals_the_pipeline(views, composed, tmp_path, monkeypatch, capsys) -> None:
     """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""

@@ -18,6 +18,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(file.name for file in (REPOSITORY / "src").glob("*.py")))
 def test_help_waits_for_no_library_that_it_does_not_need(command: str) -> None:
     done = subprocess.run(

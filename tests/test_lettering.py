@@ -135,6 +135,7 @@ def test_text_width_counts_wide_characters_as_two() -> None:
     assert (text_width("abc"), text_width(CHINESE), text_width("")) == (3, 6, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1200, 3000])
 def test_confusion_matrix_of_very_many_classes_opens(classes: int, tmp_path: Path) -> None:
     counts = confusion_matrix(np.arange(classes), (np.arange(classes) + classes // 2) % classes, classes)

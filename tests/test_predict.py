@@ -59,6 +59,7 @@ def predicted(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[
     return predicted
 
 
+@pytest.mark.slow
 def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys) -> None:
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = predicted(str(small_motion / "test"), "top=null", "batch_size=7")
@@ -314,6 +315,7 @@ def memory() -> Iterator[dict[str, float]]:
         watcher.join()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the size of this process where Linux tells it")
 def test_sliding_prediction_memory_does_not_grow_with_the_video(composed, tmp_path: Path) -> None:
     """200 s and 20 s, a clip a second. Held at once, the clips of the longer one would be 110 MB, and the file over 60.

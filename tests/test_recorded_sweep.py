@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from forked import Command, start
 
 from vivit.reporting.load_runs import read_runs
@@ -22,6 +23,7 @@ def sweep(logs: Path, data: Path, records: Path, *words: str) -> Command:
     return command(logs, data, records.with_suffix(".txt"), *said)
 
 
+@pytest.mark.slow
 def test_records_stand_for_runs(small_motion: Path, tmp_path: Path) -> None:
     logs, records = tmp_path / "logs", tmp_path / "records"
     first = command(logs, small_motion, tmp_path / "first.txt", "pretrain=image_vit")
@@ -52,6 +54,7 @@ def test_records_stand_for_runs(small_motion: Path, tmp_path: Path) -> None:
     assert not list(elsewhere.rglob("results.json"))
 
 
+@pytest.mark.slow
 def test_a_start_that_is_not_there_is_one_clear_error(small_motion: Path, tmp_path: Path) -> None:
     swept = sweep(tmp_path / "logs", small_motion, tmp_path / "none", "row=input_encoding/random")
     assert swept.wait() == 1

@@ -41,6 +41,7 @@ def grid(cfg: DictConfig, *typed: str) -> list[list[str]]:
     return jobs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sweep", "scale"), SCALES)
 def test_every_job_composes_and_builds(sweep: str, scale: str, composed: Compose) -> None:
     typed = [f"sweep={sweep}", f"scale={scale}", *GIVEN[scale]]
@@ -73,6 +74,7 @@ def test_every_job_has_its_row_in_the_report(sweep: str, scale: str, composed: C
     assert [len(cell.unfinished) for cell in answer.rows] == [seeds] * len(answer.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", PRINTED, ids=lambda row: f"{row[0]} {row[1].label}")
 def test_costs_at_the_paper_s_scale_are_what_it_prints(row: tuple[str, Row], composed: Compose) -> None:
     """FLOPs within 0.05 %; parameters to the printed digit, which the paper rounds in one row and cuts in another."""

@@ -139,6 +139,7 @@ def test_conversion_logs_other_preprocessing(converted, tmp_path: Path, caplog) 
     assert "data.resize=256" in caplog.text, "assumed, and named"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metadata", "key"),
     [

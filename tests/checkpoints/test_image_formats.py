@@ -101,6 +101,7 @@ def test_hugging_face(name: str, stored: bool, tmp_path: Path) -> None:
     assert len(report.ignored) == (2 if name == "vit" else 1), "the classifier; the mask token"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pixels", [112, 224, 518])
 def test_the_real_dinov2(pixels: int, shared: Path) -> None:
     """Features of the published DINOv2-S, at sizes for which its positions are resized as there."""

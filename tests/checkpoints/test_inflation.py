@@ -125,6 +125,7 @@ def test_a_still_video_is_seen_as_the_image(kind: str) -> None:
     torch.testing.assert_close(result, expected[:, None].expand_as(result), atol=2e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_real_dinov2_sees_a_still_video_as_the_image(shared: Path) -> None:
     file, size = shared / "weights" / "dinov2_small_fp16.npz", {"height": 56, "width": 84}
     shape = {"classes": 7, "depth": 12, "heads": 6, "mlp_dim": 1536, "gelu": "erf"} | size

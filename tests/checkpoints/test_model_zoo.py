@@ -140,6 +140,7 @@ def test_epic_kitchens_has_nouns_first() -> None:
     assert verb[11].item() == bias[311]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [224, 256])
 def test_kinetics_starts_a_network_of_fewer_temporal_layers(side: int, tmp_path: Path) -> None:
     """As the paper's runs on EPIC-KITCHENS and, with larger clips, Something-Something: 4 of 24 layers, a new head."""

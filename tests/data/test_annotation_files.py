@@ -109,6 +109,7 @@ def test_class_order_of_numbers_is_by_size_in_folders_and_lists(tmp_path, names,
     assert CsvDataset(root=tmp_path).heads["label"] == tuple(order)
 
 
+@pytest.mark.slow
 def test_class_order_is_the_same_in_every_process():
     names = "{'1', '01', '001', '2', '02', '10', '7', '07'}"
     code = f"from vivit.data.datasets.class_names import sorted_classes; print(sorted_classes({names}))"

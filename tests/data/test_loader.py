@@ -64,6 +64,7 @@ def alone(small_motion):
     return epochs(training_loader(small_motion, bad=BAD))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_train_loader_bytes_do_not_depend_on_workers(small_motion, alone, workers):
@@ -71,6 +72,7 @@ def test_train_loader_bytes_do_not_depend_on_workers(small_motion, alone, worker
     assert epochs(training_loader(small_motion, workers, bad=BAD)) == alone
 
 
+@pytest.mark.slow
 def test_train_loader_with_spawned_workers(small_motion, alone):
     loader = training_loader(small_motion, 1, bad=BAD)
     loader.multiprocessing_context = "spawn"
@@ -237,6 +239,7 @@ def scripted(rows, timeout):
     return ClipLoader(clips, DistributedEvalBatchSampler(len(videos), 3), WorkerConfig(2, 2, timeout)).batches()
 
 
+@pytest.mark.slow
 def test_worker_that_hangs_is_an_error_with_the_files():
     began, before = time.perf_counter(), {child.pid for child in active_children()}
     with pytest.raises(ConfigError, match=r"data\.timeout=4: .* hangs at one of 9\.mp4, 10\.mp4, 11\.mp4;") as error:

@@ -27,6 +27,7 @@ def rows(root, split):
         return list(csv.DictReader(text))
 
 
+@pytest.mark.slow
 def test_motion_files_match_their_csv(small_motion):
     for split, videos in (("train", 48), ("val", 16), ("test", 16)):
         listed = rows(small_motion, split)
@@ -67,6 +68,7 @@ def test_motion_splits_share_no_background_and_no_texture(small_motion):
             assert not used[0] & used[1]
 
 
+@pytest.mark.slow
 def test_motion_backgrounds_and_textures_are_distinct():
     numbers = range(max(split.pool.stop for split in SPLITS))
     backgrounds = np.stack([motion.drawing.background(number).reshape(-1)[::37] for number in numbers])
@@ -250,6 +252,7 @@ def chance(count, share=0.5):
     return binom.ppf(1 - 1e-4, count, share) / count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", range(len(PAIRS)), ids=lambda pair: "-".join(PAIRS[pair]))
 @pytest.mark.parametrize("moment", range(3), ids=["first", "middle", "last"])
 def test_motion_single_frame_does_not_reveal_the_direction(stills, pair, moment):
@@ -258,6 +261,7 @@ def test_motion_single_frame_does_not_reveal_the_direction(stills, pair, moment)
     assert accuracy(pictures[mine, moment], verbs[mine] % 2) < chance(mine.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", range(len(PAIRS)), ids=lambda pair: "-".join(PAIRS[pair]))
 def test_motion_size_length_and_position_do_not_reveal_the_direction(facts, pair):
     numbers, verbs = facts

@@ -12,7 +12,7 @@ import pytest
 from tests.films import film
 
 from vivit.data.datasets import VideoFolder
-from vivit.data.index.index import prepare as preparing
+from vivit.data.index import prepare as preparing
 from vivit.data.index.index import read_index, transcoded_dir
 from vivit.data.index.prepare import prepare
 from vivit.errors import ConfigError
@@ -73,7 +73,7 @@ def test_prepare_workers_end_with_a_signalled_process(root, number):
         assert "interrupted" in output
         assert "Traceback" not in output
         rows = read_index(transcoded_dir(root / "prepared", 96))["path"].to_pylist()
-        assert len(rows) >= 2
+        assert rows, "what is finished is written"
     made = copies(root)
     assert run(root, copies=96)["copies"] == 24
     assert {name: copies(root)[name] for name in made} == made

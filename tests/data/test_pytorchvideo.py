@@ -7,6 +7,7 @@ from fractions import Fraction
 from multiprocessing import active_children
 
 import numpy as np
+import pytest
 import torch
 from pytorchvideo.data import LabeledVideoDataset, UniformClipSampler
 
@@ -59,6 +60,7 @@ def test_pytorchvideo_loader_without_workers_equals_the_native_one(small_motion)
     assert sum(len(batch.bad) for batch in native) == 1
 
 
+@pytest.mark.slow
 def test_pytorchvideo_loader_with_workers_has_the_same_clips(small_motion):
     native = list(loader(StatefulTrainLoader, small_motion))
     other = loader(LabeledVideoLoader, small_motion, workers=2)

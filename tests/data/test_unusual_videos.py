@@ -189,6 +189,7 @@ def test_truncation_check_of_a_slide_show(tmp_path, name, pictures, seconds):
     assert facts["seconds"] == pytest.approx(pictures * seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("header_rate", "frames"), [(50, 60), (60, 60), (48, 240)])
 def test_truncation_check_of_a_stream_with_twice_the_rate_in_its_header(tmp_path, header_rate, frames):
     source = write(tmp_path / "a.mp4", drifting(frames), rate=header_rate // 2, bf=2, g=12)
@@ -394,6 +395,7 @@ def test_orientation_by_exif_is_upright(tmp_path, orientation, film):
         assert np.abs(shown(file, [1])[0].astype(int) - expected).mean() < 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "codec", "parts"), [("a.ts", "h264", 2), ("a.ts", "mpeg2video", 3), ("a.vob", "mpeg2video", 2)]
 )
@@ -609,6 +611,7 @@ def test_probe_detects_an_undecodable_video_without_decoding_all(tmp_path):
     assert "decoded" in probe(tmp_path, "a.mp4")["problem"]
 
 
+@pytest.mark.slow
 def test_reported_files(shared):
     """The files of public reports: as many frames, of the size, as ffmpeg shows; each alone as in sequence."""
     cases = shared / "cases"

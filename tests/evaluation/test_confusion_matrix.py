@@ -41,6 +41,7 @@ def test_confusion_matrix_tables_by_hand(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "letters", "cell"), [(8, 9, 40), (400, 6, 11)])
 def test_confusion_matrix_plot_has_room_for_every_name(classes: int, letters: float, cell: int, tmp_path: Path) -> None:
     """``cell`` pixels a class, at least as high as its name is."""

@@ -61,6 +61,7 @@ def as_published(
     return found
 
 
+@pytest.mark.slow
 def test_epic_kitchens_metrics_of_the_real_validation_list(annotations: Path, kept: Kept) -> None:
     file = annotations / "EPIC_100_validation.csv"
     labels = {head: np.array(column(file, f"{head}_class"), np.int64) for head in SIZES}
@@ -97,6 +98,7 @@ def test_epic_kitchens_metrics_without_lists_are_left_out(kept: Kept) -> None:
 LEVELS = {"sls_pt": 2, "sls_tl": 3, "sls_td": 4}
 
 
+@pytest.mark.slow
 def test_epic_kitchens_submission_of_the_real_test_list(annotations: Path, kept: Kept, tmp_path: Path) -> None:
     """Structure and numbers of all 13,092 segments."""
     names = column(annotations / "EPIC_100_test_timestamps.csv", "narration_id")

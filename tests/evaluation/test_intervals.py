@@ -68,6 +68,7 @@ def test_interval_of_a_mean_over_two_classes_by_brute_force() -> None:
     assert mean_rate_interval(right, videos) == pytest.approx((min(held), max(held)), abs=1.5e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rates", "videos"),
     [

@@ -164,6 +164,7 @@ def held(folder: Path, ready: Path) -> None:
     time.sleep(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["resume={}"], ["hydra.run.dir={}", "ckpt_path=auto"], ["hydra.run.dir={}"]], ids=str
 )

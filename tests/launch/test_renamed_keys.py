@@ -44,6 +44,7 @@ def test_arguments_of_today_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 KEYS = sorted({new for new in RENAMED_KEYS.values() if "=" not in new and new not in ("regularisation",)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 def test_new_key_exists(key: str, composed: Callable[..., DictConfig]) -> None:
     first = key.partition(".")[0]

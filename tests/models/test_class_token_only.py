@@ -35,6 +35,7 @@ def logits_and_gradients(net: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
     return logits, {name: parameter.grad for name, parameter in net.named_parameters()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITH_CLASS_TOKEN)
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("rate", [0.0, 0.7])

@@ -91,6 +91,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_figures(name: str) -> None:
     """Within two millionths of the derived figures, and within half a thousandth of what the paper prints."""
@@ -150,6 +151,7 @@ def test_parameters_of_the_reference_to_the_unit(case: Case, params: int) -> Non
     assert sum(parameter.numel() for parameter in case.build().parameters()) == params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("t", "gflops"),
     [

@@ -18,7 +18,7 @@ from vivit.launch.resolvers import run_group
 from vivit.reporting import dashboards
 from vivit.reporting.dashboards import make_dashboards, report_ids, to_json
 from vivit.reporting.paper import SWEEPS, Sweep
-from vivit.tasks.results_json import identity
+from vivit.tasks.results_json import run_metadata
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.PydanticDeprecatedSince20",  # the library's own validators
@@ -142,7 +142,7 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
     overrides = [f"{key}={value}" for key, value in row.items()]
     cfg = composed(f"sweep={sweep.name}", *overrides)
     cfg.paths.run = "logs"
-    about = identity(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, overrides, sweep.name))
+    about = run_metadata(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, overrides, sweep.name))
     logged = about | {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
     assert logged.keys() <= real.keys()
     assert logged["chosen"].keys() <= real["chosen"].keys()

@@ -65,6 +65,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
     text = (report / "index.html").read_text()
     page = Page(text)

@@ -51,6 +51,7 @@ def section(report: Path, anchor: str) -> str:
     return html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"</t[dh]>|</tr>|</li>", "\n", found[1])))
 
 
+@pytest.mark.slow
 def test_a_table_has_the_numbers_of_what_is_done_and_names_the_rest(report: Path) -> None:
     with (report / "tables" / "model_variants_laptop.csv").open() as file:
         rows = [(row["label"], row["top1"], row["runs"]) for row in csv.DictReader(file)]

@@ -93,6 +93,7 @@ def test_accumulation_equals_a_plain_loop_step_by_step(
     assert [row["train/loss"] for row in curves.epochs] == pytest.approx(means.tolist(), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", [2, 3])
 def test_accumulation_of_an_incomplete_step_survives_a_resume(
     parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
@@ -148,6 +149,7 @@ def stepped(rank: int, folder: Path, ranks: int, parts: int) -> dict[str, Any]:
     return {"losses": steps.losses, "weights": module.network.state_dict()}
 
 
+@pytest.mark.slow
 def test_accumulation_of_an_incomplete_step_on_two_ranks(tmp_path: Path) -> None:
     alone = stepped(0, tmp_path, 1, 3)
     first, second = in_two_ranks(stepped, tmp_path, 2, 3)

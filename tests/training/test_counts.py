@@ -93,6 +93,7 @@ def counted_by_ranks(rank: int, folder: Path) -> float:
     return float(run.callback_metrics["train/bad_videos"])
 
 
+@pytest.mark.slow
 def test_bad_videos_of_two_ranks_are_summed(tmp_path: Path) -> None:
     assert in_two_ranks(counted_by_ranks, tmp_path) == [45 + 55, 45 + 55]
 

@@ -73,6 +73,7 @@ def test_ema_decay_warms_up(
         assert_near(seen, average, rounding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
 @pytest.mark.parametrize("parts", [1, 2])
 def test_ema_resume_is_bit_for_bit(

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from test_ranks import fit, in_two_ranks, scored
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from vivit.launch import explain
+from vivit.launch import format_error
 from vivit.models.blocks import Block
 from vivit.training import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, NaNCheck
 from vivit.training.fsdp import BlockFSDPStrategy, FSDPClippingPrecision
@@ -27,7 +27,7 @@ Compose = Callable[..., DictConfig]
 def test_fsdp_without_a_gpu_is_refused(composed: Compose) -> None:
     with pytest.raises(InstantiationException) as error:
         instantiate(composed("trainer=fsdp", "size=large").trainer)
-    assert "trainer=fsdp: needs a GPU" in explain(error.value)
+    assert "trainer=fsdp: needs a GPU" in format_error(error.value)
 
 
 @pytest.fixture

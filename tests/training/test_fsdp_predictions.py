@@ -111,6 +111,7 @@ def scored_in_shards(rank: int, folder: Path) -> list[tuple[dict[int, list[float
         return scored(rank, folder)
 
 
+@pytest.mark.slow
 def test_fsdp_predictions_on_two_ranks_equal_one_network(tmp_path: Path) -> None:
     ranks = in_two_ranks(scored_in_shards, tmp_path)
     for (alone, metrics), (first, ours), (second, theirs) in zip(scored(0, tmp_path, 1), *ranks, strict=True):

@@ -24,6 +24,7 @@ print((pages() - before) * resource.getpagesize())
 """New memory in bytes for three tensors of 80 MB; the first few find no gap that is large enough for them."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the GNU C library keeps what it is told to")
 @pytest.mark.parametrize(
     ("call", "least", "most"), [("", 230_000_000, 250_000_000), ("disable_malloc_trim()", 0, 4_000_000)]

@@ -61,6 +61,7 @@ def with_optimizer(module: VideoClassifier, name: str) -> VideoClassifier:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "step", "value", "options"),
     [
@@ -227,6 +228,7 @@ def damaged(rank: int, folder: Path, parts: int, step: int) -> str:
     return "it went on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parts", "step"), [(1, 3), (2, 4)])
 def test_nan_gradient_on_one_rank_stops_both_with_the_same_error(parts: int, step: int, tmp_path: Path) -> None:
     """As where each has its own shard of it; the second case is the very last step."""

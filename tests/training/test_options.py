@@ -117,6 +117,7 @@ def test_gradient_checkpointing_saves_memory_and_learns_the_same(
     assert_same(runs[True].weights[-1], runs[False].weights[-1])
 
 
+@pytest.mark.slow
 def test_a_compiled_network_learns_the_same_and_keeps_its_names() -> None:
     """In a process of its own: torch.compile cannot follow the shape and type checks of this one."""
     plain = ("-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider")
@@ -127,6 +128,7 @@ def test_a_compiled_network_learns_the_same_and_keeps_its_names() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 @every_model
 def test_ema_is_validated_saved_and_tested(
     model: str, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
@@ -164,6 +166,7 @@ def test_early_stopping_stops(model: str, module: Module, loaders: Loaders, trai
     assert run.current_epoch == 3
 
 
+@pytest.mark.slow
 @every_model
 def test_lr_finder_restores_everything_but_the_rate(
     model: str, module: Module, loaders: Loaders, trainer: Trainers, tmp_path: Path

@@ -98,6 +98,7 @@ def test_predictions_file_has_every_view_of_every_video(alone: Path, small_motio
     assert [file.name for file in alone.parent.iterdir()] == ["scores.parquet"], "no part is left"
 
 
+@pytest.mark.slow
 def test_predictions_of_two_ranks_are_the_same_file(alone: Path, small_motion: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -134,6 +135,7 @@ def test_predictions_do_not_depend_on_the_batch_size(
     assert (compute_metrics(file).predicted == compute_metrics(PredictionsFile(alone)).predicted).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", ["logits", "probabilities"])
 def test_predictions_of_several_view_counts_equal_one_pass_each(
     average: str, small_motion: Path, tmp_path: Path

@@ -170,6 +170,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[st
     return in_two_ranks(all_trained, tmp_path_factory.mktemp("ranks"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_ddp_on_two_ranks_learns_as_one_with_the_doubled_batch(
     name: str, together: list[dict[str, dict[str, list]]]
@@ -194,6 +195,7 @@ def counted(rank: int, folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_ddp_ranks_divide_the_cores_that_they_share(tmp_path: Path) -> None:
     assert in_two_ranks(counted, tmp_path) == [[12, 6], [12, 6]]
 
@@ -219,6 +221,7 @@ def poisoned(rank: int, folder: Path) -> str:
     return "it went on"
 
 
+@pytest.mark.slow
 def test_ddp_nan_loss_on_one_rank_stops_both_with_the_same_error(tmp_path: Path) -> None:
     first, second = in_two_ranks(poisoned, tmp_path)
     assert first == second
@@ -240,6 +243,7 @@ def tracked(rank: int, folder: Path, start: Path | None) -> str | None:
     return getattr(run.experiment, "id", None) if rank == 0 else None
 
 
+@pytest.mark.slow
 def test_wandb_of_two_ranks_is_one_run_also_after_a_resume(tmp_path: Path) -> None:
     before, _ = in_two_ranks(tracked, tmp_path, None)
     after, _ = in_two_ranks(tracked, tmp_path, tmp_path / "kept" / "last.ckpt")

@@ -77,6 +77,7 @@ def test_resume_ends_with_the_same_weights(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
+@pytest.mark.slow
 def test_resume_of_a_run_limited_by_steps_starts_with_the_epoch_that_is_due(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
@@ -102,6 +103,7 @@ def test_resume_of_a_run_limited_by_steps_starts_with_the_epoch_that_is_due(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(resumed).items())
 
 
+@pytest.mark.slow
 def test_resume_continues_throughput_and_curves(
     tmp_path: Path,
     module: Callable[..., VideoClassifier],
@@ -149,6 +151,7 @@ class Blackout(Callback):
             raise Interrupted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 5])
 def test_resume_after_a_kill_in_validation_repeats_it(
     every: int,
@@ -236,6 +239,7 @@ def leaving() -> Iterator[None]:
         signal.signal(number, who)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "number", "code"), [(7, signal.SIGTERM, 143), (10, signal.SIGINT, 130), (12, signal.SIGUSR2, 140)]
 )
@@ -384,6 +388,7 @@ def two_halves(
     return module, seen.found, curves.epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "options"),
     [
@@ -414,6 +419,7 @@ def test_preemption_does_not_lose_a_validation_within_an_epoch(
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(rest).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 7])
 def test_resume_after_a_kill_does_not_lose_a_validation_within_an_epoch(
     every: int, tmp_path: Path,

@@ -13,6 +13,7 @@ from vivit.training import ThroughputMonitor
 from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system keeps the peak for good")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there the GPU's memory is told")
 def test_peak_memory_of_an_earlier_job_is_reset() -> None:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CODE = """
 from vivit import launch
 launch.begin()  # as every command does
@@ -15,6 +17,7 @@ run.finish()
 """
 
 
+@pytest.mark.slow
 def test_wandb_mode_that_is_empty_is_none(tmp_path: Path) -> None:
     """In a process of its own: what wandb tears down behind one test it does not set up for another."""
     places = {f"WANDB_{name}_DIR": str(tmp_path / name.lower()) for name in ("CONFIG", "CACHE", "DATA")}

@@ -45,6 +45,7 @@ def test_wandb_group_is_the_sweep() -> None:
     assert get_sweep_name(Path("logs/train/runs/2026-01-01")) is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_wandb_offline_job_is_one_run_with_curves_media_and_metadata(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
