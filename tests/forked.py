@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -69,6 +70,7 @@ def start(output: Path, *words: str, environment: Mapping[str, str] | None = Non
 def _run(output: Path, words: tuple[str, ...], environment: dict[str, str]) -> None:
     os.chdir(REPOSITORY)
     os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which whoever runs the tests may ignore, as nohup does
     os.environ.update({"OMP_NUM_THREADS": "1"} | environment)
     sys.path.insert(0, str(REPOSITORY / "src"))
     with output.open("w") as file:

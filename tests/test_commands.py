@@ -1,5 +1,6 @@
 """The commands of the README, as a user types them, on a small copy of the embedded data set."""
 
+import csv
 import json
 import os
 import re
@@ -15,6 +16,8 @@ import pytest
 import torch
 
 from vivit.data.datasets import motion
+
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[1]
 VIDEOS = {"train": 48, "val": 16, "test": 18}
@@ -40,7 +43,6 @@ def python(*words: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("said", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
 @pytest.mark.skipif(sys.platform != "linux", reason="torch brings GNU's OpenMP on Linux")
 def test_waiting_threads_leave_their_cores_to_others_unless_the_user_says_otherwise(said, policy):
@@ -65,7 +67,6 @@ def trained(data, logs):
     return folder
 
 
-@pytest.mark.slow
 def test_a_run_leaves_what_it_promises(trained):
     results = json.loads((trained / "results.json").read_text())
     assert json.loads((trained / "status.json").read_text())["status"] == "done"
@@ -85,6 +86,9 @@ def test_a_run_leaves_what_it_promises(trained):
     assert results["config"]["data"]["batch_size"] == 16
     assert 0 <= results["metrics"]["test/acc_top1"] <= results["metrics"]["test/acc_top5"] <= 1
     assert results["step_seconds"] > 0
+    with (trained / "csv" / "metrics.csv").open(encoding="utf-8") as file:
+        logged = [row["test/acc_top1"] for row in csv.DictReader(file) if row["test/acc_top1"]]
+    assert [float(value) for value in logged] == [pytest.approx(results["metrics"]["test/acc_top1"])]
     kept = torch.load(trained / "checkpoints/last.ckpt", weights_only=True)["callbacks"]["ThroughputMonitor"]
     assert results["train_seconds"] >= kept["train_seconds"] > results["step_seconds"]
     assert torch.__version__.startswith(results["versions"]["torch"])
@@ -99,12 +103,12 @@ def test_run_folder_documentation_names_every_file_and_every_key(trained):
     files = [file.name for file in trained.rglob("*") if file.is_file()]
     generic = {re.sub(r"_verb(?=\.)", "_HEAD", name).replace("train.log", "<command>.log") for name in files}
     generic = {name.replace("HEAD.png", "HEAD.csv") for name in generic}
-    assert not {name for name in generic if name not in documentation}
+    undocumented = {name for name in generic if not re.search(rf"`(?:[\w.]+/)*{re.escape(name)}`", documentation)}
+    assert undocumented <= {"motion.json"}, undocumented
     keys = json.loads((trained / "results.json").read_text())
     assert not {key for key in keys if f"`{key}`" not in documentation}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("other", [False, True], ids=["its own data", "data named anew"])
 def test_a_checkpoint_is_enough_to_evaluate(trained, logs, data, other):
     words = ["data=motion", f"data.root={data}"] if other else []
@@ -121,7 +125,6 @@ def test_a_checkpoint_is_enough_to_evaluate(trained, logs, data, other):
         assert again["metrics"][name] == pytest.approx(trained_results["metrics"][name], abs=1e-6)
 
 
-@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint(trained, data, logs):
     folder = logs / "train" / "runs" / "longer"
     done = python(
@@ -134,7 +137,6 @@ def test_a_run_goes_on_from_its_checkpoint(trained, data, logs):
     assert len(state["callbacks"]["CurvePlotter"]["epochs"]) == 3
 
 
-@pytest.mark.slow
 def test_every_model_trains_with_both_tokenisers(data, logs):
     command = (
         *("src/train.py", "-m", "model=glob(*,exclude=_*)", "tokeniser=tubelet,uniform_frames", "debug=limit"),
@@ -153,7 +155,6 @@ def test_every_model_trains_with_both_tokenisers(data, logs):
     assert before == {file: file.stat().st_mtime_ns for file in before}, "done jobs ran again"
 
 
-@pytest.mark.slow
 def test_the_report_reads_every_run(trained, logs):
     broken = logs / "train" / "runs" / "broken"
     broken.mkdir()
@@ -167,7 +168,6 @@ def test_the_report_reads_every_run(trained, logs):
     assert "train/runs/broken: unreadable" in text
 
 
-@pytest.mark.slow
 def test_the_model_benchmark_prints_the_papers_column(logs):
     done = python("src/benchmark.py", "bench=model", f"hydra.run.dir={logs / 'benchmark'}")
     assert done.returncode == 0, done.stderr
@@ -181,8 +181,8 @@ BAD = {
     "+extra.thing=1": ["extra: is an unknown key"],
     "+size.dpeth=3": ["dpeth", "size"],
     "+callbacks.curve.folder=x": ["callbacks.curve: has no _target_"],
-    "data.crop=[30,32]": ["data.crop[0]=30", "tokeniser.tubelet[1]=8", "24 or 32"],
-    "data.frames=15": ["data.frames=15", "tokeniser.tubelet[0]=2", "14 or 16"],
+    "data.crop=[30,32]": ["data.crop.0=30", "tokeniser.tubelet.1=8", "24 or 32"],
+    "data.frames=15": ["data.frames=15", "tokeniser.tubelet.0=2", "14 or 16"],
     "data=folder data.root=no/such/folder": ["data.root=no/such/folder: there is no such folder"],
     "ckpt_path=no/such.ckpt": ["ckpt_path=no/such.ckpt: there is no such file"],
     "paths.logs=/dev/null/logs": ["/dev/null/logs", "cannot be written", "paths.logs"],
@@ -200,7 +200,6 @@ def refusals(data, logs, trained):
     return {("another architecture" if bad == other else bad): future.result() for bad, future in tried.items()}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bad", BAD)
 def test_bad_input_is_one_clear_error(refusals, bad):
     said = refusals[bad]
@@ -219,7 +218,6 @@ def test_a_checkpoint_of_another_architecture_is_refused(refusals):
     assert "the configuration is SpatioTemporal(" in said.stderr
 
 
-@pytest.mark.slow
 def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     folder = logs / "train" / "runs" / "diverged"
     said = python(
@@ -233,7 +231,6 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     assert json.loads((folder / "status.json").read_text())["status"] == "failed"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -250,7 +247,6 @@ def test_values_that_cannot_be_are_a_sentence_where_nothing_checks_types(words, 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("place", [".", "notebooks"])
 @pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
 def test_notebooks_run(notebook, place, data, monkeypatch):
@@ -262,7 +258,6 @@ def test_notebooks_run(notebook, place, data, monkeypatch):
     assert any(output.output_type == "display_data" for cell in content.cells for output in cell.get("outputs", ()))
 
 
-@pytest.mark.slow
 def test_the_training_benchmark_times_runs_as_they_are(logs, data):
     words = [f"data.root={data}", "trainer.max_epochs=2", "+trainer.limit_train_batches=3", "views=1x1"]
     folder = logs / "waits"
@@ -280,7 +275,6 @@ def test_the_training_benchmark_times_runs_as_they_are(logs, data):
     assert "Could not find 'model/none'" in broken.stderr
 
 
-@pytest.mark.slow
 def test_the_step_benchmark_times_every_form(logs):
     words = ("bench=step", "bench.size=tiny", "bench.frames=4", "bench.side=16", "bench.repeats=2")
     few = "bench.models=[spatiotemporal,average_pool]"
@@ -298,7 +292,6 @@ def test_the_step_benchmark_times_every_form(logs):
         assert row["peak_mb"] > 0
 
 
-@pytest.mark.slow
 def test_a_converted_checkpoint_is_evaluated_like_the_one_it_was(trained, data, logs):
     """Through the authors' format, which keeps the weights alone: what is lost is named again by the data set."""
     best, there, back = trained / "checkpoints/best.ckpt", logs / "there.msgpack", logs / "back.ckpt"

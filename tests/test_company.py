@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from forked import Command, start
 
+pytestmark = pytest.mark.slow
+
 SHORT = ("data.num_workers=0", "data.batch_size=8", "optim.warmup_epochs=0", "views=1x1", "trainer.log_every_n_steps=1")
 
 
@@ -25,7 +27,6 @@ def read(folder: Path, file: str = "status.json") -> dict:
     return json.loads((folder / file).read_text())
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has an output that takes nothing")
 def test_runs_of_the_same_second_have_separate_folders(small_motion: Path, tmp_path: Path) -> None:
     """One of them prints to a disk that is full."""
@@ -44,7 +45,6 @@ def test_runs_of_the_same_second_have_separate_folders(small_motion: Path, tmp_p
         assert (folder / "checkpoints" / "last.ckpt").is_file()
 
 
-@pytest.mark.slow
 def test_sweep_started_twice_runs_once(small_motion: Path, tmp_path: Path) -> None:
     words = ("-m", "seed=1,2", "trainer.max_epochs=1", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     first = train(tmp_path / "first.txt", small_motion, tmp_path, *words)
@@ -57,7 +57,6 @@ def test_sweep_started_twice_runs_once(small_motion: Path, tmp_path: Path) -> No
     assert [read(file.parent)["status"] for file in tmp_path.glob("sweep/*/status.json")] == ["done", "done"]
 
 
-@pytest.mark.slow
 def test_run_saves_when_its_terminal_closes_and_resumes(small_motion: Path, tmp_path: Path) -> None:
     """All of its processes, ranks and workers, are told so twice, as by a terminal; what was logged before stays."""
     folder = tmp_path / "run"

@@ -129,8 +129,8 @@ def test_the_header_tells_the_network_s_cost(name: str, commanded: Commanded) ->
     assert row.params is None or found.params == row.params
     assert stated(name, "GFLOPs a view,") == pytest.approx(row.gflops or found.paper_gflops, rel=2e-5)
     assert found.paper_gflops == pytest.approx(stated(name, "GFLOPs a view,"), rel=5e-4)
-    if "catalogue" in cfg.data and "count" in cfg.data.dataset:
-        assert cfg.data.dataset.count == row.classes
+    if "num_classes" in cfg.data.dataset:
+        assert cfg.data.dataset.num_classes == row.classes
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

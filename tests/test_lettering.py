@@ -25,7 +25,7 @@ from vivit.inference import error_html, plot_sliding, prediction_html
 from vivit.plotting import drawable_text, font_families, text_width
 from vivit.reporting.figure_files import render
 from vivit.reporting.figures import _line
-from vivit.reporting.page import render_table
+from vivit.reporting.page import Section, render_page
 from vivit.reporting.tables import Column, Table
 from vivit.reporting.writers import to_latex, to_markdown
 from vivit.text import one_line
@@ -173,7 +173,8 @@ def test_report_tables_escape_cells() -> None:
     table = Table("t", "T", "", (Column("a", "a"),), tuple({"a": name} for name in ("x\ny", "<b>|*", "`$_{`")))
     lines = to_markdown(table).splitlines()
     assert [line for line in lines if line.startswith("| ")][2:] == [r"| x\ny |", r"| <b>\|\* |", "| `$_{` |"]
-    assert "&lt;b&gt;|*" in render_table(table) and r"x\ny" in render_table(table)
+    page = render_page("T", (), [Section("S", "", [table])])
+    assert "&lt;b&gt;|*" in page and r"x\ny" in page
     assert r"\textbackslash{}ny" in to_latex(table)
 
 

@@ -17,6 +17,8 @@ from forked import Command, start
 
 from vivit.run_folder import read_status
 
+pytestmark = pytest.mark.slow
+
 STEPS, EPOCHS = 12, 4
 HARD = ("model.dropout=0.1", "model.stochastic_depth=0.3", "loss.mixup=0.3")
 """All that is random in a step."""
@@ -82,7 +84,6 @@ def kill_in_mid_epoch(command: Command, folder: Path, after: int) -> int:
     return now
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_run_killed_five_times_ends_as_one_that_never_was(
     workers: int, run: Run, undisturbed: dict[str, Any], tmp_path: Path
@@ -107,7 +108,6 @@ def test_a_run_killed_five_times_ends_as_one_that_never_was(
     assert ours["callbacks"]["ThroughputMonitor"]["train_seconds"] > 0
 
 
-@pytest.mark.slow
 def test_a_run_asked_to_end_saves_and_one_that_is_done_goes_to_its_test(run: Run, tmp_path: Path) -> None:
     """The signal reaches every process of the run, as Ctrl-C and a cluster's do."""
     folder = tmp_path / "run"
@@ -147,7 +147,6 @@ def killed_worker(command: Command, folder: Path) -> None:
     os.kill(int(children[0]), signal.SIGKILL)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux lets others limit a process")
 @pytest.mark.parametrize(
     ("trouble", "message"),
@@ -184,7 +183,6 @@ def test_trouble_is_one_clear_message_and_the_last_checkpoint(
     os.killpg(again.pid, signal.SIGKILL)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in Linux's /proc")
 def test_a_run_that_loses_a_rank_says_so_and_goes_on_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"

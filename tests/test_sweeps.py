@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from forked import Command, start
 
+pytestmark = pytest.mark.slow
+
 SHORT = (
     "trainer.max_epochs=1",
     "data.batch_size=4",
@@ -37,7 +39,6 @@ def read(folder: Path, file: str) -> dict[str, Any]:
     return json.loads((folder / file).read_text())
 
 
-@pytest.mark.slow
 def test_two_jobs_of_two_ranks_leave_two_folders(small_motion: Path, tmp_path: Path) -> None:
     """And each scores every one of 17 videos once, which two ranks do not divide."""
     folder = tmp_path / "two ranks"
@@ -56,7 +57,6 @@ def test_two_jobs_of_two_ranks_leave_two_folders(small_motion: Path, tmp_path: P
         assert (job / ".hydra" / "config.yaml").is_file()
 
 
-@pytest.mark.slow
 def test_a_sweep_started_again_runs_what_is_not_done(small_motion: Path, tmp_path: Path) -> None:
     """One job fails, the next is done, the last is killed: only that one has something left to do, and goes on."""
     folder = tmp_path / "crops"
@@ -79,7 +79,7 @@ def test_a_sweep_started_again_runs_what_is_not_done(small_motion: Path, tmp_pat
     failed, marked = state("-30-32-")
     done, complete = state("-32-32-")
     assert (running, marked, complete) == ("running", "failed", "done")
-    assert "data.crop[0]=30" in read(failed, "status.json")["error"]
+    assert "data.crop.0=30" in read(failed, "status.json")["error"]
     results = (done / "results.json").stat().st_mtime_ns
     again = sweep(small_motion, folder, *words)
     assert again.wait() == 1, "one job fails"
@@ -97,7 +97,6 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in Linux's /proc")
 def test_a_job_put_back_into_the_queue_goes_on(small_motion: Path, tmp_path: Path) -> None:
     """SIGUSR2 is what submitit sends before the time is over; its local executor stands for that of SLURM."""

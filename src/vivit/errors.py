@@ -1,7 +1,8 @@
 """Typed errors of what a user can mend: which key, file, row or column is wrong, and what to set.
 
 A message has one form, ``<where>: <what is wrong>; <what to set>``, where ``<where>`` is ``key=value`` or a file with
-its row and column. Commands print it as one line; other exceptions are faults of this code and keep their traceback.
+its row and column. Commands print it as one line, as they do
+with Python's own ValueError and OSError; others keep their traceback.
 """
 
 from typing import Any

@@ -41,13 +41,19 @@ def read_status(folder: Path) -> dict[str, Any]:
     A run whose process is gone without an end of its own, because it was killed, is read as failed. On another machine
     that cannot be seen: such a run is still read as running.
     """
+    status = read_stored_status(folder)
+    if status.get("status") == "running" and status.get("process") and not is_alive(status["process"]):
+        return status | {"status": "failed", "error": error_of_killed(folder)}
+    return status
+
+
+def read_stored_status(folder: Path) -> dict[str, Any]:
+    """Return ``status.json`` as it was written; empty where there is none, or something else."""
     try:
-        status = dict(json.loads((folder / "status.json").read_text(encoding="utf-8")))
+        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    if status.get("status") == "running" and status.get("process") and not is_alive(status["process"]):
-        return status | {"status": "failed", "error": _error_of_killed(folder)}
-    return status
+    return status if isinstance(status, dict) else {}
 
 
 def write_rank_error(folder: Path, error: str) -> None:
@@ -59,7 +65,8 @@ def write_rank_error(folder: Path, error: str) -> None:
         (folder / RANK_ERROR).write_text(error, encoding="utf-8")
 
 
-def _error_of_killed(folder: Path) -> str:
+def error_of_killed(folder: Path) -> str:
+    """Return the error of a run whose process was killed: that of another rank, or advice."""
     with suppress(OSError):
         return f"in another rank: {(folder / RANK_ERROR).read_text('utf-8')}"
     if (folder / "checkpoints" / "last.ckpt").is_file():
@@ -71,17 +78,30 @@ def _error_of_killed(folder: Path) -> str:
 
 
 def this_process() -> dict[str, Any]:
-    """Return what identifies this process: machine, number, and the moment at which it started."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_of_process(os.getpid())}
+    """Return what identifies this process: machine, container, number, and the moment at which it started."""
+    identity = {"host": socket.gethostname(), "namespace": _pid_namespace()}
+    return identity | {"pid": os.getpid(), "started": start_of_process(os.getpid())}
 
 
-def is_alive(process: Mapping[str, Any]) -> bool:
-    """Whether a process may still be at work, by what ``this_process`` returned in it; on other machines, always."""
-    if not process:
+def is_alive(process: Any) -> bool:
+    """Whether a process may still be at work, by what ``this_process`` returned in it.
+
+    On another machine or in another container that cannot be seen, so the answer is yes there.
+    """
+    if not isinstance(process, Mapping) or not isinstance(process.get("pid"), int):
         return False
-    if process.get("host") != socket.gethostname():
+    here = _pid_namespace()
+    if process.get("host") != socket.gethostname() or process.get("namespace", here) != here:
         return True
-    return process.get("started") is not None and start_of_process(int(process["pid"])) == process["started"]
+    return process.get("started") is not None and start_of_process(process["pid"]) == process["started"]
+
+
+def _pid_namespace() -> str | None:
+    """Return the name of what numbers the processes here, which differs between containers; None where unknown."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return None
 
 
 def start_of_process(pid: int) -> str | None:

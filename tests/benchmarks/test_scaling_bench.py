@@ -56,3 +56,9 @@ def test_unknown_name_is_a_config_error(key: str, wrong: object) -> None:
     with pytest.raises(ConfigError) as error:
         scaling_rows(**({"models": ["average_pool"], "picture": "unused.png"} | FEW | {key: wrong}))
     assert (error.value.key, error.value.value) == (f"bench.{key}", wrong)
+
+
+def test_no_repetition_is_a_config_error() -> None:
+    with pytest.raises(ConfigError) as error:
+        scaling_rows(models=["average_pool"], picture="unused.png", **(FEW | {"repeats": 0}))
+    assert (error.value.key, error.value.value) == ("bench.repeats", 0)

@@ -199,7 +199,7 @@ CONFIGS = {
     "num_hidden_layers": (4, "num_hidden_layers"),
     "tubelet_size": ([2, 7, 5], "tubelet_size"),
     "num_frames": ("6", "frames"),
-    "image_size": (64, "data.crop[0]"),
+    "image_size": (64, "data.crop.0"),
     "num_attention_heads": (5, "model.heads"),
 }
 

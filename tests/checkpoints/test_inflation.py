@@ -145,7 +145,7 @@ def test_the_factorised_encoder_takes_the_class_token_only_where_asked() -> None
     report = start(net)
     assert not net.spatial.cls.any()
     assert torch.equal(net.spatial.positions[0], timm_weights()["pos_embed"][0, 0])
-    assert "spatial_cls=true" in report.ignored["cls_token"]
+    assert "load_spatial_cls=true" in report.ignored["cls_token"]
     assert "spatial.cls" in report.fresh
     start(net, load_spatial_cls=True)
     assert torch.equal(net.spatial.cls, timm_weights()["cls_token"].flatten())

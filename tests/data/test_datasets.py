@@ -185,7 +185,7 @@ def test_folds_of_filtered_rows_and_lines_in_their_errors(tmp_path):
     with pytest.raises(DataError, match="the entry is missing") as error:
         folds(tmp_path, [*ROWS[:41], ("", "g0", "night"), *ROWS[42:]], filter={"kind": "night"}).videos("train")
     assert (error.value.row, error.value.column) == (43, "label")
-    with pytest.raises(ConfigError, match="there are only 2 groups; set 2 or less") as error:
+    with pytest.raises(ConfigError, match="there are only 2 groups; list videos of three groups or more") as error:
         folds(tmp_path, ROWS, filter={"kind": "night"}).videos("train")
     assert (error.value.key, error.value.value) == ("data.dataset.folds", 5)
 

@@ -58,7 +58,7 @@ def rows(folder):
 
 
 def run(root, **settings):
-    return prepare(files(root), splits=("train", "val"), workers=1, **settings)
+    return prepare(files(root), splits=("train", "val"), num_workers=1, **settings)
 
 
 def test_index_contains_the_properties_of_files(root):
@@ -162,7 +162,7 @@ def test_copies_of_videos_that_lie_elsewhere_lie_with_the_others_and_are_read(ro
     data.mkdir()
     (data / "train.csv").write_text(f"path,label\n{root}/even.mp4,a\n../uneven.mkv,b\n")
     outside = set(root.iterdir())
-    counts = [prepare(CsvDataset(root=data), splits=("train",), workers=1, copies=16) for _ in range(2)]
+    counts = [prepare(CsvDataset(root=data), splits=("train",), num_workers=1, copies=16) for _ in range(2)]
     assert [count["copies"] for count in counts] == [2, 2]
     assert set(root.iterdir()) == outside
     folder = data / "prepared" / "short16"
@@ -212,7 +212,7 @@ def test_prepare_counts_frames_of_a_frame_folder(tmp_path):
     for number in range(3, 7):
         (tmp_path / "take" / f"frame_{number:010}.jpg").touch()
     (tmp_path / "train.csv").write_text("path,label\ntake,a\n")
-    assert prepare(CsvDataset(root=tmp_path), splits=("train",), workers=1, copies=16)["unusable"] == 0
+    assert prepare(CsvDataset(root=tmp_path), splits=("train",), num_workers=1, copies=16)["unusable"] == 0
     (row,) = read_index(tmp_path / "prepared").to_pylist()
     assert (row["codec"], row["frames"]) == ("jpeg", 4)
     assert CsvDataset(root=tmp_path).videos("train")[0].stamps is None

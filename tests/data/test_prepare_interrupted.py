@@ -31,7 +31,7 @@ def root(tmp_path):
 
 
 def run(root, **options):
-    return prepare(VideoFolder(root=root), splits=["train"], workers=2, **options)
+    return prepare(VideoFolder(root=root), splits=["train"], num_workers=2, **options)
 
 
 def start(root, *options: str):
@@ -137,11 +137,11 @@ def test_prepare_reuses_complete_copies_without_a_row(root):
         ({"gop": 0}, "gop"),
         ({"quality": 99}, "quality"),
         ({"shards": 0}, "shards"),
-        ({"workers": 0}, "workers"),
+        ({"num_workers": 0}, "num_workers"),
     ],
 )
 def test_prepare_impossible_options_are_refused_first(tmp_path, options, key):
     (tmp_path / "train/a").mkdir(parents=True)
     with pytest.raises(ConfigError) as error:
-        prepare(VideoFolder(root=tmp_path), splits=["train"], **{"workers": 1} | options)
+        prepare(VideoFolder(root=tmp_path), splits=["train"], **{"num_workers": 1} | options)
     assert (error.value.key, error.value.value) == (key, options[key])

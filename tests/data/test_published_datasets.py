@@ -255,7 +255,7 @@ def test_something_something_invalid_entry_is_refused(tmp_path, entry, column):
         ("c.txt", "a,0\nb,2\n", "the class numbers are not 0 to 1, each once"),
         ("c.txt", "a\nb\na\n", "contains the class 'a' twice"),
         ("c.csv", "id,name\n0,a\n", "row 1, column key: has no column key; its columns are id, name"),
-        ("c.csv", "id,key\n0,a\nx,b\n", "row 3, column id: is not a whole number"),
+        ("c.csv", "id,key\n0,a\nx,b\n", "row 3, column id: 'x' is not a class number"),
         ("c.json", '["a"]', "is not a mapping of class names to numbers"),
         ("c.json", '{"a": "b"}', "'b' is not a class number"),
         ("c.pkl", "", r"use a file ending in \.txt, \.csv, \.json"),

@@ -16,7 +16,7 @@ import pytest
 from forked import forking
 
 from vivit.launch.folder_lock import LOCK_FILE, FolderInUseError, lock_folder, release_folder
-from vivit.run_folder import start_of_process
+from vivit.run_folder import this_process
 
 
 def keep(folder: Path, without_locks: bool) -> None:
@@ -74,9 +74,7 @@ def test_what_was_given_back_is_free(tmp_path: Path) -> None:
 
 def left(folder: Path, **others: object) -> None:
     me = {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": start_of_process(os.getpid()),
+        **this_process(),
         "since": "2026-01-01",
     }
     (folder / LOCK_FILE).write_text(json.dumps(me | others))

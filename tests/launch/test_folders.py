@@ -296,4 +296,4 @@ def test_torchrun_starts_no_sweep(begun: Compose, monkeypatch: pytest.MonkeyPatc
 
 def test_the_owner_says_who_it_is(begun: Compose) -> None:
     folder = Path(begun().hydra.run.dir)
-    assert {"host", "pid", "started", "since"} == json.loads((folder / LOCK_FILE).read_text()).keys()
+    assert {"host", "pid", "started", "namespace", "since"} == json.loads((folder / LOCK_FILE).read_text()).keys()

@@ -54,10 +54,26 @@ def test_killed_run_has_the_error_of_another_rank(tmp_path: Path) -> None:
 def test_running_status_of_a_living_process_or_another_machine_stays(tmp_path: Path) -> None:
     status = write_status(tmp_path, "running")
     assert read_status(tmp_path)["status"] == "running"
-    for other, state in ({"host": "elsewhere"}, "running"), ({"started": "another boot 17"}, "failed"):
+    for other, state in (
+        ({"host": "elsewhere"}, "running"),
+        ({"namespace": "pid:[1]", "started": "another boot 17"}, "running"),
+        ({"started": "another boot 17"}, "failed"),
+    ):
         process = status["process"] | other
         write_json(tmp_path / "status.json", status | {"process": process})
         assert read_status(tmp_path)["status"] == state
+
+
+@pytest.mark.parametrize("text", ["", "null", "[1]", "17", '"running"', "{"])
+def test_damaged_status_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text(text)
+    assert read_status(tmp_path) == {}
+
+
+@pytest.mark.parametrize("process", ["x", [1], {"pid": "1"}, {}])
+def test_running_status_of_a_process_that_cannot_be_read(process: Any, tmp_path: Path) -> None:
+    write_json(tmp_path / "status.json", {"status": "running", "process": process})
+    assert read_status(tmp_path)["status"] == ("failed" if process else "running")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.launch.job import Job
 from vivit.launch.subprocess_job import command_of, needs_subprocess, run_in_subprocess
-from vivit.run_folder import read_status
+from vivit.run_folder import read_status, read_stored_status, write_status
 
 Compose = Callable[..., DictConfig]
 FOLDER = Path("/somewhere/it's a sweep/seed-7_12345678")
@@ -84,6 +84,28 @@ def test_a_job_that_ends_badly_is_marked(
         run_in_subprocess(Job(tmp_path, {}, [], "sweep"))
     assert read_status(tmp_path)["status"] == "failed"
     assert read_status(tmp_path)["error"] == reason
+
+
+def test_an_error_of_an_earlier_try_is_not_that_of_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_status(tmp_path, "failed", "an error that was mended")
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    monkeypatch.setattr("vivit.launch.subprocess_job.command_of", lambda job: [sys.executable, "-c", kill])
+    with pytest.raises(RuntimeError, match="^killed by SIGKILL$"):
+        run_in_subprocess(Job(tmp_path, {}, [], "sweep"))
+    assert read_stored_status(tmp_path)["error"] == "killed by SIGKILL"
+
+
+def test_a_job_killed_at_work_has_a_final_status_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os, pathlib, signal; from vivit.run_folder import write_status; "
+        f"write_status(pathlib.Path({str(tmp_path)!r}), 'running'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    monkeypatch.setattr("vivit.launch.subprocess_job.command_of", lambda job: [sys.executable, "-c", code])
+    with pytest.raises(RuntimeError, match="^killed by SIGKILL: a process of this run was killed"):
+        run_in_subprocess(Job(tmp_path, {}, [], "sweep"))
+    assert read_stored_status(tmp_path)["status"] == "failed", "readers on other machines see it too"
 
 
 def test_a_job_that_ends_well_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_parameters_in_closed_form(name: str, tokeniser: str) -> None:
 def test_clips_of_another_size_are_refused(name: str, tokeniser: str, wrong: tuple[int, int, int]) -> None:
     with pytest.raises(ConfigError) as error:
         build(name, tokeniser)(torch.zeros(1, 3, *wrong))
-    assert error.value.key in ("model.frames", "data.frames", "data.crop[0]")
+    assert error.value.key in ("model.frames", "data.frames", "data.crop.0")
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "average pool"])
@@ -297,7 +297,7 @@ def test_only_average_pooling_is_blind_to_the_order_of_frames(name: str, fill: A
         ("factorised self-attention", {"order": "spacetime"}, "model.order"),
         ("spatiotemporal", {"heads": 5}, "model.heads"),
         ("factorised encoder", {"temporal_heads": 7}, "model.temporal_heads"),
-        ("spatiotemporal", {"classes": 0}, "model.classes"),
+        ("spatiotemporal", {"classes": 0}, "classes"),
         ("spatiotemporal", {"stochastic_depth": 1.5}, "model.stochastic_depth"),
         ("average pool", {"frames": 8}, "data.frames"),
         ("spatiotemporal", {"gelu": "exact"}, "model.gelu"),

@@ -83,10 +83,10 @@ def test_uniform_frames_are_a_dense_layer_over_patches_of_the_sampled_frames() -
 @pytest.mark.parametrize(
     ("clip", "key", "message"),
     [
-        ((7, 20, 35), "data.frames", "data.frames=7: not a multiple of tokeniser.tubelet[0]=2; set 6 or 8, or another"),
-        ((6, 21, 35), "data.crop[0]", "set 20 or 25,"),
-        ((6, 20, 41), "data.crop[1]", "set 35 or 42,"),
-        ((6, 4, 35), "data.crop[0]", "set 5,"),
+        ((7, 20, 35), "data.frames", "data.frames=7: not a multiple of tokeniser.tubelet.0=2; set 6 or 8, or another"),
+        ((6, 21, 35), "data.crop.0", "set 20 or 25,"),
+        ((6, 20, 41), "data.crop.1", "set 35 or 42,"),
+        ((6, 4, 35), "data.crop.0", "set 5,"),
     ],
 )
 def test_tubelets_error_contains_a_number_that_fits(clip: tuple[int, int, int], key: str, message: str) -> None:
@@ -99,8 +99,8 @@ def test_tubelets_error_contains_a_number_that_fits(clip: tuple[int, int, int], 
 @pytest.mark.parametrize(
     ("frames", "clip", "key", "numbers"),
     [
-        (4, (32, 20, 34), "data.crop[1]", "28 or 35"),
-        (4, (32, 19, 35), "data.crop[0]", "15 or 20"),
+        (4, (32, 20, 34), "data.crop.1", "28 or 35"),
+        (4, (32, 19, 35), "data.crop.0", "15 or 20"),
         (33, (32, 20, 35), "tokeniser.frames", "1 to 32"),
         (0, (32, 20, 35), "tokeniser.frames", "1 to 32"),
     ],

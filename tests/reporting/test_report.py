@@ -23,7 +23,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.tags: list[str] = []
-        self.anchors: set[str] = set()
+        self.anchors: list[str] = []
         self.links: list[str] = []
         self.sources: list[str] = []
         self.feed(text)
@@ -31,7 +31,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self.tags.append(tag)
-        self.anchors |= {found["id"] or ""} if "id" in found else set()
+        self.anchors += [found["id"] or ""] if "id" in found else []
         self.links += [found["href"] or ""] if "href" in found else []
         self.sources += [found[key] or "" for key in ("src", "srcset") if key in found]
         if tag not in VOID:
@@ -76,7 +76,8 @@ def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
     assert not re.findall(r"url\(|@import|https?://", text)
     assert page.links
-    assert {link.removeprefix("#") for link in page.links} <= page.anchors
+    assert {link.removeprefix("#") for link in page.links} == set(page.anchors)
+    assert len(page.anchors) == len(set(page.anchors))
     assert "prefers-color-scheme: dark" in text
     assert "&lt;b&gt;" in text
     assert "<b>" not in text

@@ -46,7 +46,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def section(report: Path, anchor: str) -> str:
     """What a reader sees of a part of the page: cells apart, all else as running text."""
     text = (report / "index.html").read_text()
-    found = re.search(rf'<section id="{anchor}">(.*?)</section>', text, re.DOTALL)
+    found = re.search(rf'<section id="{anchor}-\d+">(.*?)</section>', text, re.DOTALL)
     assert found
     return html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"</t[dh]>|</tr>|</li>", "\n", found[1])))
 

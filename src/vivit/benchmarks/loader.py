@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from vivit.benchmarks.checks import check_positive
 from vivit.benchmarks.loader_baselines import BASELINES, Clip, ClipRequest, decode_only, read_native
 from vivit.data.find_videos import SUFFIXES, is_video
 from vivit.data.index.transcode import transcode
@@ -48,8 +49,12 @@ def loader_rows(
     ``ours_prepared`` reads copies that are made here as ``prepare`` makes them, by ``resize``, ``gop`` and ``quality``.
     ``clips_per_second`` is the median of ``rounds`` passes through a DataLoader with ``num_workers`` workers, again
     interleaved. Readers whose package is not installed are left out with a warning. Raises ConfigError where ``videos``
-    is not a folder of videos, and DataError for a video that cannot be copied.
+    is not a folder of videos, a count is below 1 or ``crop`` is not two numbers, and DataError for a video that cannot
+    be copied.
     """
+    check_positive(plans=plans, rounds=rounds, frames=frames, stride=stride, resize=resize, gop=gop)
+    if len(crop) != 2:
+        raise ConfigError("bench.crop", list(crop), "is not height and width", "set for example [224,224]")
     torch.set_num_threads(1)
     view_sampler = RandomViewSampler(
         frames=frames, stride=stride, resize=resize, crop=(crop[0], crop[1]), random_crop=False

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from torch import Tensor
 
+from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.model import SIZES, ModelSpec, read_size
-from vivit.benchmarks.step import NETWORKS, check_names, measure_peak_mb, random_network
+from vivit.benchmarks.step import NETWORKS, measure_peak_mb, random_network
 from vivit.errors import ConfigError
 from vivit.models.attention_kernels import softmax_attention
 from vivit.models.flops import count_flops
@@ -78,10 +79,12 @@ def scaling_rows(
 
     Clips of different ``frames`` have a side of ``at_side`` pixels; those of different ``sides`` have ``at_frames``
     frames. The last curve is Model 1's attention alone, over sequences of so many ``tokens``. All curves are plotted to
-    ``picture``, a PNG file. Raises ConfigError for unknown names, and for an axis with less than two values.
+    ``picture``, a PNG file. Raises ConfigError for unknown names, counts below 1, and an axis with less than two
+    values.
     """
     check_names("models", models, NETWORKS)
     check_names("size", size, SIZES)
+    check_positive(repeats=repeats, at_side=at_side, at_frames=at_frames)
     for key, values in {"frames": frames, "sides": sides, "tokens": tokens}.items():
         if len(values) < 2:
             raise ConfigError(f"bench.{key}", list(values), "one value shows no growth", "set two values or more")

@@ -8,7 +8,7 @@ import logging
 import resource
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
 from vivit.benchmarks.variants import VARIANTS, Variant, make_variants
-from vivit.errors import ConfigError
 from vivit.models.encoder import Encoder
 from vivit.models.flops import count_flops
 from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
@@ -75,12 +75,14 @@ def step_rows(
     ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, the best
     one measured between the variants of this model. Skipped computation is not counted; branches that stochastic depth
     drops are. ``peak_mb`` is the memory that a phase adds to the process at its peak, plus the weights. The optimizer,
-    SGD with momentum, has no products, so its share is zero. Raises ConfigError for unknown names.
+    SGD with momentum, has no products, so its share is zero. Raises ConfigError for unknown names and counts
+    below 1.
     """
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
     check_names("size", size, SIZES)
     check_names("forms", forms, VARIANTS)
+    check_positive(frames=frames, side=side, batch=batch, repeats=repeats)
     disable_malloc_trim()
     rows = []
     for model in models:
@@ -97,13 +99,6 @@ def step_rows(
                 row |= {"matrix_share": rate / best, "peak_mb": max(times.peak_mb)}
                 rows.append({"name": name} | settings | {"phase": phase} | row)
     return rows
-
-
-def check_names(key: str, value: str | Sequence[str], known: Collection[str]) -> None:
-    """Raise ConfigError for ``bench.<key>`` where a name is not a known one."""
-    names = [value] if isinstance(value, str) else value
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"bench.{key}", value, f"{', '.join(unknown)} is unknown", f"choose from {', '.join(known)}")
 
 
 def random_network(spec: ModelSpec, stochastic_depth: float = 0.0) -> nn.Module:

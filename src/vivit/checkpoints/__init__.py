@@ -7,7 +7,6 @@ from vivit.checkpoints.formats.huggingface import (
     save_huggingface,
 )
 from vivit.checkpoints.formats.scenic import export_scenic, model_from_scenic, save_scenic, scenic_metadata
-from vivit.checkpoints.formats.scenic_state_dict import Network
 from vivit.checkpoints.init_from_image import load_image_weights
 from vivit.checkpoints.init_from_video import load_video_weights
 from vivit.checkpoints.load_report import LoadReport
@@ -16,7 +15,6 @@ from vivit.checkpoints.random_init import init_pos_embed
 
 __all__ = [
     "LoadReport",
-    "Network",
     "export_scenic",
     "huggingface_labels",
     "huggingface_metadata",

@@ -21,7 +21,7 @@ def check_grid(lengths: Sequence[int]) -> Grid:
     if len(lengths) != 3:
         raise ConfigError(
             "weights.source_grid",
-            lengths,
+            list(lengths),
             "is no grid",
             "set [rows, columns] (image) or [t, rows, columns] (video)",
         )

@@ -7,14 +7,13 @@ import torch
 from torch import nn
 
 from vivit.checkpoints.detect_format import read_neutral
-from vivit.checkpoints.formats.scenic_state_dict import Network
 from vivit.checkpoints.inflation import Inflation, Interpolation, check_grid, fold_normalisation, inflate_filter
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.neutral_state_dict import HALF
 from vivit.checkpoints.state_dict_loader import Positions, StateDictPlan
 from vivit.checkpoints.weight_file import Source
 from vivit.errors import CheckpointError, ConfigError
-from vivit.models import FactorisedSelfAttention
+from vivit.models import FactorisedSelfAttention, Network
 
 TemporalAttention = Literal["zero_output", "zero", "copy", "fresh"]
 

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from vivit.checkpoints.detect_format import read_neutral
-from vivit.checkpoints.formats.scenic_state_dict import Network
 from vivit.checkpoints.inflation import check_grid
 from vivit.checkpoints.init_from_image import assign_blocks, assign_class_token, assign_head, assign_patches
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.state_dict_loader import Positions, StateDictPlan
 from vivit.checkpoints.weight_file import Source
 from vivit.errors import ConfigError
+from vivit.models import Network
 from vivit.models.pos_embed import Grid
 
 

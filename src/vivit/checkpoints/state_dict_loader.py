@@ -8,13 +8,12 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from vivit.checkpoints.formats.scenic_state_dict import Network
 from vivit.checkpoints.inflation import Interpolation, fit_positions
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.neutral_state_dict import NeutralStateDict
 from vivit.checkpoints.tensor_checks import check_finite, raise_problems
 from vivit.errors import CheckpointError, ConfigError
-from vivit.models import FactorisedEncoder
+from vivit.models import FactorisedEncoder, Network
 from vivit.models.attention import Attention
 from vivit.models.pos_embed import Grid
 
@@ -31,7 +30,7 @@ class StateDictPlan:
 
     def __init__(self, network: nn.Module, source: NeutralStateDict) -> None:
         if not isinstance(network, Network):
-            raise ConfigError("model", type(network).__name__, "weights are loaded into the four models only")
+            raise ConfigError("model", type(network).__name__, "weights go into the four models only", "set one")
         self.network, self.source = network, source
         self.encoder = "spatial" if isinstance(network, FactorisedEncoder) else "encoder"
         """The network's name of the encoder that an image model's is written into."""

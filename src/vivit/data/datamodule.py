@@ -26,7 +26,7 @@ MOST_WORKERS = 8
 class VideoDataModule(LightningDataModule):
     """Clips of ``frames`` frames, ``stride`` apart, of pictures with a short side of ``resize``, cut to ``crop``.
 
-    ``catalogue`` makes the data set of a root folder, ``augment`` the sampler of training views and ``views`` that of
+    ``dataset`` makes the data set of a root folder, ``augment`` the sampler of training views and ``views`` that of
     the test views; all three are partial, this class adds what they share. Validation has one view. ``resampling``
     resizes every view. ``batch_size`` counts videos on one device, in training and validation; testing takes as many
     clips, and at least one video. ``train_share`` selects that share of every class of the training videos.
@@ -74,8 +74,8 @@ class VideoDataModule(LightningDataModule):
             raise ConfigError(
                 "data.max_bad_share", max_bad_share, "is not a share of the videos", "set a number from 0 to 1"
             )
-        if len(crop) != 2:
-            raise ConfigError("data.crop", list(crop), "is not height and width", "set two numbers, as in [224,224]")
+        if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
+            raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
         if "train_share" in getattr(dataset, "keywords", {}):
             raise ConfigError("data.dataset.train_share", problem="is no key of its own", remedy="set data.train_share")

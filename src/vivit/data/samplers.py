@@ -33,11 +33,12 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
     ) -> None:
         self.steps = videos // (batch_size * ranks)
         if not self.steps:
+            devices = f"set trainer.devices={max(1, videos)} or less"
             raise ConfigError(
                 "data.batch_size",
                 batch_size,
                 f"{videos} training videos do not fill one batch on each of {ranks} devices",
-                f"set {max(1, videos // ranks)} or less",
+                f"set {videos // ranks} or less" if videos >= ranks else devices,
             )
         self.videos, self.batch_size, self.seed, self.rank, self.ranks = videos, batch_size, seed, rank, ranks
         self.same_every_epoch = same_every_epoch

@@ -43,7 +43,7 @@ def compute_official_metrics(
         tail = {head: np.isin(labels[head], lists["tail"][head]) for head in heads}
         subsets["tail"] = tail | {ACTION: np.logical_or.reduce(list(tail.values()))}
     if lists.get("unseen") is not None:
-        unseen = np.isin([get_participant(name) for name in result.names], lists["unseen"])
+        unseen = np.isin([get_participant(name, result.file) for name in result.names], lists["unseen"])
         subsets["unseen"] = dict.fromkeys([*heads, ACTION], unseen)
     return {
         f"{subset}_{task}_accuracy_at_{k}": 100 * float((result.ranks[task][selected] < k).mean())
@@ -54,10 +54,10 @@ def compute_official_metrics(
     }
 
 
-def get_participant(name: str | None) -> str:
-    """Return the participant of a segment's narration_id: P01 of P01_11_0."""
+def get_participant(name: str | None, file: Path) -> str:
+    """Return the participant of a segment's narration_id, P01 of P01_11_0. Raises DataError about ``file``."""
     if not name or "_" not in name:
-        raise DataError(name, "is no narration_id of EPIC-Kitchens, such as P01_11_0", column="name")
+        raise DataError(file, f"{name!r} is no narration_id of EPIC-Kitchens, such as P01_11_0", column="name")
     return name.split("_")[0]
 
 
@@ -108,7 +108,7 @@ def _scores_by_name(
     for part in file.parts():
         scores = aggregation(part.views[:, indices].double(), list(NUM_CLASSES.values()))
         for name, row in zip(part.names, scores, strict=True):
-            get_participant(name)
+            get_participant(name, file.file)
             if name in seen:
                 raise DataError(file.file, f"has {name} twice", column="name")
             seen.add(str(name))

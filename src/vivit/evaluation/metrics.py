@@ -5,9 +5,11 @@ each, and ``action_acc_top1`` and ``action_acc_top5`` of the pair, whose probabi
 softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewer is always right and is left out.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from vivit.errors import DataError, UserError
+from vivit.errors import ConfigError, DataError
 from vivit.evaluation.intervals import mean_rate_interval, wilson
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
 from vivit.evaluation.predictions_reader import PredictionsFile
@@ -73,7 +75,7 @@ def top_k_metrics(heads: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, in
     for head in (*heads, ACTION) if len(heads) > 1 else heads:
         prefix = f"{head}_" if len(heads) > 1 else ""
         metrics[f"{prefix}acc_top1"] = head, 1
-        if head == ACTION or len(heads[head]) > 5:
+        if (math.prod(map(len, heads.values())) if head == ACTION else len(heads[head])) > 5:
             metrics[f"{prefix}acc_top5"] = head, 5
     return metrics | ({"acc_top1": (ACTION, 1)} if len(heads) > 1 else {})
 
@@ -101,9 +103,10 @@ class ValidationAccuracy(Metric):
         return [*self.top_k, *(["acc_mean_class"] if len(self.heads) == 1 else [])]
 
     def update(self, predictions: Predictions) -> None:
-        """Add a batch of videos. Raises UserError for a video without a label."""
+        """Add a batch of videos. Raises ConfigError for a video without a label."""
         if unlabelled := int((predictions.labels < 0).any(1).sum()):
-            raise UserError(missing_labels_message(unlabelled, f"{len(predictions.labels)} videos of a batch"))
+            problem = missing_labels_message(unlabelled, f"{len(predictions.labels)} videos of a batch")
+            raise ConfigError("data.dataset", problem=problem, remedy="validate on videos with labels")
         ranks = label_ranks(predictions.logits, predictions.labels, self.heads)
         self.correct += torch.stack([(ranks[head] < k).sum() for head, k in self.top_k.values()])
         self.total += len(predictions.labels)
@@ -126,6 +129,7 @@ class ValidationAccuracy(Metric):
 class EvaluationResult:
     """Metrics of a file of predictions. Accuracies are fractions."""
 
+    file: Path
     names: list[str | None]
     """Identifiers of the videos in the data set."""
     labels: Int[np.ndarray, "n heads"]
@@ -149,11 +153,11 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     views, aggregation = views or metadata.views, get_aggregation(average or metadata.average)
     file.view_indices(views)
     if unlabelled := file.count_unlabelled():
-        raise DataError(file.file, missing_labels_message(unlabelled, "its videos"))
+        raise DataError(file.file, missing_labels_message(unlabelled, "its videos"), SCORES_ONLY)
     names, labels, predicted, ranks = _collect(file, views, aggregation)
     by_views = {name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()}
     interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
-    return EvaluationResult(names, labels, predicted, ranks[views], by_views[views], by_views, interval)
+    return EvaluationResult(file.file, names, labels, predicted, ranks[views], by_views[views], by_views, interval)
 
 
 def _collect(
@@ -211,9 +215,12 @@ def count_by_class(
     return np.bincount(classes, correct).astype(np.int64), np.bincount(classes)
 
 
+SCORES_ONLY = (
+    "in eval.py set metrics=false to write scores only, or submission=epic_kitchens to write those for the challenge"
+)
+"""What to set for videos without labels."""
+
+
 def missing_labels_message(unlabelled: int, of: str) -> str:
-    """Return the message for videos without a label, whose accuracy is undefined."""
-    return (
-        f"{unlabelled} of {of} have no label, so no accuracy can be computed; set metrics=false in eval.py to write "
-        "their scores only, or submission=epic_kitchens to write those for the challenge"
-    )
+    """Return the problem of videos without a label, whose accuracy is undefined."""
+    return f"{unlabelled} of {of} have no label, so no accuracy can be computed"

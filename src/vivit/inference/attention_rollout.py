@@ -28,6 +28,10 @@ q sequences of n tokens. Within one sequence m is n; over a grid of tokens that 
 """
 
 
+class NoAttentionError(ValueError):
+    """A network has no attention."""
+
+
 def mean_of_heads(weights: Float[Tensor, "b q a n n"]) -> Float[Tensor, "b q n n"]:
     """Return the average over heads, as Abnar and Zuidema."""
     return weights.mean(2)
@@ -48,7 +52,7 @@ def rollout(
 
     ``branches`` is what a network's ``attention_maps`` yields: they are processed one at a time, so that no more than
     the maps of one are in memory. ``grid`` counts tokens over time, rows and columns. The share of a class token as a
-    source, which is no part of the picture, is left out. Raises ValueError for a network without attention.
+    source, which is no part of the picture, is left out. Raises NoAttentionError for a network without attention.
     """
     t, rows, columns = grid
     space: Tensor | None = None
@@ -61,7 +65,7 @@ def rollout(
             space, cls[0] = rollout_step(space, maps, fuse), maps[0].cls
         del maps  # before the next are made
     if space is None:
-        raise ValueError("a network without attention has nothing to roll out")
+        raise NoAttentionError("a network without attention has nothing to roll out")
     shares = readout(space, cls[0])
     if shares.shape[1:] == (t, rows * columns):  # one summary for each temporal index
         moments = (

@@ -11,11 +11,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vivit.checkpoints import Network
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_reader import VideoReader, open_video
 from vivit.errors import ConfigError
-from vivit.inference.attention_rollout import HEAD_FUSIONS, rollout
+from vivit.inference.attention_rollout import HEAD_FUSIONS, NoAttentionError, rollout
 from vivit.inference.overlay import (
     overlay_heatmap,
     plot_temporal_attention,
@@ -25,6 +24,7 @@ from vivit.inference.overlay import (
     write_mp4,
 )
 from vivit.inference.predictor import Predictor
+from vivit.models import Network
 from vivit.structures import Video, normalize_frames
 
 DEFAULT_FPS = 25
@@ -85,7 +85,10 @@ def rollout_clips(
     with torch.inference_mode():
         clips = normalize_frames(frames, next(network.parameters()).dtype)
         grid = checked.tokeniser.grid(*checked.clip_size)
-        return rollout(checked.attention_maps(clips), grid, HEAD_FUSIONS[head_fusion])
+        try:
+            return rollout(checked.attention_maps(clips), grid, HEAD_FUSIONS[head_fusion])
+        except NoAttentionError:
+            raise ConfigError("ckpt_path", problem="its network has no attention", remedy="set explain=false") from None
 
 
 def check_head_fusion(name: str) -> None:

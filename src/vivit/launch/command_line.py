@@ -9,6 +9,7 @@ from pathlib import Path
 from vivit.launch.renamed_keys import RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
+from vivit.overrides import split_override
 
 CONFIGS = Path(__file__).absolute().parents[3] / "configs"
 NO_OPTION = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
@@ -31,12 +32,16 @@ def begin() -> None:
 def refuse_renamed_keys(arguments: Sequence[str]) -> None:
     """Raise SystemExit, with the new name, where an argument sets a key by a name that it no longer has."""
     for argument in arguments:
-        name, equals, value = argument.lstrip("+~").partition("=")
+        key, value = split_override(argument)
+        if value is None and not argument.startswith("~"):
+            continue
+        name = key.partition("@")[0]
+        options = [f"{name}={option.strip()}" for option in (value or "").strip("[]").split(",")]
         for old, new in RENAMED_KEYS.items():
-            if equals and old in (name, f"{name}={value}"):
-                raise SystemExit(f"error: {argument}: this is called {new} now; set {new.partition('=')[0]}=...")
-            if equals and name.startswith(f"{old}."):
-                raise SystemExit(f"error: {argument}: {old} is called {new} now; set {new}{name[len(old) :]}=...")
+            if name.startswith(f"{old}."):
+                raise SystemExit(f"error: {argument}: {old} is called {new} now; set {new}{name[len(old) :]}")
+            if name == old or old in options:
+                raise SystemExit(f"error: {argument}: {old} is called {new} now; set that")
 
 
 def replace_null_option(argument: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -62,11 +63,15 @@ def _unpickle() -> Preflight:
 
 
 def exit_on_user_error(check: Callable[[], Any]) -> Any:
-    """Return the result of a check; end the process with one line, on the first rank, where it raises a UserError."""
+    """Return the result of a check; end the process where it raises, with one line for a UserError."""
     try:
         return check()
     except UserError as error:
         raise SystemExit(f"error: {error}" if is_rank_zero() else 1) from None
+    except Exception:  # Hydra would only warn of it, and run the task
+        if is_rank_zero():
+            traceback.print_exc()
+        raise SystemExit(1) from None
 
 
 def check_run(config: DictConfig) -> None:
@@ -103,7 +108,9 @@ def check_scale(config: DictConfig) -> None:
         raise ConfigError("scale", scale, "is for sweeps", "a single run as published is an experiment: experiment=")
     (configs,) = (Path(source.path) for source in config.hydra.runtime.config_sources if source.provider == "main")
     if not (configs / "sweep_scale" / f"{sweep}_{scale}.yaml").is_file():
-        raise ConfigError("scale", scale, f"sweep={sweep} does not have it: it answers no table of the paper")
+        raise ConfigError(
+            "scale", scale, f"sweep={sweep} does not have it: it answers no table of the paper", "leave it out"
+        )
 
 
 def check_working_folder(config: DictConfig) -> None:
@@ -208,5 +215,8 @@ def _written(folder: Path, write: Callable[[], Path]) -> Path:
         return write()
     except OSError as error:
         raise ConfigError(
-            "paths.logs", folder, f"this run folder cannot be written ({error.strerror})", "set a folder that can"
+            "hydra.run.dir",
+            folder,
+            f"cannot be written ({error.strerror})",
+            "set a folder that can, or paths.logs (of report.py and dashboards.py: logs)",
         ) from None

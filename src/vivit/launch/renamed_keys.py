@@ -4,6 +4,8 @@ RENAMED_KEYS = {
     # groups and options
     "regularise": "regularisation",
     "weights=wide_positions": "weights=large_pos_embed",
+    "callbacks=rate_finder": "callbacks=lr_finder",
+    "data=epic_kitchens_pictures": "data=epic_kitchens_frames",
     "callbacks.rate_finder": "callbacks.lr_finder",
     # training
     "optim.optimiser": "optim.optimizer",
@@ -30,11 +32,13 @@ RENAMED_KEYS = {
     "data.catalogue.unlabelled": "data.dataset.allow_unlabelled",
     "data.catalogue.where": "data.dataset.filter",
     "data.catalogue.swap_labels": "data.dataset.swap_labels_on_flip",
+    "data.catalogue.classes": "data.dataset.class_file",
     "data.catalogue": "data.dataset",
     "data.workers": "data.num_workers",
     "data.prefetch": "data.prefetch_factor",
     "data.bad_share": "data.max_bad_share",
     "data.skip_bad": "data.skip_unreadable",
+    "augment.colours.layers": "augment.color_transform.num_ops",
     "augment.colours": "augment.color_transform",
     "augment.flip": "augment.hflip_prob",
     "views.counts": "views.also_report",

@@ -19,7 +19,7 @@ def check_resume(folder: Path, overrides: list[str]) -> None:
     """Raise ConfigError where a folder is no training run, or where an override would change its result."""
     for file in ("config.yaml", "hydra.yaml"):
         if not (folder / HYDRA_FOLDER / file).is_file():
-            raise ConfigError("resume", folder, f"is not a run folder, it has no {HYDRA_FOLDER}/{file}")
+            raise ConfigError("resume", folder, f"is not a run folder, it has no {HYDRA_FOLDER}/{file}", "set one")
     if "resume" not in OmegaConf.load(folder / HYDRA_FOLDER / "config.yaml"):
         raise ConfigError("resume", folder, "is not a training run", "start its command again")
     for override in overrides:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from vivit.launch.command_line import CONFIGS
 from vivit.launch.job import Job
-from vivit.run_folder import read_status, write_status
+from vivit.run_folder import error_of_killed, read_stored_status, write_status
 from vivit.signals import DeferredSignals
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ def run_in_subprocess(job: Job) -> None:
     Forwards signals, waits while the job saves its checkpoint, and kills it if this process dies. Raises RuntimeError
     where it failed; one that was killed gets a status.
     """
+    before = read_stored_status(job.folder)
     signals = DeferredSignals()
     signals.save_handlers()
     signals.install()
@@ -59,9 +60,11 @@ def run_in_subprocess(job: Job) -> None:
         signals.reraise(signals.caught)
     if code == 0:
         return
-    status = read_status(job.folder)
-    if status.get("status") != "failed":
+    status = read_stored_status(job.folder)
+    if status.get("status") != "failed" or status == before:
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        begun = status.get("status") == "running" and status != before
+        reason = f"{reason}: {error_of_killed(job.folder)}" if begun else reason
         status = write_status(job.folder, "failed", reason)
     raise RuntimeError(status["error"])
 

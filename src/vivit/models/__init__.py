@@ -7,11 +7,14 @@ from vivit.models.factorised_self_attention import FactorisedSelfAttention
 from vivit.models.spatiotemporal import SpatioTemporal
 from vivit.models.tokenisers import Tokeniser, Tubelets, UniformFrames
 
+Network = SpatioTemporal | FactorisedEncoder | FactorisedSelfAttention | FactorisedDotProduct
+
 __all__ = [
     "BackboneConfig",
     "FactorisedDotProduct",
     "FactorisedEncoder",
     "FactorisedSelfAttention",
+    "Network",
     "SpatioTemporal",
     "Tokeniser",
     "Tubelets",

@@ -20,7 +20,7 @@ class Head(nn.Module):
     def __init__(self, dim: int, classes: int, representation: int | None = None) -> None:
         super().__init__()
         if classes < 1:
-            raise ConfigError("model.classes", classes, "a classifier needs at least one class", "set 1 or more")
+            raise ConfigError("classes", classes, "a classifier needs at least one class", "set 1 or more")
         self.pre_logits = nn.Sequential()
         if representation:
             dense = nn.Linear(dim, representation)

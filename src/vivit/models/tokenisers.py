@@ -93,9 +93,9 @@ class Tubelets(Tokeniser):
         """Return the number of tubelets over time, rows and columns."""
         t, h, w = self.tubelet
         return (
-            _divide("data.frames", frames, "tokeniser.tubelet[0]", t),
-            _divide("data.crop[0]", height, "tokeniser.tubelet[1]", h),
-            _divide("data.crop[1]", width, "tokeniser.tubelet[2]", w),
+            _divide("data.frames", frames, "tokeniser.tubelet.0", t),
+            _divide("data.crop.0", height, "tokeniser.tubelet.1", h),
+            _divide("data.crop.1", width, "tokeniser.tubelet.2", w),
         )
 
     def frames_per_token(self, frames: int) -> list[list[int]]:
@@ -144,8 +144,8 @@ class UniformFrames(Tokeniser):
             )
         return (
             len(uniform_frames(frames, self.frames)),
-            _divide("data.crop[0]", height, "tokeniser.patch[0]", self.patch[0]),
-            _divide("data.crop[1]", width, "tokeniser.patch[1]", self.patch[1]),
+            _divide("data.crop.0", height, "tokeniser.patch.0", self.patch[0]),
+            _divide("data.crop.1", width, "tokeniser.patch.1", self.patch[1]),
         )
 
     def frames_per_token(self, frames: int) -> list[list[int]]:

@@ -22,18 +22,13 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """Name to which the contents link."""
+        """Name to which the contents link, with the number of the section behind it."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
 
 def render_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
     """Return the page; ``lead`` are its first sentences, with ``code`` between backticks."""
     return _environment().get_template("page.html.j2").render(title=title, lead=lead, sections=sections)
-
-
-def render_table(table: Table) -> str:
-    """Return a table as HTML, which scrolls sideways where it is too wide, with its caption and notes."""
-    return str(_environment().get_template("table.html.j2").module.render_table(table))  # type: ignore[attr-defined]  # a macro
 
 
 def _environment() -> Environment:

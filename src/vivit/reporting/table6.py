@@ -100,7 +100,7 @@ TABLES = (
     SotaTable(
         "epic_kitchens",
         "Table 6d: EPIC-Kitchens-100",
-        ("epic_kitchens", "epic_kitchens_pictures"),
+        ("epic_kitchens", "epic_kitchens_frames"),
         ACTION_METRICS,
         (
             Method("TSN", (33.2, 60.2, 46.0)),

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from vivit.benchmarks.attention import attention_row
-from vivit.checkpoints import Network
 from vivit.data.datasets import motion
 from vivit.inference.clip_attention import rollout_clips
+from vivit.models import Network
 from vivit.tasks.build import build_preprocessing
 from vivit.tasks.checkpoint_record import build_network, load_network, model_name
 

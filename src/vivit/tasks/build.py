@@ -19,11 +19,9 @@ from vivit.inference import Predictor, Preprocessing
 from vivit.inference.predictor import resolve_device
 from vivit.launch import Job
 from vivit.tasks.checkpoint_record import load_network
-from vivit.tasks.clip_settings import merge_views
+from vivit.tasks.clip_settings import VIEW_SAMPLER, merge_views
 from vivit.tasks.config_checks import OBJECT_GROUPS, check_loader_options
 from vivit.training import VideoClassifier, disable_malloc_trim
-
-DEFAULT_VIEWS = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True}
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,10 @@ def build_preprocessing(
 
     Raises CheckpointError about ``file``, which has the record.
     """
-    try:
-        data = OmegaConf.create(dict(record["data"]))
-        clip = {key: data[key] for key in ("frames", "stride", "resize")} | {"crop": tuple(data.crop)}
-    except (KeyError, AttributeError) as error:
-        raise CheckpointError(file, f"its record does not contain how clips are sampled: {error} is missing") from None
+    data = OmegaConf.create(dict(record.get("data") or {}))
+    if missing := [key for key in ("frames", "stride", "resize", "crop") if data.get(key) is None]:
+        raise CheckpointError(file, "is missing, so it is unknown how clips are sampled", key=f"data.{missing[0]}")
+    clip = {key: data[key] for key in ("frames", "stride", "resize")} | {"crop": tuple(data.crop)}
     model = record["model"]
     expected, actual = (
         "{} frames of {}x{}".format(*size)
@@ -97,7 +94,7 @@ def build_preprocessing(
         raise CheckpointError(
             file, f"its network takes clips of {expected}, and its clips are cut to {actual}", key="data"
         )
-    view_sampler = instantiate(views or data.get("views") or DEFAULT_VIEWS, _convert_="all")(**clip)
+    view_sampler = instantiate(views or data.get("views") or VIEW_SAMPLER, _convert_="all")(**clip)
     resize = resampling or data.get("resampling")
     return Preprocessing(
         replace(view_sampler, also_report=()),  # further numbers of views, which only a test compares

@@ -10,10 +10,9 @@ import torch
 from hydra.utils import instantiate
 from torch import nn
 
-from vivit.checkpoints import Network
 from vivit.checkpoints.tensor_checks import check_finite
 from vivit.errors import CheckpointError, ConfigError, UserError
-from vivit.models import FactorisedEncoder, SpatioTemporal, Tokeniser, Tubelets, UniformFrames
+from vivit.models import FactorisedEncoder, Network, SpatioTemporal, Tokeniser, Tubelets, UniformFrames
 from vivit.models.blocks import MLP, Block
 from vivit.models.encoder import Encoder
 from vivit.models.factorised_self_attention import FactorisedSelfAttentionBlock
@@ -125,7 +124,9 @@ def _check(node: Any, file: Path, part: str) -> None:
     if isinstance(node, Mapping):
         if "_target_" in node and not _is_allowed(node["_target_"]):
             raise CheckpointError(
-                file, f"names {node['_target_']}; a checkpoint may only name our models and data", key=part
+                file,
+                f"names {node['_target_']}, which is no model or data set of this version of the repository",
+                key=part,
             )
         node = list(node.values())
     if isinstance(node, list | tuple):

@@ -8,12 +8,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.views import format_views
 from vivit.errors import CheckpointError
-from vivit.evaluation import get_aggregation
+from vivit.evaluation.multi_view import AGGREGATIONS
 from vivit.launch import Job
 from vivit.overrides import override_key
 
 CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
+VIEW_SAMPLER = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True}
+"""Configuration of the sampler of test views; its defaults are one view."""
 DEFAULT_VIEWS = {"temporal": 1, "spatial": 1, "average": "logits"}
 RESIZE_CLASSES = {
     "fused": "vivit.data.transforms.resize.FusedResize",
@@ -51,13 +53,9 @@ def clip_settings_from_plain(plain: Mapping[str, Any], source: object) -> dict[s
             raise CheckpointError(source, f"{views!r} has keys beside {', '.join(DEFAULT_VIEWS)}", key="views")
         numbers = {key: _positive(views.get(key, 1), f"views.{key}", source) for key in ("temporal", "spatial")}
         average = str(views.get("average", "logits"))
-        get_aggregation(average)
-        config["views"] = {
-            "_target_": "vivit.data.view_samplers.MultiViewSampler",
-            "_partial_": True,
-            **numbers,
-            "average": average,
-        }
+        if average not in AGGREGATIONS:
+            raise CheckpointError(source, f"{average!r} is none of {', '.join(AGGREGATIONS)}", key="views.average")
+        config["views"] = {**VIEW_SAMPLER, **numbers, "average": average}
     if (name := plain.get("resampling")) is not None:
         if name not in RESIZE_CLASSES:
             raise CheckpointError(source, f"{name!r} is none of {', '.join(RESIZE_CLASSES)}", key="resampling")

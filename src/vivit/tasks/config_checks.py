@@ -16,7 +16,7 @@ from vivit.training import RegularisationScheduler, VideoClassifier
 CONFIGS = Path(__file__).parents[3] / "configs"
 OBJECT_GROUPS = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
-CALLBACK_METRICS = ("speed/", "strength/", "lr-", "step", "epoch")
+CALLBACK_METRICS = ("speed/", "strength/", "train/learning_rate", "lr-", "step", "epoch")
 """How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
 SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
 
@@ -90,9 +90,9 @@ def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequenc
 
 def check_loader_options(cfg: DictConfig) -> None:
     """Raise ConfigError for impossible numbers under the keys with which commands read videos for a checkpoint."""
-    for key, least in (("batch_size", 1), ("num_workers", 0), ("timeout", 0)):
-        if cfg.get(key) is not None and not (isinstance(cfg[key], int | float) and cfg[key] >= least):
-            raise ConfigError(key, cfg[key], "is not possible", f"set a number, {least} or more")
+    for key, types, least in (("batch_size", (int,), 1), ("num_workers", (int,), 0), ("timeout", (int, float), 0)):
+        if (value := cfg.get(key)) is not None and not (type(value) in types and value >= least):
+            raise ConfigError(key, value, "is not possible", f"set a number, {least} or more")
 
 
 def check_mixup(cfg: DictConfig) -> None:

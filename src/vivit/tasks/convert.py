@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.checkpoints import Network
 from vivit.errors import ConfigError, UserError
 from vivit.io import atomic_output, write_json
 from vivit.launch import Job
+from vivit.models import Network
 from vivit.run_folder import provenance
 from vivit.tasks.build import build_data
 from vivit.tasks.clip_settings import CLIP_KEYS, clip_settings_to_plain, format_clip_settings, merge_clip_settings
@@ -84,6 +84,7 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
     outputs = loaded.net.head.projection.out_features
     assumed: tuple[str, ...] = ()
     if cfg.outputs:
+        check_outputs(cfg.outputs)
         heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.outputs.items()}
     elif not OmegaConf.is_missing(cfg.data, "root"):
         heads = {head: list(names) for head, names in build_data(cfg).heads.items()}
@@ -94,12 +95,26 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
     if (count := sum(sizes.values())) != outputs:
         raise ConfigError(
             "outputs" if cfg.outputs else "data.root",
-            sizes,
-            f"has {count} classes, and the network {outputs} outputs",
+            format_sizes(sizes) if cfg.outputs else cfg.data.root,
+            f"has {count} classes ({format_sizes(sizes)}), and the network {outputs} outputs",
             "set outputs={<head>:<count>,...}",
         )
     settings = merge_clip_settings(loaded.data, cfg, job)
     return replace(loaded, heads=heads, data=settings.data), (*settings.assumed, *assumed)
+
+
+def check_outputs(outputs: Any) -> None:
+    """Raise ConfigError unless ``outputs`` is a number of classes, 1 or more, for every head."""
+    counts = OmegaConf.to_container(outputs) if OmegaConf.is_dict(outputs) else None
+    if not isinstance(counts, dict) or not all(type(count) is int and count > 0 for count in counts.values()):
+        raise ConfigError(
+            "outputs", outputs, "is not a number of classes for each head", "set outputs={noun:300,verb:97} or alike"
+        )
+
+
+def format_sizes(sizes: Mapping[str, int]) -> str:
+    """Return the number of classes of each head as it would be typed."""
+    return "{" + ",".join(f"{head}:{size}" for head, size in sizes.items()) + "}"
 
 
 def lost_settings(loaded: LoadedModel, reread: LoadedModel) -> list[str]:

@@ -12,7 +12,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from vivit.checkpoints import Network
 from vivit.data.readers.video_error import VideoError
 from vivit.data.readers.video_reader import open_video
 from vivit.errors import ConfigError, UserError
@@ -21,6 +20,7 @@ from vivit.inference.clip_attention import check_head_fusion, frame_seconds, sav
 from vivit.inference.predictor import NonFiniteLogitsError
 from vivit.inference.uploads import CountUploads, Uploads
 from vivit.launch import Job
+from vivit.models import Network
 from vivit.structures import Video
 from vivit.tasks.build import build_predictor
 from vivit.tasks.checkpoint_record import model_name

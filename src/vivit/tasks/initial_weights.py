@@ -8,9 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vivit.checkpoints import resolve_weight_file
-from vivit.errors import ConfigError
+from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
-from vivit.overrides import override_key, override_value
+from vivit.overrides import split_override
 from vivit.tasks.checkpoint_record import read_record, resolve_checkpoint_file
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,10 @@ def resolve_checkpoint(ckpt_path: str | None, job: Job) -> str | None:
     else:
         file = resolve_checkpoint_file(ckpt_path)
         if overrides := [text for text in job.cli_overrides("weights") if text != "weights=null"]:
+            key, value = split_override(overrides[0])
             raise ConfigError(
-                override_key(overrides[0]),
-                override_value(overrides, override_key(overrides[0])),
+                key,
+                ABSENT if value is None else value,
                 f"has no effect beside ckpt_path={ckpt_path}: a run that resumes has its weights from there",
                 "leave one of them out",
             )

@@ -34,8 +34,10 @@ MAX_TABLE_VIDEOS = 50
 def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Predict the classes of videos: write ``predictions.json`` and configured pictures, print a table."""
     check_keys(cfg, "predict")
-    if cfg.top is not None and cfg.top < 1:
+    if cfg.top is not None and not (type(cfg.top) is int and cfg.top >= 1):
         raise ConfigError("top", cfg.top, "is no number of classes", "set 1 or more, or null for all classes")
+    if cfg.every is not None and not (type(cfg.every) in (int, float) and cfg.every > 0):
+        raise ConfigError("every", cfg.every, "is not a time between clips", "set seconds, more than 0")
     check_head_fusion(cfg.heads)
     predictor = build_predictor(cfg, job)
     sources = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video

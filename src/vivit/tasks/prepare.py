@@ -24,12 +24,12 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Index the files of a data set, copy them if configured, and write the counts."""
     check_keys(cfg, "prepare")
     check_dataset_overrides(job, ("root", "dataset"), ("num_workers",))
-    if not cfg.data:
+    if not cfg.get("data"):
         raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
     dataset: VideoDataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
     dataset.prepare()
     options = {key: cfg[key] for key in OPTIONS}
-    counts = prepare_dataset(dataset, splits=list(cfg.splits), workers=cfg.num_workers, **options)
+    counts = prepare_dataset(dataset, splits=list(cfg.splits), num_workers=cfg.num_workers, **options)
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
     log.info("unusable files are listed in %s", dataset.prepared_folder)

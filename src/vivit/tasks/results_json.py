@@ -10,6 +10,7 @@ from vivit.data.views import format_views
 from vivit.launch import Job
 from vivit.launch.resolvers import run_group
 from vivit.training import CurvePlotter, LastCheckpoint, ThroughputMonitor
+from vivit.training.lightning_compat import get_callbacks
 from vivit.training.optim import count_steps
 
 CONFIG_GROUPS = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
@@ -71,7 +72,7 @@ def optimizer_summary(trainer: Trainer) -> dict[str, Any]:
 def training_history(trainer: Trainer) -> dict[str, Any]:
     """Return measured times and speed, and loss and accuracy of every epoch, from those callbacks that there are."""
     history: dict[str, Any] = {}
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
+    for callback in get_callbacks(trainer):
         if isinstance(callback, ThroughputMonitor):
             history |= {"train_seconds": callback.train_seconds, "step_seconds": callback.step_seconds}
             history |= callback.speed() | {"peak_mb": callback.peak_mb}

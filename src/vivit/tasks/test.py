@@ -9,7 +9,7 @@ from lightning import Trainer
 
 from vivit.data import VideoDataModule
 from vivit.data.views import format_views
-from vivit.errors import UserError
+from vivit.errors import ConfigError
 from vivit.evaluation import get_aggregation
 from vivit.evaluation.confusion_matrix import (
     confusion_matrix,
@@ -19,10 +19,11 @@ from vivit.evaluation.confusion_matrix import (
     write_confusion_counts,
 )
 from vivit.evaluation.epic_kitchens import compute_official_metrics
-from vivit.evaluation.metrics import compute_metrics, missing_labels_message
+from vivit.evaluation.metrics import SCORES_ONLY, compute_metrics, missing_labels_message
 from vivit.evaluation.predictions import PredictionsMetadata, merge
 from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
 from vivit.training import PredictionWriter, VideoClassifier
+from vivit.training.lightning_compat import get_callbacks
 
 SCORES = "scores.parquet"
 
@@ -32,7 +33,8 @@ def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> Predict
     videos, views = data.dataset.videos(data.test_split), data.test_views
     get_aggregation(views.average)
     if with_metrics and (unlabelled := videos.unlabelled()):
-        raise UserError(missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos"))
+        problem = missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos")
+        raise ConfigError("data.dataset", problem=problem, remedy=f"set test=false in train.py; {SCORES_ONLY}")
     return PredictionsMetadata(
         heads=data.heads,
         views=format_views(views.temporal, views.spatial),
@@ -55,7 +57,7 @@ def run_test(
 ) -> tuple[PredictionsFile | None, dict[str, Any]]:
     """Test; return the file of the predictions, on the first rank alone, and the videos that were left out."""
     writer = PredictionWriter(folder)
-    trainer.callbacks.append(writer)  # type: ignore[attr-defined]  # Lightning sets it without declaring it
+    get_callbacks(trainer).append(writer)
     trainer.test(module, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     left_out = data.left_out()
     if not trainer.is_global_zero:

@@ -20,11 +20,11 @@ from vivit.tasks.results_json import (
     optimizer_summary,
     run_metadata,
     run_results,
-    to_floats,
     training_history,
 )
 from vivit.tasks.test import prepare_test, run_test, write_metrics
 from vivit.training import RunMetadata, format_model, log_test_metrics
+from vivit.training.lightning_compat import get_callbacks
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,6 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     test_results: dict[str, Any] = {"metrics": {}}
     if test_metadata is not None:
         scores, left_out = run_test(trainer, module, data, test_metadata, job.folder, best_checkpoint(trainer))
-        metrics |= to_floats(trainer.callback_metrics)
         if scores is not None:
             test_results = write_metrics(scores, job.folder)
             log_test_metrics(trainer, test_results["metrics"])
@@ -72,7 +71,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def add_run_metadata(trainer: Trainer, metadata: Mapping[str, Any]) -> None:
     """Add metadata to the callbacks that write down what a run is made of."""
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it without declaring it
+    for callback in get_callbacks(trainer):
         if isinstance(callback, RunMetadata):
             callback.facts = {**callback.facts, **metadata}
 

@@ -9,7 +9,6 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.checkpoints import (
-    Network,
     huggingface_labels,
     huggingface_metadata,
     model_from_huggingface,
@@ -19,6 +18,7 @@ from vivit.checkpoints import (
     scenic_metadata,
 )
 from vivit.errors import CheckpointError, ConfigError
+from vivit.models import Network
 from vivit.tasks.checkpoint_record import check_weights, is_vivit_checkpoint, load_network, model_name, model_record
 from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, parse_heads
 from vivit.training.callbacks.checkpoint import AtomicCheckpointIO

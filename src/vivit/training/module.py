@@ -22,7 +22,7 @@ from vivit.training.lightning_compat import count_by_epochs, get_callbacks, is_t
 from vivit.training.losses import SoftTargetLoss, cross_entropy
 from vivit.training.mixup import one_hot
 from vivit.training.optim import OptimizerConfig, count_steps
-from vivit.training.optimizer_state import StepSize, apply_configured_settings
+from vivit.training.optimizer_state import RESTART, StepSize, apply_configured_settings
 from vivit.training.rng import draw_stochastic_depth, step_generator
 
 log = logging.getLogger(__name__)
@@ -187,7 +187,8 @@ class VideoClassifier(LightningModule):
         saved = format_model(checkpoint.get("vivit", {}), TRAINING_ONLY)
         expected = format_model(self.record, TRAINING_ONLY)
         if saved != expected:
-            raise ConfigError("ckpt_path", problem=f"holds {saved}, but the configuration is {expected}")
+            problem = f"this checkpoint holds {saved}, but the configuration is {expected}"
+            raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same model, {RESTART}")
         if is_training(self):
             self._step_size.check(checkpoint)
             self._bad_videos = checkpoint.get("bad_videos", 0) if self.global_rank == 0 else 0

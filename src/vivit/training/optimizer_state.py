@@ -91,8 +91,12 @@ def apply_configured_settings(
         group.update(now)
         live.update(now)
     for key, (new, old) in changes.items():
-        where = "groups" if key == "lr_scale" else "optimizer"
-        rank_zero_only(log.warning)("optim.%s.%s=%s from here on; it was %s in the checkpoint", where, key, new, old)
+        if key == "lr_scale":
+            rank_zero_only(log.warning)("optim.param_groups.decay differs from here on from that of the checkpoint")
+        else:
+            rank_zero_only(log.warning)(
+                "optim.optimizer.%s=%s from here on; it was %s in the checkpoint", key, new, old
+            )
 
 
 def incompatible_settings(configured: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ def step_generator(
 
 
 def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: int, part: int, parts: int) -> None:
-    """Set ``draws`` of every module that has it to those of one part of the global batch, which has ``parts``."""
+    """Set ``uniforms`` of every module that has them to those of one part of the global batch, which has ``parts``."""
     rows = slice(part * clips, (part + 1) * clips)
     for module in network.modules():
         if hasattr(module, "uniforms"):

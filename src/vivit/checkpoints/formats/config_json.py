@@ -41,9 +41,7 @@ def read_json(file: Path) -> dict[str, Any]:
 def check_activation(file: Path, name: Any) -> Gelu:
     """Return the GELU that transformers calls ``name``. Raises CheckpointError for another activation."""
     if not isinstance(name, str) or name not in GELUS:
-        raise CheckpointError(
-            file, f"hidden_act={name!r}, but these networks have one of {', '.join(GELUS)}", key="hidden_act"
-        )
+        raise CheckpointError(file, f"is {name!r}, but these networks have one of {', '.join(GELUS)}", key="hidden_act")
     return GELUS[name]
 
 

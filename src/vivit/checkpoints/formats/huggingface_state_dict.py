@@ -50,12 +50,13 @@ def state_dict_views(net: nn.Module) -> dict[str, Tensor]:
 
     Raises ConfigError for a network that Hugging Face's ViViT is not: it is Model 1 with tubelets and a class token.
     """
+    remedy = "convert to .msgpack"
     if not isinstance(net, SpatioTemporal):
-        raise ConfigError("model", type(net).__name__, "Hugging Face has Model 1 (SpatioTemporal) only")
+        raise ConfigError("model", type(net).__name__, "Hugging Face's ViViT is Model 1 only", remedy)
     if not isinstance(net.tokeniser, Tubelets):
-        raise ConfigError("tokeniser", type(net.tokeniser).__name__, "Hugging Face's ViViT has tubelets only")
+        raise ConfigError("tokeniser", type(net.tokeniser).__name__, "Hugging Face's ViViT has tubelets only", remedy)
     if net.encoder.cls is None:
-        raise ConfigError("model.pool", "mean", "Hugging Face's ViViT classifies a class token only")
+        raise ConfigError("model.pool", "mean", "Hugging Face's ViViT classifies a class token only", remedy)
     named = dict([*_embeddings(net), *_layers(net), *_dense("vivit.layernorm", net.encoder.norm)])
     named |= dict(_dense("classifier", net.head.projection))
     size = sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers()))

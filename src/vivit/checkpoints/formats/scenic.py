@@ -12,10 +12,11 @@ from torch import nn
 
 from vivit.checkpoints.formats.flax_msgpack import Tree, read_parameters, read_plain, write_branches
 from vivit.checkpoints.formats.scenic_config import Model, ShapeInspector, build_network
-from vivit.checkpoints.formats.scenic_state_dict import Network, state_dict_views
+from vivit.checkpoints.formats.scenic_state_dict import state_dict_views
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.tensor_checks import check_names
 from vivit.errors import CheckpointError, ConfigError
+from vivit.models import Network
 from vivit.models.factorised_self_attention import Order
 
 METADATA, METADATA_KEY = "metadata", "vivit"

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from vivit.checkpoints.formats.scenic_state_dict import Network
 from vivit.checkpoints.tensor_checks import Shapes
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import (
     FactorisedDotProduct,
     FactorisedEncoder,
     FactorisedSelfAttention,
+    Network,
     SpatioTemporal,
     Tokeniser,
     Tubelets,

@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vivit.errors import ConfigError
-from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal
+from vivit.models import FactorisedEncoder, Network
 from vivit.models.attention import Attention
 from vivit.models.blocks import Block
 from vivit.models.encoder import Encoder
@@ -19,7 +19,6 @@ from vivit.models.factorised_self_attention import FactorisedSelfAttentionBlock
 from vivit.models.head import Head
 from vivit.models.tokenisers import Tokeniser, Tubelets
 
-Network = SpatioTemporal | FactorisedEncoder | FactorisedSelfAttention | FactorisedDotProduct
 NamedViews = Iterator[tuple[str, Tensor]]
 
 
@@ -29,13 +28,16 @@ def state_dict_views(net: nn.Module) -> dict[str, Tensor]:
     Raises ConfigError for a network that is none of the four, or has parameters that scenic's has not.
     """
     if not isinstance(net, Network):
-        raise ConfigError("model", type(net).__name__, "scenic has no counterpart, only of the four models")
+        raise ConfigError("model", type(net).__name__, "scenic has only the four models", "convert one of those")
     named = dict([*_tokeniser(net.tokeniser), *_encoders(net), *_head(net.head)])
     size = sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers()))
     scenic_size = sum(tensor.numel() for tensor in named.values())
     if size != scenic_size:
         raise ConfigError(
-            "model", type(net).__name__, f"scenic's has {scenic_size:,} parameters of this size, this network {size:,}"
+            "model",
+            type(net).__name__,
+            f"scenic's has {scenic_size:,} parameters, this network {size:,}",
+            "convert one of the four models",
         )
     return named
 

@@ -51,6 +51,13 @@ class VideoDataset(ABC):
     def __post_init__(self) -> None:
         if not 0 < self.train_share <= 1:
             raise ConfigError("data.train_share", self.train_share, "is not a share", "set above 0 and at most 1")
+        if not isinstance(self.max_missing, Mapping):
+            raise ConfigError(
+                "data.dataset.max_missing",
+                self.max_missing,
+                "is not a share for each split",
+                "set {train:0.05,val:0,test:0} or alike",
+            )
         self.root = Path(self.root)
         self.stats: dict[Split, SplitStats] = {}
         """Statistics of every split whose videos were requested."""

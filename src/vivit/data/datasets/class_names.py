@@ -16,11 +16,14 @@ def read_class_names(file: Path, count: int | None = None) -> tuple[str, ...]:
     the names differ, and there are ``count`` of them (None: any number).
     """
     if not file.is_file():
-        raise DataError(file, "there is no such file", "it contains the names of the classes")
+        raise DataError(file, "there is no such file", "put the list of classes there, or set data.dataset.class_file")
     readers = {".txt": _from_lines, ".csv": _from_csv, ".json": _from_json}
     if file.suffix not in readers:
         raise DataError(file, "is no list of classes", f"use a file ending in {', '.join(readers)}")
-    numbered = readers[file.suffix](file)
+    try:
+        numbered = readers[file.suffix](file)
+    except UnicodeDecodeError:
+        raise DataError(file, "is not text in UTF-8", "save it as such") from None
     names = tuple(name for name, _ in sorted(numbered, key=lambda pair: pair[1]))
     if sorted(number for _, number in numbered) != list(range(len(numbered))):
         raise DataError(file, f"the class numbers are not 0 to {len(numbered) - 1}, each once")
@@ -52,15 +55,19 @@ def _from_csv(file: Path) -> list[tuple[str, int]]:
         if missing := sorted({"id", "key"} - set(reader.fieldnames or ())):
             problem = f"has no column {', '.join(missing)}; its columns are {', '.join(reader.fieldnames or ())}"
             raise DataError(file, problem, row=1, column=missing[0])
-        try:
-            return [(row["key"], int(row["id"])) for row in reader]
-        except (TypeError, ValueError):
-            raise DataError(file, "is not a whole number", row=reader.line_num, column="id") from None
+        numbered = []
+        for row in reader:
+            if not (row["id"] or "").strip().isdecimal():
+                raise DataError(file, f"{row['id']!r} is not a class number", row=reader.line_num, column="id")
+            numbered.append((row["key"], int(row["id"])))
+        return numbered
 
 
 def _from_json(file: Path) -> list[tuple[str, int]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise
     except ValueError as error:
         raise DataError(file, str(error)) from None
     if not isinstance(content, Mapping):
@@ -69,4 +76,6 @@ def _from_json(file: Path) -> list[tuple[str, int]]:
         content = {value: key for key, value in content.items()}
     if invalid := [value for value in content.values() if not str(value).isdecimal()]:
         raise DataError(file, f"{invalid[0]!r} is not a class number")
+    if invalid := [name for name in content if not isinstance(name, str)]:
+        raise DataError(file, f"{invalid[0]!r} is not a class name")
     return [(name.strip('"'), int(number)) for name, number in content.items()]

@@ -35,16 +35,13 @@ class CsvDataset(VideoDataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (
-            len(set(self.label_columns)) < len(self.label_columns)
-            or "path" in self.label_columns
-            or not self.label_columns
-        ):
+        names = self.label_columns
+        if isinstance(names, str) or not names or len(set(names)) < len(names) or "path" in names:
             raise ConfigError(
                 "data.dataset.label_columns",
-                list(self.label_columns),
-                "must be columns of labels",
-                "name each once, and not path",
+                names if isinstance(names, str) else list(names),
+                "is no list of label columns",
+                "set one such as [label] or [noun,verb], each once, and not path",
             )
         self.delimiter = str(self.delimiter).replace("\\t", "\t")
         if len(self.delimiter) != 1 or not self.delimiter.isascii():
@@ -140,9 +137,8 @@ def stratified_group_folds(groups: Sequence[str], labels: Sequence[str], folds: 
     for group, label in zip(groups, labels, strict=True):
         content[group][label] += 1
     if len(content) < folds:
-        raise ConfigError(
-            "data.dataset.folds", folds, f"there are only {len(content)} groups", f"set {len(content)} or less"
-        )
+        remedy = f"set {len(content)} or less" if len(content) >= 3 else "list videos of three groups or more"
+        raise ConfigError("data.dataset.folds", folds, f"there are only {len(content)} groups", remedy)
     counts = [Counter[str]() for _ in range(folds)]
     fold_of = {}
     for group in sorted(content, key=lambda g: (-content[g].total(), g)):

@@ -64,7 +64,7 @@ class EpicKitchens(VideoDataset):
             None
             if self.tail_classes is None
             else {
-                head: self._read("tail_classes", self.tail_classes[head], head)
+                head: self._read(f"tail_classes.{head}", self.tail_classes[head], head)
                 .class_numbers(head, len(classes))
                 .to_pylist()
                 for head, classes in self.heads.items()
@@ -73,15 +73,17 @@ class EpicKitchens(VideoDataset):
         file = None if self.unseen_participants is None else self.unseen_participants.get(split)
         if file is None:
             return {"tail": tail, "unseen": None}
-        participants = self._read("unseen_participants", file, "participant_id").text("participant_id").to_pylist()
+        participants = (
+            self._read(f"unseen_participants.{split}", file, "participant_id").text("participant_id").to_pylist()
+        )
         return {"tail": tail, "unseen": participants}
 
     def _read(self, key: str, file: str, column: str) -> CsvTable:
         if not (self.root / file).is_file():
             raise ConfigError(
                 f"data.dataset.{key}",
-                self.root / file,
-                "there is no such file, and the official metrics need it",
+                file,
+                f"there is no such file in {self.root}, and the official metrics need it",
                 "copy it from the annotations in epic-kitchens/epic-kitchens-100-annotations, or do without: "
                 "data.dataset.tail_classes=null data.dataset.unseen_participants=null",
             )

@@ -46,10 +46,14 @@ def missing_labels(rows: CsvTable, *, allowed: bool) -> Column:
 def format_paths(template: str, **columns: Column) -> Column:
     """Return a path for every row by a template such as ``{list}/{label}/{id}_{start:06}.mp4``; ``:06`` pads by zeros.
 
-    Raises ``ConfigError`` where the template uses an unknown column.
+    Raises ``ConfigError`` where that is no template, or uses an unknown column.
     """
     parts: list[Column | str] = []
-    for literal, field, spec, _ in Formatter().parse(template):
+    try:
+        fields = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ConfigError("data.dataset.path_template", template, str(error), "write {name} or {name:06}") from None
+    for literal, field, spec, _ in fields:
         parts.append(literal)
         if field is None:
             continue
@@ -57,6 +61,9 @@ def format_paths(template: str, **columns: Column) -> Column:
             raise ConfigError(
                 "data.dataset.path_template", template, f"has the unknown field {field!r}", f"use {', '.join(columns)}"
             )
+        if spec and not spec.isdecimal():
+            problem = f"has the format {spec!r} of {field!r}, which is no number of digits"
+            raise ConfigError("data.dataset.path_template", template, problem, f"write {{{field}:06}}")
         text = columns[field].cast(pa.string())
         parts.append(pc.utf8_lpad(text, int(spec), "0") if spec else text)
     return pc.binary_join_element_wise(*parts, "")

@@ -37,7 +37,7 @@ def prepare(
     dataset: VideoDataset,
     *,
     splits: Sequence[Split] = ("train", "val", "test"),
-    workers: int | None = None,
+    num_workers: int | None = None,
     decode: bool = False,
     copies: int | None = None,
     gop: int = 12,
@@ -52,8 +52,8 @@ def prepare(
     machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
     cannot be used, with the reason.
     """
-    check(workers=workers, copies=copies, gop=gop, quality=quality, shard=shard, shards=shards)
-    root, folder, workers = dataset.root, dataset.prepared_folder, workers or os.cpu_count() or 1
+    check(num_workers=num_workers, copies=copies, gop=gop, quality=quality, shard=shard, shards=shards)
+    root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or os.cpu_count() or 1
     paths = sorted({path for split in splits for path in dataset.table(split)["path"].to_pylist()})[shard::shards]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
@@ -75,14 +75,14 @@ def prepare(
     return counts
 
 
-def check(*, workers: int | None, copies: int | None, gop: int, quality: int, shard: int, shards: int) -> None:
+def check(*, num_workers: int | None, copies: int | None, gop: int, quality: int, shard: int, shards: int) -> None:
     """Raise ``ConfigError`` for impossible values, before anything is read."""
     if shards < 1:
         raise ConfigError("shards", shards, "must be positive", "set 1 or more")
     if not 0 <= shard < shards:
         raise ConfigError("shard", shard, f"there are shards={shards}", f"set 0 to {shards - 1}")
-    if workers is not None and workers < 1:
-        raise ConfigError("workers", workers, "must be positive", "set 1 or more, or null for one a core")
+    if num_workers is not None and num_workers < 1:
+        raise ConfigError("num_workers", num_workers, "must be positive", "set 1 or more, or null for one a core")
     if copies is not None and copies < LEAST_SIDE:
         problem = "is too small a short side in pixels"
         raise ConfigError("copies", copies, problem, f"set {LEAST_SIDE} or more, or null for no copies")
