@@ -55,7 +55,7 @@ def predict_film(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         write_vivit(LoadedModel(net, "", {"label": names}, CLIP), tmp_path / "net.ckpt")
         film(tmp_path / "a [red] film.mp4", noise(30))
         cfg = composed(
-            *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "top=null", *words),
+            *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "top_k=null", *words),
             name="predict",
         )
         cfg.video, cfg.paths.run = str(tmp_path / "a [red] film.mp4"), str(tmp_path)
@@ -82,7 +82,9 @@ def test_page_of_non_finite_logits(predict_film, composed, tmp_path: Path) -> No
         predict_film(fault=FAULTS[0])
     cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", name="predict")
     predictor = build_predictor(cfg, Job(tmp_path, {}, [], None))
-    page = predict_upload(predictor, tmp_path / "a [red] film.mp4", longest=9, top=3, heads="mean", folder=tmp_path)
+    page = predict_upload(
+        predictor, tmp_path / "a [red] film.mp4", max_seconds=9, top_k=3, head_fusion="mean", folder=tmp_path
+    )
     assert "No prediction</h3><p>a [red] film.mp4: the network&#x27;s logits are NaN or infinite" in page
     assert page.lower().count("nan") == 1, "in the message"
 

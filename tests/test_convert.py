@@ -78,7 +78,7 @@ def test_convert_scenic_to_vivit_and_back(model: str, sampled: bool, converted: 
     arguments += ["model.order=time_space"] if model == "factorised_self_attention" else []
     arguments += ["sampled_frames=3"] if sampled else []
     checkpoint = converted(
-        tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *arguments, "outputs={noun:3,verb:4}"
+        tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *arguments, "head_sizes={noun:3,verb:4}"
     )
     again, record = load_network(checkpoint)
     assert same(again, net)
@@ -128,7 +128,7 @@ def test_checkpoint_contains_plain_values_only(converted: Converted, tmp_path: P
         (["target=taken.ckpt"], "target", "taken.ckpt: exists"),
         (["target=weights.h5"], "target", "weights.h5: its name has no known format"),
         (["target_format=onnx"], "target_format", "set one of scenic, huggingface, vivit"),
-        (["outputs={noun:3,verb:5}"], "outputs", "has 8 classes, and the network 7 outputs"),
+        (["head_sizes={noun:3,verb:5}"], "head_sizes", "has 8 classes, and the network 7 outputs"),
         (["model=spatiotemporal", "+modl=x"], "modl", "unknown key"),
         (["frames=8"], "frames", "frames=8: config.json of .* has 6"),
     ],

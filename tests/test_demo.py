@@ -67,8 +67,8 @@ def page(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     folder, port = tmp_path_factory.mktemp("page"), free_port()
     before = temporary_folders()
     command = start(
-        folder / "said.txt", "src/demo.py", f"ckpt_path={checkpoint}", f"port={port}", "largest=2", "longest=10",
-        "top=3", "device=cpu", f"hydra.run.dir={folder / 'run'}",
+        folder / "said.txt", "src/demo.py", f"ckpt_path={checkpoint}", f"port={port}", "max_upload_mb=2",
+        "max_seconds=10", "top_k=3", "device=cpu", f"hydra.run.dir={folder / 'run'}",
     )  # fmt: skip
     command.wait_for(lambda: command.output.is_file() and "Ctrl-C ends it" in command.said)
     (own,) = temporary_folders() - before
@@ -242,11 +242,11 @@ def test_video_dropped_in_a_browser_is_predicted(page: Page, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "key", "value"),
     [
-        (("longest=0",), "longest", 0),
-        (("top=null",), "top", None),
+        (("max_seconds=0",), "max_seconds", 0),
+        (("top_k=null",), "top_k", None),
         (("port=abc",), "port", "abc"),
         (("port=70000",), "port", 70000),
-        (("heads=min",), "heads", "min"),
+        (("head_fusion=min",), "head_fusion", "min"),
         (("host=192.0.2.1",), "host", "192.0.2.1"),
     ],
 )

@@ -71,7 +71,7 @@ def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
     return run
 
 
-SAME = ("views", "average", "split", "metrics", "by_views", "confidence_95", "videos", "left_out")
+SAME = ("views", "average", "split", "metrics", "metrics_by_views", "confidence_95", "videos", "skipped_videos")
 
 
 @pytest.mark.slow
@@ -83,8 +83,8 @@ def test_saved_scores_have_the_same_metrics(checkpoint: Callable[..., Path], run
     again = run("again", f"scores={tmp_path}/first/scores.parquet")
     assert {key: first[key] for key in SAME} == {key: again[key] for key in SAME}
     assert first["views"] == "4x1"
-    assert list(first["by_views"]) == ["1x1", "2x1", "4x1"]
-    assert first["by_views"]["4x1"] == first["metrics"]
+    assert list(first["metrics_by_views"]) == ["1x1", "2x1", "4x1"]
+    assert first["metrics_by_views"]["4x1"] == first["metrics"]
     assert set(first["metrics"]) == set(first["confidence_95"]) >= {"test/acc_top1", "test/action_acc_top5"}
     for name, (low, high) in first["confidence_95"].items():
         assert 0 <= low <= first["metrics"][name] <= high <= 1
@@ -182,9 +182,9 @@ def test_epic_kitchens_from_a_checkpoint_to_a_submission(
     for task in ("verb", "noun", "action"):
         assert found["epic_kitchens"][f"all_{task}_accuracy_at_1"] == 100 * found["metrics"][f"test/{task}_acc_top1"]
     challenge = ("data=epic_kitchens_challenge", f"data.root={kitchen}")
-    with pytest.raises(UserError, match="2 of 2 test videos have no label, so no accuracy .* metrics=false"):
+    with pytest.raises(UserError, match="2 of 2 test videos have no label, so no accuracy .* compute_metrics=false"):
         run("refused", f"ckpt_path={file}", *challenge)
-    assert run("only_scores", f"ckpt_path={file}", *challenge, "metrics=false")["metrics"] == {}
+    assert run("only_scores", f"ckpt_path={file}", *challenge, "compute_metrics=false")["metrics"] == {}
     sent = run("sent", f"ckpt_path={file}", *challenge, "submission=epic_kitchens", "submission.sls_td=4")
     assert sent["metrics"] == {}
     kept = f"scores={tmp_path}/only_scores/scores.parquet"

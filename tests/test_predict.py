@@ -62,7 +62,7 @@ def predicted(composed, checkpoint: Path, tmp_path: Path) -> Callable[..., dict[
 @pytest.mark.slow
 def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys) -> None:
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
-    found = predicted(str(small_motion / "test"), "top=null", "batch_size=7")
+    found = predicted(str(small_motion / "test"), "top_k=null", "batch_size=7")
     data = VideoDataModule(
         root=str(small_motion), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP,
         augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, num_workers=0,
@@ -125,7 +125,7 @@ def test_find_videos_of_files_folders_patterns_and_lists(tmp_path: Path, monkeyp
         ("good.mp4", ["ckpt_path=good.mp4"], None, "good.mp4: is not a checkpoint of this repository"),
         ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path", "ckpt_path=gone.ckpt: there is no such file"),
         ("good.mp4", ["ckpt_path=other.ckpt"], "data", "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
-        ("good.mp4", ["top=0"], "top", "top=0"),
+        ("good.mp4", ["top_k=0"], "top_k", "top_k=0"),
         ("good.mp4", ["every=0"], "every", "every=0: is not a time between clips"),
         ("good.mp4", ["every=1", "views=4x3"], "every", "slides one clip at a time"),
         ("good.mp4", ["batch_size=0"], "batch_size", "batch_size=0: is not possible; set a number, 1 or more"),
@@ -168,7 +168,7 @@ def test_unreadable_videos_are_left_out(predicted, tmp_path: Path) -> None:
     for words in ([], ["every=0.1"]):
         found = predicted(str(tmp_path / "*.mp4"), "skip_unreadable=true", *words)
         assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
-        ((bad, why),) = found["left_out"].items()
+        ((bad, why),) = found["skipped_videos"].items()
         assert bad.endswith("text.mp4") and "is text, no video" in why
 
 
@@ -184,14 +184,14 @@ def test_videos_without_attention_are_left_out(predicted, tmp_path: Path, monkey
     monkeypatch.setattr(sys.modules["vivit.tasks.predict"], "save_attention", damaged)
     found = predicted(str(tmp_path / "*.mp4"), "skip_unreadable=true", "explain=true")
     assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
-    assert found["left_out"] == {bad: f"{bad}: frame 6 cannot be decoded"}
+    assert found["skipped_videos"] == {bad: f"{bad}: frame 6 cannot be decoded"}
     with pytest.raises(VideoError, match="frame 6"):
         predicted(bad, "explain=true")
 
 
 def test_sliding_predictions_are_averaged_as_views(predicted, tmp_path: Path) -> None:
     file = film(tmp_path / "long.mp4", noise(60))
-    words = ("every=0.2", "top=null", "views=1x1")
+    words = ("every=0.2", "top_k=null", "views=1x1")
     (row,) = predicted(file, *words, "views.average=probabilities")["predictions"]
     (logits,) = predicted(file, *words)["predictions"]
     for head in HEADS:
@@ -222,7 +222,7 @@ def test_sliding_predictions_equal_those_of_single_clips(times, crops, predicted
     pixels = noise(len(stamps or range(37)))
     file = film(tmp_path / "long.mp4", pixels, stamps=stamps, bf=2)
     found = predicted(
-        file, "every=0.12", "batch_size=6", "top=null", *([] if crops == 1 else ["views=1x1", "views.spatial=3"])
+        file, "every=0.12", "batch_size=6", "top_k=null", *([] if crops == 1 else ["views=1x1", "views.spatial=3"])
     )
     (row,) = found["predictions"]
     assert found["views"] == f"1x{crops}"
@@ -272,7 +272,7 @@ def test_segments_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
 def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: Path) -> None:
     film(tmp_path / "long.mp4", noise(29))
     film(tmp_path / "other.mp4", noise(12))
-    both = predicted([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"heads={heads}")
+    both = predicted([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"head_fusion={heads}")
     moments = both["predictions"][0]["attention"]["moments"]
     assert [row["second"] for row in moments] == [0.4, 0.56]  # 29 frames, 8 of a clip: it begins with the 11th
     assert sum(row["share"] for row in moments) == pytest.approx(1)
@@ -287,8 +287,8 @@ def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: 
 
 def test_unknown_head_fusion_is_refused(predicted, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        predicted(film(tmp_path / "long.mp4", noise(9)), "explain=true", "heads=median")
-    assert str(error.value) == "heads=median: is unknown; set one of mean, max"
+        predicted(film(tmp_path / "long.mp4", noise(9)), "explain=true", "head_fusion=median")
+    assert str(error.value) == "head_fusion=median: is unknown; set one of mean, max"
 
 
 @contextmanager

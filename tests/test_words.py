@@ -27,7 +27,7 @@ BANNED = {
     *("brief", "spared", "distrusted", "promised", "shown", "kept"),
 }
 """Parts of identifiers between underscores that say nothing to an engineer of the field."""
-BANNED_NAMES = {"found", "whole", "own", "given", "there", "instead", "chosen"}
+BANNED_NAMES = {"found", "whole", "own", "given", "there", "instead", "config_groups"}
 """Whole identifiers that say nothing; as parts of others they may."""
 BANNED_START = re.compile(r"(Say|Tell|Give|Ask|Let|Show|Name(?=s? the\b))s?\b")
 """First words of docstrings; a function returns, loads, writes, raises."""

@@ -45,8 +45,8 @@ def test_loader_rows_have_the_times_of_installed_readers(folder, caplog, monkeyp
     monkeypatch.setattr(loader, "BASELINES", {"no_such_package": loader.read_native})
     with caplog.at_level(logging.WARNING):
         rows = loader_rows(
-            videos=str(folder), gop=6, quality=18, plans=4, frames=6, stride=2, resize=64, crop=[48, 56], num_workers=0,
-            rounds=1, seed=1,
+            videos=str(folder), gop=6, crf=18, num_clips=4, frames=6, stride=2, resize=64, crop=[48, 56], num_workers=0,
+            num_passes=1, seed=1,
         )  # fmt: skip
     assert [row["name"] for row in rows] == ["ours", "bare_decode", "ours_prepared"]
     assert "no_such_package is not installed" in caplog.text
@@ -72,14 +72,14 @@ def test_folder_without_videos_is_a_config_error(tmp_path, folder):
         loader_rows(
             videos=str(tmp_path / folder),
             gop=6,
-            quality=18,
-            plans=4,
+            crf=18,
+            num_clips=4,
             frames=6,
             stride=2,
             resize=64,
             crop=[9, 9],
             num_workers=0,
-            rounds=1,
+            num_passes=1,
             seed=1,
         )
     assert (error.value.key, error.value.value) == ("bench.videos", str(tmp_path / folder))

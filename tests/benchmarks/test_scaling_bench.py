@@ -9,9 +9,9 @@ from vivit.errors import ConfigError
 FEW = {
     "size": "tiny",
     "frames": [4, 8],
-    "sides": [16, 32],
-    "at_side": 32,
-    "at_frames": 8,
+    "image_sizes": [16, 32],
+    "fixed_image_size": 32,
+    "fixed_num_frames": 8,
     "tokens": [33, 65],
     "repeats": 1,
 }
@@ -44,7 +44,7 @@ def test_scaling_rows_and_plot(tmp_path) -> None:
     assert encoder["time_expected"] < spatiotemporal["time_expected"], "attention in space alone grows as the frames do"
 
 
-@pytest.mark.parametrize("axis", ["frames", "sides", "tokens"])
+@pytest.mark.parametrize("axis", ["frames", "image_sizes", "tokens"])
 def test_axis_with_one_value_is_a_config_error(axis: str) -> None:
     with pytest.raises(ConfigError) as error:
         scaling_rows(models=["average_pool"], picture="unused.png", **(FEW | {axis: [8]}))

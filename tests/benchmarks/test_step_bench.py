@@ -112,10 +112,12 @@ def test_matmul_throughput_is_the_best_between_the_variants(monkeypatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "wrong"), [("models", ["vivit"]), ("precisions", ["fp16"]), ("size", "big"), ("forms", ["unknown"])]
+    ("key", "wrong"), [("models", ["vivit"]), ("precisions", ["fp16"]), ("size", "big"), ("variants", ["unknown"])]
 )
 def test_unknown_name_is_a_config_error(key: str, wrong: object) -> None:
-    arguments = {"models": ["average_pool"], "size": "tiny", "precisions": ["fp32"], "forms": ["ours"]} | {key: wrong}
+    arguments = {"models": ["average_pool"], "size": "tiny", "precisions": ["fp32"], "variants": ["ours"]} | {
+        key: wrong
+    }
     with pytest.raises(ConfigError) as error:
         step.step_rows(**arguments, frames=4, side=16, batch=1, stochastic_depth=0.0, repeats=1)
     assert (error.value.key, error.value.value) == (f"bench.{key}", wrong)

@@ -106,14 +106,14 @@ def test_evaluation_reports_left_out_videos(four_videos):
         list(video_data(four_videos).test_dataloader())
     assert error.value.file == str(four_videos / "3.mp4")
     data = video_data(four_videos, skip_unreadable=True)
-    assert data.left_out() == {}
+    assert data.skipped_videos() == {}
     batches = list(data.test_dataloader())
     assert [len(batch.videos) for batch in batches] == [1, 1, 1, 0], "three views fill a batch of two clips"
     assert batches[0].frames.shape == (1, 3, 4, 24, 32, 3)
-    (left_out,) = data.left_out().items()
-    assert left_out[0] == "test"
-    assert left_out[1]["videos"] == 1
-    assert "3.mp4: " in left_out[1]["why"][0]
+    (skipped,) = data.skipped_videos().items()
+    assert skipped[0] == "test"
+    assert skipped[1]["videos"] == 1
+    assert "3.mp4: " in skipped[1]["why"][0]
 
 
 class RecordKeys(LightningModule):

@@ -177,13 +177,13 @@ def test_bad_videos_only_raise_in_the_first_batch(small_motion):
     assert re.search(r"gone\d+\.mp4$", error.value.file)
 
 
-def scoring_loader(tmp_path, root, workers, left_out, broken=(1, 2, 3)):
+def scoring_loader(tmp_path, root, workers, skipped, broken=(1, 2, 3)):
     videos = list(Motion(root=root).videos("val"))
     for row in broken:
         (tmp_path / f"broken{row}.mp4").write_bytes(b"\0no video")
         videos[row] = Video(str(tmp_path / f"broken{row}.mp4"), (0,))
     clips = ClipDataset(videos, MultiViewSampler(**CLIP), FlipLabelMap(), 0)
-    return EvalLoader(clips, DistributedEvalBatchSampler(len(videos), 2), WorkerConfig(workers), left_out)
+    return EvalLoader(clips, DistributedEvalBatchSampler(len(videos), 2), WorkerConfig(workers), skipped)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -194,16 +194,16 @@ def test_eval_loader_raises_at_a_bad_video(small_motion, tmp_path, workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_eval_loader_records_left_out_videos(small_motion, tmp_path, workers, caplog):
-    left_out: dict[int, str] = {}
-    loader = scoring_loader(tmp_path, small_motion, workers, left_out)
+    skipped: dict[int, str] = {}
+    loader = scoring_loader(tmp_path, small_motion, workers, skipped)
     with caplog.at_level(logging.WARNING):
         batches = list(loader) + list(loader)
     assert sorted(video for batch in batches[:8] for video in batch.videos.tolist()) == [0, *range(4, 16)]
     assert len(batches[1].videos) == 0, "its two videos are bad"
     assert [len(batch.frames) for batch in batches[:3]] == [1, 0, 2]
     assert {tuple(batch.frames.shape[1:]) for batch in batches} == {(1, 4, 24, 32, 3)}
-    assert sorted(left_out) == [1, 2, 3]
-    assert "broken2.mp4: cannot be opened" in left_out[2]
+    assert sorted(skipped) == [1, 2, 3]
+    assert "broken2.mp4: cannot be opened" in skipped[2]
     assert len(caplog.messages) == 3
 
 

@@ -121,15 +121,15 @@ def test_prepare_twice_does_no_work_twice(root, monkeypatch):
 
 
 def test_prepare_shards_share_the_work_and_make_one_index(root):
-    parts = [run(root, shard=shard, shards=3)["files"] for shard in range(3)]
+    parts = [run(root, shard_index=shard, num_shards=3)["files"] for shard in range(3)]
     assert sorted(parts) == [1, 1, 2]
     complete = rows(root / "prepared")
     shutil.rmtree(root / "prepared")
     run(root)
     assert rows(root / "prepared") == complete
     with pytest.raises(ConfigError, match="set 0 to 2") as error:
-        run(root, shard=3, shards=3)
-    assert (error.value.key, error.value.value) == ("shard", 3)
+        run(root, shard_index=3, num_shards=3)
+    assert (error.value.key, error.value.value) == ("shard_index", 3)
 
 
 def test_copies_show_the_same_frames_at_the_same_times_and_leave_the_sources_alone(root):
@@ -200,7 +200,7 @@ def test_prepare_with_full_decode_detects_hidden_damage(root):
     (root / "even.mp4").write_bytes(content)
     run(root)
     assert rows(root / "prepared")["even.mp4"]["frames"] == 30
-    run(root, decode=True)
+    run(root, full_decode=True)
     newest = next(row for row in read_index(root / "prepared").to_pylist() if row["path"] == "even.mp4")
     assert newest["problem"]
     with pytest.raises(ConfigError, match=r"1 of 1 val videos cannot be used: even\.mp4 \("):

@@ -56,7 +56,7 @@ def group(process):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_prepare_workers_end_with_a_signalled_process(root, number):
-    process = start(root, "quality=0", "gop=1")
+    process = start(root, "crf=0", "gop=1")
     until = time.monotonic() + 60
     while (len(copies(root)) < 3 or "0.mp4.mp4" not in copies(root)) and time.monotonic() < until:
         time.sleep(0.02)
@@ -135,8 +135,8 @@ def test_prepare_reuses_complete_copies_without_a_row(root):
         ({"copies": -3}, "copies"),
         ({"copies": 2}, "copies"),
         ({"gop": 0}, "gop"),
-        ({"quality": 99}, "quality"),
-        ({"shards": 0}, "shards"),
+        ({"crf": 99}, "crf"),
+        ({"num_shards": 0}, "num_shards"),
         ({"num_workers": 0}, "num_workers"),
     ],
 )

@@ -310,7 +310,7 @@ def test_video_stream_is_no_cover_and_no_still(tmp_path, name, first):
         complete = shown(file, range(25))
         np.testing.assert_array_equal(shown(file, [17])[0], complete[17])
     assert probe(tmp_path, name, decode=True)["frames"] == 25
-    assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=18) is None
+    assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, crf=18) is None
     with PyAVVideoReader(str(tmp_path / "copy.mp4")) as file:
         assert file.shape == (25, HEIGHT, WIDTH)
 
@@ -335,7 +335,7 @@ def test_orientations_are_upright_in_copies_too(tmp_path, name, degrees, mirrore
         encode(container, stream, (40 + 200 * drawn[None, ..., None].repeat(3, 3).repeat(5, 0)).astype(np.uint8))
     expected = np.rot90(drawn, degrees // 90)
     expected = expected[:, ::-1] if mirrored else expected
-    assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
+    assert transcode(tmp_path / name, tmp_path / "copy.mp4", side=48, gop=12, crf=5) is None
     for path in (tmp_path / name, tmp_path / "copy.mp4"):
         with PyAVVideoReader(str(path)) as file:
             assert file.shape[1:] == expected.shape
@@ -382,7 +382,7 @@ def test_orientation_by_exif_is_upright(tmp_path, orientation, film):
                 packet.stream, packet.time_base, packet.pts, packet.dts = stream, Fraction(1, 25), number, number
                 packet.is_keyframe = True
                 container.mux(packet)
-        assert transcode(tmp_path / "a.mov", tmp_path / "copy.mp4", side=60, gop=12, quality=5) is None
+        assert transcode(tmp_path / "a.mov", tmp_path / "copy.mp4", side=60, gop=12, crf=5) is None
         with PyAVVideoReader(str(tmp_path / "copy.mp4")) as copy:
             assert np.abs(shown(copy, [1])[0].astype(int) - expected).mean() < 6
         opened = PyAVVideoReader(str(tmp_path / "a.mov"))
@@ -596,7 +596,7 @@ def test_damaged_reference_damages_later_frames(tmp_path):
                 shown(file, [number])
     assert probe(tmp_path, "bad.mp4")["problem"] is None, "its first frame is whole"
     assert "frames are damaged" in probe(tmp_path, "bad.mp4", decode=True)["problem"]
-    assert "damaged" in (transcode(bad, tmp_path / "copy.mp4", side=48, gop=12, quality=18) or "")
+    assert "damaged" in (transcode(bad, tmp_path / "copy.mp4", side=48, gop=12, crf=18) or "")
     assert not (tmp_path / "copy.mp4").exists()
 
 
@@ -650,7 +650,7 @@ def test_square_pixels_option_widens_anamorphic_videos(tmp_path, shape, width, d
         stream.codec_context.sample_aspect_ratio = Fraction(shape)
         stream.set_display_rotation(degrees)
         encode(container, stream, drawn)
-    assert transcode(path, tmp_path / "copy.mp4", side=48, gop=12, quality=5) is None
+    assert transcode(path, tmp_path / "copy.mp4", side=48, gop=12, crf=5) is None
     for file in (path, tmp_path / "copy.mp4"):
         video = Video(str(file), ())
         size = (HEIGHT, width) if degrees == 0 else (width, HEIGHT)

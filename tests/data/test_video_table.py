@@ -76,9 +76,9 @@ def test_left_out_contains_missing_and_unreadable_videos(sets):
         root=str(root), dataset=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
         views=MultiViewSampler, batch_size=8, num_workers=0, seed=1,
     )  # fmt: skip
-    assert data.left_out() == {}
+    assert data.skipped_videos() == {}
     assert [batch.labels.tolist() for batch in data.val_dataloader()] == [[[3]]]
-    assert data.left_out() == {"val": {"videos": 1, "why": ["gone.mp4: missing"]}}
+    assert data.skipped_videos() == {"val": {"videos": 1, "why": ["gone.mp4: missing"]}}
 
 
 @pytest.mark.parametrize("copies", [None, 16])

@@ -118,8 +118,8 @@ def test_video_scores_file_has_one_row_a_video(kept: Kept, tmp_path: Path) -> No
     rows = pq.read_table(tmp_path / "videos.parquet")
     means = logits.astype(np.float64).mean(1)
     np.testing.assert_allclose(np.array(rows["scores"].to_pylist()), means, atol=1e-6)
-    assert rows["said_noun"].to_pylist() == means[:, :6].argmax(1).tolist()
-    assert rows["said_verb"].to_pylist() == means[:, 6:].argmax(1).tolist()
+    assert rows["pred_noun"].to_pylist() == means[:, :6].argmax(1).tolist()
+    assert rows["pred_verb"].to_pylist() == means[:, 6:].argmax(1).tolist()
     assert rows["label_verb"].to_pylist() == labels[:, 1].tolist()
     assert rows["name"].to_pylist()[299] == "P01_299"
 

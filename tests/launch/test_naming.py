@@ -53,7 +53,9 @@ def test_a_name_says_what_varies_without_an_equals_sign(composed: Compose) -> No
 @pytest.mark.parametrize("task", ["prepare", "eval"])
 def test_jobs_of_other_scripts_have_names_too(task: str, composed: Compose) -> None:
     """A data set refers to a loader and a seed, which only training has."""
-    overrides = ["data=csv", "data.root=/videos"] + (["shard=1", "shards=2"] if task == "prepare" else ["ckpt_path=a"])
+    overrides = ["data=csv", "data.root=/videos"] + (
+        ["shard_index=1", "num_shards=2"] if task == "prepare" else ["ckpt_path=a"]
+    )
     name = job_name(_root_=composed(*overrides, name=task, hydra=True))
     assert re.search(r"_[0-9a-f]{8}$", name)
 

@@ -64,8 +64,10 @@ KEYS = sorted({new for new in RENAMED_KEYS.values() if "=" not in new and new no
 @pytest.mark.parametrize("key", KEYS)
 def test_new_key_exists(key: str, composed: Callable[..., DictConfig]) -> None:
     first = key.partition(".")[0]
-    if key in ("num_workers", "skip_unreadable", "bench.num_workers"):
-        configs = [composed(name="eval"), composed("bench=loader", name="benchmark")]
+    if first == "bench":
+        configs = [composed(f"bench={name}", name="benchmark") for name in ("loader", "step", "scaling", "attention")]
+    elif "." not in key and key != "loss":
+        configs = [composed(name=name) for name in ("eval", "predict", "demo", "prepare", "convert")]
     elif key == "weights.truncate_temporal_layers":
         configs = [composed("weights=video", "weights.source=a")]
     elif key.startswith("data.dataset"):

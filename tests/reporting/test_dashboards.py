@@ -145,7 +145,7 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
     about = run_metadata(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, overrides, sweep.name))
     logged = about | {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
     assert logged.keys() <= real.keys()
-    assert logged["chosen"].keys() <= real["chosen"].keys()
+    assert logged["config_groups"].keys() <= real["config_groups"].keys()
     assert [key for key in settings(report_spec(sweep)) if not is_logged(key, logged)] == []
 
 
@@ -153,7 +153,7 @@ def test_run_logs_its_setting_seed_and_groups(run: Path) -> None:
     real = json.loads((run / "run_metadata.json").read_text())
     assert real["setting"].startswith("model.order=time_space ")
     assert "seed" not in real["setting"]
-    assert (real["seed"], real["chosen"]["model"]) == (2, "factorised_self_attention")
+    assert (real["seed"], real["config_groups"]["model"]) == (2, "factorised_self_attention")
 
 
 def test_run_group_has_neither_seed_nor_paths() -> None:

@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 
 SHOWN = {
-    "frames_views": {"by_views": {f"{n}x1": {"acc_top1": n / 10} for n in (1, 2, 4)}},
+    "frames_views": {"metrics_by_views": {f"{n}x1": {"acc_top1": n / 10} for n in (1, 2, 4)}},
     "precision": {"epochs": [{"epoch": n, "train/loss": 1 / n, "val/loss": 2 / n} for n in (1, 2, 3)]},
 }
 """What figures are drawn from, beside the accuracy."""

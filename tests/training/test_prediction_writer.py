@@ -177,6 +177,6 @@ def test_predictions_of_a_failed_test_are_deleted(small_motion: Path, tmp_path: 
     assert list((tmp_path / "run").iterdir()) == []
     kept = scored(motion(tmp_path / "broken", VIEWS, skip_unreadable=True), tmp_path / "run")
     assert kept is not None
-    assert kept.metadata.left_out["test"]["videos"] == 1
+    assert kept.metadata.skipped_videos["test"]["videos"] == 1
     rows = sorted(set(pq.read_table(kept.file)["video"].to_pylist()))
     assert rows == [row for row in range(VIDEOS) if row != 9]

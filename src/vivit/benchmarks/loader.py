@@ -34,25 +34,25 @@ def loader_rows(
     *,
     videos: str,
     gop: int,
-    quality: int,
-    plans: int,
+    crf: int,
+    num_clips: int,
     frames: int,
     stride: int,
     resize: int,
     crop: Sequence[int],
     num_workers: int,
-    rounds: int,
+    num_passes: int,
     seed: int,
 ) -> list[dict[str, Any]]:
-    """Time every reader on the same ``plans`` clips at random positions, interleaved, in this one thread.
+    """Time every reader on the same ``num_clips`` clips at random positions, interleaved, in this one thread.
 
-    ``ours_prepared`` reads copies that are made here as ``prepare`` makes them, by ``resize``, ``gop`` and ``quality``.
-    ``clips_per_second`` is the median of ``rounds`` passes through a DataLoader with ``num_workers`` workers, again
+    ``ours_prepared`` reads copies that are made here as ``prepare`` makes them, by ``resize``, ``gop`` and ``crf``.
+    ``clips_per_second`` is the median of ``num_passes`` passes through a DataLoader with ``num_workers`` workers, again
     interleaved. Readers whose package is not installed are left out with a warning. Raises ConfigError where ``videos``
     is not a folder of videos, a count is below 1 or ``crop`` is not two numbers, and DataError for a video that cannot
     be copied.
     """
-    check_positive(plans=plans, rounds=rounds, frames=frames, stride=stride, resize=resize, gop=gop)
+    check_positive(num_clips=num_clips, num_passes=num_passes, frames=frames, stride=stride, resize=resize, gop=gop)
     if len(crop) != 2:
         raise ConfigError("bench.crop", list(crop), "is not height and width", "set for example [224,224]")
     torch.set_num_threads(1)
@@ -61,18 +61,18 @@ def loader_rows(
     )
     files = find_videos(videos)
     rng = np.random.default_rng(seed)
-    requests = [plan_clip(files[number % len(files)], view_sampler, rng) for number in range(plans)]
+    requests = [plan_clip(files[number % len(files)], view_sampler, rng) for number in range(num_clips)]
     readers = available_readers()
     with TemporaryDirectory() as folder:
         copies = {
-            str(file): transcode_video(file, Path(folder), resize, gop, quality) for file in tqdm(files, desc="copies")
+            str(file): transcode_video(file, Path(folder), resize, gop, crf) for file in tqdm(files, desc="copies")
         }
         clips = dict.fromkeys(readers, requests)
         readers["ours_prepared"] = read_native
         clips["ours_prepared"] = [map_to_transcoded(clip, copies[clip.path], view_sampler) for clip in requests]
         seconds = time_interleaved(readers, clips)
         with_pixels = {name: reader for name, reader in readers.items() if name != DECODE_ONLY}
-        rates = time_with_workers(with_pixels, clips, num_workers, rounds)
+        rates = time_with_workers(with_pixels, clips, num_workers, num_passes)
         return [
             {
                 "name": name,
@@ -124,10 +124,10 @@ def plan_clip(file: Path, view_sampler: RandomViewSampler, rng: np.random.Genera
     return ClipRequest(str(file), view.numbers, view.crop_box, scaled_size, view_sampler.crop, fps)
 
 
-def transcode_video(file: Path, folder: Path, side: int, gop: int, quality: int) -> Path:
+def transcode_video(file: Path, folder: Path, side: int, gop: int, crf: int) -> Path:
     """Write a copy that is faster to read, and return its path. Raises DataError where that fails."""
     copy = folder / f"{file.name}.mp4"
-    if problem := transcode(file, copy, side=side, gop=gop, quality=quality):
+    if problem := transcode(file, copy, side=side, gop=gop, crf=crf):
         raise DataError(file, problem, "remove it from bench.videos")
     return copy
 
@@ -174,7 +174,7 @@ class ClipDataset(Dataset[torch.Tensor]):
 
 
 def time_with_workers(
-    readers: Mapping[str, Reader], clips: Mapping[str, Sequence[ClipRequest]], num_workers: int, rounds: int
+    readers: Mapping[str, Reader], clips: Mapping[str, Sequence[ClipRequest]], num_workers: int, num_passes: int
 ) -> dict[str, list[float]]:
     """Return clips a second of every reader through a DataLoader, one number a round; a round before is not timed."""
     loaders = {
@@ -184,7 +184,7 @@ def time_with_workers(
         for name, reader in readers.items()
     }
     rates: dict[str, list[float]] = {name: [] for name in readers}
-    for turn in tqdm(range(rounds + 1), desc=f"{num_workers} workers", unit="round"):
+    for turn in tqdm(range(num_passes + 1), desc=f"{num_workers} workers", unit="round"):
         for name, loader in loaders.items():
             start = perf_counter()
             count = sum(map(len, loader))

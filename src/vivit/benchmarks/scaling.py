@@ -68,28 +68,31 @@ def scaling_rows(
     models: Sequence[str],
     size: str,
     frames: Sequence[int],
-    sides: Sequence[int],
-    at_side: int,
-    at_frames: int,
+    image_sizes: Sequence[int],
+    fixed_image_size: int,
+    fixed_num_frames: int,
     tokens: Sequence[int],
     repeats: int,
     picture: str,
 ) -> list[dict[str, Any]]:
     """Fit the growth of forward and backward pass of one clip on the CPU in float32, from medians of ``repeats``.
 
-    Clips of different ``frames`` have a side of ``at_side`` pixels; those of different ``sides`` have ``at_frames``
-    frames. The last curve is Model 1's attention alone, over sequences of so many ``tokens``. All curves are plotted to
-    ``picture``, a PNG file. Raises ConfigError for unknown names, counts below 1, and an axis with less than two
-    values.
+    Clips of different ``frames`` have a side of ``fixed_image_size`` pixels; those of different ``image_sizes`` have
+    ``fixed_num_frames`` frames. The last curve is Model 1's attention alone, over sequences of so many ``tokens``. All
+    curves are plotted to ``picture``, a PNG file. Raises ConfigError for unknown names, counts below 1, and an axis
+    with less than two values.
     """
     check_names("models", models, NETWORKS)
     check_names("size", size, SIZES)
-    check_positive(repeats=repeats, at_side=at_side, at_frames=at_frames)
-    for key, values in {"frames": frames, "sides": sides, "tokens": tokens}.items():
+    check_positive(repeats=repeats, fixed_image_size=fixed_image_size, fixed_num_frames=fixed_num_frames)
+    for key, values in {"frames": frames, "image_sizes": image_sizes, "tokens": tokens}.items():
         if len(values) < 2:
             raise ConfigError(f"bench.{key}", list(values), "one value shows no growth", "set two values or more")
     disable_malloc_trim()
-    axes = {"frames": [(n, n, at_side) for n in frames], "side": [(n, at_frames, n) for n in sides]}
+    axes = {
+        "frames": [(n, n, fixed_image_size) for n in frames],
+        "side": [(n, fixed_num_frames, n) for n in image_sizes],
+    }
     curves = [
         Curve(model, axis, [_time_step(model, size, *clip, repeats) for clip in clips])
         for axis, clips in axes.items()

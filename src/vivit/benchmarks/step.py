@@ -63,9 +63,9 @@ def step_rows(
     models: Sequence[str],
     size: str,
     precisions: Sequence[str],
-    forms: Sequence[str],
+    variants: Sequence[str],
     frames: int,
-    side: int,
+    image_size: int,
     batch: int,
     stochastic_depth: float,
     repeats: int,
@@ -81,18 +81,18 @@ def step_rows(
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
     check_names("size", size, SIZES)
-    check_names("forms", forms, VARIANTS)
-    check_positive(frames=frames, side=side, batch=batch, repeats=repeats)
+    check_names("variants", variants, VARIANTS)
+    check_positive(frames=frames, image_size=image_size, batch=batch, repeats=repeats)
     disable_malloc_trim()
     rows = []
     for model in models:
-        net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, side), stochastic_depth)
-        gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
-        clips = torch.rand(batch, 3, frames, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, image_size), stochastic_depth)
+        gmac = count_flops(net, frames=frames, height=image_size, width=image_size, all_tokens=False).gmac
+        clips = torch.rand(batch, 3, frames, image_size, image_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
         for precision in precisions:
-            log.info("%s, %s: %s", model, precision, ", ".join(forms))
+            log.info("%s, %s: %s", model, precision, ", ".join(variants))
             settings = {"model": model, "size": size, "precision": precision}
-            measured, best = time_interleaved(net, forms, clips, AUTOCAST[precision], repeats)
+            measured, best = time_interleaved(net, variants, clips, AUTOCAST[precision], repeats)
             for (name, phase), times in measured.items():
                 row = times.row(batch)
                 rate = PASSES.get(phase, 0) * gmac * 1e9 * row["clips_per_second"]

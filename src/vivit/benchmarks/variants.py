@@ -105,7 +105,7 @@ VARIANTS: dict[str, Callable[[nn.Module], Variant | None]] = {
     "compiled": compiled,
     "transformers": transformers,
 }
-"""Functions from a network to a variant of it, by the names of ``bench.forms``."""
+"""Functions from a network to a variant of it, by the names of ``bench.variants``."""
 
 
 def make_variants(net: nn.Module, names: Sequence[str]) -> list[Variant]:

@@ -34,7 +34,7 @@ class VideoDataModule(LightningDataModule):
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
     this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run
     (0: never). Training skips bad videos as long as they are no more than ``max_bad_share`` of an epoch; evaluation
-    stops at the first, unless ``skip_unreadable``, and then ``left_out`` returns them.
+    stops at the first, unless ``skip_unreadable``, and then ``skipped_videos`` returns them.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class VideoDataModule(LightningDataModule):
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
         self.max_bad_share = max_bad_share
         self.skip_unreadable = skip_unreadable
-        self._left_out: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
+        self._skipped: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
 
     def prepare_data(self) -> None:
         """Generate the data set if it is an embedded one, and check that it exists."""
@@ -146,24 +146,24 @@ class VideoDataModule(LightningDataModule):
     ) -> EvalLoader:
         clips = self.clip_dataset(split, view_sampler)
         batches = DistributedEvalBatchSampler(len(clips), batch_size, *self._rank_and_ranks)
-        left_out = self._left_out[split] if self.skip_unreadable else None
-        return EvalLoader(clips, batches, self._worker_config(prefetch_factor), left_out)
+        skipped = self._skipped[split] if self.skip_unreadable else None
+        return EvalLoader(clips, batches, self._worker_config(prefetch_factor), skipped)
 
-    def left_out(self) -> dict[str, dict[str, Any]]:
+    def skipped_videos(self) -> dict[str, dict[str, Any]]:
         """Return, for each split, how many videos were left out and why; all ranks must call it at once.
 
         Those are the videos that the data set lacks, and in evaluation the unreadable ones.
         """
-        ranks = [self._left_out]
+        ranks = [self._skipped]
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             ranks = [{} for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(ranks, self._left_out)
-        merged = {split: {row: why for rank in ranks for row, why in rank[split].items()} for split in self._left_out}
+            torch.distributed.all_gather_object(ranks, self._skipped)
+        merged = {split: {row: why for rank in ranks for row, why in rank[split].items()} for split in self._skipped}
         results: dict[str, dict[str, Any]] = {}
         for split, bad in merged.items():
             stats = self.dataset.stats.get(split)
             why = {f"{path}: {reason}" for path, reason in stats.reasons.items()} if stats else set()
-            if count := len(bad) + (stats.left_out if stats else 0):
+            if count := len(bad) + (stats.skipped if stats else 0):
                 results[split] = {"videos": count, "why": sorted(why | set(bad.values()))}
         return results
 

@@ -150,7 +150,7 @@ class ClipLoader(DataLoader[Clip]):
 class EvalLoader(ClipLoader):
     """A loader for evaluation: an unreadable video raises ``VideoError``, or is skipped and recorded.
 
-    ``left_out`` collects the skipped ones, by row; None allows none. The frames of a batch without videos still have
+    ``skipped`` collects the skipped ones, by row; None allows none. The frames of a batch without videos still have
     the shape of the views.
     """
 
@@ -161,20 +161,20 @@ class EvalLoader(ClipLoader):
         dataset: ClipDataset,
         batches: DistributedEvalBatchSampler,
         workers: WorkerConfig,
-        left_out: dict[int, str] | None = None,
+        skipped: dict[int, str] | None = None,
     ) -> None:
         super().__init__(dataset, batches, workers)
-        self.left_out = left_out
+        self.skipped = skipped
 
     def __iter__(self) -> Any:  # torch declares the class of its own iterator, this is an Iterator[Batch]
         for batch in self.batches():
             for bad in batch.bad:
-                if self.left_out is None:
+                if self.skipped is None:
                     path = self.videos[bad.video].path
                     raise VideoError(path, bad.why.removeprefix(f"{path}: "))
-                if bad.why not in self.left_out.values():
+                if bad.why not in self.skipped.values():
                     log.warning("left out of the evaluation: %s", bad.why)
-                self.left_out[bad.video] = bad.why
+                self.skipped[bad.video] = bad.why
             yield batch if len(batch.videos) else batch._replace(frames=self.dataset.empty_frames())
 
 

@@ -50,7 +50,7 @@ def write_class_accuracies(file: Path, counts: Int[np.ndarray, "k k"], names: Se
 def write_confusion_counts(file: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> None:
     """Write the matrix: a row for each true class, a column for each predicted one."""
     rows = ([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
-    _write_csv(file, [["is \\ said", *names], *rows])
+    _write_csv(file, [["true \\ predicted", *names], *rows])
 
 
 def write_confused_pairs(file: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> None:
@@ -60,7 +60,7 @@ def write_confused_pairs(file: Path, counts: Int[np.ndarray, "k k"], names: Sequ
     videos = counts.sum(1)
     rows, columns = np.nonzero(wrong)
     order = np.argsort(-wrong[rows, columns], kind="stable")[:MAX_PAIRS]
-    table: list[Sequence[Any]] = [["is", "said", "times", "share"]]
+    table: list[Sequence[Any]] = [["true", "predicted", "times", "share"]]
     for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
         times = int(wrong[row, column])
         table.append([names[row], names[column], times, f"{times / int(videos[row]):.4f}"])
@@ -100,7 +100,7 @@ def plot_confusion_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) 
         if named:
             axes.set_xticks(range(len(names)), short, rotation=90, fontsize=size)
             axes.set_yticks(range(len(names)), short, fontsize=size)
-        axes.set(xlabel="said" if named else "said, by number", ylabel="is" if named else "is, by number")
+        axes.set(xlabel="predicted" if named else "predicted, by number", ylabel="true" if named else "true, by number")
         if len(names) <= MAX_WITH_NUMBERS:
             _write_shares(axes, shares)
     return figure

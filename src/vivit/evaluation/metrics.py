@@ -138,7 +138,7 @@ class EvaluationResult:
     ranks: Mapping[str, Int[np.ndarray, " n"]]
     """Of every head and of the action: the number of classes before the right one."""
     metrics: dict[str, float]
-    by_views: dict[str, dict[str, float]]
+    metrics_by_views: dict[str, dict[str, float]]
     """The metrics of every set of views."""
     interval: dict[str, list[float]]
     """The 95 % confidence interval of every metric."""
@@ -155,9 +155,13 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     if unlabelled := file.count_unlabelled():
         raise DataError(file.file, missing_labels_message(unlabelled, "its videos"), SCORES_ONLY)
     names, labels, predicted, ranks = _collect(file, views, aggregation)
-    by_views = {name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()}
+    metrics_by_views = {
+        name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()
+    }
     interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
-    return EvaluationResult(file.file, names, labels, predicted, ranks[views], by_views[views], by_views, interval)
+    return EvaluationResult(
+        file.file, names, labels, predicted, ranks[views], metrics_by_views[views], metrics_by_views, interval
+    )
 
 
 def _collect(
@@ -216,7 +220,7 @@ def count_by_class(
 
 
 SCORES_ONLY = (
-    "in eval.py set metrics=false to write scores only, or submission=epic_kitchens to write those for the challenge"
+    "in eval.py set compute_metrics=false to write scores only, or submission=epic_kitchens to write the challenge's"
 )
 """What to set for videos without labels."""
 

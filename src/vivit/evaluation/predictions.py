@@ -53,7 +53,7 @@ class PredictionsMetadata:
     split: str
     listed: int
     """Number of videos of the split."""
-    left_out: Mapping[str, Any] = field(default_factory=dict)
+    skipped_videos: Mapping[str, Any] = field(default_factory=dict)
     """Videos that could not be read, by split."""
     checkpoint: str | None = None
     epic_kitchens: Mapping[str, Any] | None = None

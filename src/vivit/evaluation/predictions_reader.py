@@ -130,6 +130,6 @@ def _video_tables(file: PredictionsFile, views: str, average: str) -> Iterator[p
         predicted = [head.argmax(1).numpy() for head in scores.split(sizes, 1)]
         columns = {"video": part.videos, "path": part.paths, "name": pa.array(part.names, pa.string())}
         for i, head in enumerate(metadata.heads):
-            columns |= {f"label_{head}": part.labels[:, i], f"said_{head}": predicted[i]}
+            columns |= {f"label_{head}": part.labels[:, i], f"pred_{head}": predicted[i]}
         columns["scores"] = pa.FixedSizeListArray.from_arrays(scores.float().flatten().numpy(), sum(sizes))
         yield pa.table(columns)

@@ -94,7 +94,7 @@ def rollout_clips(
 def check_head_fusion(name: str) -> None:
     """Raise ConfigError for a head fusion that does not exist."""
     if name not in HEAD_FUSIONS:
-        raise ConfigError("heads", name, "is unknown", f"set one of {', '.join(HEAD_FUSIONS)}")
+        raise ConfigError("head_fusion", name, "is unknown", f"set one of {', '.join(HEAD_FUSIONS)}")
 
 
 def frame_seconds(video: VideoReader, numbers: Sequence[int]) -> list[float]:

@@ -32,15 +32,15 @@ class Predictor:
     """Clips through the network at a time."""
     device: torch.device
 
-    def predict(self, files: Sequence[str], left_out: dict[int, str] | None = None) -> Iterator[tuple[str, Tensor]]:
+    def predict(self, files: Sequence[str], skipped: dict[int, str] | None = None) -> Iterator[tuple[str, Tensor]]:
         """Yield every file and its logits, averaged over its views.
 
-        Raises ``VideoError``, unless ``left_out`` takes the reason by the file's row, and ``NonFiniteLogitsError``.
+        Raises ``VideoError``, unless ``skipped`` takes the reason by the file's row, and ``NonFiniteLogitsError``.
         """
         views = self.preprocessing.views
         videos_at_once = max(1, self.batch_size // (views.temporal * views.spatial))
         videos = [Video(file, ()) for file in files]
-        for predictions in self._score(self.preprocessing.load_views(videos, views, videos_at_once, left_out)):
+        for predictions in self._score(self.preprocessing.load_views(videos, views, videos_at_once, skipped)):
             for row, logits in zip(predictions.videos.tolist(), predictions.logits, strict=True):
                 yield files[row], check_finite_logits(logits, files[row])
 

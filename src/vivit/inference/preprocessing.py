@@ -60,22 +60,22 @@ class Preprocessing:
         videos: Sequence[Video],
         view_sampler: UniformViewSampler,
         batch_size: int,
-        left_out: dict[int, str] | None = None,
+        skipped: dict[int, str] | None = None,
     ) -> EvalLoader:
         """Return a loader of the views of every video, ``batch_size`` videos at a time, in order.
 
-        It raises ``VideoError`` for a video that cannot be read, unless ``left_out`` takes the reason by its row.
+        It raises ``VideoError`` for a video that cannot be read, unless ``skipped`` takes the reason by its row.
         """
         no_flip = FlipLabelMap(allowed=False)
         return self._loader(
-            ClipDataset(videos, view_sampler, no_flip, 0, resampling=self.resampling), batch_size, left_out
+            ClipDataset(videos, view_sampler, no_flip, 0, resampling=self.resampling), batch_size, skipped
         )
 
     def load_segments(self, segments: VideoSegments) -> EvalLoader:
         """Return a loader of the clips along a video, one segment at a time. It raises ``VideoError``."""
         return self._loader(SegmentDataset(segments, self.resampling), 1)
 
-    def _loader(self, clips: ClipDataset, batch_size: int, left_out: dict[int, str] | None = None) -> EvalLoader:
+    def _loader(self, clips: ClipDataset, batch_size: int, skipped: dict[int, str] | None = None) -> EvalLoader:
         batches = DistributedEvalBatchSampler(len(clips), batch_size)
         workers = min(available_cpus() if self.workers is None else self.workers, len(batches))
-        return EvalLoader(clips, batches, WorkerConfig(workers, prefetch=1), left_out)
+        return EvalLoader(clips, batches, WorkerConfig(workers, prefetch=1), skipped)

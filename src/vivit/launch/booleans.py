@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from vivit.errors import ConfigError
 
-BOOLEAN_KEYS = ("decode", "explain", "metrics", "push", "skip_unreadable", "skip_recorded", "test")
+BOOLEAN_KEYS = ("full_decode", "explain", "compute_metrics", "push", "skip_unreadable", "skip_recorded", "test")
 """Boolean keys of the commands themselves; annotations of classes and functions tell those of nodes with a target."""
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
 """Booleans of YAML 1.1; Hydra's command line parses the first of each, and leaves the rest as text."""

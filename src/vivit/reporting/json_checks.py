@@ -109,7 +109,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         ("a string", _or_none(lambda value: isinstance(value, str))),
     ),
     "recipe": ("values by name", _or_none(_recipe)),
-    "by_views": ("numbers by name, by views", _or_none(_views)),
+    "metrics_by_views": ("numbers by name, by views", _or_none(_views)),
     "epochs": ("a list of numbers by name", _or_none(_epochs)),
     "versions": ("strings by name", _or_none(_versions)),
 }

@@ -40,7 +40,7 @@ COLUMNS = (
 
 def top1_by_views(results: Mapping[str, Any]) -> list[tuple[int, float]]:
     """Return top-1 in percent for every number of temporal views, with as many crops as the main one."""
-    scored = results.get("by_views") or {str(results.get("views")): results["metrics"]}
+    scored = results.get("metrics_by_views") or {str(results.get("views")): results["metrics"]}
     by_views = {}
     for views, metrics in scored.items():
         temporal, _, spatial = views.partition("x")

@@ -13,7 +13,7 @@ from vivit.reporting.writers import to_markdown
 
 ACCURACIES = {"k400": "top-1 on Kinetics-400", "epic": "top-1 of actions on EPIC-Kitchens-100"}
 """The paper's accuracies that a report's text mentions, by the key of ``Row.paper``."""
-SETTING = "setting"
+RUN_GROUP = "run_group"
 """Key in a run's configuration: all that a job varies but its seed, so one value for each row of a table."""
 SEED = "seed"
 STEP = "trainer/global_step"
@@ -111,7 +111,7 @@ def result_panels(sweep: Sweep) -> wr.PanelGrid:
     """Return bars of test accuracies above a table of all runs with what they vary."""
     metrics = metrics_of_test(sweep)
     summary = [f"summary:{metric}" for metric in (*metrics, "val/loss", "speed/clips_per_second")]
-    config = [f"config:{stored_key(key)}" for key in (SETTING, *varied_keys(sweep), SEED)]
+    config = [f"config:{stored_key(key)}" for key in (RUN_GROUP, *varied_keys(sweep), SEED)]
     runs = run_set(sweep)
     runs.pinned_columns, runs.visible_columns, runs.lock_columns = ["run:displayName"], [*config, *summary], True
     runs.order = [wr.OrderBy(wr.SummaryMetric(metrics[0]))]
@@ -136,7 +136,7 @@ def bar_plot(metric: str) -> wr.BarPlot:
     return wr.BarPlot(
         title=metric,
         metrics=[metric],
-        groupby=wr.Config(SETTING),
+        groupby=wr.Config(RUN_GROUP),
         groupby_aggfunc="mean",
         groupby_rangefunc="stddev",
         max_bars_to_show=50,
@@ -150,7 +150,7 @@ def line_plot(metric: str) -> wr.LinePlot:
         title=metric,
         x=STEP,
         y=[metric],
-        groupby=wr.Config(SETTING),
+        groupby=wr.Config(RUN_GROUP),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
         max_runs_to_show=200,

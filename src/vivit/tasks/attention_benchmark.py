@@ -17,22 +17,22 @@ from vivit.tasks.checkpoint_record import build_network, load_network, model_nam
 
 
 def attention_rows(
-    *, checkpoints: str | Sequence[str], root: str, clips: int, heads: str, seed: int
+    *, checkpoints: str | Sequence[str], root: str, clips: int, head_fusion: str, seed: int
 ) -> list[dict[str, Any]]:
     """Return a row for each checkpoint, beside the same network with random weights, on the embedded data set."""
     motion.generate_if_missing(Path(root))
     files = [checkpoints] if isinstance(checkpoints, str) else checkpoints
-    return [_row(Path(file), Path(root), clips, heads, seed) for file in files]
+    return [_row(Path(file), Path(root), clips, head_fusion, seed) for file in files]
 
 
-def _row(file: Path, root: Path, clips: int, heads: str, seed: int) -> dict[str, Any]:
+def _row(file: Path, root: Path, clips: int, head_fusion: str, seed: int) -> dict[str, Any]:
     network, record = load_network(file)
     torch.manual_seed(seed)
     networks = {"": network, "random_": build_network(record)}
     preprocessing = build_preprocessing(record, file)
     assert isinstance(network, Network)
     row = attention_row(
-        {name: partial(rollout_clips, each.eval(), head_fusion=heads) for name, each in networks.items()},
+        {name: partial(rollout_clips, each.eval(), head_fusion=head_fusion) for name, each in networks.items()},
         root=root,
         clips=clips,
         views=replace(preprocessing.views, temporal=1, spatial=1),
@@ -40,4 +40,4 @@ def _row(file: Path, root: Path, clips: int, heads: str, seed: int) -> dict[str,
         frames_per_token=network.tokeniser.frames_per_token(network.clip_size[0]),
         grid=network.tokeniser.grid(*network.clip_size),
     )
-    return {"case": model_name(network), "heads": heads} | row
+    return {"case": model_name(network), "head_fusion": head_fusion} | row

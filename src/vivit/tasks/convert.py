@@ -83,9 +83,9 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
     """Return the model with the classes and clip settings that its source does not have, and which are assumed."""
     outputs = loaded.net.head.projection.out_features
     assumed: tuple[str, ...] = ()
-    if cfg.outputs:
-        check_outputs(cfg.outputs)
-        heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.outputs.items()}
+    if cfg.head_sizes:
+        check_outputs(cfg.head_sizes)
+        heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.head_sizes.items()}
     elif not OmegaConf.is_missing(cfg.data, "root"):
         heads = {head: list(names) for head, names in build_data(cfg).heads.items()}
     else:
@@ -94,10 +94,10 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
     sizes = {head: len(names) for head, names in heads.items()}
     if (count := sum(sizes.values())) != outputs:
         raise ConfigError(
-            "outputs" if cfg.outputs else "data.root",
-            format_sizes(sizes) if cfg.outputs else cfg.data.root,
+            "head_sizes" if cfg.head_sizes else "data.root",
+            format_sizes(sizes) if cfg.head_sizes else cfg.data.root,
             f"has {count} classes ({format_sizes(sizes)}), and the network {outputs} outputs",
-            "set outputs={<head>:<count>,...}",
+            "set head_sizes={<head>:<count>,...}",
         )
     settings = merge_clip_settings(loaded.data, cfg, job)
     return replace(loaded, heads=heads, data=settings.data), (*settings.assumed, *assumed)
@@ -108,7 +108,10 @@ def check_outputs(outputs: Any) -> None:
     counts = OmegaConf.to_container(outputs) if OmegaConf.is_dict(outputs) else None
     if not isinstance(counts, dict) or not all(type(count) is int and count > 0 for count in counts.values()):
         raise ConfigError(
-            "outputs", outputs, "is not a number of classes for each head", "set outputs={noun:300,verb:97} or alike"
+            "head_sizes",
+            outputs,
+            "is not a number of classes for each head",
+            "set head_sizes={noun:300,verb:97} or alike",
         )
 
 

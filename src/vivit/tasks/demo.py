@@ -38,10 +38,10 @@ MAX_PORT = 65535
 def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Serve the page until Ctrl-C or SIGTERM."""
     check_keys(cfg, "demo")
-    for key in ("largest", "longest", "top", "port"):
+    for key in ("max_upload_mb", "max_seconds", "top_k", "port"):
         if not isinstance(cfg[key], int) or cfg[key] < 1:
             raise ConfigError(key, cfg[key], "is not possible", "set a whole number, 1 or more")
-    check_head_fusion(cfg.heads)
+    check_head_fusion(cfg.head_fusion)
     if not find_spec("gradio"):
         raise UserError("the page needs gradio, which is not installed; run `make install`")
     from starlette.middleware import Middleware  # a dependency of gradio
@@ -57,10 +57,10 @@ def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         try:
             page.launch(
                 app_kwargs=middleware,
-                server_name=cfg.host, server_port=cfg.port, max_file_size=f"{cfg.largest}mb", share=False,
+                server_name=cfg.host, server_port=cfg.port, max_file_size=f"{cfg.max_upload_mb}mb", share=False,
                 ssr_mode=False, footer_links=[], quiet=True, prevent_thread_lock=True, **style,
             )  # fmt: skip
-            print(f"http://{cfg.host}:{cfg.port} takes videos of up to {cfg.largest} MB and {cfg.longest} s")
+            print(f"http://{cfg.host}:{cfg.port} takes videos of up to {cfg.max_upload_mb} MB and {cfg.max_seconds} s")
             print("Ctrl-C ends it", flush=True)
             threading.Event().wait()
         except SystemExit:
@@ -92,7 +92,12 @@ def build_page(cfg: DictConfig, predictor: Predictor, folder: Path, uploads: Upl
             return ""
         try:
             return predict_upload(
-                predictor, Path(upload), longest=cfg.longest, top=cfg.top, heads=cfg.heads, folder=folder
+                predictor,
+                Path(upload),
+                max_seconds=cfg.max_seconds,
+                top_k=cfg.top_k,
+                head_fusion=cfg.head_fusion,
+                folder=folder,
             )
         finally:
             uploads.release(upload)
@@ -103,7 +108,7 @@ def build_page(cfg: DictConfig, predictor: Predictor, folder: Path, uploads: Upl
         gr.Markdown(f"# ViViT\nDrop a video, see what happens in it and where the network looked. ({network})")
         with gr.Row():
             with gr.Column(scale=2, min_width=280):
-                file: Any = gr.File(label=f"Video: up to {cfg.longest} s, {cfg.largest} MB", height=180)
+                file: Any = gr.File(label=f"Video: up to {cfg.max_seconds} s, {cfg.max_upload_mb} MB", height=180)
             with gr.Column(scale=5, min_width=320):
                 prediction = gr.HTML(min_height=240)
         file.preprocess = lambda upload: upload and upload.path  # gradio's own leaves an empty file at every call
@@ -112,18 +117,20 @@ def build_page(cfg: DictConfig, predictor: Predictor, folder: Path, uploads: Upl
     return page, {"theme": gr.themes.Default(font=FONTS, font_mono=["monospace"]), "css": NO_LINK}
 
 
-def predict_upload(predictor: Predictor, file: Path, *, longest: int, top: int, heads: str, folder: Path) -> str:
+def predict_upload(
+    predictor: Predictor, file: Path, *, max_seconds: int, top_k: int, head_fusion: str, folder: Path
+) -> str:
     """Return the prediction of a video as HTML with all its pictures inside, or the reason why there is none."""
     if not file.is_file():  # a second request for one upload
         return error_html(f"{file.name} is deleted after its prediction; drop it once more")
     try:
         with open_video(Video(str(file), ())) as video:
             seconds = frame_seconds(video, (0, video.shape.frames - 1))[-1]
-        if seconds > longest:
-            return error_html(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {longest} s")
+        if seconds > max_seconds:
+            return error_html(f"{file.name} lasts {seconds:.0f} s; this page takes videos of up to {max_seconds} s")
         ((_, logits),) = predictor.predict([str(file)])
         with TemporaryDirectory(dir=folder) as pictures:
-            save_attention(predictor, str(file), heads, Path(pictures))
-            return prediction_html(file.name, predictor.top_k(logits, top), Path(pictures))
+            save_attention(predictor, str(file), head_fusion, Path(pictures))
+            return prediction_html(file.name, predictor.top_k(logits, top_k), Path(pictures))
     except (VideoError, NonFiniteLogitsError) as error:
         return error_html(str(error).replace(str(file), file.name))

@@ -53,8 +53,8 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
     record = read_record(resolve_checkpoint_file(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
-    metadata = prepare_test(data, with_metrics=cfg.metrics and not cfg.get("submission"))
-    with_metrics = cfg.metrics and not data.dataset.videos(cfg.split).unlabelled()
+    metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
+    with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()
     module = VideoClassifier(
         build_network(record), heads=data.heads, loss=SoftTargetLoss(),
         optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0, batch_size=cfg.batch_size, record=record,
@@ -105,7 +105,9 @@ def evaluate_scores(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.get("data"):
         dataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
         check_classes(file.metadata.heads, dataset.heads, cfg.scores)
-    return finalize_eval(cfg, job, file, cfg.metrics and not (cfg.get("submission") and file.count_unlabelled()))
+    return finalize_eval(
+        cfg, job, file, cfg.compute_metrics and not (cfg.get("submission") and file.count_unlabelled())
+    )
 
 
 def finalize_eval(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metrics: bool) -> Mapping[str, float]:
@@ -120,7 +122,7 @@ def finalize_eval(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metri
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
         )
-    results |= {"left_out": metadata.left_out} | provenance()
+    results |= {"skipped_videos": metadata.skipped_videos} | provenance()
     write_json(job.folder / "results.json", results)
     print_results(results, job.folder)
     return results["metrics"]

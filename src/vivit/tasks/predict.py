@@ -34,33 +34,33 @@ MAX_TABLE_VIDEOS = 50
 def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Predict the classes of videos: write ``predictions.json`` and configured pictures, print a table."""
     check_keys(cfg, "predict")
-    if cfg.top is not None and not (type(cfg.top) is int and cfg.top >= 1):
-        raise ConfigError("top", cfg.top, "is no number of classes", "set 1 or more, or null for all classes")
+    if cfg.top_k is not None and not (type(cfg.top_k) is int and cfg.top_k >= 1):
+        raise ConfigError("top_k", cfg.top_k, "is no number of classes", "set 1 or more, or null for all classes")
     if cfg.every is not None and not (type(cfg.every) in (int, float) and cfg.every > 0):
         raise ConfigError("every", cfg.every, "is not a time between clips", "set seconds, more than 0")
-    check_head_fusion(cfg.heads)
+    check_head_fusion(cfg.head_fusion)
     predictor = build_predictor(cfg, job)
     sources = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     files = find_videos(sources)  # type: ignore[arg-type]
-    left_out: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     predictions = []
     for prediction in (
-        _predict_sliding(cfg, predictor, files, job.folder, left_out)
+        _predict_sliding(cfg, predictor, files, job.folder, skipped)
         if cfg.every is not None
-        else _predict(cfg, predictor, files, left_out)
+        else _predict(cfg, predictor, files, skipped)
     ):
         file = prediction["video"]
         if cfg.explain:
             try:
                 folder = output_folder(job.folder, files, files.index(file))
-                prediction["attention"] = save_attention(predictor, file, cfg.heads, folder)
+                prediction["attention"] = save_attention(predictor, file, cfg.head_fusion, folder)
             except VideoError as error:  # of a frame that the attention alone needs
-                leave_out(cfg, left_out, file, error)
+                skip_video(cfg, skipped, file, error)
                 continue
         predictions.append(prediction)
     views = predictor.preprocessing.views
     results: dict[str, Any] = {"ckpt_path": str(cfg.ckpt_path), "views": format_views(views.temporal, views.spatial)}
-    results |= {"every": cfg.every, "left_out": left_out, "predictions": predictions}
+    results |= {"every": cfg.every, "skipped_videos": skipped, "predictions": predictions}
     write_json(job.folder / "predictions.json", results | provenance())  # before anything is printed
     print_predictions(predictions)
     print(f"Run folder: {job.folder}")
@@ -68,37 +68,37 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 
 def _predict(
-    cfg: DictConfig, predictor: Predictor, files: list[str], left_out: dict[str, str]
+    cfg: DictConfig, predictor: Predictor, files: list[str], skipped: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield one prediction a video, from all its views."""
     reasons: dict[int, str] | None = {} if cfg.skip_unreadable else None
     for file, logits in predictor.predict(files, reasons):
-        yield {"video": file, "classes": predictor.top_k(logits, cfg.top)}
-    left_out.update({files[row]: reason for row, reason in (reasons or {}).items()})
+        yield {"video": file, "classes": predictor.top_k(logits, cfg.top_k)}
+    skipped.update({files[row]: reason for row, reason in (reasons or {}).items()})
 
 
 def _predict_sliding(
-    cfg: DictConfig, predictor: Predictor, files: list[str], folder: Path, left_out: dict[str, str]
+    cfg: DictConfig, predictor: Predictor, files: list[str], folder: Path, skipped: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
     """Yield the predictions of all clips along each video, and their aggregate for the video."""
     for number, file in enumerate(files):
         try:
             sliding = predictor.predict_sliding(file, float(cfg.every))
         except VideoError as error:
-            leave_out(cfg, left_out, file, error)
+            skip_video(cfg, skipped, file, error)
             continue
         picture = output_folder(folder, files, number) / "timeline.png"
         plot_sliding(sliding.logits, predictor.heads, sliding.spans, picture)
-        classes = predictor.top_k(predictor.aggregate(sliding), cfg.top)
-        yield {"video": file, "classes": classes, "timeline": sliding.rows(predictor.heads, cfg.top)}
+        classes = predictor.top_k(predictor.aggregate(sliding), cfg.top_k)
+        yield {"video": file, "classes": classes, "timeline": sliding.rows(predictor.heads, cfg.top_k)}
 
 
-def leave_out(cfg: DictConfig, left_out: dict[str, str], file: str, error: VideoError) -> None:
+def skip_video(cfg: DictConfig, skipped: dict[str, str], file: str, error: VideoError) -> None:
     """Log and note a video that cannot be read; raise its error unless ``skip_unreadable``."""
     if not cfg.skip_unreadable:
         raise error
     log.warning("left out: %s", error)
-    left_out[file] = str(error)
+    skipped[file] = str(error)
 
 
 def output_folder(folder: Path, files: list[str], number: int) -> Path:

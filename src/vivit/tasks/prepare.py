@@ -17,7 +17,7 @@ from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("decode", "copies", "gop", "quality", "shard", "shards")
+OPTIONS = ("full_decode", "copies", "gop", "crf", "shard_index", "num_shards")
 
 
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:

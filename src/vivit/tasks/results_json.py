@@ -32,7 +32,7 @@ def run_results(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict
     """Return the configuration of a run and its metrics."""
     return {group: job.choices.get(group) for group in CONFIG_GROUPS} | {
         "sweep": job.sweep,
-        "job": job.folder.name,
+        "run_name": job.folder.name,
         "seed": cfg.seed,
         "views": format_views(cfg.views.temporal, cfg.views.spatial),
         "recipe": recipe_summary(cfg),
@@ -45,8 +45,8 @@ def run_results(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict
 def run_metadata(cfg: DictConfig, job: Job) -> dict[str, Any]:
     """Return what loggers sort runs by, beside network and data: options, what varies, the seed, initial weights."""
     return {
-        "chosen": {group: job.choices.get(group) for group in CONFIG_GROUPS},
-        "setting": run_group(job.overrides),
+        "config_groups": {group: job.choices.get(group) for group in CONFIG_GROUPS},
+        "run_group": run_group(job.overrides),
         "seed": cfg.seed,
         "trainer": {"precision": cfg.trainer.precision},
         "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,

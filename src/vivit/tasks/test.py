@@ -59,17 +59,17 @@ def run_test(
     writer = PredictionWriter(folder)
     get_callbacks(trainer).append(writer)
     trainer.test(module, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
-    left_out = data.left_out()
+    skipped = data.skipped_videos()
     if not trainer.is_global_zero:
-        return None, left_out
+        return None, skipped
     videos, target = data.dataset.videos(data.test_split), folder / SCORES
-    metadata = replace(metadata, left_out=left_out, checkpoint=checkpoint)
+    metadata = replace(metadata, skipped_videos=skipped, checkpoint=checkpoint)
     try:
         merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"))
     finally:
         for part in writer.parts:
             part.unlink(missing_ok=True)
-    return PredictionsFile(target), left_out
+    return PredictionsFile(target), skipped
 
 
 def write_scores_only(
@@ -96,8 +96,10 @@ def write_metrics(
         "confidence_95": prefix_test(evaluation.interval),
         "videos": len(evaluation.labels),
     }
-    if len(evaluation.by_views) > 1:
-        results["by_views"] = {views: prefix_test(metrics) for views, metrics in evaluation.by_views.items()}
+    if len(evaluation.metrics_by_views) > 1:
+        results["metrics_by_views"] = {
+            views: prefix_test(metrics) for views, metrics in evaluation.metrics_by_views.items()
+        }
     if metadata.epic_kitchens is not None:
         official = compute_official_metrics(evaluation, list(metadata.heads), metadata.epic_kitchens)
         results["epic_kitchens"] = official

@@ -53,17 +53,17 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     history = training_history(trainer)  # testing a checkpoint resets the throughput monitor
     test_results: dict[str, Any] = {"metrics": {}}
     if test_metadata is not None:
-        scores, left_out = run_test(trainer, module, data, test_metadata, job.folder, best_checkpoint(trainer))
+        scores, skipped = run_test(trainer, module, data, test_metadata, job.folder, best_checkpoint(trainer))
         if scores is not None:
             test_results = write_metrics(scores, job.folder)
             log_test_metrics(trainer, test_results["metrics"])
     else:
-        left_out = data.left_out()
+        skipped = data.skipped_videos()
     if trainer.is_global_zero:
         metrics |= test_results.pop("metrics")
         costs = {"params": cost.params, "gmac": cost.gmac, "paper_gflops": cost.paper_gflops}
         results = run_results(cfg, job, metrics) | test_results | optimizer | costs | history
-        results |= {"left_out": left_out} | provenance()
+        results |= {"skipped_videos": skipped} | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)
     return metrics

@@ -26,7 +26,7 @@ class SplitStats(NamedTuple):
     """Number of videos that a split lists, number of those left out, and the reason for each file left out."""
 
     listed: int
-    left_out: int
+    skipped: int
     reasons: Mapping[str, str]
 
 

@@ -38,27 +38,36 @@ def prepare(
     *,
     splits: Sequence[Split] = ("train", "val", "test"),
     num_workers: int | None = None,
-    decode: bool = False,
+    full_decode: bool = False,
     copies: int | None = None,
     gop: int = 12,
-    quality: int = 18,
-    shard: int = 0,
-    shards: int = 1,
+    crf: int = 18,
+    shard_index: int = 0,
+    num_shards: int = 1,
 ) -> dict[str, int]:
     """Index the files of ``splits``, and return the number of files by their result.
 
-    ``decode`` decodes every frame to find hidden damage. ``copies`` is a short side: every usable video is copied at
-    that size, with key frames ``gop`` frames apart and x264's rate factor ``quality``. ``shards`` runs, on as many
+    ``full_decode`` decodes every frame to find hidden damage. ``copies`` is a short side: every usable video is copied
+    at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``num_shards`` runs, on as many
     machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
     cannot be used, with the reason.
     """
-    check(num_workers=num_workers, copies=copies, gop=gop, quality=quality, shard=shard, shards=shards)
+    check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
     root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or os.cpu_count() or 1
-    paths = sorted({path for split in splits for path in dataset.table(split)["path"].to_pylist()})[shard::shards]
+    paths = sorted({path for split in splits for path in dataset.table(split)["path"].to_pylist()})[
+        shard_index::num_shards
+    ]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
-    rows = load_valid_rows(folder, lambda path, row: row["decoded"] >= decode and is_current(root / path, row))
-    index(partial(probe, root, decode=decode), present, rows, folder, workers, f"reading {shard + 1}/{shards}")
+    rows = load_valid_rows(folder, lambda path, row: row["decoded"] >= full_decode and is_current(root / path, row))
+    index(
+        partial(probe, root, decode=full_decode),
+        present,
+        rows,
+        folder,
+        workers,
+        f"reading {shard_index + 1}/{num_shards}",
+    )
     counts, problems = count_problems(paths, {path: rows[path] for path in present})
     if copies is not None:
         usable = [path for path in present if rows[path]["problem"] is None and rows[path]["codec"] != "jpeg"]
@@ -66,21 +75,25 @@ def prepare(
         copy_rows = load_valid_rows(
             target, lambda path, row: is_current(transcoded_path(target, path), row, root / path)
         )
-        work = partial(transcode_one, root, target, side=copies, gop=gop, quality=quality)
-        index(work, usable, copy_rows, target, workers, f"copying {shard + 1}/{shards}")
+        work = partial(transcode_one, root, target, side=copies, gop=gop, crf=crf)
+        index(work, usable, copy_rows, target, workers, f"copying {shard_index + 1}/{num_shards}")
         failed = {path: f"no copy: {copy_rows[path]['problem']}" for path in usable if copy_rows[path]["problem"]}
         counts |= {"copies": len(usable) - len(failed), "without_copy": len(failed)}
         problems |= failed
-    write_report(folder / f"report-{shard + 1}of{shards}.csv", problems)
+    write_report(folder / f"report-{shard_index + 1}of{num_shards}.csv", problems)
     return counts
 
 
-def check(*, num_workers: int | None, copies: int | None, gop: int, quality: int, shard: int, shards: int) -> None:
+def check(
+    *, num_workers: int | None, copies: int | None, gop: int, crf: int, shard_index: int, num_shards: int
+) -> None:
     """Raise ``ConfigError`` for impossible values, before anything is read."""
-    if shards < 1:
-        raise ConfigError("shards", shards, "must be positive", "set 1 or more")
-    if not 0 <= shard < shards:
-        raise ConfigError("shard", shard, f"there are shards={shards}", f"set 0 to {shards - 1}")
+    if num_shards < 1:
+        raise ConfigError("num_shards", num_shards, "must be positive", "set 1 or more")
+    if not 0 <= shard_index < num_shards:
+        raise ConfigError(
+            "shard_index", shard_index, f"there are num_shards={num_shards}", f"set 0 to {num_shards - 1}"
+        )
     if num_workers is not None and num_workers < 1:
         raise ConfigError("num_workers", num_workers, "must be positive", "set 1 or more, or null for one a core")
     if copies is not None and copies < LEAST_SIDE:
@@ -88,8 +101,8 @@ def check(*, num_workers: int | None, copies: int | None, gop: int, quality: int
         raise ConfigError("copies", copies, problem, f"set {LEAST_SIDE} or more, or null for no copies")
     if gop < 1:
         raise ConfigError("gop", gop, "is no distance in frames between key frames", "set 1 or more")
-    if not 0 <= quality <= 51:
-        raise ConfigError("quality", quality, "is not a rate factor of x264", "set 0 to 51")
+    if not 0 <= crf <= 51:
+        raise ConfigError("crf", crf, "is not a rate factor of x264", "set 0 to 51")
 
 
 def count_problems(paths: Sequence[str], rows: Mapping[str, Row]) -> tuple[dict[str, int], dict[str, str]]:
@@ -196,12 +209,12 @@ def _row_in_new_process(work: Work, path: str) -> Row:
         kill(pool)
 
 
-def transcode_one(root: Path, folder: Path, path: str, *, side: int, gop: int, quality: int) -> Row:
+def transcode_one(root: Path, folder: Path, path: str, *, side: int, gop: int, crf: int) -> Row:
     """Copy one video, and return the row of the copies' index, whose path is that of the source.
 
     A complete copy that a run left behind before it could write its row is used as it is.
     """
-    copy, encode = transcoded_path(folder, path), partial(transcode, side=side, gop=gop, quality=quality)
+    copy, encode = transcoded_path(folder, path), partial(transcode, side=side, gop=gop, crf=crf)
     if not is_copy(copy, root / path, side) and (problem := encode(root / path, copy)):
         return {"path": path, "bytes": 0, "decoded": False, "problem": problem}
     return probe(copy.parent, copy.name) | {"path": path}

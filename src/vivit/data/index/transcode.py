@@ -14,17 +14,17 @@ from vivit.data.readers.video_error import VideoError
 from vivit.io import atomic_write
 
 
-def transcode(source: Path, target: Path, *, side: int, gop: int, quality: int) -> str | None:
+def transcode(source: Path, target: Path, *, side: int, gop: int, crf: int) -> str | None:
     """Encode ``source`` as H.264 with a short side of at most ``side`` and a key frame every ``gop`` frames.
 
-    ``quality`` is x264's rate factor; less is better, 18 is hard to distinguish from the source. The copy has the same
+    ``crf`` is x264's rate factor; less is better, 18 is hard to distinguish from the source. The copy has the same
     frames at the same times, which is checked, and the rotation and colour range of the source; sound is dropped.
     ``target`` is complete or absent. Returns None, or the reason why there is no copy.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with atomic_write(target) as partial:
-            _encode(source, partial, side, {"g": str(gop), "crf": str(quality)})
+            _encode(source, partial, side, {"g": str(gop), "crf": str(crf)})
             if reason := _difference(source, partial):
                 partial.unlink()
             return reason
