@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import torch
+from networks import make_network
 from torch import nn
 
 from vivit.data.datasets import motion
@@ -18,10 +19,21 @@ CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": [32, 32]}
 
 def network(heads: dict[str, list[str]] = HEADS, **changes: Any) -> nn.Module:
     torch.manual_seed(3)
-    widths = {"depth": 1, "heads": 2, "mlp_dim": 12, "temporal_depth": 1, "temporal_heads": 2, "temporal_mlp_dim": 12}
+    widths = {
+        "depth": 1,
+        "num_heads": 2,
+        "mlp_dim": 12,
+        "temporal_depth": 1,
+        "temporal_num_heads": 2,
+        "temporal_mlp_dim": 12,
+    }
     sizes = {"frames": 4, "height": 32, "width": 32} | changes
-    net = FactorisedEncoder(
-        Tubelets(dim=8, tubelet=(2, 16, 16)), classes=sum(map(len, heads.values())), **sizes, **widths
+    net = make_network(
+        FactorisedEncoder,
+        Tubelets(dim=8, tubelet=(2, 16, 16)),
+        num_classes=sum(map(len, heads.values())),
+        **sizes,
+        **widths,
     )
     nn.init.normal_(net.head.projection.weight)
     return net.eval()

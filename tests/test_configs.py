@@ -18,6 +18,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from vivit.errors import ConfigError
 from vivit.launch import format_error
+from vivit.tasks.build import build_network
 from vivit.tasks.config_checks import check_keys, root_keys
 
 REPOSITORY = Path(__file__).parents[1]
@@ -69,7 +70,7 @@ def test_every_network_builds_in_every_size(model: str, tokeniser: str, composed
         cfg = deepcopy(base)  # instantiate resolves what it reads in place
         cfg.size = OmegaConf.load(CONFIGS / "size" / f"{size}.yaml")
         with torch.device("meta"):
-            network = instantiate(cfg.model, classes=7, _convert_="all")
+            network = build_network(cfg, 7)
         assert network.head.projection.weight.shape == (7, cfg.size.dim)
         assert network.tokeniser.projection.weight.shape[-2:] == (cfg.size.patch, cfg.size.patch)
 
@@ -79,7 +80,7 @@ def test_every_network_builds_in_every_size(model: str, tokeniser: str, composed
 def test_the_default_clip_fits_every_tiny_network(model: str, tokeniser: str, composed: Compose) -> None:
     cfg = composed(f"model={model}", f"tokeniser={tokeniser}")
     with torch.device("meta"):
-        network = instantiate(cfg.model, classes=7, _convert_="all")
+        network = build_network(cfg, 7)
         assert network(torch.zeros(2, 3, cfg.data.frames, *cfg.data.crop)).shape == (2, 7)
 
 
@@ -96,7 +97,7 @@ def test_a_misspelt_key_of_a_class_is_named(group: str, composed: Compose) -> No
 def test_a_misspelt_key_of_the_model_says_where(composed: Compose) -> None:
     cfg = composed("+model.stochastic_dept=0.1")
     with pytest.raises(InstantiationException) as error:
-        instantiate(cfg.model, classes=7, _convert_="all")
+        build_network(cfg, 7)
     assert "stochastic_dept" in format_error(error.value)
     assert format_error(error.value).endswith("(in model)")
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from safetensors.torch import load_file
 from torch import nn
 
 from vivit.checkpoints import export_scenic, huggingface_labels, save_huggingface, save_scenic
 from vivit.checkpoints.formats.flax_msgpack import read_parameters
+from vivit.checkpoints.vivit_checkpoint import load_network, model_record
 from vivit.errors import ConfigError
 from vivit.launch import Job
 from vivit.models import (
@@ -23,17 +25,16 @@ from vivit.models import (
     UniformFrames,
 )
 from vivit.tasks import convert
-from vivit.tasks.checkpoint_record import load_network, model_record
 from vivit.tasks.weight_formats import detect_source_format, detect_target_format
 
 CLIP = {"frames": 6, "height": 20, "width": 21}
-WIDTHS = {"depth": 3, "heads": 2, "mlp_dim": 10}
-TEMPORAL = {"temporal_depth": 2, "temporal_heads": 4, "temporal_mlp_dim": 14}
+WIDTHS = {"depth": 3, "num_heads": 2, "mlp_dim": 10}
+TEMPORAL = {"temporal_depth": 2, "temporal_num_heads": 4, "temporal_mlp_dim": 14}
 NETWORKS = {
     "spatiotemporal": (SpatioTemporal, {}),
     "factorised_encoder": (FactorisedEncoder, TEMPORAL | {"pool": "mean"}),
     "average_pool": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0}),
-    "factorised_self_attention": (FactorisedSelfAttention, {"order": "time_space"}),
+    "factorised_self_attention": (FactorisedSelfAttention, {"attention_order": "time_space"}),
     "factorised_dot_product": (FactorisedDotProduct, {"representation": 9}),
 }
 LABELS = [f"class {i}" for i in range(7)]
@@ -42,8 +43,8 @@ Converted = Callable[..., Path]
 
 def network(model: str = "spatiotemporal", sampled: bool = False) -> nn.Module:
     cls, more = NETWORKS[model]
-    cut = UniformFrames(dim=8, frames=3, patch=(5, 3)) if sampled else Tubelets(dim=8, tubelet=(2, 5, 3))
-    net = cls(cut, classes=7, **CLIP, **WIDTHS, **more)
+    cut = UniformFrames(dim=8, num_frames=3, patch=(5, 3)) if sampled else Tubelets(dim=8, tubelet=(2, 5, 3))
+    net = make_network(cls, cut, num_classes=7, **CLIP, **WIDTHS, **more)
     for parameter in net.parameters():
         nn.init.normal_(parameter)
     return net
@@ -75,7 +76,7 @@ def test_convert_scenic_to_vivit_and_back(model: str, sampled: bool, converted: 
     net = network(model, sampled)
     save_scenic(net, tmp_path / "checkpoint")
     arguments = [f"{key}={value}" for key, value in CLIP.items()]
-    arguments += ["model.order=time_space"] if model == "factorised_self_attention" else []
+    arguments += ["model.attention_order=time_space"] if model == "factorised_self_attention" else []
     arguments += ["sampled_frames=3"] if sampled else []
     checkpoint = converted(
         tmp_path / "checkpoint", "ours.ckpt", f"model={model}", *arguments, "head_sizes={noun:3,verb:4}"

@@ -9,15 +9,16 @@ from zipfile import ZipFile
 
 import pytest
 import torch
+from networks import make_network
 from omegaconf import OmegaConf
 from torch import nn
 
+from vivit.checkpoints.vivit_checkpoint import read_record
 from vivit.data.datasets import motion
 from vivit.errors import ConfigError, UserError
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, Tubelets
 from vivit.tasks import evaluate
-from vivit.tasks.checkpoint_record import read_record
 from vivit.tasks.evaluate import build_eval_data
 from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
@@ -36,9 +37,9 @@ def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path)
 
     def checkpoint(heads: dict[str, list[str]], *words: str) -> Path:
         torch.manual_seed(3)
-        net = FactorisedEncoder(
-            Tubelets(dim=8, tubelet=(2, 16, 16)), classes=sum(map(len, heads.values())), frames=4, height=32, width=32,
-            depth=1, heads=2, mlp_dim=12, temporal_depth=1, temporal_heads=2, temporal_mlp_dim=12,
+        net = make_network(FactorisedEncoder,
+            Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=sum(map(len, heads.values())), frames=4, height=32, width=32,
+            depth=1, num_heads=2, mlp_dim=12, temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=12,
         )  # fmt: skip
         nn.init.normal_(net.head.projection.weight, std=3)
         clips = (

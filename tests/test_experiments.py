@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from published_folders import DATA_SETS
 
@@ -23,6 +22,7 @@ from vivit.data.datasets import motion
 from vivit.errors import ConfigError
 from vivit.launch import Job, format_error
 from vivit.models.flops import count_flops
+from vivit.tasks.build import build_network
 from vivit.tasks.config_checks import check_mixup
 
 Compose = Callable[..., DictConfig]
@@ -111,7 +111,7 @@ def commanded(composed: Compose) -> Commanded:
 
 def network(cfg: DictConfig, classes: int) -> torch.nn.Module:
     with torch.device("meta"):
-        return instantiate(cfg.model, classes=classes, _convert_="all")
+        return build_network(cfg, classes)
 
 
 def test_every_row_is_there() -> None:

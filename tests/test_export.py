@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from films import film
+from networks import make_network
 from torch import nn
 
 from vivit.data.dataset import ClipDataset
@@ -35,8 +36,8 @@ from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}
-WIDTHS = {"depth": 2, "heads": 2, "mlp_dim": 10}
-TEMPORAL = {"temporal_depth": 1, "temporal_heads": 4, "temporal_mlp_dim": 14}
+WIDTHS = {"depth": 2, "num_heads": 2, "mlp_dim": 10}
+TEMPORAL = {"temporal_depth": 1, "temporal_num_heads": 4, "temporal_mlp_dim": 14}
 HEADS = {"noun": ["a", "b", "ü"], "verb": ["x", "y"]}
 NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "spatiotemporal": (SpatioTemporal, {}),
@@ -51,8 +52,8 @@ pytestmark = pytest.mark.usefixtures("untyped")  # shapes with a symbol for the 
 def network(model: str, sampled: bool = False) -> nn.Module:
     torch.manual_seed(0)
     cls, more = NETWORKS[model]
-    cut = UniformFrames(dim=8, frames=3, patch=(5, 3)) if sampled else Tubelets(dim=8, tubelet=(2, 5, 3))
-    net = cls(cut, classes=5, **CLIP, **WIDTHS, **more)
+    cut = UniformFrames(dim=8, num_frames=3, patch=(5, 3)) if sampled else Tubelets(dim=8, tubelet=(2, 5, 3))
+    net = make_network(cls, cut, num_classes=5, **CLIP, **WIDTHS, **more)
     for parameter in net.parameters():
         nn.init.normal_(parameter)
     return net.eval()

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
 from vivit.errors import ConfigError
+from vivit.tasks.build import build_network
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
 
 Compose = Callable[..., DictConfig]
 
 
 def network(cfg: DictConfig) -> nn.Module:
-    return instantiate(cfg.model, classes=5, _convert_="all")
+    return build_network(cfg, 5)
 
 
 def image_vit(dim: int, patch: int, depth: int) -> dict[str, torch.Tensor]:

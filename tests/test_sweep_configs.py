@@ -20,6 +20,7 @@ from vivit.reporting.load_runs import RunRecord
 from vivit.reporting.paper import SWEEPS as ANSWERED
 from vivit.reporting.paper import Row
 from vivit.reporting.sweep_results import sweep_results
+from vivit.tasks.build import build_network
 from vivit.tasks.config_checks import check_keys
 
 REPOSITORY = Path(__file__).parents[1]
@@ -56,7 +57,7 @@ def test_every_job_composes_and_builds(sweep: str, scale: str, composed: Compose
         cfg.paths.run = "logs"
         check_keys(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), "train")
         with torch.device("meta"):
-            instantiate(cfg.model, classes=7, _convert_="all")
+            build_network(cfg, 7)
         clip = {"frames": cfg.data.frames, "stride": cfg.data.stride}
         instantiate(cfg.augment, _convert_="all")(**clip, resize=cfg.data.resize, crop=tuple(cfg.data.crop))
     assert len(names) == len(rows)
@@ -84,7 +85,7 @@ def test_costs_at_the_paper_s_scale_are_what_it_prints(row: tuple[str, Row], com
     wanted = {f"{key}={value}" for key, value in printed.overrides.items()}
     cfg = composed(*typed, *next(job for job in jobs if wanted <= set(job)))
     with torch.device("meta"):
-        network = instantiate(cfg.model, classes=400, _convert_="all")
+        network = build_network(cfg, 400)
     found = count_flops(network, frames=cfg.data.frames, height=cfg.data.crop[0], width=cfg.data.crop[1])
     assert found.paper_gflops == pytest.approx(printed.paper["gflops"], rel=5e-4)
     if "params" in printed.paper:

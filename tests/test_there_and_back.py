@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 import torch
 from films import film
+from networks import make_network
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vivit.checkpoints import save_huggingface
+from vivit.checkpoints.vivit_checkpoint import read_record
 from vivit.errors import CheckpointError, UserError
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
 from vivit.tasks import convert
 from vivit.tasks.build import build_predictor
-from vivit.tasks.checkpoint_record import read_record
 from vivit.tasks.weight_formats import LoadedModel, write_vivit
 
 HEADS = {"noun": ["win $$ now", "光"], "verb": ["x", "y", "-z"]}
@@ -29,8 +30,8 @@ VIEWS = {"temporal": 3, "spatial": 3, "also_report": [1], "average": "probabilit
 
 def network(cls: type = SpatioTemporal, gelu: str = "tanh", **more: Any) -> nn.Module:
     torch.manual_seed(1)
-    size = {"frames": 4, "height": 32, "width": 48, "depth": 1, "heads": 2, "mlp_dim": 12, "classes": 5}
-    net = cls(Tubelets(dim=8, tubelet=(2, 16, 16)), gelu=gelu, **size, **more)
+    size = {"frames": 4, "height": 32, "width": 48, "depth": 1, "num_heads": 2, "mlp_dim": 12, "num_classes": 5}
+    net = make_network(cls, Tubelets(dim=8, tubelet=(2, 16, 16)), gelu=gelu, **size, **more)
     for parameter in net.parameters():
         nn.init.normal_(parameter)
     return net.eval()
@@ -104,7 +105,7 @@ def test_conversion_there_and_back_keeps_the_logits_of_a_file(
 
 
 def test_other_models_go_through_the_authors_format(checkpoint, converted, answer) -> None:
-    ours = checkpoint(network(FactorisedEncoder, temporal_depth=1, temporal_heads=2, temporal_mlp_dim=12))
+    ours = checkpoint(network(FactorisedEncoder, temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=12))
     assert torch.equal(answer(converted(converted(ours, "checkpoint_7"), "back.ckpt")), answer(ours))
 
 

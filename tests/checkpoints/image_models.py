@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from networks import make_network
 from torch import Tensor, nn
 
 from vivit.models import SpatioTemporal, UniformFrames
 
 DIM, DEPTH, HEADS, MLP, PATCH, SIDE = 12, 2, 3, 20, 5, 4
-SIZE = {"depth": DEPTH, "heads": HEADS, "mlp_dim": MLP}
+SIZE = {"depth": DEPTH, "num_heads": HEADS, "mlp_dim": MLP}
 MEAN, STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 """Of ImageNet's colours in [0, 1]."""
 
@@ -66,8 +67,8 @@ def timm_features(weights: dict[str, Tensor], images: Tensor) -> Tensor:
 
 def one_frame(pixels: int = PATCH * SIDE, **changes: Any) -> nn.Module:
     """Network of ours that sees one frame."""
-    arguments = SIZE | {"gelu": "erf", "frames": 1, "height": pixels, "width": pixels, "classes": 7} | changes
-    return SpatioTemporal(UniformFrames(dim=DIM, frames=1, patch=(PATCH, PATCH)), **arguments).eval()
+    arguments = SIZE | {"gelu": "erf", "frames": 1, "height": pixels, "width": pixels, "num_classes": 7} | changes
+    return make_network(SpatioTemporal, UniformFrames(dim=DIM, num_frames=1, patch=(PATCH, PATCH)), **arguments).eval()
 
 
 def features(encoder: nn.Module, network: nn.Module, clip: Tensor) -> Tensor:

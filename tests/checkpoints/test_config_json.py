@@ -45,7 +45,7 @@ def difference(net: ViTModel, folder: Path, gelu: str) -> float:
     processor = ViTImageProcessor.from_pretrained(folder)
     pixel_values = processor(list(pixels.byte()), return_tensors="pt")["pixel_values"]
     network = one_frame(gelu=gelu)
-    load_image_weights(network, folder / "model.safetensors", **ONE)
+    load_image_weights(network, folder / "model.safetensors")
     with torch.inference_mode():
         expected = net(pixel_values).last_hidden_state
     return (features(network.encoder, network, clip_of(pixels / 255)) - expected).abs().max().item()
@@ -83,7 +83,7 @@ def test_sidecar_colours_are_overridden_by_arguments(peer, tmp_path: Path) -> No
     kernels = []
     for how in ({}, {"mean": [0.5] * 3, "std": [0.5] * 3}):
         net = one_frame()
-        load_image_weights(net, tmp_path / "model.safetensors", **ONE, **how)
+        load_image_weights(net, tmp_path / "model.safetensors", **how)
         kernels.append(net.tokeniser.projection.weight.detach())
     assert not torch.allclose(*kernels)
     torch.testing.assert_close(kernels[0] * torch.tensor(STD).view(3, 1, 1) * 2, kernels[1])
@@ -93,11 +93,11 @@ def test_sidecar_missing_is_warned_of(peer, tmp_path: Path, caplog) -> None:
     peer("gelu")
     for name in ("config.json", "preprocessor_config.json"):
         (tmp_path / name).unlink()
-    report = load_image_weights(one_frame(), tmp_path / "model.safetensors", **ONE)
+    report = load_image_weights(one_frame(), tmp_path / "model.safetensors")
     assert "mean 0.5 and deviation 0.5 are assumed" in caplog.text and "set weights.mean" in caplog.text
     assert "no config.json beside it contains its activation: the erf GELU is assumed" in str(report)
     caplog.clear()
-    load_image_weights(one_frame(), tmp_path / "model.safetensors", **ONE, mean=MEAN, std=STD)
+    load_image_weights(one_frame(), tmp_path / "model.safetensors", mean=MEAN, std=STD)
     assert "assumed" not in caplog.text
 
 
@@ -106,7 +106,7 @@ def test_sidecar_of_timm_has_its_colours(tmp_path: Path, caplog) -> None:
     config = {"architecture": "vit_tiny", "pretrained_cfg": {"mean": MEAN, "std": STD}, "num_classes": 9}
     (tmp_path / "config.json").write_text(json.dumps(config))
     net = one_frame()
-    load_image_weights(net, tmp_path / "model.safetensors", **ONE)
+    load_image_weights(net, tmp_path / "model.safetensors")
     pictures = (images() - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     expected = timm_features(timm_weights(), pictures)
     torch.testing.assert_close(features(net.encoder, net, clip_of(images())), expected, atol=5e-5, rtol=0)
@@ -117,7 +117,7 @@ def test_sidecar_of_another_network_is_ignored(peer, tmp_path: Path, caplog) -> 
     peer("gelu", image_mean=MEAN, image_std=STD)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 768, "hidden_act": "gelu_new"}))
-    report = load_image_weights(one_frame(), tmp_path / "model.safetensors", **ONE)
+    report = load_image_weights(one_frame(), tmp_path / "model.safetensors")
     assert "config.json is of another network, so neither it nor the files beside it were read" in str(report)
     assert "mean 0.5 and deviation 0.5 are assumed" in caplog.text
 
@@ -140,7 +140,7 @@ def test_sidecar_values_that_cannot_be_are_refused_by_key(file, content, key, pe
         text = json.dumps(json.loads((tmp_path / file).read_text()) | content)
     (tmp_path / file).write_text(text)
     with pytest.raises(CheckpointError) as error:
-        load_image_weights(one_frame(), tmp_path / "model.safetensors", **ONE)
+        load_image_weights(one_frame(), tmp_path / "model.safetensors")
     assert (error.value.file, error.value.key) == (str(tmp_path / file), key)
 
 
@@ -149,5 +149,5 @@ def test_sidecar_with_other_heads_than_the_network_is_refused(peer, tmp_path: Pa
     config = json.loads((tmp_path / "config.json").read_text()) | {"num_attention_heads": 2}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError) as error:
-        load_image_weights(one_frame(), tmp_path / "model.safetensors", **ONE)
-    assert (error.value.key, error.value.value) == ("model.heads", HEADS)
+        load_image_weights(one_frame(), tmp_path / "model.safetensors")
+    assert (error.value.key, error.value.value) == ("model.num_heads", HEADS)

@@ -10,6 +10,7 @@ import msgpack
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from torch import nn
 
 from vivit.checkpoints import export_scenic, model_from_scenic
@@ -24,15 +25,16 @@ Tree = dict[str, Any]
 @pytest.fixture
 def arrays() -> dict[str, np.ndarray]:
     """Parameters of a factorised encoder; in scenic's names, from a network of ours."""
-    net = FactorisedEncoder(
+    net = make_network(
+        FactorisedEncoder,
         Tubelets(dim=4, tubelet=(2, 4, 3)),
         **CLIP,
-        classes=3,
+        num_classes=3,
         depth=2,
-        heads=2,
+        num_heads=2,
         mlp_dim=5,
         temporal_depth=1,
-        temporal_heads=1,
+        temporal_num_heads=1,
         temporal_mlp_dim=6,
     )
     for parameter in net.parameters():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import VivitConfig, VivitForVideoClassification, VivitImageProcessor, VivitModel, VivitVideoProcessor
@@ -42,7 +43,9 @@ def sizes(clip: str = "wide") -> dict[str, int]:
 
 def spatiotemporal(clip: str = "wide", **more) -> SpatioTemporal:
     tokeniser = Tubelets(dim=18, tubelet=CLIPS[clip]["tubelet_size"])
-    net = SpatioTemporal(tokeniser, **sizes(clip), classes=11, depth=3, heads=2, mlp_dim=26, **more).eval()
+    net = make_network(
+        SpatioTemporal, tokeniser, **sizes(clip), num_classes=11, depth=3, num_heads=2, mlp_dim=26, **more
+    ).eval()
     for parameter in net.parameters():
         nn.init.normal_(parameter, std=0.3)
     return net
@@ -99,12 +102,12 @@ def test_a_file_alone_needs_the_sizes(names: str, suffix: str, folder: Path, tmp
     assert (QUERY in tensors) == (names == "of files")
     file = tmp_path / f"weights{suffix}"
     save_file(tensors, file) if suffix == ".safetensors" else torch.save(tensors, file)
-    net, report = model_from_huggingface(file, **sizes(), heads=2)
+    net, report = model_from_huggingface(file, **sizes(), num_heads=2)
     assert difference(net.eval()(pixels()), logits(peer(), "wide")) <= 1e-5
     assert set(report.loaded) == set(tensors)
     with pytest.raises(ConfigError, match=re.escape(str(file))) as error:
         model_from_huggingface(file, **sizes())
-    assert error.value.key == "heads"
+    assert error.value.key == "num_heads"
 
 
 @pytest.mark.parametrize("names", ["of files", "of modules"])
@@ -112,8 +115,8 @@ def test_a_bare_model_starts_with_a_new_head(names: str, tmp_path: Path) -> None
     reference = peer(cls=VivitModel)
     reference.save_pretrained(tmp_path / "bare")
     source = tmp_path / "bare" if names == "of files" else reference.state_dict()
-    arguments = {} if names == "of files" else {**sizes(), "heads": 2}
-    net, report = model_from_huggingface(source, **arguments, classes=5)
+    arguments = {} if names == "of files" else {**sizes(), "num_heads": 2}
+    net, report = model_from_huggingface(source, **arguments, num_classes=5)
     assert report.fresh == ("classifier.weight", "classifier.bias")
     assert set(report.ignored) == {"pooler.dense.weight", "pooler.dense.bias"}
     assert "pooler" in str(report)
@@ -124,13 +127,13 @@ def test_a_bare_model_starts_with_a_new_head(names: str, tmp_path: Path) -> None
     assert difference(seen[0], hidden[:, 0]) <= 1e-5
     with pytest.raises(ConfigError) as error:
         model_from_huggingface(source, **arguments)
-    assert error.value.key == "classes"
+    assert error.value.key == "num_classes"
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_halves_become_float32_without_loss(dtype: torch.dtype) -> None:
     tensors = {name: tensor.to(dtype) for name, tensor in peer().state_dict().items()}
-    net, _ = model_from_huggingface(tensors, **sizes(), heads=2)
+    net, _ = model_from_huggingface(tensors, **sizes(), num_heads=2)
     assert {parameter.dtype for parameter in net.parameters()} == {torch.float32}
     assert torch.equal(net.head.projection.weight, tensors["classifier.weight"].float())
 
@@ -158,7 +161,7 @@ def test_the_short_side_is_the_recipe_s(tmp_path: Path) -> None:
 def test_a_single_file_has_the_weights_alone(tmp_path: Path) -> None:
     net = spatiotemporal()
     save_huggingface(net, tmp_path / "weights.safetensors")
-    again, _ = model_from_huggingface(tmp_path / "weights.safetensors", **sizes(), heads=2)
+    again, _ = model_from_huggingface(tmp_path / "weights.safetensors", **sizes(), num_heads=2)
     assert torch.equal(net(pixels()), again.eval()(pixels()))
 
 
@@ -173,14 +176,18 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 
 
 def test_networks_without_a_counterpart_are_refused(tmp_path: Path) -> None:
-    sampled = UniformFrames(dim=18, frames=3, patch=(5, 7))
-    small = {"classes": 2, "depth": 1, "heads": 2, "mlp_dim": 5, **sizes()}
-    temporal = {"temporal_depth": 1, "temporal_heads": 1, "temporal_mlp_dim": 4}
+    sampled = UniformFrames(dim=18, num_frames=3, patch=(5, 7))
+    small = {"num_classes": 2, "depth": 1, "num_heads": 2, "mlp_dim": 5, **sizes()}
+    temporal = {"temporal_depth": 1, "temporal_num_heads": 1, "temporal_mlp_dim": 4}
     for net, key, value in (
-        (FactorisedEncoder(Tubelets(dim=18, tubelet=(2, 5, 7)), **small, **temporal), "model", "FactorisedEncoder"),
-        (SpatioTemporal(sampled, **small), "tokeniser", "UniformFrames"),
+        (
+            make_network(FactorisedEncoder, Tubelets(dim=18, tubelet=(2, 5, 7)), **small, **temporal),
+            "model",
+            "FactorisedEncoder",
+        ),
+        (make_network(SpatioTemporal, sampled, **small), "tokeniser", "UniformFrames"),
         (spatiotemporal(pool="mean"), "model.pool", "mean"),
-        (spatiotemporal(representation=9), "model", "SpatioTemporal"),
+        (spatiotemporal(representation_size=9), "model", "SpatioTemporal"),
     ):
         with pytest.raises(ConfigError) as error:
             save_huggingface(net, tmp_path / "model")
@@ -200,7 +207,7 @@ CONFIGS = {
     "tubelet_size": ([2, 7, 5], "tubelet_size"),
     "num_frames": ("6", "frames"),
     "image_size": (64, "data.crop.0"),
-    "num_attention_heads": (5, "model.heads"),
+    "num_attention_heads": (5, "model.num_heads"),
 }
 
 
@@ -239,7 +246,7 @@ def test_tensors_that_do_not_fit_are_refused_by_key(change: dict, key: str, mess
 
 
 def test_arguments_that_contradict_the_files_are_refused(folder: Path) -> None:
-    for name, value in (("heads", 3), ("classes", 5)):
+    for name, value in (("num_heads", 3), ("num_classes", 5)):
         with pytest.raises(ConfigError) as error:
             model_from_huggingface(folder, **{name: value})
         assert (error.value.key, error.value.value) == (name, value)
@@ -279,7 +286,7 @@ def test_a_truncated_file_is_refused(suffix: str, folder: Path, tmp_path: Path) 
         cut = tmp_path / f"cut{suffix}"
         cut.write_bytes(content_bytes[: int(share * len(content_bytes))])
         with pytest.raises(CheckpointError) as error:
-            model_from_huggingface(cut, **sizes(), heads=2)
+            model_from_huggingface(cut, **sizes(), num_heads=2)
         assert error.value.file == str(cut)
 
 
@@ -298,7 +305,7 @@ def test_a_truncated_file_is_refused(suffix: str, folder: Path, tmp_path: Path) 
 def test_foreign_content_is_refused(content, message: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "weights.pt")
     with pytest.raises(CheckpointError, match=message) as error:
-        model_from_huggingface(tmp_path / "weights.pt", **sizes(), heads=2)
+        model_from_huggingface(tmp_path / "weights.pt", **sizes(), num_heads=2)
     assert error.value.file == str(tmp_path / "weights.pt")
 
 

@@ -21,6 +21,7 @@ from image_models import (
     timm_features,
     timm_weights,
 )
+from networks import make_network
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -33,7 +34,7 @@ ONE = {"frames": 1, "height": PATCH * SIDE, "width": PATCH * SIDE}
 
 def loaded_features(source: Any, **how: Any) -> Tensor:
     net = one_frame()
-    load_image_weights(net, source, **ONE, **how)
+    load_image_weights(net, source, **how)
     return features(net.encoder, net, clip_of(images()))
 
 
@@ -56,7 +57,7 @@ def test_colour_normalisation_can_be_set() -> None:
     reference = timm_features(weights, (images() - mean.view(3, 1, 1)) / std.view(3, 1, 1))
     assert_same(loaded_features(weights, mean=mean.tolist(), std=std.tolist()), reference)
     net = one_frame()
-    report = load_image_weights(net, weights, **ONE, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    report = load_image_weights(net, weights, mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
     assert any("0.485" in note and "0.225" in note for note in report.notes)
 
 
@@ -95,7 +96,7 @@ def test_hugging_face(name: str, stored: bool, tmp_path: Path) -> None:
     with torch.no_grad():
         expected = inner(seen).last_hidden_state
     net = one_frame(mlp_dim=MLP if name == "vit" else 2 * DIM)
-    report = load_image_weights(net, source, **ONE)
+    report = load_image_weights(net, source)
     assert_same(features(net.encoder, net, clip_of(images())), expected)
     assert set(report.fresh) == {"head.projection.weight", "head.projection.bias"}
     assert len(report.ignored) == (2 if name == "vit" else 1), "the classifier; the mask token"
@@ -119,7 +120,7 @@ def test_the_real_dinov2(pixels: int, shared: Path) -> None:
     assert reference.load_state_dict(weights, strict=False).missing_keys == ["embeddings.mask_token"]
     size = {"frames": 1, "height": pixels, "width": pixels}
     net = dinov2_small(**size)
-    load_image_weights(net, file, **size)
+    load_image_weights(net, file)
     pictures = images(1, pixels)
     with torch.no_grad():
         expected = reference(normalised(pictures)).last_hidden_state
@@ -128,8 +129,10 @@ def test_the_real_dinov2(pixels: int, shared: Path) -> None:
 
 
 def dinov2_small(**size: int) -> torch.nn.Module:
-    tokens = UniformFrames(dim=384, frames=1, patch=(14, 14))
-    return SpatioTemporal(tokens, classes=7, depth=12, heads=6, mlp_dim=1536, gelu="erf", **size).eval()
+    tokens = UniformFrames(dim=384, num_frames=1, patch=(14, 14))
+    return make_network(
+        SpatioTemporal, tokens, num_classes=7, depth=12, num_heads=6, mlp_dim=1536, gelu="erf", **size
+    ).eval()
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pt", ".pth"])
@@ -165,7 +168,7 @@ def test_a_malicious_file_is_refused_and_runs_nothing(suffix: str, tmp_path: Pat
     else:
         np.savez(file, extra=np.array([Spy(trace)], object))
     with pytest.raises(CheckpointError, match=r"it asks for \S+, so it was refused|not a readable .npz") as error:
-        load_image_weights(one_frame(), file, **ONE)
+        load_image_weights(one_frame(), file)
     assert error.value.file == str(file)
     assert "\n" not in str(error.value)
     assert not trace.exists()
@@ -189,17 +192,17 @@ def test_a_file_that_is_cut_or_foreign_is_named(suffix: str, content: str, tmp_p
     if content == "half":
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(CheckpointError) as error:
-        load_image_weights(one_frame(), file, **ONE)
+        load_image_weights(one_frame(), file)
     assert error.value.file == str(file)
 
 
 def test_weight_file_that_is_missing_or_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        load_image_weights(one_frame(), tmp_path / "vit.npz", **ONE)
+        load_image_weights(one_frame(), tmp_path / "vit.npz")
     assert error.value.key == "weights.source"
     (tmp_path / "vit.h5").touch()
     with pytest.raises(CheckpointError) as error:
-        load_image_weights(one_frame(), tmp_path / "vit.h5", **ONE)
+        load_image_weights(one_frame(), tmp_path / "vit.h5")
     assert error.value.file == str(tmp_path / "vit.h5")
 
 
@@ -224,12 +227,12 @@ def test_weights_that_do_not_fit_are_refused_by_key_and_nothing_is_written(
     net = one_frame()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     with pytest.raises((CheckpointError, ConfigError), match="the tensors") as error:
-        load_image_weights(net, weights, **ONE)
+        load_image_weights(net, weights)
     assert error.value.key == key
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
 
 
 def test_report_notes_a_source_with_another_gelu() -> None:
-    report = load_image_weights(one_frame(gelu="tanh"), timm_weights(), **ONE)
+    report = load_image_weights(one_frame(gelu="tanh"), timm_weights())
     assert any("set model.gelu=erf" in note for note in report.notes)
-    assert not any("gelu" in note for note in load_image_weights(one_frame(), timm_weights(), **ONE).notes)
+    assert not any("gelu" in note for note in load_image_weights(one_frame(), timm_weights()).notes)

@@ -53,13 +53,13 @@ def started(reference: Mapping[str, np.ndarray], case: str, **changes: Any) -> t
     net, _ = model_from_scenic(below(reference, f"{case}/before/"), model=name, **size, order=order)
     if case == "m2_finetune_longer_clip":
         source = below(reference, "m2_token_central/after/")
-        return net, load_video_weights(net, source, **size, load_head=True, **changes)
+        return net, load_video_weights(net, source, load_head=True, **changes)
     arguments = {
         "tubelet_init": INFLATIONS[model["temporal_encoding_config"]["kernel_init_method"]],
         "positions": init["positional_embed_size_change"],
         "temporal_attention": "copy" if init.get("init_temporal_transformer", True) else "fresh",
     }
-    return net, load_image_weights(net, below(reference, f"{settings['source']}/"), **size, **(arguments | changes))
+    return net, load_image_weights(net, below(reference, f"{settings['source']}/"), **(arguments | changes))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 import torch
 from image_models import DIM, MLP, PATCH, SIDE, SIZE, clip_of, features, images, one_frame, timm_weights
+from networks import make_network
 from torch import Tensor, nn
 
 from vivit.checkpoints import LoadReport, export_scenic, load_image_weights, load_video_weights
+from vivit.checkpoints.vivit_checkpoint import model_record
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
-from vivit.models.pos_embed import sinusoidal_1d
 
 PIXELS = PATCH * SIDE
 T = 4
 """Frames of a tubelet."""
-TEMPORAL = {"temporal_depth": 2, "temporal_heads": 2, "temporal_mlp_dim": 14}
+TEMPORAL = {"temporal_depth": 2, "temporal_num_heads": 2, "temporal_mlp_dim": 14}
 MODELS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "1": (SpatioTemporal, {}),
     "1 mean": (SpatioTemporal, {"pool": "mean"}),
@@ -25,21 +26,21 @@ MODELS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "2 mean": (FactorisedEncoder, TEMPORAL | {"pool": "mean"}),
     "2 average": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0}),
     "3": (FactorisedSelfAttention, {}),
-    "4": (FactorisedDotProduct, {"heads": 6}),
+    "4": (FactorisedDotProduct, {"num_heads": 6}),
 }
 
 
 def video(kind: str, frames: int = 3 * T, height: int = PIXELS, width: int = PIXELS, **changes: Any) -> nn.Module:
     model, settings = MODELS[kind]
     size = {"frames": frames, "height": height, "width": width}
-    arguments = SIZE | {"gelu": "erf", "classes": 7} | settings | size | changes
-    net = model(Tubelets(dim=DIM, tubelet=(T, PATCH, PATCH)), **arguments).eval()
+    arguments = SIZE | {"gelu": "erf", "num_classes": 7} | settings | size | changes
+    net = make_network(model, Tubelets(dim=DIM, tubelet=(T, PATCH, PATCH)), **arguments).eval()
     net.size = size
     return net
 
 
 def start(net: nn.Module, source: Any = None, **how: Any) -> LoadReport:
-    return load_image_weights(net, timm_weights() if source is None else source, **net.size, **how)
+    return load_image_weights(net, timm_weights() if source is None else source, **how)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_still_video_is_seen_as_the_image(kind: str) -> None:
     """Every frame alike, the central one filtered, temporal attention silent: each is what the image model sees."""
     pool = "cls" if kind in ("2", "2 average") else "mean"
     image, net = one_frame(pool=pool), video(kind)
-    load_image_weights(image, timm_weights(), **{"frames": 1, "height": PIXELS, "width": PIXELS})
+    load_image_weights(image, timm_weights())
     start(net, load_spatial_cls=True)
     expected = features(image.encoder, image, clip_of(images()))
     encoder = getattr(net, "spatial", None) or net.encoder
@@ -128,12 +129,12 @@ def test_a_still_video_is_seen_as_the_image(kind: str) -> None:
 @pytest.mark.slow
 def test_the_real_dinov2_sees_a_still_video_as_the_image(shared: Path) -> None:
     file, size = shared / "weights" / "dinov2_small_fp16.npz", {"height": 56, "width": 84}
-    shape = {"classes": 7, "depth": 12, "heads": 6, "mlp_dim": 1536, "gelu": "erf"} | size
-    image = SpatioTemporal(Tubelets(dim=384, tubelet=(1, 14, 14)), frames=1, **shape).eval()
+    shape = {"num_classes": 7, "depth": 12, "num_heads": 6, "mlp_dim": 1536, "gelu": "erf"} | size
+    image = make_network(SpatioTemporal, Tubelets(dim=384, tubelet=(1, 14, 14)), frames=1, **shape).eval()
     tubelets = Tubelets(dim=384, tubelet=(2, 14, 14))
-    net = FactorisedEncoder(tubelets, frames=6, **(shape | TEMPORAL)).eval()
-    load_image_weights(image, file, frames=1, **size)
-    load_image_weights(net, file, frames=6, **size, load_spatial_cls=True)
+    net = make_network(FactorisedEncoder, tubelets, frames=6, **(shape | TEMPORAL)).eval()
+    load_image_weights(image, file)
+    load_image_weights(net, file, load_spatial_cls=True)
     pictures = torch.rand(1, 3, 56, 84, generator=torch.Generator().manual_seed(6))
     expected = features(image.encoder, image, clip_of(pictures))
     result = features(net.spatial, net, clip_of(pictures, 6))
@@ -177,7 +178,7 @@ def test_temporal_attention_starts_as_asked_and_learns_or_not(how: str, qkv: boo
 @pytest.mark.parametrize("prefix", ["", "opt/target/", "params/"])
 def test_google_s_names_of_before_linen(prefix: str) -> None:
     original = one_frame(gelu="tanh")
-    load_image_weights(original, timm_weights(), **{"frames": 1, "height": PIXELS, "width": PIXELS})
+    load_image_weights(original, timm_weights())
     old = {"MultiHeadDotProductAttention_0": "MultiHeadDotProductAttention_1", "MlpBlock_0": "MlpBlock_3"}
     old |= {"LayerNorm_1": "LayerNorm_2", "output_projection": "head"}
     weights: dict[str, Any] = {"opt/state/step": np.array(3)} if prefix == "opt/target/" else {}
@@ -186,19 +187,17 @@ def test_google_s_names_of_before_linen(prefix: str) -> None:
             name = name.replace(new, before)
         weights[prefix + name] = array
     net = one_frame(gelu="tanh")
-    report = load_image_weights(net, weights, **{"frames": 1, "height": PIXELS, "width": PIXELS})
+    report = load_image_weights(net, weights)
     assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in original.state_dict().items())
     assert {*report.loaded, *report.ignored} == weights.keys()
     with pytest.raises(ConfigError) as error:
-        load_image_weights(one_frame(heads=2), weights, **{"frames": 1, "height": PIXELS, "width": PIXELS})
-    assert (error.value.key, error.value.value) == ("model.heads", 2)
+        load_image_weights(one_frame(num_heads=2), weights)
+    assert (error.value.key, error.value.value) == ("model.num_heads", 2)
 
 
-def checkpoint(net: nn.Module, file: Path, **size: int) -> Path:
-    """Write what training leaves of a network: weights, and the arguments that it was built with."""
-    tubelet = list(net.tokeniser.tubelet) if hasattr(net.tokeniser, "tubelet") else None
-    tokeniser = {"tubelet": tubelet} if tubelet else {"frames": 1, "patch": [PATCH, PATCH]}
-    record = {"model": {"tokeniser": tokeniser, "heads": SIZE["heads"], "gelu": "erf"} | size}
+def checkpoint(net: nn.Module, file: Path) -> Path:
+    """Write what training leaves of a network: weights, and the options that it was built with."""
+    record = model_record(net)
     weights = {f"network.{name}": tensor for name, tensor in net.state_dict().items()}
     torch.save({"vivit": record, "state_dict": weights, "epoch": 3}, file)
     return file
@@ -214,7 +213,7 @@ def filled(net: nn.Module) -> nn.Module:
 
 def test_image_model_of_this_repository_initialises_a_video_model(tmp_path: Path) -> None:
     image, net = filled(one_frame()), video("2")
-    file = checkpoint(image, tmp_path / "best.ckpt", frames=1, height=PIXELS, width=PIXELS)
+    file = checkpoint(image, tmp_path / "best.ckpt")
     report = start(net, file)
     assert torch.equal(net.tokeniser.projection.weight[:, :, 2], image.tokeniser.projection.weight)
     target, original = net.spatial.state_dict(), image.encoder.state_dict()
@@ -228,19 +227,19 @@ def test_a_factorised_encoder_goes_on_with_longer_clips_and_fewer_temporal_layer
     original = filled(video("2", temporal_depth=3))
     with torch.no_grad():
         original.temporal.positions[1:] = ramp(3)
-    file = checkpoint(original, tmp_path / "best.ckpt", **original.size)
+    file = checkpoint(original, tmp_path / "best.ckpt")
     net = video("2", frames=7 * T)
     with pytest.raises(ConfigError, match=r"'network.temporal.blocks.2") as error:
-        load_video_weights(net, file, **net.size)
+        load_video_weights(net, file)
     assert error.value.key == "weights.truncate_temporal_layers"
-    report = load_video_weights(net, file, **net.size, truncate_temporal_layers=True)
+    report = load_video_weights(net, file, truncate_temporal_layers=True)
     torch.testing.assert_close(net.temporal.positions[1:].detach(), ramp(7), atol=1e-6, rtol=0)
     target, source = net.state_dict(), original.state_dict()
     same = [name for name in target if not name.startswith("head.") and name != "temporal.positions"]
     assert all(torch.equal(target[name], source[name]) for name in same)
     assert sum("temporal layer 2, beyond those of the network" in why for why in report.ignored.values()) == 12
     assert set(report.fresh) == {"head.projection.weight", "head.projection.bias"}
-    load_video_weights(net, file, **net.size, truncate_temporal_layers=True, load_head=True)
+    load_video_weights(net, file, truncate_temporal_layers=True, load_head=True)
     assert torch.equal(net.head.projection.weight, original.head.projection.weight)
 
 
@@ -248,26 +247,26 @@ def test_a_space_time_model_goes_on_with_clips_of_another_size(tmp_path: Path) -
     original, net = filled(video("1")), video("1", frames=5 * T, height=2 * PATCH, width=7 * PATCH)
     with torch.no_grad():
         original.encoder.positions[1:] = ramp(3, SIDE, SIDE)
-    load_video_weights(net, checkpoint(original, tmp_path / "a.ckpt", **original.size), **net.size)
+    load_video_weights(net, checkpoint(original, tmp_path / "a.ckpt"))
     torch.testing.assert_close(net.encoder.positions[1:].detach(), ramp(5, 2, 7), atol=1e-6, rtol=0)
     with pytest.raises(ConfigError) as error:
-        load_video_weights(net, original.state_dict(), **net.size)
+        load_video_weights(net, original.state_dict())
     assert error.value.key == "weights.source_grid"
-    load_video_weights(net, original.state_dict(), **net.size, source_grid=(3, SIDE, SIDE))
+    load_video_weights(net, original.state_dict(), source_grid=(3, SIDE, SIDE))
     torch.testing.assert_close(net.encoder.positions[1:].detach(), ramp(5, 2, 7), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_fixed_positions_stay_and_the_source_s_are_passed_over(kind: str) -> None:
     def fixed() -> nn.Module:
-        return video(kind, frames=5 * T, positions=sinusoidal_1d)
+        return video(kind, frames=5 * T, positions="sinusoidal_1d")
 
     net, original, kin = fixed(), filled(video(kind)), filled(fixed())
     assert start(net).ignored["pos_embed"] == "the network's positions are not learned"
-    report = load_video_weights(net, original.state_dict(), **net.size, load_head=True)
+    report = load_video_weights(net, original.state_dict(), load_head=True)
     assert {name for name in original.state_dict() if name.endswith("positions")} == report.ignored.keys()
     assert all(torch.equal(tensor, original.state_dict()[name]) for name, tensor in net.state_dict().items())
-    load_video_weights(net, kin.state_dict(), **net.size, load_head=True)
+    load_video_weights(net, kin.state_dict(), load_head=True)
     assert all(torch.equal(tensor, kin.state_dict()[name]) for name, tensor in net.state_dict().items())
     encoder = getattr(net, "spatial", None) or net.encoder
     fresh = fixed()
@@ -276,7 +275,7 @@ def test_fixed_positions_stay_and_the_source_s_are_passed_over(kind: str) -> Non
 
 def test_the_reference_s_factorised_encoder_is_a_source_too() -> None:
     original, net = filled(video("2", gelu="tanh")), video("2", gelu="tanh")
-    report = load_video_weights(net, export_scenic(original), **net.size, load_head=True)
+    report = load_video_weights(net, export_scenic(original), load_head=True)
     assert all(torch.equal(net.state_dict()[name], tensor) for name, tensor in original.state_dict().items())
     assert set(report.loaded) == export_scenic(original).keys()
     assert original.spatial.blocks[0].mlp[0].out_features == MLP

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from networks import make_network
 
 from vivit.checkpoints import export_scenic, load_video_weights, model_from_scenic
 from vivit.errors import ConfigError
@@ -149,14 +150,21 @@ def test_kinetics_starts_a_network_of_fewer_temporal_layers(side: int, tmp_path:
     path.write_bytes(msgpack.packb(LAYOUTS["flax.optim"](parameters), default=packed))
     d, m, heads = 2 * file.heads, 3 * file.heads, file.heads
     clip = {"frames": 32, "height": side, "width": side}
-    temporal = {"temporal_depth": 4, "temporal_heads": heads, "temporal_mlp_dim": m}
-    net = FactorisedEncoder(
-        Tubelets(dim=d, tubelet=(2, 16, 16)), classes=397, depth=24, heads=heads, mlp_dim=m, **clip, **temporal
+    temporal = {"temporal_depth": 4, "temporal_num_heads": heads, "temporal_mlp_dim": m}
+    net = make_network(
+        FactorisedEncoder,
+        Tubelets(dim=d, tubelet=(2, 16, 16)),
+        num_classes=397,
+        depth=24,
+        num_heads=heads,
+        mlp_dim=m,
+        **clip,
+        **temporal,
     )
     with pytest.raises(ConfigError, match="of temporal layer 4, more than the network has") as error:
-        load_video_weights(net, path, **clip)
+        load_video_weights(net, path)
     assert error.value.key == "weights.truncate_temporal_layers"
-    report = load_video_weights(net, path, **clip, truncate_temporal_layers=True)
+    report = load_video_weights(net, path, truncate_temporal_layers=True)
     arrays, exported = flat(parameters), export_scenic(net)
     left = {name.split("/")[1] for name in report.ignored if name.startswith("TemporalTransformer/")}
     assert left == {f"encoderblock_{layer}" for layer in range(4, 24)}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from torch import nn
 
 from vivit.checkpoints import export_scenic, model_from_scenic
@@ -29,8 +30,8 @@ GOLDEN_CLIP = {"frames": 8, "height": 32, "width": 48}
 # Every length differs from every other, so that no two axes can be taken for one another.
 CLIP = {"frames": 6, "height": 20, "width": 21}
 TUBELETS = {"dim": 8, "tubelet": (2, 5, 3)}
-ENCODER = {"depth": 3, "heads": 2, "mlp_dim": 10}
-TEMPORAL = {"temporal_depth": 2, "temporal_heads": 4, "temporal_mlp_dim": 14}
+ENCODER = {"depth": 3, "num_heads": 2, "mlp_dim": 10}
+TEMPORAL = {"temporal_depth": 2, "temporal_num_heads": 4, "temporal_mlp_dim": 14}
 NETWORKS: dict[str, tuple[str, type[nn.Module], dict[str, Any]]] = {
     "1": ("spatiotemporal", SpatioTemporal, {}),
     "1 mean": ("spatiotemporal", SpatioTemporal, {"pool": "mean"}),
@@ -69,8 +70,8 @@ def golden(path: Path) -> tuple[Arrays, dict[str, Any]]:
 def tiny(kind: str, tokeniser: str = "tubelets", **more: Any) -> tuple[nn.Module, dict[str, Any]]:
     """Build a network with random weights, no two lengths alike, and the arguments that it is loaded with."""
     model, cls, arguments = NETWORKS[kind]
-    cut = Tubelets(**TUBELETS) if tokeniser == "tubelets" else UniformFrames(dim=8, frames=3, patch=(5, 3))
-    net = cls(cut, classes=7, **CLIP, **ENCODER, **arguments, **more)
+    cut = Tubelets(**TUBELETS) if tokeniser == "tubelets" else UniformFrames(dim=8, num_frames=3, patch=(5, 3))
+    net = make_network(cls, cut, num_classes=7, **CLIP, **ENCODER, **arguments, **more)
     for parameter in net.parameters():
         nn.init.normal_(parameter)
     return net, {**CLIP, "model": model, "sampled_frames": None if tokeniser == "tubelets" else 3}
@@ -110,7 +111,7 @@ def test_checkpoints_of_the_reference(shared: Path, optimizer: str, model: str) 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("tokeniser", ["tubelets", "uniform_frames"])
-@pytest.mark.parametrize("more", [{}, {"representation": 9}], ids=["", "representation"])
+@pytest.mark.parametrize("more", [{}, {"representation_size": 9}], ids=["", "representation"])
 def test_networks_come_back(kind: str, tokeniser: str, more: dict[str, int]) -> None:
     net, arguments = tiny(kind, tokeniser, **more)
     again, report = model_from_scenic(export_scenic(net), **arguments)
@@ -126,15 +127,21 @@ def test_networks_come_back(kind: str, tokeniser: str, more: dict[str, int]) -> 
 
 @pytest.mark.parametrize("order", ["space_time", "time_space"])
 def test_order_is_handed_on(order: str) -> None:
-    net, arguments = tiny("3", order=order)
-    again, _ = model_from_scenic(export_scenic(net), **arguments, order=order)
+    net, arguments = tiny("3", attention_order=order)
+    again, _ = model_from_scenic(export_scenic(net), **arguments, attention_order=order)
     assert [block.order for block in again.encoder.blocks] == [order] * 3
 
 
 def test_sampling_that_yields_one_frame_more() -> None:
     """Two of eight frames are three: the number asked for rebuilds the network, the number of positions does not."""
-    net = SpatioTemporal(
-        UniformFrames(dim=8, frames=2, patch=(5, 3)), classes=7, frames=8, height=20, width=21, **ENCODER
+    net = make_network(
+        SpatioTemporal,
+        UniformFrames(dim=8, num_frames=2, patch=(5, 3)),
+        num_classes=7,
+        frames=8,
+        height=20,
+        width=21,
+        **ENCODER,
     )
     assert net.encoder.positions.shape == (1 + 3 * 4 * 7, 8)
     size = {"frames": 8, "height": 20, "width": 21, "model": "spatiotemporal"}
@@ -235,7 +242,7 @@ def test_models_1_and_4_share_their_parameters() -> None:
         ("tubelets", {"sampled_frames": 3}, "sampled_frames"),
         ("uniform_frames", {"sampled_frames": None}, "sampled_frames"),
         ("uniform_frames", {"sampled_frames": 4}, "Transformer/posembed_input/pos_embedding"),
-        ("uniform_frames", {"sampled_frames": 7}, "tokeniser.frames"),
+        ("uniform_frames", {"sampled_frames": 7}, "tokeniser.num_frames"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(tokeniser: str, change: dict[str, Any], key: str) -> None:

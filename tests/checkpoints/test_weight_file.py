@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from image_models import PATCH, SIDE, clip_of, features, images, normalised, one_frame, timm_features, timm_weights
+from networks import make_network
 from safetensors.torch import save_file
 
 from vivit.checkpoints import (
@@ -29,7 +30,7 @@ PLAIN, AVERAGE = timm_weights(), {name: tensor * 0.9 for name, tensor in timm_we
 
 def loaded(source: Any, **how: Any) -> tuple[torch.Tensor, LoadReport]:
     net = one_frame()
-    report = load_image_weights(net, source, **ONE, **IMAGENET, **how)
+    report = load_image_weights(net, source, **IMAGENET, **how)
     return features(net.encoder, net, clip_of(images())), report
 
 
@@ -113,7 +114,7 @@ def test_what_is_not_a_number_is_refused_by_name(name: str, value: float, tmp_pa
     net = one_frame()
     before = {key: tensor.clone() for key, tensor in net.state_dict().items()}
     with pytest.raises(CheckpointError, match="1 of .* values are NaN or infinite") as error:
-        load_image_weights(net, tmp_path / "a.safetensors", **ONE)
+        load_image_weights(net, tmp_path / "a.safetensors")
     assert (error.value.file, error.value.key) == (str(tmp_path / "a.safetensors"), name)
     assert all(torch.equal(tensor, before[key]) for key, tensor in net.state_dict().items())
 
@@ -127,7 +128,9 @@ def test_half_precision_that_overflowed_is_refused(tmp_path: Path) -> None:
 
 def broken_vivit() -> SpatioTemporal:
     cut = Tubelets(dim=8, tubelet=(2, 5, 5))
-    net = SpatioTemporal(cut, classes=3, frames=4, height=10, width=10, depth=1, heads=2, mlp_dim=10)
+    net = make_network(
+        SpatioTemporal, cut, num_classes=3, frames=4, height=10, width=10, depth=1, num_heads=2, mlp_dim=10
+    )
     with torch.no_grad():
         net.head.projection.bias[1] = float("nan")
     return net
@@ -146,9 +149,9 @@ def test_every_format_of_a_vivit_refuses_it_too(tmp_path: Path) -> None:
     assert error.value.key == "classifier.bias"
     for source in ("checkpoint", "folder/model.safetensors", "a.pt"):
         with pytest.raises(CheckpointError, match="1 of 3 values are NaN"):
-            load_video_weights(broken_vivit(), tmp_path / source, **size, load_head=True)
+            load_video_weights(broken_vivit(), tmp_path / source, load_head=True)
     arrays = {"patch_embed.proj.weight": np.full((2, 3, 1, 1), np.nan, np.float32)}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(CheckpointError, match="6 of 6") as error:
-        load_image_weights(one_frame(), tmp_path / "a.npz", **ONE)
+        load_image_weights(one_frame(), tmp_path / "a.npz")
     assert error.value.key == "patch_embed.proj.weight"

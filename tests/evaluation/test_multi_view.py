@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from torch import Tensor, nn
 
 from vivit.evaluation import score
@@ -14,9 +15,9 @@ from vivit.structures import Batch
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    net = FactorisedEncoder(
-        Tubelets(dim=12, tubelet=(2, 4, 5)), classes=7, frames=4, height=8, width=15, depth=2, heads=3, mlp_dim=20,
-        temporal_depth=1, temporal_heads=2, temporal_mlp_dim=16,
+    net = make_network(FactorisedEncoder,
+        Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=7, frames=4, height=8, width=15, depth=2, num_heads=3, mlp_dim=20,
+        temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=16,
     ).eval()  # fmt: skip
     nn.init.normal_(net.head.projection.weight)
     return net

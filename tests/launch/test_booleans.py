@@ -20,7 +20,7 @@ KEYS = [
     ("train", "test"),
     ("train", "skip_recorded"),
     ("train", "data.skip_unreadable"),
-    ("train", "model.checkpointing"),
+    ("train", "model.gradient_checkpointing"),
     ("train", "+trainer.enable_checkpointing"),
     ("train", "+trainer.detect_anomaly"),
     ("train", "+trainer.fast_dev_run"),

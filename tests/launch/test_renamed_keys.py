@@ -51,7 +51,7 @@ def test_key_below_a_renamed_one_is_answered_with_its_own_new_name(monkeypatch: 
 
 
 def test_arguments_of_today_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    today = ["train.py", "data.num_workers=2", "weights=image", "model.heads=4", "predictions=a=b", "-m"]
+    today = ["train.py", "data.num_workers=2", "weights=image", "model.num_heads=4", "predictions=a=b", "-m"]
     monkeypatch.setattr(sys, "argv", list(today))
     begin()
     assert sys.argv == today

@@ -34,7 +34,7 @@ def network(name: str, checkpointing: bool, fill: Any) -> nn.Module:
     fill(net)
     for module in net.modules():
         if isinstance(module, Encoder):
-            module.checkpointing = checkpointing
+            module.gradient_checkpointing = checkpointing
     return net
 
 

@@ -19,7 +19,7 @@ def both(name: str, fill: Callable[[nn.Module], None], **settings: bool) -> tupl
     for net in (less, full):
         fill(net)
         for encoder in encoders(net):
-            encoder.checkpointing = settings.get("checkpointing", False)
+            encoder.gradient_checkpointing = settings.get("checkpointing", False)
             encoder.all_tokens = net is full
     return less, full
 

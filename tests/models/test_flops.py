@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from networks import make_network
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,12 +42,19 @@ class Case(NamedTuple):
         """Build it without numbers."""
         depth, heads, dim, mlp_dim = SIZES[self.size]
         clip = {"frames": self.frames, "height": self.pixels, "width": self.pixels}
-        temporal = {"temporal_depth": self.temporal_depth, "temporal_heads": heads, "temporal_mlp_dim": mlp_dim}
+        temporal = {"temporal_depth": self.temporal_depth, "temporal_num_heads": heads, "temporal_mlp_dim": mlp_dim}
         more = temporal if self.model is FactorisedEncoder else {}
         with torch.device("meta"):
             tokeniser = Tubelets(dim=dim, tubelet=self.tubelet)
-            return self.model(
-                tokeniser, classes=self.classes, depth=depth, heads=heads, mlp_dim=mlp_dim, **clip, **more
+            return make_network(
+                self.model,
+                tokeniser,
+                num_classes=self.classes,
+                depth=depth,
+                num_heads=heads,
+                mlp_dim=mlp_dim,
+                **clip,
+                **more,
             )
 
 
@@ -172,9 +180,9 @@ CLIP = {"frames": 8, "height": 32, "width": 48}
 def tiny(model: type[nn.Module], uniform: bool = False, **more: object) -> nn.Module:
     """Build a network with numbers, for the CPU."""
     if model is FactorisedEncoder:
-        more = {"temporal_depth": 1, "temporal_heads": 2, "temporal_mlp_dim": 20} | more
-    tokeniser = UniformFrames(dim=16, frames=3, patch=(16, 8)) if uniform else Tubelets(dim=16, tubelet=(2, 16, 8))
-    return model(tokeniser, classes=5, depth=2, heads=4, mlp_dim=24, **CLIP, **more)
+        more = {"temporal_depth": 1, "temporal_num_heads": 2, "temporal_mlp_dim": 20} | more
+    tokeniser = UniformFrames(dim=16, num_frames=3, patch=(16, 8)) if uniform else Tubelets(dim=16, tubelet=(2, 16, 8))
+    return make_network(model, tokeniser, num_classes=5, depth=2, num_heads=4, mlp_dim=24, **CLIP, **more)
 
 
 @pytest.mark.parametrize("all_tokens", [False, True])
@@ -182,7 +190,7 @@ def tiny(model: type[nn.Module], uniform: bool = False, **more: object) -> nn.Mo
 @pytest.mark.parametrize("model", [M1, M2, M3, M4])
 def test_multiply_adds_are_half_of_what_torch_counts(model: type[nn.Module], uniform: bool, all_tokens: bool) -> None:
     """Counted by torch on real numbers, with attention written out: it does not know the CPU's fused kernel."""
-    net = tiny(model, uniform, representation=7).eval()
+    net = tiny(model, uniform, representation_size=7).eval()
     for encoder in (module for module in net.modules() if isinstance(module, Encoder)):
         encoder.all_tokens = all_tokens
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as torch_counts:
@@ -234,14 +242,15 @@ def test_attention_kernel_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_smallest_network_by_hand() -> None:
     """One block, one head, no class token: every count written down from the equations."""
     n, d, m, k, patch = 4, 6, 10, 5, 3 * 2 * 8 * 8
-    net = SpatioTemporal(
+    net = make_network(
+        SpatioTemporal,
         Tubelets(dim=d, tubelet=(2, 8, 8)),
-        classes=k,
+        num_classes=k,
         frames=4,
         height=8,
         width=16,
         depth=1,
-        heads=1,
+        num_heads=1,
         mlp_dim=m,
         pool="mean",
     )
@@ -263,7 +272,16 @@ def test_keep_masks_where_the_reference_multiplies_by_them() -> None:
 
     def others_of_a_block(model: type[nn.Module], **more: str) -> float:
         one, two = (
-            model(Tubelets(dim=d, tubelet=(2, 16, 8)), classes=5, depth=depth, heads=1, mlp_dim=m, **CLIP, **more)
+            make_network(
+                model,
+                Tubelets(dim=d, tubelet=(2, 16, 8)),
+                num_classes=5,
+                depth=depth,
+                num_heads=1,
+                mlp_dim=m,
+                **CLIP,
+                **more,
+            )
             for depth in (1, 2)
         )
         first, second = count_flops(one, **CLIP), count_flops(two, **CLIP)

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from torch import nn
 
 from vivit.checkpoints import export_scenic, save_huggingface
@@ -27,7 +28,7 @@ def test_encoder_equals_the_reference_with_all_positions(variant, shared):
     dim, heads, mlp_dim = config["hidden"], config["num_heads"], config["mlp_dim"]
     make = pos_embed.learned if variant.startswith("learned") else getattr(pos_embed, variant)
     blocks = [Block(Attention(dim, heads), MLP(dim, mlp_dim)) for _ in range(config["num_layers"])]
-    encoder = Encoder(blocks, grid=tuple(config["grid_thw"]), dim=dim, pool="mean", positions=make)
+    encoder = Encoder(blocks, grid=tuple(config["grid_thw"]), dim=dim, pool="mean", positions=name)
     views = dict(encoder_views("encoder", "cls", encoder))
     if not config["normalise_output"]:
         encoder.norm = nn.Identity()
@@ -76,30 +77,30 @@ def test_sinusoidal_positions_that_cannot_be_are_refused(make, dim, cls, key):
 
 
 def network(cls, **more):
-    size = {"frames": 4, "height": 10, "width": 9, "depth": 2, "heads": 2, "mlp_dim": 7, "classes": 3}
-    return cls(Tubelets(dim=12, tubelet=(2, 5, 3)), **size, **more)
+    size = {"frames": 4, "height": 10, "width": 9, "depth": 2, "num_heads": 2, "mlp_dim": 7, "num_classes": 3}
+    return make_network(cls, Tubelets(dim=12, tubelet=(2, 5, 3)), **size, **more)
 
 
 def test_without_positions_a_network_sees_a_set(fill):
     torch.manual_seed(0)
     clip = torch.rand(1, 3, 4, 10, 9)
     swapped = torch.cat([clip[:, :, 2:], clip[:, :, :2]], dim=2)  # two tubelets change places
-    for make, same in ((pos_embed.none, True), (pos_embed.sinusoidal_1d, False), (pos_embed.learned, False)):
-        net = network(SpatioTemporal, pool="mean", positions=make).eval()
+    for name, same in (("none", True), ("sinusoidal_1d", False), ("learned", False)):
+        net = network(SpatioTemporal, pool="mean", positions=name).eval()
         fill(net)
         assert torch.allclose(net(clip), net(swapped), atol=1e-5) == same
 
 
 def test_fixed_positions_are_no_parameters_and_leave_no_trace_in_checkpoints():
-    temporal = {"temporal_depth": 1, "temporal_heads": 3, "temporal_mlp_dim": 8}
-    net = network(FactorisedEncoder, positions=pos_embed.sinusoidal_1d, **temporal)
+    temporal = {"temporal_depth": 1, "temporal_num_heads": 3, "temporal_mlp_dim": 8}
+    net = network(FactorisedEncoder, positions="sinusoidal_1d", **temporal)
     assert not [name for name in net.state_dict() if "positions" in name]
     assert net.spatial.positions.shape == (1 + 2 * 3, 12)
     assert net.temporal.positions.shape == (1 + 2, 12)
 
 
 def test_fixed_positions_are_not_exported_as_if_learned(tmp_path):
-    net = network(SpatioTemporal, positions=pos_embed.sinusoidal_1d)
+    net = network(SpatioTemporal, positions="sinusoidal_1d")
     with pytest.raises(ConfigError, match="parameters"):
         export_scenic(net)
     with pytest.raises(ConfigError, match="parameters"):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from networks import make_network
 from torch import Tensor, nn
 
 from vivit.models import FactorisedDotProduct, FactorisedEncoder, FactorisedSelfAttention, SpatioTemporal, Tubelets
@@ -13,7 +14,7 @@ from vivit.models.attention import Attention
 from vivit.models.blocks import MLP, Block, StochasticDepth, stochastic_depth_rates
 
 CLIP = {"frames": 6, "height": 8, "width": 15}
-TEMPORAL = {"temporal_depth": 2, "temporal_heads": 3, "temporal_mlp_dim": 20}
+TEMPORAL = {"temporal_depth": 2, "temporal_num_heads": 3, "temporal_mlp_dim": 20}
 MODELS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "spatiotemporal": (SpatioTemporal, {}),
     "factorised encoder": (FactorisedEncoder, TEMPORAL),
@@ -32,7 +33,9 @@ def build(fill: Callable[[nn.Module], None]) -> Callable[[str], nn.Module]:
     def build(name: str) -> nn.Module:
         model, own = MODELS[name]
         tokeniser = Tubelets(dim=12, tubelet=(2, 4, 5))
-        net = model(tokeniser, classes=4, depth=3, heads=2, mlp_dim=28, stochastic_depth=0.6, **CLIP, **own)
+        net = make_network(
+            model, tokeniser, num_classes=4, depth=3, num_heads=2, mlp_dim=28, stochastic_depth=0.6, **CLIP, **own
+        )
         fill(net)
         rng = np.random.default_rng(3)
         for dropper in droppers(net):

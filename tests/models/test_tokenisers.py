@@ -33,7 +33,7 @@ def test_uniform_frames_are_one_more_for_some_pairs_as_in_the_reference(total: i
     frames = uniform_frames(total, count)
     assert len(frames) == count + 1
     assert frames[-1] == total - 1
-    tokeniser = UniformFrames(dim=4, frames=count, patch=(2, 3))
+    tokeniser = UniformFrames(dim=4, num_frames=count, patch=(2, 3))
     assert tokeniser.grid(total, 4, 9) == (count + 1, 2, 3)
     assert tokeniser(torch.zeros(1, 3, total, 4, 9)).shape == (1, count + 1, 2, 3, 4)
 
@@ -53,26 +53,26 @@ def test_tubelet_filter_has_the_configured_start() -> None:
     starts = {}
     for start in ("random", "central_frame", "filter_inflation"):
         torch.manual_seed(0)
-        starts[start] = Tubelets(dim=11, tubelet=(3, 5, 7), start=start).projection.weight
+        starts[start] = Tubelets(dim=11, tubelet=(3, 5, 7), init=start).projection.weight
     random = starts["random"]
     empty = torch.zeros_like(random[:, :, 0])
     assert random.any(dim=(0, 1, 3, 4)).all()
     assert torch.equal(starts["central_frame"], torch.stack([empty, random[:, :, 1], empty], 2))
     assert torch.equal(starts["filter_inflation"], torch.stack([random[:, :, 0]] * 3, 2))
-    assert Tubelets(dim=4, tubelet=(2, 3, 5), start="central_frame").projection.weight[:, :, 1].any()
+    assert Tubelets(dim=4, tubelet=(2, 3, 5), init="central_frame").projection.weight[:, :, 1].any()
     assert starts["central_frame"].is_leaf and starts["central_frame"].requires_grad
 
 
 @pytest.mark.usefixtures("untyped")
 def test_tubelet_filter_of_unknown_start_is_refused() -> None:
     with pytest.raises(ConfigError) as error:
-        Tubelets(dim=4, tubelet=(2, 3, 5), start="centre")
-    assert (error.value.key, error.value.value) == ("tokeniser.start", "centre")
+        Tubelets(dim=4, tubelet=(2, 3, 5), init="centre")
+    assert (error.value.key, error.value.value) == ("tokeniser.init", "centre")
 
 
 def test_uniform_frames_are_a_dense_layer_over_patches_of_the_sampled_frames() -> None:
     torch.manual_seed(0)
-    tokeniser = UniformFrames(dim=11, frames=4, patch=(5, 7))
+    tokeniser = UniformFrames(dim=11, num_frames=4, patch=(5, 7))
     torch.nn.init.normal_(tokeniser.projection.bias)
     clip = torch.randn(2, 3, 32, 20, 35)
     patches = rearrange(clip[:, :, [6, 13, 19, 26]], "b c t (r v) (q w) -> b t r q (c v w)", v=5, w=7)
@@ -101,30 +101,30 @@ def test_tubelets_error_contains_a_number_that_fits(clip: tuple[int, int, int], 
     [
         (4, (32, 20, 34), "data.crop.1", "28 or 35"),
         (4, (32, 19, 35), "data.crop.0", "15 or 20"),
-        (33, (32, 20, 35), "tokeniser.frames", "1 to 32"),
-        (0, (32, 20, 35), "tokeniser.frames", "1 to 32"),
+        (33, (32, 20, 35), "tokeniser.num_frames", "1 to 32"),
+        (0, (32, 20, 35), "tokeniser.num_frames", "1 to 32"),
     ],
 )
 def test_uniform_frames_error_contains_a_number_that_fits(
     frames: int, clip: tuple[int, int, int], key: str, numbers: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        UniformFrames(dim=11, frames=frames, patch=(5, 7)).grid(*clip)
+        UniformFrames(dim=11, num_frames=frames, patch=(5, 7)).grid(*clip)
     assert error.value.key == key
     assert numbers in str(error.value)
 
 
 def test_tokenisers_accept_lists() -> None:
     assert Tubelets(dim=4, tubelet=[2, 3, 5]).tubelet == (2, 3, 5)
-    assert UniformFrames(dim=4, frames=2, patch=[3, 5]).patch == (3, 5)
+    assert UniformFrames(dim=4, num_frames=2, patch=[3, 5]).patch == (3, 5)
 
 
 @pytest.mark.parametrize(
     ("layer", "fan_in"),
     [
         (lambda: Tubelets(dim=200, tubelet=(2, 5, 7)).projection, 3 * 2 * 5 * 7),
-        (lambda: UniformFrames(dim=300, frames=4, patch=(5, 7)).projection, 3 * 5 * 7),
-        (lambda: Head(96, 7, representation=300).pre_logits.dense, 96),
+        (lambda: UniformFrames(dim=300, num_frames=4, patch=(5, 7)).projection, 3 * 5 * 7),
+        (lambda: Head(96, 7, representation_size=300).pre_logits.dense, 96),
     ],
 )
 def test_filters_start_lecun_normal(layer: Any, fan_in: int) -> None:

@@ -69,7 +69,7 @@ def run(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     logs = tmp_path_factory.mktemp("logs")
     process = subprocess.run(
         [
-            *(sys.executable, "src/train.py", "sweep=attention_order", "model.order=time_space", "seed=2"),
+            *(sys.executable, "src/train.py", "sweep=attention_order", "model.attention_order=time_space", "seed=2"),
             *(f"data.root={small_motion}", "debug=limit", "data.num_workers=0", f"paths.logs={logs}"),
             *("logger=wandb", "logger.wandb.offline=true", "trainer.log_every_n_steps=1"),
             "callbacks.regularisation.mixup={_target_: vivit.training.regularisation.Linear, start: 0, end: 0.3}",
@@ -151,7 +151,7 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
 
 def test_run_logs_its_setting_seed_and_groups(run: Path) -> None:
     real = json.loads((run / "run_metadata.json").read_text())
-    assert real["setting"].startswith("model.order=time_space ")
+    assert real["setting"].startswith("model.attention_order=time_space ")
     assert "seed" not in real["setting"]
     assert (real["seed"], real["config_groups"]["model"]) == (2, "factorised_self_attention")
 

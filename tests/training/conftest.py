@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, Trainer
+from networks import make_network
 from torch import nn
 
 from vivit.data.dataset import ClipDataset
@@ -23,12 +24,12 @@ from vivit.training import AtomicCheckpointIO, OptimizerConfig, SoftTargetLoss, 
 VIDEOS, BATCH, FRAMES, HEIGHT, WIDTH = 22, 4, 4, 8, 15
 STEPS = VIDEOS // BATCH
 MODELS: Mapping[str, tuple[type[nn.Module], Mapping[str, int]]] = {
-    "spatiotemporal": (SpatioTemporal, {"heads": 3}),
+    "spatiotemporal": (SpatioTemporal, {"num_heads": 3}),
     "factorised_encoder": (
-        FactorisedEncoder, {"heads": 3, "temporal_depth": 2, "temporal_heads": 2, "temporal_mlp_dim": 16}
+        FactorisedEncoder, {"num_heads": 3, "temporal_depth": 2, "temporal_num_heads": 2, "temporal_mlp_dim": 16}
     ),
-    "factorised_self_attention": (FactorisedSelfAttention, {"heads": 3}),
-    "factorised_dot_product": (FactorisedDotProduct, {"heads": 4}),
+    "factorised_self_attention": (FactorisedSelfAttention, {"num_heads": 3}),
+    "factorised_dot_product": (FactorisedDotProduct, {"num_heads": 4}),
 }  # fmt: skip
 HEADS = {"label": ("a", "b", "c")}
 
@@ -74,10 +75,10 @@ def module() -> Callable[..., VideoClassifier]:
     ) -> VideoClassifier:  # fmt: skip
         torch.manual_seed(0)
         kind, own = MODELS[model]
-        network = kind(
-            Tubelets(dim=12, tubelet=(2, 4, 5)), classes=3, frames=FRAMES, height=HEIGHT, width=WIDTH, depth=depth,
-            mlp_dim=20, dropout=strength, attention_dropout=strength, stochastic_depth=strength,
-            checkpointing=checkpointing, **own,
+        network = make_network(
+            kind, Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=3, frames=FRAMES, height=HEIGHT, width=WIDTH,
+            depth=depth, mlp_dim=20, dropout=strength, attention_dropout=strength, stochastic_depth=strength,
+            gradient_checkpointing=checkpointing, **own,
         )  # fmt: skip
         return VideoClassifier(
             network, heads=HEADS, loss=SoftTargetLoss(mixup=mixup, label_smoothing=0.0),

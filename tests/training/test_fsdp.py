@@ -16,6 +16,7 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 
 from vivit.launch import format_error
 from vivit.models.blocks import Block
+from vivit.tasks.build import build_network
 from vivit.training import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, NaNCheck
 from vivit.training.fsdp import BlockFSDPStrategy, FSDPClippingPrecision
 from vivit.training.optim import warmup_cosine
@@ -53,7 +54,7 @@ def test_fsdp_shards_every_block_of_every_model(
     strategy = instantiate(cfg.trainer.strategy)
     monkeypatch.undo()
     assert isinstance(strategy, BlockFSDPStrategy)
-    network = instantiate(cfg.model, classes=3, _convert_="all")
+    network = build_network(cfg, 3)
     blocks = [name for name, part in network.named_modules() if type(part).__name__.endswith("Block")]
     sharded = FullyShardedDataParallel(network, device_id=torch.device("cpu"), **strategy.kwargs)
     shards = {

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, Trainer
+from networks import make_network
 from test_ranks import in_two_ranks
 from torch.distributed.fsdp import FullyShardedDataParallel
 
@@ -64,9 +65,9 @@ def scored(rank: int, folder: Path, ranks: int = 2) -> list[tuple[dict[int, list
     found = []
     for task, views, batch in (("validate", 1, CLIPS_AT_ONCE), ("test", VIEWS, 1)):
         torch.manual_seed(0)
-        network = FactorisedEncoder(
-            Tubelets(dim=12, tubelet=(2, 4, 5)), classes=3, frames=4, height=8, width=15, depth=2, heads=3, mlp_dim=20,
-            temporal_depth=1, temporal_heads=2, temporal_mlp_dim=16,
+        network = make_network(FactorisedEncoder,
+            Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=3, frames=4, height=8, width=15, depth=2, num_heads=3, mlp_dim=20,
+            temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=16,
         )  # fmt: skip
         torch.nn.init.normal_(network.head.projection.weight)
         module = VideoClassifier(

@@ -100,7 +100,7 @@ def test_resume_accepts_other_training_arguments(
 
 
 @pytest.mark.parametrize(
-    ("tokeniser", "model"), [({}, {"heads": 4}), ({}, {"gelu": "erf"}), ({"dim": 13}, {})], ids=str
+    ("tokeniser", "model"), [({}, {"num_heads": 4}), ({}, {"gelu": "erf"}), ({"dim": 13}, {})], ids=str
 )
 def test_resume_refuses_other_model_arguments(tokeniser: dict[str, Any], model: dict[str, Any], module: Module) -> None:
     with pytest.raises(ConfigError, match="ckpt_path: holds FactorisedEncoder"):

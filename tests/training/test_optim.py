@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from networks import make_network
 from torch import nn
 
 from vivit.errors import ConfigError
@@ -194,11 +195,11 @@ def layer_rates(network: nn.Module, decay: float) -> dict[str, tuple[float, floa
     }
 
 
-SIZE = {"classes": 3, "frames": 4, "height": 8, "width": 10, "depth": 3, "heads": 2, "mlp_dim": 14}
+SIZE = {"num_classes": 3, "frames": 4, "height": 8, "width": 10, "depth": 3, "num_heads": 2, "mlp_dim": 14}
 
 
 def test_layer_decay_lowers_the_rate_block_by_block() -> None:
-    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    net = make_network(SpatioTemporal, Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     rates = layer_rates(net, 0.5)
     assert rates.keys() == dict(net.named_parameters()).keys()
     assert rates["head.projection.weight"] == (0.5, 0.25)
@@ -211,8 +212,13 @@ def test_layer_decay_lowers_the_rate_block_by_block() -> None:
 
 
 def test_layer_decay_counts_through_both_encoders_and_leaves_frozen_parameters_out() -> None:
-    net = FactorisedEncoder(
-        Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE, temporal_depth=2, temporal_heads=3, temporal_mlp_dim=16
+    net = make_network(
+        FactorisedEncoder,
+        Tubelets(dim=12, tubelet=(2, 4, 5)),
+        **SIZE,
+        temporal_depth=2,
+        temporal_num_heads=3,
+        temporal_mlp_dim=16,
     )
     net.tokeniser.requires_grad_(False)
     rates = layer_rates(net, 0.5)
@@ -237,7 +243,7 @@ def test_layer_decay_decays_the_same_where_parameters_are_flat_shards(model: str
 
 
 def test_layer_decay_keeps_its_ratios_along_the_schedule() -> None:
-    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    net = make_network(SpatioTemporal, Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     recipe = OptimizerConfig(partial(torch.optim.AdamW, lr=0.5), 1.0, LayerDecay(0.5))
     optimizer, schedule = recipe(net, total_steps=8, steps_per_epoch=2)
     for step in range(8):
@@ -252,7 +258,7 @@ def linear(step: int, warmup_steps: int, total_steps: int, *, end: float) -> flo
 
 
 def test_lr_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> None:
-    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    net = make_network(SpatioTemporal, Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     groups = LayerDecay(0.5)
     config = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), 1.0, groups, partial(linear, end=0.2))
     optimizer, schedule = config(net, total_steps=8, steps_per_epoch=2)
@@ -265,7 +271,7 @@ def test_lr_scheduler_can_be_replaced_and_keeps_the_scale_of_every_group() -> No
 
 @pytest.mark.parametrize("rate", [1e37, 1e38, float("inf")])
 def test_lr_that_overflows_is_refused(rate: float) -> None:
-    net = SpatioTemporal(Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
+    net = make_network(SpatioTemporal, Tubelets(dim=12, tubelet=(2, 4, 5)), **SIZE)
     with pytest.raises(ConfigError, match=r"optim\.optimizer\.lr=.*: is more than 1e\+36; set one such as 1e-3"):
         OptimizerConfig(partial(torch.optim.AdamW, lr=rate), 1.0)(net, total_steps=8, steps_per_epoch=2)
 

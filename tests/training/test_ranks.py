@@ -38,8 +38,16 @@ from vivit.training.wandb_logger import ResumableWandbLogger
 VIDEOS, SCORED, BATCH, STEPS, EPOCHS = 84, 7, 8, 10, 5
 """A step takes ``BATCH`` of the videos, on all ranks together; ranks do not divide those that are scored."""
 FRAMES, HEIGHT, WIDTH = 4, 8, 15
-SHAPE = {"classes": 3, "frames": FRAMES, "height": HEIGHT, "width": WIDTH, "depth": 3, "heads": 3, "mlp_dim": 20}
-TEMPORAL = {"temporal_heads": 2, "temporal_mlp_dim": 16}
+SHAPE = {
+    "num_classes": 3,
+    "frames": FRAMES,
+    "height": HEIGHT,
+    "width": WIDTH,
+    "depth": 3,
+    "num_heads": 3,
+    "mlp_dim": 20,
+}
+TEMPORAL = {"temporal_num_heads": 2, "temporal_mlp_dim": 16}
 NETWORKS: dict[str, Any] = {
     "spatiotemporal": models.SpatioTemporal,
     "factorised_encoder": partial(models.FactorisedEncoder, temporal_depth=2, **TEMPORAL),
@@ -99,7 +107,7 @@ def fit(
 ) -> tuple[Trainer, VideoClassifier]:
     """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
-    heads = {"heads": 4} if name == "factorised_dot_product" else {}
+    heads = {"num_heads": 4} if name == "factorised_dot_product" else {}
     network: nn.Module = NETWORKS[name](
         models.Tubelets(dim=12, tubelet=(2, 4, 5)), **(SHAPE | heads), stochastic_depth=0.5
     )

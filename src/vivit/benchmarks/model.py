@@ -1,26 +1,13 @@
 """Parameters, multiply-adds and the paper's FLOPs of every model for which the paper prints them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from torch import nn
 
-from vivit.models import (
-    BackboneConfig,
-    FactorisedDotProduct,
-    FactorisedEncoder,
-    FactorisedSelfAttention,
-    SpatioTemporal,
-    Tubelets,
-)
+from vivit.models import ViViT, create_model
 from vivit.models.flops import count_flops
 
-SIZE_FOLDER = Path(__file__).absolute().parents[3] / "configs" / "size"
 SIZES = ("tiny", "base", "large", "huge")
 """Files of ``configs/size`` that benchmarks accept."""
 TEMPORAL_DEPTH = {"large": 24}
@@ -38,7 +25,7 @@ class ModelSpec:
     """
 
     name: str
-    network: Callable[..., nn.Module]
+    network: str
     size: str
     paper_params: int | float | None
     paper_gflops: int | float | None
@@ -47,17 +34,17 @@ class ModelSpec:
 
 
 PAPER_MODELS = (
-    ModelSpec("spatiotemporal B/16x2", SpatioTemporal, "base", 88.9, 455.2),
-    ModelSpec("factorised_encoder B/16x2", FactorisedEncoder, "base", 115.1, 284.4),
-    ModelSpec("factorised_self_attention B/16x2", FactorisedSelfAttention, "base", 117.3, 372.3),
-    ModelSpec("factorised_dot_product B/16x2", FactorisedDotProduct, "base", 88.9, 277.1),
-    ModelSpec("average_pool B/16x2", FactorisedEncoder, "base", 86.7, 283.9),
-    ModelSpec("spatiotemporal L/16x2 224", SpatioTemporal, "large", None, 1446),
-    ModelSpec("spatiotemporal L/16x2 288", SpatioTemporal, "large", None, 2919, side=288),
-    ModelSpec("spatiotemporal L/16x2 320", SpatioTemporal, "large", None, 3992, side=320),
-    ModelSpec("factorised_encoder L/16x2", FactorisedEncoder, "large", None, 995.3),
-    ModelSpec("factorised_encoder L/16x2 128 frames", FactorisedEncoder, "large", None, 3980.4, frames=128),
-    ModelSpec("spatiotemporal H/14x2", SpatioTemporal, "huge", None, 47770 / 12),
+    ModelSpec("spatiotemporal B/16x2", "spatiotemporal", "base", 88.9, 455.2),
+    ModelSpec("factorised_encoder B/16x2", "factorised_encoder", "base", 115.1, 284.4),
+    ModelSpec("factorised_self_attention B/16x2", "factorised_self_attention", "base", 117.3, 372.3),
+    ModelSpec("factorised_dot_product B/16x2", "factorised_dot_product", "base", 88.9, 277.1),
+    ModelSpec("average_pool B/16x2", "average_pool", "base", 86.7, 283.9),
+    ModelSpec("spatiotemporal L/16x2 224", "spatiotemporal", "large", None, 1446),
+    ModelSpec("spatiotemporal L/16x2 288", "spatiotemporal", "large", None, 2919, side=288),
+    ModelSpec("spatiotemporal L/16x2 320", "spatiotemporal", "large", None, 3992, side=320),
+    ModelSpec("factorised_encoder L/16x2", "factorised_encoder", "large", None, 995.3),
+    ModelSpec("factorised_encoder L/16x2 128 frames", "factorised_encoder", "large", None, 3980.4, frames=128),
+    ModelSpec("spatiotemporal H/14x2", "spatiotemporal", "huge", None, 47770 / 12),
 )
 
 
@@ -79,29 +66,11 @@ def _row(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-@cache
-def read_size(name: str) -> BackboneConfig:
-    """Read a size from ``configs/size``; its temporal depth is that of the FLOPs that the paper prints."""
-    values = yaml.safe_load((SIZE_FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    del values["_target_"]
-    return BackboneConfig(**values | {"temporal_depth": TEMPORAL_DEPTH.get(name, values["temporal_depth"])})
-
-
-def build_model(spec: ModelSpec) -> nn.Module:
-    """Build a network with random weights."""
-    size = read_size(spec.size)
-    temporal: dict[str, Any] = {}
-    if spec.network is FactorisedEncoder:
-        depth = 0 if spec.name.startswith("average_pool") else size.temporal_depth
-        temporal = {"temporal_depth": depth, "temporal_heads": size.heads, "temporal_mlp_dim": size.mlp_dim}
-    return spec.network(
-        Tubelets(dim=size.dim, tubelet=(2, size.patch, size.patch)),
-        classes=400,
-        frames=spec.frames,
-        height=spec.side,
-        width=spec.side,
-        depth=size.depth,
-        heads=size.heads,
-        mlp_dim=size.mlp_dim,
-        **temporal,
+def build_model(spec: ModelSpec) -> ViViT:
+    """Return the network of a specification with random weights."""
+    options: dict[str, Any] = {}
+    if spec.network == "factorised_encoder" and spec.size in TEMPORAL_DEPTH:
+        options["temporal_depth"] = TEMPORAL_DEPTH[spec.size]
+    return create_model(
+        spec.network, size=spec.size, num_classes=400, frames=spec.frames, image_size=spec.side, **options
     )

@@ -17,9 +17,10 @@ from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from vivit.benchmarks.checks import check_names, check_positive
-from vivit.benchmarks.model import SIZES, ModelSpec, read_size
+from vivit.benchmarks.model import SIZES, ModelSpec
 from vivit.benchmarks.step import NETWORKS, measure_peak_mb, random_network
 from vivit.errors import ConfigError
+from vivit.models import read_size
 from vivit.models.attention_kernels import softmax_attention
 from vivit.models.flops import count_flops
 from vivit.training.malloc import disable_malloc_trim
@@ -114,7 +115,7 @@ def _time_step(model: str, size: str, value: int, frames: int, side: int, repeat
 
 
 def _time_attention(size: str, tokens: int, repeats: int) -> Point:
-    heads, width = read_size(size).heads, read_size(size).dim // read_size(size).heads
+    heads, width = read_size(size).num_heads, read_size(size).dim // read_size(size).num_heads
     query, key, value = (torch.randn(1, heads, tokens, width, requires_grad=True) for _ in range(3))
     gmac = 2 * heads * tokens**2 * width / 1e9
     seconds, memory = _measure(lambda: softmax_attention(query, key, value).sum(), repeats, lambda: None)

@@ -64,11 +64,11 @@ def plain(net: nn.Module) -> Variant:
 
 
 def checkpointed(net: nn.Module) -> Variant:
-    """Return a variant with ``model.checkpointing=true``."""
+    """Return a variant with ``model.gradient_checkpointing=true``."""
     variant = _copy_with_shared_weights(net)
     for module in variant.modules():
         if isinstance(module, Encoder):
-            module.checkpointing = True
+            module.gradient_checkpointing = True
     return Variant("checkpointed", variant, variant)
 
 

@@ -28,10 +28,10 @@ def read_neutral(source: Source, key: str | None = None) -> NeutralStateDict:
     for key_format in FORMATS:
         if any(re.fullmatch(key_format.signature, name) for name in named.tensors):
             state = to_neutral(named, key_format)
-            if key_format is VIVIT and (model := named.record.get("model")):
+            if key_format is VIVIT and (model := named.record.get("config")):
                 t, rows, columns = token_grid(model)
                 factorised = any(".spatial." in f".{name}" for name in named.tensors)
-                named_heads = {"encoder": model.get("heads"), "temporal": model.get("temporal_heads")}
+                named_heads = {"encoder": model.get("num_heads"), "temporal": model.get("temporal_num_heads")}
                 heads = {encoder: count for encoder, count in named_heads.items() if count}
                 recorded = replace(VIVIT, gelu=model.get("gelu", "tanh"))
                 return replace(state, key_format=recorded, grid=(1 if factorised else t, rows, columns), heads=heads)

@@ -13,18 +13,15 @@ from vivit.checkpoints.neutral_state_dict import HALF
 from vivit.checkpoints.state_dict_loader import Positions, StateDictPlan
 from vivit.checkpoints.weight_file import Source
 from vivit.errors import CheckpointError, ConfigError
-from vivit.models import FactorisedSelfAttention, Network
+from vivit.models import FactorisedSelfAttention, ViViT
 
 TemporalAttention = Literal["zero_output", "zero", "copy", "fresh"]
 
 
 def load_image_weights(
-    network: Network,
+    network: ViViT,
     source: Source,
     *,
-    frames: int,
-    height: int,
-    width: int,
     key: str | None = None,
     tubelet_init: Inflation = "central_frame",
     positions: Positions = "auto",
@@ -35,7 +32,7 @@ def load_image_weights(
     std: Sequence[float] | None = None,
     source_grid: Sequence[int] | None = None,
 ) -> LoadReport:
-    """Load an image ViT into a network that was built for clips of this size; nothing is written if anything is wrong.
+    """Load an image ViT into a network; nothing is written if anything is wrong.
 
     ``source`` is a file, or a flat mapping of names: Google's ``.npz``, timm's, Hugging Face's ViT or DINOv2, or a
     network of this repository that was trained on single frames. ``tubelet_init`` is that of the tubelet filter.
@@ -60,11 +57,10 @@ def load_image_weights(
     if state.is_video:
         raise CheckpointError(state.label, "is a video model", "use weights=video (load_video_weights)")
     plan = StateDictPlan(network, state)
-    t, rows, columns = network.tokeniser.grid(frames, height, width)
     old = state.grid or (None if source_grid is None else check_grid((1, *source_grid)))
     assign_patches(plan, tubelet_init, mean, std)
     assign_class_token(plan, load=load_spatial_cls or plan.encoder == "encoder")
-    new = (1 if plan.encoder == "spatial" else t, rows, columns)
+    new = plan.grid
     resize = interpolation or state.key_format.interpolation
     plan.assign_positions(plan.encoder, "encoder", old, new, positions, resize)
     assign_blocks(plan, temporal_attention)

@@ -9,24 +9,21 @@ from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.state_dict_loader import Positions, StateDictPlan
 from vivit.checkpoints.weight_file import Source
 from vivit.errors import ConfigError
-from vivit.models import Network
+from vivit.models import ViViT
 from vivit.models.pos_embed import Grid
 
 
 def load_video_weights(
-    network: Network,
+    network: ViViT,
     source: Source,
     *,
-    frames: int,
-    height: int,
-    width: int,
     key: str | None = None,
     positions: Positions = "auto",
     load_head: bool = False,
     truncate_temporal_layers: bool = False,
     source_grid: Sequence[int] | None = None,
 ) -> LoadReport:
-    """Load a ViViT, a checkpoint of this repository or of scenic's, into a network built for clips of this size.
+    """Load a ViViT, a checkpoint of this repository or of scenic's, into a network.
 
     Positions are resized, in space and in time, where clips differ. ``load_head`` loads the classifier too.
     ``truncate_temporal_layers`` lets a source have more temporal layers than the network: the first ones are loaded,
@@ -38,7 +35,7 @@ def load_video_weights(
     """
     state = read_neutral(source, key)
     plan = StateDictPlan(network, state)
-    new = network.tokeniser.grid(frames, height, width)
+    new = network.tokeniser.grid(*network.clip_size)
     old = state.grid or (None if source_grid is None else check_grid(source_grid))
     assign_patches(plan, "central_frame", None, None)
     assign_class_token(plan, load=True)
@@ -53,7 +50,7 @@ def _assign_positions(plan: StateDictPlan, old: Grid | None, new: Grid, how: Pos
     """Resize the positions of the only encoder, or of the spatial and the temporal one."""
     tensors = plan.source.tensors
     temporal = tensors.get("temporal.positions")
-    main: Grid = (1, *new[1:]) if plan.encoder == "spatial" else new
+    main = plan.grid
     if old is not None and temporal is not None:
         old = (1, *old[1:])
     if old is None and (table := plan.state.get(f"{plan.encoder}.positions")) is not None:

@@ -6,12 +6,12 @@ from vivit.checkpoints.load_report import LoadReport
 from vivit.errors import ConfigError
 
 
-def init_pos_embed(network: nn.Module, *, std: float, frames: int, height: int, width: int) -> LoadReport:
+def init_pos_embed(network: nn.Module, *, std: float) -> LoadReport:
     """Fill every table of learned positions from N(0, std^2); all other weights keep their initial values.
 
     The reference draws from N(0, 0.02^2), next to nothing beside tokens whose entries are about 1 after the first
     LayerNorm: fine for a network that inherits an image model's positions, but one that starts from nothing first has
-    to learn that positions exist. The clip's size is not used; every loader of weights takes it.
+    to learn that positions exist.
 
     Raises ConfigError where std is not positive.
     """

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -13,26 +14,44 @@ from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.neutral_state_dict import NeutralStateDict
 from vivit.checkpoints.tensor_checks import check_finite, raise_problems
 from vivit.errors import CheckpointError, ConfigError
-from vivit.models import FactorisedEncoder, Network
+from vivit.models import ViViT
 from vivit.models.attention import Attention
+from vivit.models.encoder import Encoder
 from vivit.models.pos_embed import Grid
 
 log = logging.getLogger(__name__)
 
+KNOWN_MODULES = ("tokeniser.", "encoder.", "spatial.", "temporal.", "head.")
+"""Modules of a network for which a source can have weights; others are those of an architecture of one's own."""
+NEUTRAL_PARTS = re.compile(
+    r"norm\.(weight|bias)|blocks\.\d+\."
+    r"(norm_attention|attention\.qkv|attention\.out|norm_mlp|mlp\.\d|(space|time)\.norm|(space|time)\.attention\.\w+)"
+    r"\.(weight|bias)"
+)
+"""Names, within an encoder, of what sources have."""
 Positions = Literal["auto", "tile", "resize", "resize_tile", "fresh"]
 
 
 class StateDictPlan:
     """A plan of what is written where. ``apply`` writes, and refuses a plan with gaps or leftovers.
 
-    Raises ConfigError for a network that is none of the four models, or whose heads are not those of the source.
+    Raises ConfigError for a network that is no ViViT, or whose heads are not those of the source.
     """
 
     def __init__(self, network: nn.Module, source: NeutralStateDict) -> None:
-        if not isinstance(network, Network):
-            raise ConfigError("model", type(network).__name__, "weights go into the four models only", "set one")
+        if not isinstance(network, ViViT):
+            raise ConfigError(
+                "model", type(network).__name__, "weights go into models that derive from ViViT", "set one"
+            )
         self.network, self.source = network, source
-        self.encoder = "spatial" if isinstance(network, FactorisedEncoder) else "encoder"
+        self.encoder = network.image_encoder
+        encoder = getattr(network, self.encoder, None)
+        if not isinstance(encoder, Encoder):
+            raise ConfigError(
+                "weights", problem=f"go into an Encoder, and {network.name} has none called {self.encoder}",
+                remedy="set image_encoder of the class to its attribute",
+            )  # fmt: skip
+        self.grid = encoder.grid
         """The network's name of the encoder that an image model's is written into."""
         self.state = {name: tensor.detach() for name, tensor in network.state_dict().items()}
         self.values: dict[str, Tensor] = {}
@@ -43,8 +62,8 @@ class StateDictPlan:
         self.resized: dict[str, str] = {}
         self.notes: list[str] = list(source.notes)
         for encoder, target, key in (
-            ("encoder", self.encoder, "model.heads"),
-            ("temporal", "temporal", "model.temporal_heads"),
+            ("encoder", self.encoder, "model.num_heads"),
+            ("temporal", "temporal", "model.temporal_num_heads"),
         ):
             modules = getattr(network, target).modules() if hasattr(network, target) else ()
             heads = next((part.heads for part in modules if isinstance(part, Attention)), None)
@@ -94,6 +113,9 @@ class StateDictPlan:
             if part == name or part in ("cls", "positions") or name in self.values or name in self.fresh:
                 continue
             neutral = f"{source}.{rename(part)}"
+            if not NEUTRAL_PARTS.fullmatch(rename(part)):  # of an architecture of one's own: no source can have it
+                self.fresh.append(name)
+                continue
             self.assign(name, self.get(neutral), neutral)
 
     def assign_positions(
@@ -159,6 +181,7 @@ class StateDictPlan:
             for neutral in self.source.tensors
             if neutral not in self.used and neutral not in self.ignored
         ]
+        self.fresh += [name for name in self.state if not name.startswith((*KNOWN_MODULES, f"{self.encoder}."))]
         expected = {*self.values, *self.fresh}
         missing = [(name, "has nothing in the source") for name in self.state if name not in expected]
         raise_problems(self.source.label, unexpected, missing)

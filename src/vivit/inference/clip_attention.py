@@ -24,7 +24,7 @@ from vivit.inference.overlay import (
     write_mp4,
 )
 from vivit.inference.predictor import Predictor
-from vivit.models import Network
+from vivit.models import ViViT
 from vivit.structures import Video, normalize_frames
 
 DEFAULT_FPS = 25
@@ -111,11 +111,11 @@ def save_attention(predictor: Predictor, file: str, head_fusion: str, folder: Pa
     return {"moments": attention.moments()}
 
 
-def _check_network(network: nn.Module) -> Network:
-    if not isinstance(network, Network):
+def _check_network(network: nn.Module) -> ViViT:
+    if not isinstance(network, ViViT):
         raise ConfigError(
             "ckpt_path",
             problem=f"its network is a {type(network).__name__}, which returns no attention maps",
-            remedy="use a checkpoint of one of the models in configs/model",
+            remedy="set explain=false",
         )
     return network

@@ -1,6 +1,6 @@
 """How a network's clips are sampled, resized and cropped, and loaders that read files so."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,11 +9,53 @@ from vivit.data.datasets import FlipLabelMap
 from vivit.data.loader import EvalLoader, WorkerConfig, available_cpus
 from vivit.data.samplers import DistributedEvalBatchSampler
 from vivit.data.sliding_window import SegmentDataset, VideoSegments
-from vivit.data.transforms.resize import FusedResize, Resize
+from vivit.data.transforms.resize import FusedResize, ReferenceResize, Resize
 from vivit.data.view_samplers import MultiViewSampler, UniformViewSampler
 from vivit.data.views import uniform_positions
-from vivit.errors import ConfigError
+from vivit.errors import CheckpointError, ConfigError
+from vivit.evaluation.multi_view import AGGREGATIONS
 from vivit.structures import Video
+
+DEFAULT_VIEWS = {"temporal": 1, "spatial": 1, "average": "logits"}
+RESIZES: dict[str, Callable[..., Resize]] = {"fused": FusedResize, "reference": ReferenceResize}
+
+
+def parse_preprocessing(plain: Mapping[str, Any], source: object) -> dict[str, Any]:
+    """Return the plain values of ``plain`` that cut clips from a video, checked; those that are there.
+
+    They are ``frames``, ``stride``, ``resize``, ``crop``, ``views``, ``resampling`` and ``square_pixels``. Raises
+    CheckpointError about ``source``, with the key, for wrong ones.
+    """
+    values: dict[str, Any] = {
+        key: _positive(plain[key], key, source) for key in ("frames", "stride", "resize") if plain.get(key) is not None
+    }
+    if (crop := plain.get("crop")) is not None:
+        if not isinstance(crop, list | tuple) or len(crop) != 2:
+            raise CheckpointError(source, f"{crop!r} is not height and width", key="crop")
+        values["crop"] = [_positive(side, "crop", source) for side in crop]
+    if (views := plain.get("views")) is not None:
+        if not isinstance(views, Mapping) or set(views) - {*DEFAULT_VIEWS, "also_report"}:
+            raise CheckpointError(source, f"{views!r} has keys beside {', '.join(DEFAULT_VIEWS)}", key="views")
+        numbers = {key: _positive(views.get(key, 1), f"views.{key}", source) for key in ("temporal", "spatial")}
+        average = str(views.get("average", "logits"))
+        if average not in AGGREGATIONS:
+            raise CheckpointError(source, f"{average!r} is none of {', '.join(AGGREGATIONS)}", key="views.average")
+        values["views"] = {**numbers, "average": average}
+        if counts := views.get("also_report"):
+            values["views"]["also_report"] = [_positive(count, "views.also_report", source) for count in counts]
+    if (name := plain.get("resampling")) is not None:
+        if name not in RESIZES:
+            raise CheckpointError(source, f"{name!r} is none of {', '.join(RESIZES)}", key="resampling")
+        if not isinstance(square := plain.get("square_pixels", False), bool):
+            raise CheckpointError(source, f"{square!r} is neither true nor false", key="square_pixels")
+        values |= {"resampling": name, "square_pixels": square}
+    return values
+
+
+def _positive(number: Any, key: str, source: object) -> int:
+    if type(number) is not int or number < 1:
+        raise CheckpointError(source, f"{number!r} is not a whole number of 1 or more", key=key)
+    return number
 
 
 @dataclass(frozen=True)
@@ -24,6 +66,20 @@ class Preprocessing:
     resampling: Resize = field(default_factory=FusedResize)
     workers: int | None = None
     """Processes that decode; None: one for each core."""
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], source: object, workers: int | None = None) -> "Preprocessing":
+        """Return the preprocessing that the record of a checkpoint describes.
+
+        Raises CheckpointError about ``source``, with the key, for values that are wrong or missing.
+        """
+        values = parse_preprocessing(plain, source)
+        if missing := [key for key in ("frames", "stride", "resize", "crop") if key not in values]:
+            raise CheckpointError(source, "is missing, so it is unknown how clips are cut", key=missing[0])
+        clip = {key: values[key] for key in ("frames", "stride", "resize")} | {"crop": tuple(values["crop"])}
+        views = {key: value for key, value in values.get("views", {}).items() if key in DEFAULT_VIEWS}
+        resize = RESIZES[values.get("resampling", "fused")](square_pixels=values.get("square_pixels", False))
+        return cls(MultiViewSampler(**clip, **views), resize, workers)
 
     def sliding(self, *, typed: bool) -> "Preprocessing":
         """Return the preprocessing of single clips: with the crops that were ``typed``, or the central one."""

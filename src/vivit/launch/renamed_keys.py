@@ -46,7 +46,17 @@ RENAMED_KEYS = {
     "weights.inflation": "weights.tubelet_init",
     "weights.spatial_cls": "weights.load_spatial_cls",
     "weights.first_temporal_layers": "weights.truncate_temporal_layers",
+    # models
+    "model.heads": "model.num_heads",
+    "model.temporal_heads": "model.temporal_num_heads",
+    "model.representation": "model.representation_size",
+    "model.checkpointing": "model.gradient_checkpointing",
+    "model.order": "model.attention_order",
+    "size.heads": "size.num_heads",
+    "tokeniser.start": "tokeniser.init",
+    "tokeniser.frames": "tokeniser.num_frames",
     # other commands
+    "attention_heads": "num_heads",
     "workers": "num_workers",
     "skip_bad": "skip_unreadable",
     "bench.workers": "bench.num_workers",

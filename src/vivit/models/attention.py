@@ -10,7 +10,7 @@ from vivit.models.attention_kernels import attention_weights, softmax_attention
 from vivit.structures import AttentionMap
 
 
-def check_heads(dim: int, heads: int, key: str = "model.heads") -> None:
+def check_heads(dim: int, heads: int, key: str = "model.num_heads") -> None:
     """Raise ConfigError unless every head has an equal share of the hidden size."""
     if dim % heads:
         raise ConfigError(key, heads, f"the hidden size {dim} is not a multiple of it", f"set a divisor of {dim}")

@@ -1,7 +1,7 @@
 """The pre-norm transformer block and its parts (ViViT, equations 2 and 3)."""
 
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,12 +9,11 @@ from torch import Tensor, nn
 
 from vivit.errors import ConfigError
 from vivit.models.attention import Attention
+from vivit.models.config import Gelu
 from vivit.structures import AttentionMap
 
 NORM_EPSILON = 1e-6
 """The reference's LayerNorm epsilon; PyTorch's default of 1e-5 moves ViT-B logits by 2e-4."""
-
-Gelu = Literal["tanh", "erf"]
 
 
 class MLP(nn.Sequential):
@@ -42,14 +41,16 @@ class StochasticDepth(nn.Module):
     The branch that stays is *not* divided by its probability, unlike timm's DropPath. One number serves all frames of a
     clip, because the first axis is the clip. ``uniforms`` holds one uniform number a clip; the training module sets it
     before each step, so that what is dropped depends on the seed, the step and the clip's position in the global batch
-    only. Where it is None, the numbers come from torch's generator. Raises ConfigError for a rate outside [0, 1].
+    only. Where it is None, the numbers come from torch's generator. ``in_reference`` is whether the released code has
+    it here, whose FLOPs count its mask. Raises ConfigError for a rate outside [0, 1].
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, *, in_reference: bool = True) -> None:
         super().__init__()
         if not 0 <= rate <= 1:
             raise ConfigError("model.stochastic_depth", rate, "is no probability", "set a number from 0 to 1")
         self.rate = rate
+        self.in_reference = in_reference
         self.uniforms: Float[Tensor, " b"] | None = None
 
     def sample_mask(self, clips: int) -> Bool[Tensor, " b"]:

@@ -1,6 +1,56 @@
-"""The sizes of a backbone as one record (ViViT, section 4.1)."""
+"""The sizes and options of a model as records: what all architectures share, and the backbones of section 4.1."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from vivit.errors import ConfigError
+
+SIZE_FOLDER = Path(__file__).parents[3] / "configs" / "size"
+
+Gelu = Literal["tanh", "erf"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """What all architectures share; the hidden size is the tokeniser's.
+
+    Clips have ``frames`` frames of ``height`` x ``width`` pixels. ``depth``, ``num_heads`` and ``mlp_dim`` are those of
+    the encoder. ``dropout``, ``attention_dropout`` and ``stochastic_depth`` are probabilities; the last is that of the
+    last block (equation 10). ``representation_size`` puts a dense layer with tanh before the classifier. ``gelu`` is
+    the reference's tanh approximation, or exact: erf. ``positions`` names a table of ``pos_embed``.
+    ``gradient_checkpointing`` computes blocks again in the backward pass, to save memory.
+
+    An architecture with options of its own derives its record from this one. All values are plain, so that a checkpoint
+    can store them.
+    """
+
+    num_classes: int
+    frames: int
+    height: int
+    width: int
+    depth: int
+    num_heads: int
+    mlp_dim: int
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    stochastic_depth: float = 0.0
+    representation_size: int | None = None
+    gelu: Gelu = "tanh"
+    positions: str = "learned"
+    gradient_checkpointing: bool = False
+
+    @property
+    def clip_size(self) -> tuple[int, int, int]:
+        """Frames, height and width of a clip."""
+        return self.frames, self.height, self.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all options in plain values."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +62,20 @@ class BackboneConfig:
 
     dim: int
     depth: int
-    heads: int
+    num_heads: int
     mlp_dim: int
     temporal_depth: int
     patch: int
+
+
+def sizes() -> list[str]:
+    """Return the names of the backbones in ``configs/size``."""
+    return sorted(file.stem for file in SIZE_FOLDER.glob("*.yaml"))
+
+
+@cache
+def read_size(name: str) -> BackboneConfig:
+    """Return a backbone of ``configs/size``. Raises ConfigError for another name."""
+    if name not in sizes():
+        raise ConfigError("size", name, "there is no such backbone", f"set one of {', '.join(sizes())}")
+    return BackboneConfig(**yaml.safe_load((SIZE_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))

@@ -12,7 +12,8 @@ from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_conte
 from vivit.errors import ConfigError
 from vivit.models.attention_kernels import BLOCKED_ATTENTION
 from vivit.models.blocks import NORM_EPSILON, StochasticDepth, stochastic_depth_rates
-from vivit.models.pos_embed import Grid, PosEmbed, learned
+from vivit.models.config import EncoderConfig
+from vivit.models.pos_embed import Grid, make_pos_embed
 from vivit.structures import AttentionMap
 
 Pool = Literal["cls", "mean"]
@@ -40,7 +41,7 @@ class Encoder(nn.Module):
 
     One table of positions covers the whole sequence, class token included, and is added after the token is prepended.
     Every axis between the first and the sequence is a batch axis: of (b, t, s, d), each temporal index is encoded
-    separately with the same weights. ``blocks`` take and return that shape. With ``checkpointing`` a training step
+    separately with the same weights. ``blocks`` take and return that shape. With ``gradient_checkpointing`` a step
     stores of each block its input and the result of attention, and computes the rest again in the backward pass, with
     the same random numbers: up to a third more arithmetic for a fraction of the memory (Chen et al. 2016). Where the
     class token is all that counts, the last block computes nothing else, unless ``all_tokens`` is set.
@@ -57,8 +58,8 @@ class Encoder(nn.Module):
         dim: int,
         pool: Pool,
         dropout: float = 0.0,
-        positions: PosEmbed = learned,
-        checkpointing: bool = False,
+        positions: str = "learned",
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if pool not in ("cls", "mean"):
@@ -67,20 +68,31 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(dim, eps=NORM_EPSILON)
-        self.checkpointing = checkpointing
+        self.grid = grid
+        self.gradient_checkpointing = gradient_checkpointing
         self.all_tokens = False
         self.positions: Tensor
-        table = positions(grid, dim, pool == "cls")
+        table = make_pos_embed(positions, grid, dim, pool == "cls")
         if isinstance(table, nn.Parameter):
             self.positions = table
         else:
             self.register_buffer("positions", table, persistent=False)
 
+    @classmethod
+    def of_config(
+        cls, config: EncoderConfig, blocks: Iterable[nn.Module], *, grid: Grid, dim: int, pool: Pool
+    ) -> "Encoder":
+        """Return an encoder with the dropout, positions and checkpointing of a model's record."""
+        return cls(
+            blocks, grid=grid, dim=dim, pool=pool, dropout=config.dropout, positions=config.positions,
+            gradient_checkpointing=config.gradient_checkpointing,
+        )  # fmt: skip
+
     def forward(self, tokens: Float[Tensor, "b *batch n d"]) -> Float[Tensor, "b *batch d"]:
         """Return one vector for each sequence."""
         x = self.dropout(self.embed(tokens))
         for layer in self.layers():
-            x = self.run_checkpointed(layer, x) if self.checkpointing and self.training else layer(x)
+            x = self.run_checkpointed(layer, x) if self.gradient_checkpointing and self.training else layer(x)
         return self.pool(x)
 
     def run_checkpointed(self, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -9,16 +9,16 @@ from collections.abc import Iterator
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vivit.errors import ConfigError
 from vivit.models.attention import Attention
 from vivit.models.attention_kernels import attention_weights, softmax_attention
-from vivit.models.blocks import MLP, Block, Gelu, stochastic_depth_rates
+from vivit.models.base import ViViT
+from vivit.models.blocks import MLP, Block, stochastic_depth_rates
 from vivit.models.encoder import Encoder
-from vivit.models.head import Head
-from vivit.models.pos_embed import PosEmbed, learned
-from vivit.models.tokenisers import Tokeniser
+from vivit.models.pos_embed import Grid
+from vivit.models.registry import register_model
 from vivit.structures import AttentionMap
 
 
@@ -32,7 +32,7 @@ class DotProductAttention(Attention):
     def __init__(self, dim: int, heads: int, dropout: float = 0.0, *, t: int) -> None:
         if heads % 2:
             raise ConfigError(
-                "model.heads", heads, "half of the heads attend over time, half over space", "set an even number"
+                "model.num_heads", heads, "half of the heads attend over time, half over space", "set an even number"
             )
         super().__init__(dim, heads, dropout)
         self.t = t
@@ -59,57 +59,31 @@ class DotProductAttention(Attention):
         return time, AttentionMap(attention_weights(q, k), "space")
 
 
-class FactorisedDotProduct(nn.Module):
+@register_model("factorised_dot_product")
+class FactorisedDotProduct(ViViT):
     """Model 4: attention over time and over space with different heads.
 
     There is no class token: the mean over tokens is classified.
     """
 
-    def __init__(
-        self,
-        tokeniser: Tokeniser,
-        *,
-        classes: int,
-        frames: int,
-        height: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_dim: int,
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        stochastic_depth: float = 0.0,
-        representation: int | None = None,
-        gelu: Gelu = "tanh",
-        positions: PosEmbed = learned,
-        checkpointing: bool = False,
-    ) -> None:
-        super().__init__()
-        grid = tokeniser.grid(frames, height, width)
-        dim = tokeniser.dim
+    def build(self, grid: Grid) -> None:
+        """Create the encoder."""
+        c, dim = self.config, self.tokeniser.dim
         blocks = (
             Block(
-                DotProductAttention(dim, heads, attention_dropout, t=grid[0]),
-                MLP(dim, mlp_dim, dropout, gelu),
-                dropout,
+                DotProductAttention(dim, c.num_heads, c.attention_dropout, t=grid[0]),
+                MLP(dim, c.mlp_dim, c.dropout, c.gelu),
+                c.dropout,
                 rate,
             )
-            for rate in stochastic_depth_rates(depth, stochastic_depth)
+            for rate in stochastic_depth_rates(c.depth, c.stochastic_depth)
         )
-        self.clip_size = (frames, height, width)
-        self.tokeniser = tokeniser
-        self.encoder = Encoder(
-            blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions, checkpointing=checkpointing
-        )
-        self.head = Head(dim, classes, representation)
+        self.encoder = Encoder.of_config(c, blocks, grid=grid, dim=dim, pool="mean")
 
-    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
-        """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
-        tokens = self.tokeniser(clip)
-        video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
-        return self.head(video)
+    def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
+        """Return one vector for each clip."""
+        return self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
 
-    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
-        """Yield the attention maps of each residual branch; maps in a tuple act side by side."""
-        tokens = self.tokeniser(clip)
+    def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Yield the attention maps of each block; those over time and over space act side by side."""
         yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

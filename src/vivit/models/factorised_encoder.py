@@ -6,17 +6,20 @@ costs n_t * (n_h * n_w)^2 + n_t^2. At B/16x2, 32 frames of 224 px and 4 temporal
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.models.attention import Attention, check_heads
-from vivit.models.blocks import MLP, Block, Gelu, stochastic_depth_rates
+from vivit.models.base import ViViT
+from vivit.models.blocks import MLP, Block, stochastic_depth_rates
+from vivit.models.config import EncoderConfig
 from vivit.models.encoder import Encoder, Pool
-from vivit.models.head import Head
-from vivit.models.pos_embed import Grid, PosEmbed, learned
-from vivit.models.tokenisers import Tokeniser
+from vivit.models.pos_embed import Grid
+from vivit.models.registry import register_model
 from vivit.structures import AttentionMap
 
 
@@ -28,69 +31,58 @@ class AveragePool(nn.Module):
         return frames.mean(1)
 
 
-class FactorisedEncoder(nn.Module):
-    """Model 2: attention over space, then over time.
+@dataclass(frozen=True, kw_only=True)
+class FactorisedEncoderConfig(EncoderConfig):
+    """Options of Model 2: its temporal encoder, whose heads and MLP are those of the spatial one where they are None.
 
-    ``pool`` serves both encoders. ``temporal_depth=0`` is the average-pool baseline. The stochastic depth ramp starts
-    anew in the temporal encoder. One mask serves all temporal indices of a clip.
+    ``temporal_depth=0`` is the average-pool baseline. ``pool`` is what each encoder returns, its class token or the
+    mean over its tokens.
     """
 
-    def __init__(
-        self,
-        tokeniser: Tokeniser,
-        *,
-        classes: int,
-        frames: int,
-        height: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_dim: int,
-        temporal_depth: int,
-        temporal_heads: int,
-        temporal_mlp_dim: int,
-        pool: Pool = "cls",
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        stochastic_depth: float = 0.0,
-        representation: int | None = None,
-        gelu: Gelu = "tanh",
-        positions: PosEmbed = learned,
-        checkpointing: bool = False,
-    ) -> None:
-        super().__init__()
-        t, rows, columns = tokeniser.grid(frames, height, width)
-        dim = tokeniser.dim
+    temporal_depth: int = 4
+    temporal_num_heads: int | None = None
+    temporal_mlp_dim: int | None = None
+    pool: Pool = "cls"
 
-        def encoder(grid: Grid, depth: int, heads: int, mlp_dim: int) -> Encoder:
-            blocks = (
-                Block(Attention(dim, heads, attention_dropout), MLP(dim, mlp_dim, dropout, gelu), dropout, rate)
-                for rate in stochastic_depth_rates(depth, stochastic_depth)
-            )
-            return Encoder(
-                blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions, checkpointing=checkpointing
-            )
 
-        if temporal_depth:
-            check_heads(dim, temporal_heads, "model.temporal_heads")
-        self.clip_size = (frames, height, width)
-        self.tokeniser = tokeniser
-        self.spatial = encoder((1, rows, columns), depth, heads, mlp_dim)
+@register_model("average_pool", temporal_depth=0)
+@register_model("factorised_encoder")
+class FactorisedEncoder(ViViT):
+    """Model 2: attention over space, then over time.
+
+    The stochastic depth ramp starts anew in the temporal encoder. One mask serves all temporal indices of a clip.
+    """
+
+    config_class: ClassVar = FactorisedEncoderConfig
+    image_encoder: ClassVar = "spatial"
+
+    def build(self, grid: Grid) -> None:
+        """Create the spatial encoder and the temporal one, or the mean in its place."""
+        c = self.config
+        t, rows, columns = grid
+        heads, mlp_dim = c.temporal_num_heads or c.num_heads, c.temporal_mlp_dim or c.mlp_dim
+        if c.temporal_depth:
+            check_heads(self.tokeniser.dim, heads, "model.temporal_num_heads")
+        self.spatial = self._encoder((1, rows, columns), c.depth, c.num_heads, c.mlp_dim)
         self.temporal = (
-            encoder((t, 1, 1), temporal_depth, temporal_heads, temporal_mlp_dim) if temporal_depth else AveragePool()
+            self._encoder((t, 1, 1), c.temporal_depth, heads, mlp_dim) if c.temporal_depth else AveragePool()
         )
-        self.head = Head(dim, classes, representation)
 
-    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
-        """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
-        tokens = self.tokeniser(clip)
+    def _encoder(self, grid: Grid, depth: int, heads: int, mlp_dim: int) -> Encoder:
+        c, dim = self.config, self.tokeniser.dim
+        blocks = (
+            Block(Attention(dim, heads, c.attention_dropout), MLP(dim, mlp_dim, c.dropout, c.gelu), c.dropout, rate)
+            for rate in stochastic_depth_rates(depth, c.stochastic_depth)
+        )
+        return Encoder.of_config(c, blocks, grid=grid, dim=dim, pool=c.pool)
+
+    def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
+        """Return one vector for each clip."""
         frames = self.spatial(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
-        video = self.temporal(frames)
-        return self.head(video)
+        return self.temporal(frames)
 
-    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
+    def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
         """Yield the attention maps layer by layer: of the spatial encoder, then of the temporal one, if any."""
-        tokens = self.tokeniser(clip)
         frames = yield from self.spatial.attention_maps(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
         if isinstance(self.temporal, Encoder):
             for maps in self.temporal.attention_maps(frames):

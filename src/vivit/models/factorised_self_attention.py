@@ -6,7 +6,8 @@ paper counts.
 """
 
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from einops import rearrange
 from jaxtyping import Float
@@ -14,14 +15,15 @@ from torch import Tensor, nn
 
 from vivit.errors import ConfigError
 from vivit.models.attention import Attention
-from vivit.models.blocks import MLP, NORM_EPSILON, Gelu, StochasticDepth, stochastic_depth_rates
+from vivit.models.base import ViViT
+from vivit.models.blocks import MLP, NORM_EPSILON, StochasticDepth, stochastic_depth_rates
+from vivit.models.config import EncoderConfig
 from vivit.models.encoder import Encoder
-from vivit.models.head import Head
-from vivit.models.pos_embed import PosEmbed, learned
-from vivit.models.tokenisers import Tokeniser
+from vivit.models.pos_embed import Grid
+from vivit.models.registry import register_model
 from vivit.structures import AttentionMap
 
-Order = Literal["space_time", "time_space"]
+AttentionOrder = Literal["space_time", "time_space"]
 
 
 class AxialAttention(nn.Module):
@@ -36,7 +38,7 @@ class AxialAttention(nn.Module):
         self.norm = nn.LayerNorm(attention.out.out_features, eps=NORM_EPSILON)
         self.attention = attention
         self.dropout = nn.Dropout(dropout)
-        self.drop = StochasticDepth(drop_rate)
+        self.drop = StochasticDepth(drop_rate, in_reference=False)
 
     def forward(self, grid: Float[Tensor, "b t s d"]) -> Float[Tensor, "b t s d"]:
         """Return attention within every row or column of the grid."""
@@ -53,12 +55,20 @@ class FactorisedSelfAttentionBlock(nn.Module):
     """
 
     def __init__(
-        self, space: Attention, time: Attention, mlp: MLP, *, t: int, order: Order, dropout: float, drop_rate: float
+        self,
+        space: Attention,
+        time: Attention,
+        mlp: MLP,
+        *,
+        t: int,
+        order: AttentionOrder,
+        dropout: float,
+        drop_rate: float,
     ) -> None:
         super().__init__()
         if order not in ("space_time", "time_space"):
             raise ConfigError(
-                "model.order", order, "there is no such order", "set space_time (the paper's) or time_space"
+                "model.attention_order", order, "there is no such order", "set space_time (the paper's) or time_space"
             )
         self.t = t
         self.order = order
@@ -66,7 +76,7 @@ class FactorisedSelfAttentionBlock(nn.Module):
         self.time = AxialAttention(time, "b s t d", dropout, drop_rate)
         self.norm_mlp = nn.LayerNorm(space.out.out_features, eps=NORM_EPSILON)
         self.mlp = mlp
-        self.drop_mlp = StochasticDepth(drop_rate)
+        self.drop_mlp = StochasticDepth(drop_rate, in_reference=False)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
         """Return the tokens after attention along one axis, then along the other, then the MLP."""
@@ -89,61 +99,43 @@ class FactorisedSelfAttentionBlock(nn.Module):
             grid = branch.drop(grid, branch)
 
 
-class FactorisedSelfAttention(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class FactorisedSelfAttentionConfig(EncoderConfig):
+    """Options of Model 3: ``attention_order`` is that of the two branches in a block."""
+
+    attention_order: AttentionOrder = "space_time"
+
+
+@register_model("factorised_self_attention")
+class FactorisedSelfAttention(ViViT):
     """Model 3: attention over space and over time in turn, within every block.
 
     There is no class token: the mean over tokens is classified.
     """
 
-    def __init__(
-        self,
-        tokeniser: Tokeniser,
-        *,
-        classes: int,
-        frames: int,
-        height: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_dim: int,
-        order: Order = "space_time",
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        stochastic_depth: float = 0.0,
-        representation: int | None = None,
-        gelu: Gelu = "tanh",
-        positions: PosEmbed = learned,
-        checkpointing: bool = False,
-    ) -> None:
-        super().__init__()
-        grid = tokeniser.grid(frames, height, width)
-        dim = tokeniser.dim
+    config_class: ClassVar = FactorisedSelfAttentionConfig
+
+    def build(self, grid: Grid) -> None:
+        """Create the encoder."""
+        c, dim = self.config, self.tokeniser.dim
         blocks = (
             FactorisedSelfAttentionBlock(
-                Attention(dim, heads, attention_dropout),
-                Attention(dim, heads, attention_dropout),
-                MLP(dim, mlp_dim, dropout, gelu),
+                Attention(dim, c.num_heads, c.attention_dropout),
+                Attention(dim, c.num_heads, c.attention_dropout),
+                MLP(dim, c.mlp_dim, c.dropout, c.gelu),
                 t=grid[0],
-                order=order,
-                dropout=dropout,
+                order=c.attention_order,
+                dropout=c.dropout,
                 drop_rate=rate,
             )
-            for rate in stochastic_depth_rates(depth, stochastic_depth)
+            for rate in stochastic_depth_rates(c.depth, c.stochastic_depth)
         )
-        self.clip_size = (frames, height, width)
-        self.tokeniser = tokeniser
-        self.encoder = Encoder(
-            blocks, grid=grid, dim=dim, pool="mean", dropout=dropout, positions=positions, checkpointing=checkpointing
-        )
-        self.head = Head(dim, classes, representation)
+        self.encoder = Encoder.of_config(c, blocks, grid=grid, dim=dim, pool="mean")
 
-    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
-        """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
-        tokens = self.tokeniser(clip)
-        video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
-        return self.head(video)
+    def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
+        """Return one vector for each clip."""
+        return self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
 
-    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
-        """Yield the attention maps of each residual branch; maps in a tuple act side by side."""
-        tokens = self.tokeniser(clip)
+    def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Yield the attention maps of each residual branch, of space and of time."""
         yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

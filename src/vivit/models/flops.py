@@ -18,7 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vivit.models.blocks import StochasticDepth
 from vivit.models.encoder import Encoder
-from vivit.models.factorised_self_attention import FactorisedSelfAttentionBlock
 
 aten = torch.ops.aten
 
@@ -121,15 +120,12 @@ def _count_stochastic_depth(net: nn.Module, counter: _Counter) -> None:
     The reference multiplies by a mask of ones even in evaluation, where ours does nothing. Model 3 is left out: the
     released code has no stochastic depth there.
     """
-    without = {
-        part for block in net.modules() if isinstance(block, FactorisedSelfAttentionBlock) for part in block.modules()
-    }
 
     def count(module: nn.Module, args: tuple, branch: Tensor) -> None:
         counter.others += branch.numel()
 
     for module in net.modules():
-        if isinstance(module, StochasticDepth) and module not in without:
+        if isinstance(module, StochasticDepth) and module.in_reference:
             module.register_forward_hook(count)
 
 

@@ -12,22 +12,22 @@ from vivit.models.tokenisers import lecun_normal_
 class Head(nn.Module):
     """Logits from one vector a video; initialised to zero, so that every class is equally likely (as the reference).
 
-    ``representation`` puts a dense layer with tanh before it (the "representation size" of ViT); none by default.
+    ``representation_size`` puts a dense layer with tanh before it (the "representation size" of ViT); none by default.
     Several tasks, such as noun and verb, share one projection: their logits are concatenated. Raises ConfigError for
     less than one class.
     """
 
-    def __init__(self, dim: int, classes: int, representation: int | None = None) -> None:
+    def __init__(self, dim: int, num_classes: int, representation_size: int | None = None) -> None:
         super().__init__()
-        if classes < 1:
-            raise ConfigError("classes", classes, "a classifier needs at least one class", "set 1 or more")
+        if num_classes < 1:
+            raise ConfigError("num_classes", num_classes, "a classifier needs at least one class", "set 1 or more")
         self.pre_logits = nn.Sequential()
-        if representation:
-            dense = nn.Linear(dim, representation)
+        if representation_size:
+            dense = nn.Linear(dim, representation_size)
             lecun_normal_(dense.weight)
             nn.init.zeros_(dense.bias)
             self.pre_logits = nn.Sequential(OrderedDict(dense=dense, tanh=nn.Tanh()))
-        self.projection = nn.Linear(representation or dim, classes)
+        self.projection = nn.Linear(representation_size or dim, num_classes)
         nn.init.zeros_(self.projection.weight)
         nn.init.zeros_(self.projection.bias)
 

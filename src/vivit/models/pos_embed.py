@@ -21,6 +21,13 @@ PosEmbed = Callable[[Grid, int, bool], Tensor]
 LONGEST_WAVE = 10_000
 
 
+def make_pos_embed(name: str, grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
+    """Return the table of a name. Raises ConfigError for one that does not exist."""
+    if name not in POS_EMBEDS:
+        raise ConfigError("model.positions", name, "there are no such", f"set one of {', '.join(POS_EMBEDS)}")
+    return POS_EMBEDS[name](grid, dim, cls)
+
+
 def learned(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
     """Return one learned vector a token, the class token included, from N(0, 0.02^2)."""
     return nn.Parameter(nn.init.normal_(torch.empty(_length(grid, cls), dim), std=0.02))
@@ -61,6 +68,14 @@ def sinusoidal_3d(grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
     time, row, column = (axis.flatten() for axis in torch.meshgrid(*map(torch.arange, grid), indexing="ij"))
     axes = [rearrange(_waves(axis, dim // 6), "wave n d -> n (wave d)") for axis in (time, column, row)]
     return torch.cat(axes, dim=1)
+
+
+POS_EMBEDS: dict[str, PosEmbed] = {
+    "learned": learned,
+    "none": none,
+    "sinusoidal_1d": sinusoidal_1d,
+    "sinusoidal_3d": sinusoidal_3d,
+}
 
 
 def _length(grid: Grid, cls: bool) -> int:

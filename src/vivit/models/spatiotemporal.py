@@ -5,64 +5,54 @@ Every token attends to every other: attention costs (n_t * n_h * n_w)^2. At B/16
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 from einops import rearrange
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vivit.models.attention import Attention
-from vivit.models.blocks import MLP, Block, Gelu, stochastic_depth_rates
+from vivit.models.base import ViViT
+from vivit.models.blocks import MLP, Block, stochastic_depth_rates
+from vivit.models.config import EncoderConfig
 from vivit.models.encoder import Encoder, Pool
-from vivit.models.head import Head
-from vivit.models.pos_embed import PosEmbed, learned
-from vivit.models.tokenisers import Tokeniser
+from vivit.models.pos_embed import Grid
+from vivit.models.registry import register_model
 from vivit.structures import AttentionMap
 
 
-class SpatioTemporal(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class SpatioTemporalConfig(EncoderConfig):
+    """Options of Model 1: ``pool`` is what is classified, the class token or the mean over tokens."""
+
+    pool: Pool = "cls"
+
+
+@register_model("spatiotemporal")
+class SpatioTemporal(ViViT):
     """Model 1: attention over space and time at once."""
 
-    def __init__(
-        self,
-        tokeniser: Tokeniser,
-        *,
-        classes: int,
-        frames: int,
-        height: int,
-        width: int,
-        depth: int,
-        heads: int,
-        mlp_dim: int,
-        pool: Pool = "cls",
-        dropout: float = 0.0,
-        attention_dropout: float = 0.0,
-        stochastic_depth: float = 0.0,
-        representation: int | None = None,
-        gelu: Gelu = "tanh",
-        positions: PosEmbed = learned,
-        checkpointing: bool = False,
-    ) -> None:
-        super().__init__()
-        grid = tokeniser.grid(frames, height, width)
-        dim = tokeniser.dim
+    config_class: ClassVar = SpatioTemporalConfig
+
+    def build(self, grid: Grid) -> None:
+        """Create the encoder."""
+        c, dim = self.config, self.tokeniser.dim
         blocks = (
-            Block(Attention(dim, heads, attention_dropout), MLP(dim, mlp_dim, dropout, gelu), dropout, rate)
-            for rate in stochastic_depth_rates(depth, stochastic_depth)
+            Block(
+                Attention(dim, c.num_heads, c.attention_dropout),
+                MLP(dim, c.mlp_dim, c.dropout, c.gelu),
+                c.dropout,
+                rate,
+            )
+            for rate in stochastic_depth_rates(c.depth, c.stochastic_depth)
         )
-        self.clip_size = (frames, height, width)
-        self.tokeniser = tokeniser
-        self.encoder = Encoder(
-            blocks, grid=grid, dim=dim, pool=pool, dropout=dropout, positions=positions, checkpointing=checkpointing
-        )
-        self.head = Head(dim, classes, representation)
+        self.encoder = Encoder.of_config(c, blocks, grid=grid, dim=dim, pool=c.pool)
 
-    def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b k"]:
-        """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
-        tokens = self.tokeniser(clip)
-        video = self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
-        return self.head(video)
+    def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
+        """Return one vector for each clip."""
+        return self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
 
-    def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
-        """Yield the attention maps of each residual branch; maps in a tuple act side by side."""
-        tokens = self.tokeniser(clip)
+    def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
+        """Yield the attention maps of each block."""
         yield from self.encoder.attention_maps(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))

@@ -1,8 +1,11 @@
-"""The two ways to cut a clip into tokens (ViViT, section 3.2): uniform frame sampling and tubelet embedding."""
+"""The two ways to cut a clip into tokens (ViViT, section 3.2): uniform frame sampling and tubelet embedding.
+
+Another way is a class that ``register_tokeniser`` gives a name.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -17,8 +20,14 @@ from vivit.models.pos_embed import Grid
 class Tokeniser(nn.Module, ABC):
     """Base of all tokenisers: the hidden size, the grid of tokens for a clip, and the tokens."""
 
+    name: ClassVar[str] = ""
+    """The name under which the class is registered."""
     dim: int
     projection: nn.Conv2d | nn.Conv3d
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Return the name, and the arguments that build the tokeniser again, in plain values."""
 
     @abstractmethod
     def grid(self, frames: int, height: int, width: int) -> Grid:
@@ -34,6 +43,32 @@ class Tokeniser(nn.Module, ABC):
     @abstractmethod
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
         """Return the tokens of clips, colours in [-1, 1]."""
+
+
+T = TypeVar("T", bound=Tokeniser)
+_TOKENISERS: dict[str, type[Tokeniser]] = {}
+
+
+def register_tokeniser(name: str) -> Callable[[type[T]], type[T]]:
+    """Return a class decorator that gives a tokeniser its name, which configurations and checkpoints use."""
+
+    def register(cls: type[T]) -> type[T]:
+        cls.name = name
+        _TOKENISERS[name] = cls
+        return cls
+
+    return register
+
+
+def build_tokeniser(name: str, **options: Any) -> Tokeniser:
+    """Return a tokeniser with random weights. Raises ConfigError for names and options that do not exist."""
+    if name not in _TOKENISERS:
+        known = ", ".join(sorted(_TOKENISERS))
+        raise ConfigError("tokeniser", name, "there is no such tokeniser", f"set one of {known}")
+    try:
+        return _TOKENISERS[name](**options)
+    except TypeError as error:
+        raise ConfigError("tokeniser", name, f"cannot be built: {error}", "set its own options only") from None
 
 
 def _divide(clip_key: str, length: int, token_key: str, part: int) -> int:
@@ -61,20 +96,21 @@ def _init_projection(projection: nn.Conv2d | nn.Conv3d) -> None:
 FilterInit = Literal["random", "central_frame", "filter_inflation"]
 
 
+@register_tokeniser("tubelet")
 class Tubelets(Tokeniser):
     """Tubelet embedding (figure 3): one 3D convolution whose stride is its kernel, ``tubelet`` = (t, h, w).
 
-    From scratch the filter is LeCun-normal over the whole tubelet and the bias zero. ``start`` selects the shape that
+    From scratch the filter is LeCun-normal over the whole tubelet and the bias zero. ``init`` selects the shape that
     an image's filter takes (section 3.4): ``central_frame`` leaves only the slice t // 2, ``filter_inflation`` repeats
     the first slice. The reference, which means to do the former, zeroes columns of pixels instead; this does not.
-    Raises ConfigError for another ``start``.
+    Raises ConfigError for another ``init``.
     """
 
-    def __init__(self, *, dim: int, tubelet: Sequence[int], start: FilterInit = "random") -> None:
+    def __init__(self, *, dim: int, tubelet: Sequence[int], init: FilterInit = "random") -> None:
         super().__init__()
-        if start not in get_args(FilterInit):
+        if init not in get_args(FilterInit):
             raise ConfigError(
-                "tokeniser.start", start, "there is no such filter", f"set one of {', '.join(get_args(FilterInit))}"
+                "tokeniser.init", init, "there is no such filter", f"set one of {', '.join(get_args(FilterInit))}"
             )
         self.dim = dim
         t, h, w = tubelet
@@ -84,10 +120,14 @@ class Tubelets(Tokeniser):
         with torch.no_grad():
             slices = self.projection.weight.unbind(2)
             for i, part in enumerate(slices):
-                if start == "filter_inflation":
+                if init == "filter_inflation":
                     part.copy_(slices[0])
-                elif start == "central_frame" and i != t // 2:
+                elif init == "central_frame" and i != t // 2:
                     part.zero_()
+
+    def options(self) -> dict[str, Any]:
+        """Return name, hidden size and tubelet."""
+        return {"name": self.name, "dim": self.dim, "tubelet": list(self.tubelet)}
 
     def grid(self, frames: int, height: int, width: int) -> Grid:
         """Return the number of tubelets over time, rows and columns."""
@@ -121,40 +161,48 @@ def uniform_frames(total: int, count: int) -> list[int]:
     return [int(i) for i in np.clip(np.rint(np.arange(step, total, step)), 0, total - 1)]
 
 
+@register_tokeniser("uniform_frames")
 class UniformFrames(Tokeniser):
-    """Uniform frame sampling (figure 2): the image ViT's patches of ``frames`` frames spread over the clip.
+    """Uniform frame sampling (figure 2): the image ViT's patches of ``num_frames`` frames spread over the clip.
 
-    ``frames`` may come out one higher, see ``uniform_frames``. ``patch`` = (h, w).
+    ``num_frames`` may come out one higher, see ``uniform_frames``. ``patch`` = (h, w).
     """
 
-    def __init__(self, *, dim: int, frames: int, patch: Sequence[int]) -> None:
+    def __init__(self, *, dim: int, num_frames: int, patch: Sequence[int]) -> None:
         super().__init__()
         self.dim = dim
-        self.frames = frames
+        self.num_frames = num_frames
         h, w = patch
         self.patch = (h, w)
         self.projection = nn.Conv2d(3, dim, kernel_size=self.patch, stride=self.patch)
         _init_projection(self.projection)
 
+    def options(self) -> dict[str, Any]:
+        """Return name, hidden size, number of frames and patch."""
+        return {"name": self.name, "dim": self.dim, "num_frames": self.num_frames, "patch": list(self.patch)}
+
     def grid(self, frames: int, height: int, width: int) -> Grid:
         """Return the number of sampled frames, and of patches over rows and columns."""
-        if not 1 <= self.frames <= frames:
+        if not 1 <= self.num_frames <= frames:
             raise ConfigError(
-                "tokeniser.frames", self.frames, f"a clip has {frames} frames", f"set a number from 1 to {frames}"
+                "tokeniser.num_frames",
+                self.num_frames,
+                f"a clip has {frames} frames",
+                f"set a number from 1 to {frames}",
             )
         return (
-            len(uniform_frames(frames, self.frames)),
+            len(uniform_frames(frames, self.num_frames)),
             _divide("data.crop.0", height, "tokeniser.patch.0", self.patch[0]),
             _divide("data.crop.1", width, "tokeniser.patch.1", self.patch[1]),
         )
 
     def frames_per_token(self, frames: int) -> list[list[int]]:
         """Return the number of each sampled frame, in a list."""
-        return [[number] for number in uniform_frames(frames, self.frames)]
+        return [[number] for number in uniform_frames(frames, self.num_frames)]
 
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
         """Return one token for each patch of the sampled frames."""
         self.grid(*clip.shape[2:])
-        sampled = clip[:, :, torch.tensor(uniform_frames(clip.shape[2], self.frames), device=clip.device)]
+        sampled = clip[:, :, torch.tensor(uniform_frames(clip.shape[2], self.num_frames), device=clip.device)]
         patches = self.projection(rearrange(sampled, "b c t h w -> (b t) c h w"))
         return rearrange(patches, "(b t) d rows columns -> b t rows columns d", b=clip.shape[0])

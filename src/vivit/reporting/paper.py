@@ -197,8 +197,8 @@ SWEEPS = (
         "Order of attention",
         "Model 3 (section 3.3). The paper finds no difference, and prints no numbers.",
         (
-            Row("space, then time", {"model.order": "space_time"}),
-            Row("time, then space", {"model.order": "time_space"}),
+            Row("space, then time", {"model.attention_order": "space_time"}),
+            Row("time, then space", {"model.attention_order": "time_space"}),
         ),
         fixed=("experiment=k400_base_factorised_self_attention", VIEWS),
     ),

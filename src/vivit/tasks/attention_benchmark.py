@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from vivit.benchmarks.attention import attention_row
+from vivit.checkpoints.vivit_checkpoint import build_network, load_network
 from vivit.data.datasets import motion
+from vivit.inference import Preprocessing
 from vivit.inference.clip_attention import rollout_clips
-from vivit.models import Network
-from vivit.tasks.build import build_preprocessing
-from vivit.tasks.checkpoint_record import build_network, load_network, model_name
+from vivit.models import model_name
 
 
 def attention_rows(
@@ -29,8 +29,7 @@ def _row(file: Path, root: Path, clips: int, head_fusion: str, seed: int) -> dic
     network, record = load_network(file)
     torch.manual_seed(seed)
     networks = {"": network, "random_": build_network(record)}
-    preprocessing = build_preprocessing(record, file)
-    assert isinstance(network, Network)
+    preprocessing = Preprocessing.from_plain(record["preprocessing"], file)
     row = attention_row(
         {name: partial(rollout_clips, each.eval(), head_fusion=head_fusion) for name, each in networks.items()},
         root=root,

@@ -1,25 +1,23 @@
 """Objects that a configuration or the record of a checkpoint describes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
+from vivit.checkpoints.vivit_checkpoint import VERSION, load_network, model_record
 from vivit.data import VideoDataModule
-from vivit.data.transforms.resize import FusedResize
 from vivit.data.views import format_views
-from vivit.errors import CheckpointError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.inference import Predictor, Preprocessing
 from vivit.inference.predictor import resolve_device
 from vivit.launch import Job
-from vivit.tasks.checkpoint_record import load_network
-from vivit.tasks.clip_settings import VIEW_SAMPLER, merge_views
+from vivit.models import ViViT, build_model
+from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, data_record, merge_views
 from vivit.tasks.config_checks import OBJECT_GROUPS, check_loader_options
 from vivit.training import VideoClassifier, disable_malloc_trim
 
@@ -43,8 +41,14 @@ def build_data(cfg: DictConfig) -> VideoDataModule:
 
 def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
     """Return the training module of a network with as many outputs as the data set has classes."""
-    network: nn.Module = instantiate(cfg.model, classes=sum(map(len, data.heads.values())), _convert_="all")
-    plain = {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
+    network = build_network(cfg, sum(map(len, data.heads.values())))
+    record = {
+        "version": VERSION,
+        **model_record(network),
+        **data_record(to_plain(cfg.data)),
+        "classes": {head: list(names) for head, names in data.heads.items()},
+        "plugins": list(cfg.get("plugins") or []),
+    }
     return VideoClassifier(
         network,
         heads=data.heads,
@@ -53,8 +57,19 @@ def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
         seed=cfg.seed,
         batch_size=cfg.data.batch_size,
         aggregator=build_aggregator(data),
-        record=plain | {"heads": {head: list(names) for head, names in data.heads.items()}},
+        record=record,
     )
+
+
+def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
+    """Return the network that a configuration describes, with random weights."""
+    return build_model(**to_plain(cfg.model), num_classes=num_classes)
+
+
+def to_plain(node: DictConfig) -> dict[str, Any]:
+    """Return a part of a configuration in plain values."""
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return plain
 
 
 def build_aggregator(data: VideoDataModule) -> ViewAggregator:
@@ -81,26 +96,8 @@ def build_preprocessing(
 
     Raises CheckpointError about ``file``, which has the record.
     """
-    data = OmegaConf.create(dict(record.get("data") or {}))
-    if missing := [key for key in ("frames", "stride", "resize", "crop") if data.get(key) is None]:
-        raise CheckpointError(file, "is missing, so it is unknown how clips are sampled", key=f"data.{missing[0]}")
-    clip = {key: data[key] for key in ("frames", "stride", "resize")} | {"crop": tuple(data.crop)}
-    model = record["model"]
-    expected, actual = (
-        "{} frames of {}x{}".format(*size)
-        for size in ((model["frames"], model["height"], model["width"]), (clip["frames"], *clip["crop"]))
-    )
-    if expected != actual:
-        raise CheckpointError(
-            file, f"its network takes clips of {expected}, and its clips are cut to {actual}", key="data"
-        )
-    view_sampler = instantiate(views or data.get("views") or VIEW_SAMPLER, _convert_="all")(**clip)
-    resize = resampling or data.get("resampling")
-    return Preprocessing(
-        replace(view_sampler, also_report=()),  # further numbers of views, which only a test compares
-        instantiate(resize, _convert_="all") if resize else FusedResize(),
-        workers,
-    )
+    typed = clip_settings_to_plain({"views": views, "resampling": resampling})
+    return Preprocessing.from_plain({**record["preprocessing"], **typed}, file, workers)
 
 
 def build_predictor(cfg: DictConfig, job: Job) -> Predictor:
@@ -108,11 +105,12 @@ def build_predictor(cfg: DictConfig, job: Job) -> Predictor:
     check_loader_options(cfg)
     file = Path(cfg.ckpt_path)
     network, record = load_network(file)
-    views = merge_views(OmegaConf.create(record["data"]).get("views"), cfg, job)
+    recorded = clip_settings_from_plain(record["preprocessing"], file).get("views")
+    views = merge_views(OmegaConf.create(recorded) if recorded else None, cfg, job)
     preprocessing = build_preprocessing(
         record, file, views=views, resampling=cfg.get("resampling"), workers=cfg.num_workers
     )
     if cfg.get("every") is not None:
         preprocessing = preprocessing.sliding(typed=bool(cfg.get("views")))
     device = resolve_device(cfg.device)
-    return Predictor(network.to(device).eval(), record["heads"], preprocessing, cfg.batch_size, device)
+    return Predictor(network.to(device).eval(), record["classes"], preprocessing, cfg.batch_size, device)

@@ -8,15 +8,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.views import format_views
 from vivit.errors import CheckpointError
-from vivit.evaluation.multi_view import AGGREGATIONS
+from vivit.inference.preprocessing import DEFAULT_VIEWS, parse_preprocessing
 from vivit.launch import Job
 from vivit.overrides import override_key
 
 CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
+DATA_KEYS = ("root", "dataset", "train_share")
+"""Keys of a data set that name its videos."""
 VIEW_SAMPLER = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True}
 """Configuration of the sampler of test views; its defaults are one view."""
-DEFAULT_VIEWS = {"temporal": 1, "spatial": 1, "average": "logits"}
 RESIZE_CLASSES = {
     "fused": "vivit.data.transforms.resize.FusedResize",
     "reference": "vivit.data.transforms.resize.ReferenceResize",
@@ -36,32 +37,30 @@ def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
     plain: dict[str, Any] = {key: int(data[key]) for key in ("stride", "resize") if data.get(key) is not None}
     if views := data.get("views"):
         plain["views"] = {key: views.get(key, default) for key, default in DEFAULT_VIEWS.items()}
+        if counts := views.get("also_report"):
+            plain["views"]["also_report"] = list(counts)
     if resize := data.get("resampling"):
         plain["resampling"] = str(resize["_target_"]).rpartition(".")[2].removesuffix("Resize").lower()
         plain["square_pixels"] = bool(resize.get("square_pixels", False))
     return plain
 
 
+def data_record(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a checkpoint's record that describe the configuration of a data set, in plain values."""
+    clip = {"frames": int(data["frames"]), "crop": [int(side) for side in data["crop"]]}
+    source = {key: data[key] for key in DATA_KEYS if key in data and data[key] != "???"}
+    return {"preprocessing": clip | clip_settings_to_plain(data), "data": source}
+
+
 def clip_settings_from_plain(plain: Mapping[str, Any], source: object) -> dict[str, Any]:
     """Return the configuration of a data set from plain values of a file. Raises CheckpointError for wrong ones."""
-    config: dict[str, Any] = {}
-    for key in ("stride", "resize"):
-        if (number := plain.get(key)) is not None:
-            config[key] = _positive(number, key, source)
-    if (views := plain.get("views")) is not None:
-        if not isinstance(views, Mapping) or set(views) - set(DEFAULT_VIEWS):
-            raise CheckpointError(source, f"{views!r} has keys beside {', '.join(DEFAULT_VIEWS)}", key="views")
-        numbers = {key: _positive(views.get(key, 1), f"views.{key}", source) for key in ("temporal", "spatial")}
-        average = str(views.get("average", "logits"))
-        if average not in AGGREGATIONS:
-            raise CheckpointError(source, f"{average!r} is none of {', '.join(AGGREGATIONS)}", key="views.average")
-        config["views"] = {**VIEW_SAMPLER, **numbers, "average": average}
-    if (name := plain.get("resampling")) is not None:
-        if name not in RESIZE_CLASSES:
-            raise CheckpointError(source, f"{name!r} is none of {', '.join(RESIZE_CLASSES)}", key="resampling")
-        if not isinstance(square := plain.get("square_pixels", False), bool):
-            raise CheckpointError(source, f"{square!r} is neither true nor false", key="square_pixels")
-        config["resampling"] = {"_target_": RESIZE_CLASSES[name], "square_pixels": square}
+    values = parse_preprocessing(plain, source)
+    config: dict[str, Any] = {key: values[key] for key in ("stride", "resize") if key in values}
+    if "views" in values:
+        config["views"] = VIEW_SAMPLER | values["views"]
+    if "resampling" in values:
+        target = RESIZE_CLASSES[values["resampling"]]
+        config["resampling"] = {"_target_": target, "square_pixels": values["square_pixels"]}
     return config
 
 
@@ -83,7 +82,7 @@ def merge_clip_settings(recorded: Mapping[str, Any], cfg: DictConfig, job: Job) 
     counts as typed where the file has nothing.
     """
     configured: Any = OmegaConf.to_container(cfg.data, resolve=True)
-    complete = "_target_" in recorded
+    complete = "dataset" in recorded
     data, assumed = dict(recorded) if complete else dict(configured), []
     dataset_typed = any(override_key(override) == "data" for override in job.cli_overrides("data"))
     for key in CLIP_KEYS:
@@ -124,9 +123,3 @@ def format_clip_settings(plain: Mapping[str, Any], keys: Sequence[str] = CLIP_KE
         elif key in plain:
             parts.append(f"{'' if key == 'resampling' else 'data.'}{key}={plain[key]}")
     return ", ".join(parts)
-
-
-def _positive(number: Any, key: str, source: object) -> int:
-    if type(number) is not int or number < 1:
-        raise CheckpointError(source, f"{number!r} is not a whole number of 1 or more", key=key)
-    return number

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.errors import ConfigError, UserError
 from vivit.io import atomic_output, write_json
 from vivit.launch import Job
-from vivit.models import Network
+from vivit.models import ViViT
 from vivit.run_folder import provenance
 from vivit.tasks.build import build_data
 from vivit.tasks.clip_settings import CLIP_KEYS, clip_settings_to_plain, format_clip_settings, merge_clip_settings
@@ -138,7 +138,7 @@ def plain_settings(loaded: LoadedModel) -> dict[str, Any]:
     return clip_settings_to_plain(loaded.data) | ({"classes": heads} if heads else {})
 
 
-def compare_networks(expected: Network, actual: Network) -> dict[str, Any]:
+def compare_networks(expected: ViViT, actual: ViViT) -> dict[str, Any]:
     """Return size, largest logit and difference of two networks, on one random clip.
 
     Raises UserError where their weights or logits differ at all, or are not finite.

@@ -20,10 +20,9 @@ from vivit.inference.clip_attention import check_head_fusion, frame_seconds, sav
 from vivit.inference.predictor import NonFiniteLogitsError
 from vivit.inference.uploads import CountUploads, Uploads
 from vivit.launch import Job
-from vivit.models import Network
+from vivit.models import ViViT, model_name
 from vivit.structures import Video
 from vivit.tasks.build import build_predictor
-from vivit.tasks.checkpoint_record import model_name
 from vivit.tasks.config_checks import check_keys
 
 NO_ANALYTICS = {"GRADIO_ANALYTICS_ENABLED": "False"}
@@ -102,7 +101,7 @@ def build_page(cfg: DictConfig, predictor: Predictor, folder: Path, uploads: Upl
         finally:
             uploads.release(upload)
 
-    assert isinstance(predictor.network, Network)
+    assert isinstance(predictor.network, ViViT)
     network = f"{model_name(predictor.network)}, {sum(map(len, predictor.heads.values()))} classes"
     with gr.Blocks(title="ViViT", delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# ViViT\nDrop a video, see what happens in it and where the network looked. ({network})")

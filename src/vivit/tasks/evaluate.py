@@ -8,6 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.checkpoints.vivit_checkpoint import build_network, read_record, resolve_checkpoint_file
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
 from vivit.data.views import format_views
@@ -18,8 +19,7 @@ from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_aggregator
-from vivit.tasks.checkpoint_record import build_network, read_record, resolve_checkpoint_file
-from vivit.tasks.clip_settings import merge_views
+from vivit.tasks.clip_settings import DATA_KEYS, clip_settings_from_plain, merge_views
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
@@ -28,8 +28,8 @@ LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unrea
 """Keys of this command that data sets have in training too."""
 PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", *LOADER_KEYS)
 """Keys that define how predictions are made, and have no effect on saved ones."""
-DATASET_KEYS = ("root", "dataset", "train_share")
-"""What is used of a data set that is named; all else is as in the training of the checkpoint."""
+TIMEOUT = 600.0
+"""Seconds that a batch may take, as in training by default."""
 
 
 def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -42,7 +42,7 @@ def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             "exactly one of ckpt_path and scores is needed",
             "set ckpt_path=..., a checkpoint to score, or scores=.../scores.parquet",
         )
-    check_dataset_overrides(job, DATASET_KEYS, ("views", *LOADER_KEYS))
+    check_dataset_overrides(job, DATA_KEYS, ("views", *LOADER_KEYS))
     check_loader_options(cfg)
     return evaluate_scores(cfg, job) if cfg.scores else evaluate_checkpoint(cfg, job)
 
@@ -71,7 +71,12 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
 
     Its clips stay those of the checkpoint, but for what is typed: a data set brings views for its own training.
     """
-    clips = OmegaConf.create(record["data"])
+    file = cfg.ckpt_path
+    clip = {key: record["preprocessing"][key] for key in ("frames", "crop")}
+    config = clip | clip_settings_from_plain(record["preprocessing"], file) | dict(record.get("data", {}))
+    if not cfg.get("data") and "root" not in config:
+        raise ConfigError("data", problem=f"{file} names no data set", remedy="set data=... data.root=...")
+    clips = OmegaConf.create({"_target_": "vivit.data.VideoDataModule", "seed": 0, "timeout": TIMEOUT} | config)
     if cfg.get("data"):
         clips.root, clips.dataset = cfg.data.root, OmegaConf.to_container(cfg.data.dataset, resolve=True)
         clips.train_share = cfg.data.train_share
@@ -83,7 +88,7 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
     clips.batch_size, clips.num_workers, clips.skip_unreadable = cfg.batch_size, cfg.num_workers, cfg.skip_unreadable
     data: VideoDataModule = instantiate(clips, _convert_="all")
     data.prepare_data()
-    check_classes(record["heads"], data.heads, "the checkpoint")
+    check_classes(record["classes"], data.heads, "the checkpoint")
     data.test_split = cfg.split
     return data
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vivit.checkpoints.vivit_checkpoint import check_weights, load_network
 from vivit.errors import ConfigError
+from vivit.inference import Preprocessing
 from vivit.inference.export import EXPORT_FORMATS, compare_logits
 from vivit.io import atomic_output, write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
-from vivit.tasks.build import build_preprocessing
-from vivit.tasks.checkpoint_record import check_weights, load_network
 from vivit.tasks.config_checks import check_keys
 
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -28,8 +28,8 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         logging.getLogger(library).setLevel(logging.WARNING)  # they log every constant that they merge
     network, record = load_network(source)
     check_weights(network, source)
-    preprocessing = build_preprocessing(record, source)
-    heads, clip = record["heads"], (preprocessing.views.frames, *preprocessing.views.crop)
+    preprocessing = Preprocessing.from_plain(record["preprocessing"], source)
+    heads, clip = record["classes"], (preprocessing.views.frames, *preprocessing.views.crop)
     save, run = EXPORT_FORMATS[target.suffix]
     with atomic_output(target) as output:
         save(network.eval(), heads, clip, {"heads": heads} | preprocessing.to_dict(), output)

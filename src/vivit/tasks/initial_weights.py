@@ -8,10 +8,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vivit.checkpoints import resolve_weight_file
+from vivit.checkpoints.vivit_checkpoint import read_record, resolve_checkpoint_file
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
 from vivit.overrides import split_override
-from vivit.tasks.checkpoint_record import read_record, resolve_checkpoint_file
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,7 @@ def load_initial_weights(cfg: DictConfig, network: nn.Module) -> None:
     paper's results starts from them.
     """
     if cfg.get("weights"):
-        size = {key: cfg.model[key] for key in ("frames", "height", "width")}
-        log.info("%s", instantiate(cfg.weights, _convert_="all")(network, **size))
+        log.info("%s", instantiate(cfg.weights, _convert_="all")(network))
     elif not cfg.data.dataset._target_.endswith(".Motion"):
         log.warning(
             "TRAINING FROM RANDOM WEIGHTS. The paper starts every network from an image ViT, and real videos are "

@@ -17,10 +17,16 @@ from vivit.checkpoints import (
     save_scenic,
     scenic_metadata,
 )
-from vivit.errors import CheckpointError, ConfigError
-from vivit.models import Network
-from vivit.tasks.checkpoint_record import check_weights, is_vivit_checkpoint, load_network, model_name, model_record
-from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, parse_heads
+from vivit.checkpoints.vivit_checkpoint import (
+    VERSION,
+    check_weights,
+    is_vivit_checkpoint,
+    load_network,
+    model_record,
+)
+from vivit.errors import ConfigError
+from vivit.models import ViViT, model_name, model_options
+from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, data_record, parse_heads
 from vivit.training.callbacks.checkpoint import AtomicCheckpointIO
 
 
@@ -28,12 +34,14 @@ from vivit.training.callbacks.checkpoint import AtomicCheckpointIO
 class LoadedModel:
     """A network with its weights, and what its file contains beside them."""
 
-    net: Network
+    net: ViViT
     report: str
     heads: Mapping[str, list[str]] | None = None
     """Class names of every head, in the order of the outputs."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """How its clips are sampled, as a configuration: all of a data set, or as much as a file has."""
+    """How its clips are sampled, as a configuration: with the data set, or as much as a file has."""
+    plugins: tuple[str, ...] = ()
+    """Modules that registered its network."""
 
 
 SCENIC_OPTIONS = ("model", "frames", "height", "width", "sampled_frames", "order")
@@ -61,7 +69,7 @@ def read_scenic(source: Path, options: ModelOptions) -> LoadedModel:
 def read_huggingface(source: Path, options: ModelOptions) -> LoadedModel:
     """Load a folder or file of Hugging Face's ViViT."""
     sizes = {key: options[key] for key in ("frames", "height", "width")}
-    net, report = model_from_huggingface(source, **sizes, heads=options["attention_heads"])
+    net, report = model_from_huggingface(source, **sizes, num_heads=options["num_heads"])
     _, height, width = net.clip_size
     metadata, notes = huggingface_metadata(source, (height, width))
     heads = parse_heads(metadata, net.head.projection.out_features, source)
@@ -74,10 +82,11 @@ def read_huggingface(source: Path, options: ModelOptions) -> LoadedModel:
 def read_vivit(source: Path, options: ModelOptions) -> LoadedModel:
     """Load a checkpoint of this repository, which needs no options."""
     net, record = load_network(source)
-    if not isinstance(net, Network):
-        raise CheckpointError(source, f"its network is a {type(net).__name__}, which no other format can store")
     check_weights(net, source)
-    return LoadedModel(net, f"{source}: a checkpoint of this repository", record["heads"], record["data"])
+    data = clip_settings_from_plain(record["preprocessing"], source) | dict(record.get("data", {}))
+    return LoadedModel(
+        net, f"{source}: a checkpoint of this repository", record["classes"], data, tuple(record.get("plugins", ()))
+    )
 
 
 def write_scenic(loaded: LoadedModel, target: Path) -> None:
@@ -101,9 +110,11 @@ def write_vivit(loaded: LoadedModel, target: Path) -> None:
     """Write a checkpoint for eval.py: the weights, and the record from which all else is built."""
     frames, height, width = loaded.net.clip_size
     record = {
-        "model": model_record(loaded.net),
-        "data": {**loaded.data, "frames": frames, "crop": [height, width]},
-        "heads": {head: list(names) for head, names in (loaded.heads or {}).items()},
+        "version": VERSION,
+        **model_record(loaded.net),
+        **data_record({**loaded.data, "frames": frames, "crop": [height, width]}),
+        "classes": {head: list(names) for head, names in (loaded.heads or {}).items()},
+        "plugins": list(loaded.plugins),
     }
     content = {
         "state_dict": {f"network.{name}": tensor for name, tensor in loaded.net.state_dict().items()},
@@ -157,16 +168,14 @@ def detect_target_format(target: Path) -> str:
 
 def typed_options(cfg: DictConfig, model: str | None) -> dict[str, Any]:
     """Return the options of a network that the user has set; ``model`` is the selected configuration's name."""
-    keys = ("frames", "height", "width", "sampled_frames", "attention_heads")
-    order = OmegaConf.select(cfg, "model.order", default=None)
+    keys = ("frames", "height", "width", "sampled_frames", "num_heads")
+    order = OmegaConf.select(cfg, "model.attention_order", default=None)
     return {key: cfg[key] for key in keys} | {"model": model, "order": order}
 
 
-def network_options(net: Network) -> dict[str, Any]:
+def network_options(net: ViViT) -> dict[str, Any]:
     """Return the options of a network that its weights alone do not determine."""
-    record = model_record(net)
-    options = {key: record[key] for key in ("frames", "height", "width")}
-    sampled, order = record["tokeniser"].get("frames"), record.get("order", "space_time")
-    return options | {
-        "model": model_name(net), "sampled_frames": sampled, "order": order, "attention_heads": record["heads"]
-    }  # fmt: skip
+    config = model_options(net)
+    options = {key: config[key] for key in ("frames", "height", "width", "num_heads")}
+    sampled, order = config["tokeniser"].get("num_frames"), config.get("attention_order", "space_time")
+    return options | {"model": model_name(net), "sampled_frames": sampled, "order": order}

@@ -27,8 +27,8 @@ from vivit.training.rng import draw_stochastic_depth, step_generator
 
 log = logging.getLogger(__name__)
 
-TRAINING_ONLY = ("dropout", "attention_dropout", "stochastic_depth", "checkpointing", "start")
-"""Arguments of a network and its tokeniser that matter in training, and leave the function of its weights as it is."""
+TRAINING_ONLY = ("dropout", "attention_dropout", "stochastic_depth", "gradient_checkpointing")
+"""Options of a network that matter in training, and leave the function of its weights as it is."""
 
 
 class VideoClassifier(LightningModule):
@@ -217,11 +217,10 @@ class VideoClassifier(LightningModule):
 
 
 def format_model(record: Mapping[str, Any], without: Sequence[str] = ()) -> str:
-    """Return the class and arguments of a record's network, except for some, on one line."""
-    if "model" not in record:
+    """Return the name and options of a record's network, except for some, on one line."""
+    if "config" not in record:
         return "no network of this repository"
-    model = {key: value for key, value in record["model"].items() if key not in without}
-    tokeniser = {key: value for key, value in model.pop("tokeniser").items() if key not in without}
-    tokeniser_name, name = (part.pop("_target_").split(".")[-1] for part in (tokeniser, model))
-    arguments = ", ".join(f"{key}={value}" for key, value in tokeniser.items())
-    return f"{name}({tokeniser_name}({arguments}), {', '.join(f'{key}={value}' for key, value in model.items())})"
+    config = {key: value for key, value in record["config"].items() if key not in without}
+    tokeniser = dict(config.pop("tokeniser"))
+    parts = [f"{tokeniser.pop('name')}({', '.join(f'{key}={value}' for key, value in tokeniser.items())})"]
+    return f"{record['model']}({', '.join(parts + [f'{key}={value}' for key, value in config.items()])})"

@@ -13,6 +13,8 @@ from typing import Any
 from torch import nn
 
 from vivit.errors import ConfigError
+from vivit.models.attention import Attention
+from vivit.models.encoder import Encoder
 
 Schedule = Callable[[float], float]
 
@@ -94,7 +96,7 @@ class Steps:
 def set_stochastic_depth(module: Any, strength: float) -> None:
     """Set the rate of the last layer of every encoder; those below follow linearly."""
     for part in module.network.modules():
-        if hasattr(part, "set_stochastic_depth"):
+        if isinstance(part, Encoder):
             part.set_stochastic_depth(strength)
 
 
@@ -108,7 +110,7 @@ def set_dropout(module: Any, strength: float) -> None:
 def set_attention_dropout(module: Any, strength: float) -> None:
     """Set the dropout of attention weights."""
     for part in module.network.modules():
-        if hasattr(part, "attention_dropout"):
+        if isinstance(part, Attention):
             part.attention_dropout = strength
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from vivit.models.blocks import StochasticDepth
+
 USES = ("dropout", "stochastic depth", "mixup")
 
 
@@ -17,8 +19,8 @@ def step_generator(
 
 
 def draw_stochastic_depth(network: nn.Module, rng: np.random.Generator, clips: int, part: int, parts: int) -> None:
-    """Set ``uniforms`` of every module that has them to those of one part of the global batch, which has ``parts``."""
+    """Set ``uniforms`` of every StochasticDepth to those of one part of the global batch, which has ``parts``."""
     rows = slice(part * clips, (part + 1) * clips)
     for module in network.modules():
-        if hasattr(module, "uniforms"):
+        if isinstance(module, StochasticDepth):
             module.uniforms = torch.from_numpy(rng.random(clips * parts, np.float32)[rows])

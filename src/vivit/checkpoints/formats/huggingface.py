@@ -28,6 +28,7 @@ from vivit.checkpoints.tensor_checks import Shapes, check_names, check_parameter
 from vivit.checkpoints.weight_file import read_tensors
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import SpatioTemporal, Tubelets
+from vivit.models.spatiotemporal import SpatioTemporalConfig
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 """Files of a folder that may hold the weights; the first one wins."""
@@ -40,29 +41,29 @@ def model_from_huggingface(
     frames: int | None = None,
     height: int | None = None,
     width: int | None = None,
-    heads: int | None = None,
-    classes: int | None = None,
+    num_heads: int | None = None,
+    num_classes: int | None = None,
 ) -> tuple[SpatioTemporal, LoadReport]:
     """Return the network of Hugging Face's ViViT weights, float32 on the CPU, with its weights, and a report.
 
     ``source`` is a folder as ``save_pretrained`` writes it, a .safetensors or PyTorch file, or a state dict, with the
     names that files have or those of transformers 5. Whatever shapes contain is read off the weights. The clips' size
     and the number of heads, which they do not contain, are in the ``config.json`` beside them; without one, pass them
-    here. A bare ``VivitModel`` has no classifier: pass ``classes``, and the head starts at zero. Dropout is a matter of
-    training and is not read. The network takes clips in [-1, 1], whatever preprocessing lies beside the weights.
+    here. A bare ``VivitModel`` has no classifier: pass ``num_classes``, and the head starts at zero. Dropout is a
+    matter of training and is not read. The network takes clips in [-1, 1], whatever preprocessing lies beside the weights.
 
     Raises CheckpointError, with the key, where one is missing, unexpected, contradicts another or cannot be read, and
     ConfigError for the other arguments.
     """
     label, tensors, config, notes = _read(source)
-    arguments = {"frames": frames, "height": height, "width": width, "heads": heads}
+    arguments = {"frames": frames, "height": height, "width": width, "num_heads": num_heads}
     keys = _keys_by_file_name(tensors, label)
     for name, tensor in tensors.items():
         check_parameter(label, name, tensor)
     shapes = {name: tuple(tensors[key].shape) for name, key in keys.items()}
     # Without memory behind it, so that a file cannot make this allocate more than it holds.
     with torch.device("meta"):
-        net = _build_network(shapes, config, _merge(arguments, parse_config(config, label), label), classes, label)
+        net = _build_network(shapes, config, _merge(arguments, parse_config(config, label), label), num_classes, label)
     expected = {name: tuple(view.shape) for name, view in state_dict_views(net).items()}
     fresh = [name for name in expected if name.startswith(HEAD) and f"{HEAD}weight" not in shapes]
     check_names(
@@ -191,7 +192,7 @@ def _merge(arguments: Mapping[str, int | None], config: Mapping[str, int], label
 
 
 def _build_network(
-    shapes: Shapes, config: Mapping[str, Any], size: Mapping[str, Any], classes: int | None, label: str
+    shapes: Shapes, config: Mapping[str, Any], size: Mapping[str, Any], num_classes: int | None, label: str
 ) -> SpatioTemporal:
     dim, _, *tubelet = _shape(shapes, "vivit.embeddings.patch_embeddings.projection.weight", 5, label)
     depth = len({name.split(".")[3] for name in shapes if name.startswith(f"{LAYER}.")})
@@ -201,15 +202,17 @@ def _build_network(
         if config.get(key, value) != value:
             raise CheckpointError(label, f"{CONFIG} has {config[key]}, but the weights {value}", key=key)
     outputs = _shape(shapes, f"{HEAD}weight", 2, label)[0] if f"{HEAD}weight" in shapes else None
-    if outputs is None and classes is None:
-        raise ConfigError("classes", None, f"{label} has no classifier", "set how many a new one has")
-    if classes is not None and outputs not in (None, classes):
-        raise ConfigError("classes", classes, f"the classifier of {label} has {outputs}", f"set {outputs}")
+    if outputs is None and num_classes is None:
+        raise ConfigError("num_classes", None, f"{label} has no classifier", "set how many a new one has")
+    if num_classes is not None and outputs not in (None, num_classes):
+        raise ConfigError("num_classes", num_classes, f"the classifier of {label} has {outputs}", f"set {outputs}")
     tokeniser = Tubelets(dim=dim, tubelet=tubelet)
     gelu = GELUS[config.get("hidden_act", "gelu_fast")]
-    classes = outputs or classes or 0
     try:
-        return SpatioTemporal(tokeniser, classes=classes, depth=depth, mlp_dim=mlp_dim, gelu=gelu, **size)
+        options = SpatioTemporalConfig(
+            num_classes=outputs or num_classes or 0, depth=depth, mlp_dim=mlp_dim, gelu=gelu, **size
+        )
+        return SpatioTemporal(tokeniser, options)
     except ConfigError as error:
         raise CheckpointError(label, f"there is no network of such a size: {error}", key=error.key) from None
 

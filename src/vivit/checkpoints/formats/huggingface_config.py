@@ -39,7 +39,7 @@ def parse_config(config: Mapping[str, Any], file: object) -> dict[str, int]:
     sides = config.get("image_size")
     height, width = sides if isinstance(sides, list) and len(sides) == 2 else (sides, sides)
     values = {"frames": config.get("num_frames"), "height": height, "width": width}
-    values |= {"heads": config.get("num_attention_heads")}
+    values |= {"num_heads": config.get("num_attention_heads")}
     for name, value in values.items():
         if value is not None and (type(value) is not int or value < 1):
             raise CheckpointError(file, f"{CONFIG} has {value!r}, not an integer above 0", key=name)

@@ -16,8 +16,8 @@ from vivit.checkpoints.formats.scenic_state_dict import state_dict_views
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.tensor_checks import check_names
 from vivit.errors import CheckpointError, ConfigError
-from vivit.models import Network
-from vivit.models.factorised_self_attention import Order
+from vivit.models import ViViT
+from vivit.models.factorised_self_attention import AttentionOrder
 
 METADATA, METADATA_KEY = "metadata", "vivit"
 
@@ -30,8 +30,8 @@ def model_from_scenic(
     height: int,
     width: int,
     sampled_frames: int | None = None,
-    order: Order = "space_time",
-) -> tuple[Network, LoadReport]:
+    order: AttentionOrder = "space_time",
+) -> tuple[ViViT, LoadReport]:
     """Return the network that a scenic checkpoint belongs to, float32 on the CPU, with its weights, and a report.
 
     ``source`` is a checkpoint file, or the parameters alone by '/'-joined name. Depths, widths, heads, tubelet, pooling

@@ -8,16 +8,13 @@ from typing import Any, Literal, get_args
 from vivit.checkpoints.tensor_checks import Shapes
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import (
-    FactorisedDotProduct,
-    FactorisedEncoder,
-    FactorisedSelfAttention,
-    Network,
-    SpatioTemporal,
     Tokeniser,
     Tubelets,
     UniformFrames,
+    ViViT,
+    build_model,
 )
-from vivit.models.factorised_self_attention import Order
+from vivit.models.factorised_self_attention import AttentionOrder
 
 Model = Literal[
     "spatiotemporal",
@@ -56,7 +53,7 @@ class ShapeInspector:
         numbers = (re.match(rf"{name}/encoderblock_(\d+)/", key) for key in self.shapes)
         return {
             "depth": len({number[1] for number in numbers if number}),
-            "heads": self.shape_of(f"{name}/encoderblock_0/{attention}/query/kernel", 3)[1],
+            "num_heads": self.shape_of(f"{name}/encoderblock_0/{attention}/query/kernel", 3)[1],
             "mlp_dim": self.shape_of(f"{name}/encoderblock_0/{mlp}/Dense_0/kernel", 2)[1],
         }
 
@@ -86,34 +83,38 @@ class ShapeInspector:
                 f"{self.label} samples frames ('embedding/kernel' has no axis for time)",
                 "set how many",
             )
-        return UniformFrames(dim=dim, frames=sampled_frames, patch=tuple(kernel))
+        return UniformFrames(dim=dim, num_frames=sampled_frames, patch=tuple(kernel))
 
     def head(self) -> dict[str, Any]:
         """Return the number of classes, and the width of the layer before them, if there is one."""
         representation = self.shape_of("pre_logits/kernel", 2)[1] if "pre_logits/kernel" in self.shapes else None
-        return {"classes": self.shape_of("output_projection/kernel", 2)[1], "representation": representation}
+        return {
+            "num_classes": self.shape_of("output_projection/kernel", 2)[1],
+            "representation_size": representation,
+        }
 
 
 def build_network(
-    shapes: ShapeInspector, model: Model, tokeniser: Tokeniser, size: Mapping[str, Any], order: Order
-) -> Network:
+    shapes: ShapeInspector, model: Model, tokeniser: Tokeniser, size: Mapping[str, Any], order: AttentionOrder
+) -> ViViT:
     """Return the network that has such parameters; ``size`` is that of the clips: frames, height and width.
 
     Raises ConfigError for another ``model``.
     """
     common = {**size, **shapes.head()}
     if model == "spatiotemporal":
-        return SpatioTemporal(tokeniser, **common, **shapes.encoder("Transformer"), pool=shapes.pool("cls"))
+        return build_model(model, tokeniser, **common, **shapes.encoder("Transformer"), pool=shapes.pool("cls"))
     if model == "factorised_dot_product":
-        return FactorisedDotProduct(tokeniser, **common, **shapes.encoder("Transformer"))
+        return build_model(model, tokeniser, **common, **shapes.encoder("Transformer"))
     if model == "factorised_self_attention":
         encoder = shapes.encoder("Transformer", "MultiHeadDotProductAttention_space", "MlpBlock")
-        return FactorisedSelfAttention(tokeniser, **common, **encoder, order=order)
+        return build_model(model, tokeniser, **common, **encoder, attention_order=order)
     if model not in ("factorised_encoder", "average_pool"):
         raise ConfigError("model", model, "there is no such model", f"set one of {', '.join(get_args(Model))}")
     spatial = shapes.encoder("SpatialTransformer")
     temporal = spatial | {"depth": 0} if model == "average_pool" else shapes.encoder("TemporalTransformer")
-    return FactorisedEncoder(
+    return build_model(
+        model,
         tokeniser,
         **common,
         **spatial,

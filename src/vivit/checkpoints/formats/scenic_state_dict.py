@@ -11,7 +11,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vivit.errors import ConfigError
-from vivit.models import FactorisedEncoder, Network
+from vivit.models import (
+    FactorisedDotProduct,
+    FactorisedEncoder,
+    FactorisedSelfAttention,
+    SpatioTemporal,
+    ViViT,
+)
 from vivit.models.attention import Attention
 from vivit.models.blocks import Block
 from vivit.models.encoder import Encoder
@@ -19,6 +25,8 @@ from vivit.models.factorised_self_attention import FactorisedSelfAttentionBlock
 from vivit.models.head import Head
 from vivit.models.tokenisers import Tokeniser, Tubelets
 
+SCENIC_MODELS = (SpatioTemporal, FactorisedEncoder, FactorisedSelfAttention, FactorisedDotProduct)
+"""The models of the authors' code. A class that derives from one of them may compute something else."""
 NamedViews = Iterator[tuple[str, Tensor]]
 
 
@@ -27,7 +35,7 @@ def state_dict_views(net: nn.Module) -> dict[str, Tensor]:
 
     Raises ConfigError for a network that is none of the four, or has parameters that scenic's has not.
     """
-    if not isinstance(net, Network):
+    if type(net) not in SCENIC_MODELS or not isinstance(net, ViViT):
         raise ConfigError("model", type(net).__name__, "scenic has only the four models", "convert one of those")
     named = dict([*_tokeniser(net.tokeniser), *_encoders(net), *_head(net.head)])
     size = sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers()))
@@ -42,13 +50,13 @@ def state_dict_views(net: nn.Module) -> dict[str, Tensor]:
     return named
 
 
-def _encoders(net: Network) -> NamedViews:
-    if not isinstance(net, FactorisedEncoder):
+def _encoders(net: ViViT) -> NamedViews:
+    if isinstance(net, FactorisedEncoder):
+        yield from encoder_views("SpatialTransformer", "cls_SpatialTransformer", net.spatial)
+        if isinstance(net.temporal, Encoder):
+            yield from encoder_views("TemporalTransformer", "cls_TemporalTransformer", net.temporal)
+    elif isinstance(net.encoder, Encoder):
         yield from encoder_views("Transformer", "cls", net.encoder)
-        return
-    yield from encoder_views("SpatialTransformer", "cls_SpatialTransformer", net.spatial)
-    if isinstance(net.temporal, Encoder):
-        yield from encoder_views("TemporalTransformer", "cls_TemporalTransformer", net.temporal)
 
 
 def encoder_views(name: str, cls: str, encoder: Encoder) -> NamedViews:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from vivit.checkpoints.neutral_state_dict import KeyFormat
-from vivit.models.tokenisers import uniform_frames
+from vivit.models import build_tokeniser
 
 _END = "(weight|bias)"
 
@@ -22,8 +24,7 @@ VIVIT = KeyFormat(
 
 
 def token_grid(model: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return the number of tokens over time, rows and columns of the network that a record describes."""
-    tokeniser, frames = model["tokeniser"], model["frames"]
-    t, h, w = tokeniser.get("tubelet") or (1, *tokeniser["patch"])
-    times = frames // t if "tubelet" in tokeniser else len(uniform_frames(frames, tokeniser["frames"]))
-    return times, model["height"] // h, model["width"] // w
+    """Return the number of tokens over time, rows and columns of the network with these options."""
+    with torch.device("meta"):
+        tokeniser = build_tokeniser(**model["tokeniser"])
+    return tokeniser.grid(model["frames"], model["height"], model["width"])

@@ -33,7 +33,11 @@ class RunMetadata(Callback):
             "videos": count_videos(trainer),
             "steps": int(trainer.estimated_stepping_batches),
             STARTED: trainer.global_step,
-            **{key: value for key, value in pl_module.record.items() if key in ("model", "data")},
+            **{
+                key: value
+                for key, value in pl_module.record.items()
+                if key in ("model", "config", "preprocessing", "data")
+            },
         }
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")

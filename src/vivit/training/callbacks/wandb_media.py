@@ -43,7 +43,7 @@ class WandbMediaLogger(Callback):
         for counts, part, label in zip(self._counts, logits, predictions.labels.T, strict=True):
             pairs = label * len(counts) + part.argmax(1)
             counts += torch.bincount(pairs, minlength=counts.numel()).view_as(counts)
-        names = [tuple(names) for names in module.record["heads"].values()]
+        names = [tuple(names) for names in module.record["classes"].values()]
         for i in range(min(self.clips - len(self._videos), len(batch.videos))):
             caption = "; ".join(
                 format_caption(part[i], int(label), classes)
@@ -57,7 +57,7 @@ class WandbMediaLogger(Callback):
         loggers = [logger for logger in trainer.loggers if isinstance(logger, ResumableWandbLogger)]
         if not trainer.is_global_zero or not loggers:
             return
-        heads = module.record["heads"].items()
+        heads = module.record["classes"].items()
         matrices = {
             f"{split}/confusion/{head}": wandb.Image(plot_confusion_matrix(table.cpu().numpy(), names))
             for table, (head, names) in zip(counts, heads, strict=True)

@@ -1,0 +1,139 @@
+"""Checkpoints of this repository: the network in plain values, what its clips are, its classes. Nothing is executed.
+
+A checkpoint is a file of ``torch.save`` with ``state_dict`` and, under ``vivit``, a record:
+
+    version        of this format
+    model          the registered name of the network
+    config         its options: tokeniser, frames, height, width, depth, ...
+    preprocessing  how clips are cut from a video: frames, stride, resize, crop, views, resampling, square_pixels
+    classes        the names of the classes of every head, in the order of the outputs
+    data           the data set that it was trained on: root, dataset, train_share
+    plugins        names of the modules that registered something; text for people, which nothing imports
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import torch
+from torch import nn
+
+from vivit.checkpoints.tensor_checks import check_finite
+from vivit.errors import CheckpointError, ConfigError
+from vivit.models import ViViT, build_model, model_options
+
+VERSION = 2
+KEYS = ("model", "config", "preprocessing", "classes")
+"""Parts of a record without which it is none."""
+
+
+def model_record(net: ViViT) -> dict[str, Any]:
+    """Return the parts of a record that describe a network."""
+    options = model_options(net)
+    return {"model": options.pop("name"), "config": options}
+
+
+def resolve_checkpoint_file(path: str) -> Path:
+    """Return the path of a checkpoint. Raises ConfigError about ``ckpt_path`` where there is no such file."""
+    if not Path(path).is_file():
+        raise ConfigError(
+            "ckpt_path", path, "there is no such file", "set a file; a run's are in <run folder>/checkpoints"
+        )
+    return Path(path)
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """Return the record of a checkpoint. Raises CheckpointError for other files, and for values that are not plain.
+
+    Nothing of the file is trusted: no pickled object is built, and no name in it is imported.
+    """
+    if not is_zipfile(file):
+        raise CheckpointError(file, "is not a checkpoint of this repository: torch.save did not write it")
+    try:
+        record = dict(torch.load(file, map_location="cpu", weights_only=True, mmap=True)["vivit"])
+    except Exception as error:
+        raise CheckpointError(
+            file, f"is not a checkpoint of this repository ({type(error).__name__}: {error})"
+        ) from None
+    if record.get("version") != VERSION:
+        found = record.get("version", 1)
+        raise CheckpointError(
+            file,
+            f"is a checkpoint of format {found}, and this version reads {VERSION}",
+            "use the version of this repository that wrote it, or train again",
+        )
+    for part, values in record.items():
+        _check_plain(values, file, part)
+    if missing := [key for key in KEYS if key not in record]:
+        raise CheckpointError(file, "is missing", key=missing[0])
+    _check_record(record, file)
+    return record
+
+
+def is_vivit_checkpoint(file: Path) -> bool:
+    """Whether a file, of PyTorch or not, is a checkpoint of this repository, with a record."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:
+        return False
+    return isinstance(content, Mapping) and "vivit" in content
+
+
+def check_weights(network: nn.Module, file: Path) -> None:
+    """Raise CheckpointError, with file and tensor, where a network of a file has values that are NaN or infinite."""
+    for name, tensor in network.state_dict().items():
+        check_finite(file, name, tensor, "nothing was written")
+
+
+def load_network(file: Path) -> tuple[ViViT, dict[str, Any]]:
+    """Return the network of a checkpoint, with its weights, and the record."""
+    record = read_record(resolve_checkpoint_file(str(file)))
+    network = build_network(record)
+    state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+    weights = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(file, f"its weights are not those of its record: {error}") from None
+    return network, record
+
+
+def build_network(record: Mapping[str, Any]) -> ViViT:
+    """Return the network of a record with random weights. Raises ConfigError about ``model`` for an unknown one."""
+    count = sum(map(len, record["classes"].values()))
+    return build_model(record["model"], plugins=record.get("plugins", ()), num_classes=count, **record["config"])
+
+
+def _check_record(record: Mapping[str, Any], file: Path) -> None:
+    """Raise CheckpointError for parts of other types than they have."""
+    classes = record["classes"]
+    if not isinstance(classes, Mapping) or not all(
+        isinstance(names, list | tuple) and all(isinstance(name, str) for name in names) for names in classes.values()
+    ):
+        raise CheckpointError(file, "is not a list of names for every head", key="classes")
+    for part in ("config", "preprocessing", "data"):
+        if not isinstance(record.get(part, {}), Mapping):
+            raise CheckpointError(file, "is not a map of keys to values", key=part)
+    if not isinstance(record["config"].get("tokeniser"), Mapping):
+        raise CheckpointError(file, "is not a map of keys to values", key="config.tokeniser")
+    if not isinstance(record["model"], str):
+        raise CheckpointError(file, "is not a name", key="model")
+    if not isinstance(plugins := record.get("plugins", []), Sequence) or not all(isinstance(p, str) for p in plugins):
+        raise CheckpointError(file, "is not a list of names", key="plugins")
+
+
+def _check_plain(node: Any, file: Path, part: str) -> None:
+    """Raise CheckpointError for a value that is not a number, a text, a truth value, none, a list or a map of those."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if not isinstance(key, str | int):
+                raise CheckpointError(file, f"contains the key {key!r}; keys are names", key=part)
+            _check_plain(value, file, part)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            _check_plain(value, file, part)
+    elif not isinstance(node, str | int | float | None):
+        raise CheckpointError(
+            file, f"contains a {type(node).__name__}; a checkpoint may only have plain values", key=part
+        )
