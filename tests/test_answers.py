@@ -10,14 +10,16 @@ import pytest
 import torch
 from films import CLIP, film, network, noise
 
+from vivit.inference.load import LoadedModel
 from vivit.inference.predictor import NonFiniteLogitsError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import print_results, print_rows
 from vivit.tasks import predict
 from vivit.tasks.build import build_predictor
+from vivit.tasks.clip_settings import data_record
 from vivit.tasks.demo import predict_upload
-from vivit.tasks.weight_formats import LoadedModel, write_vivit
+from vivit.tasks.weight_formats import write_vivit
 
 ODD = [
     "win $$ now",
@@ -52,7 +54,7 @@ def predict_film(composed, tmp_path: Path) -> Callable[..., dict[str, Any]]:
         if fault:
             with torch.no_grad():
                 net.get_parameter(fault).view(-1)[0] = value
-        write_vivit(LoadedModel(net, "", {"label": names}, CLIP), tmp_path / "net.ckpt")
+        write_vivit(LoadedModel(net, "", {"label": names}, **data_record(CLIP)), tmp_path / "net.ckpt")
         film(tmp_path / "a [red] film.mp4", noise(30))
         cfg = composed(
             *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "top_k=null", *words),

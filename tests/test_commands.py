@@ -214,8 +214,8 @@ def test_a_checkpoint_of_another_architecture_is_refused(refusals):
     said = refusals["another architecture"]
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
-    assert "ckpt_path: holds make_network(FactorisedEncoder, " in said.stderr
-    assert "the configuration is make_network(SpatioTemporal, " in said.stderr
+    assert "this checkpoint holds factorised_encoder(" in said.stderr
+    assert "the configuration is spatiotemporal(" in said.stderr
 
 
 def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):

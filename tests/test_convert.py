@@ -15,6 +15,7 @@ from vivit.checkpoints import export_scenic, huggingface_labels, save_huggingfac
 from vivit.checkpoints.formats.flax_msgpack import read_parameters
 from vivit.checkpoints.vivit_checkpoint import load_network, model_record
 from vivit.errors import ConfigError
+from vivit.inference.load import detect_source_format
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -25,7 +26,7 @@ from vivit.models import (
     UniformFrames,
 )
 from vivit.tasks import convert
-from vivit.tasks.weight_formats import detect_source_format, detect_target_format
+from vivit.tasks.weight_formats import detect_target_format
 
 CLIP = {"frames": 6, "height": 20, "width": 21}
 WIDTHS = {"depth": 3, "num_heads": 2, "mlp_dim": 10}
@@ -35,7 +36,7 @@ NETWORKS = {
     "factorised_encoder": (FactorisedEncoder, TEMPORAL | {"pool": "mean"}),
     "average_pool": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0}),
     "factorised_self_attention": (FactorisedSelfAttention, {"attention_order": "time_space"}),
-    "factorised_dot_product": (FactorisedDotProduct, {"representation": 9}),
+    "factorised_dot_product": (FactorisedDotProduct, {"representation_size": 9}),
 }
 LABELS = [f"class {i}" for i in range(7)]
 Converted = Callable[..., Path]
@@ -83,8 +84,8 @@ def test_convert_scenic_to_vivit_and_back(model: str, sampled: bool, converted: 
     )
     again, record = load_network(checkpoint)
     assert same(again, net)
-    assert record["heads"] == {"noun": ["0", "1", "2"], "verb": ["0", "1", "2", "3"]}
-    assert (record["data"]["frames"], record["data"]["crop"]) == (6, [20, 21])
+    assert record["classes"] == {"noun": ["0", "1", "2"], "verb": ["0", "1", "2", "3"]}
+    assert (record["preprocessing"]["frames"], record["preprocessing"]["crop"]) == (6, [20, 21])
     back = converted(checkpoint, "back.msgpack")
     (_, arrays, _), (_, again, _) = map(read_parameters, (tmp_path / "checkpoint", back))
     assert list(again) == list(arrays) and all(np.array_equal(again[name], arrays[name]) for name in arrays)
@@ -96,7 +97,7 @@ def test_convert_huggingface_to_vivit_to_scenic_and_back(converted: Converted, t
     checkpoint = converted(tmp_path / "theirs", "ours.ckpt", "data.resize=24")
     again, record = load_network(checkpoint)
     assert same(again, net)
-    assert record["heads"] == {"label": LABELS}
+    assert record["classes"] == {"label": LABELS}
     folder = converted(checkpoint, "deep/down/folder")
     assert huggingface_labels(folder) == LABELS
     assert json.loads((folder / "preprocessor_config.json").read_text())["size"] == {"shortest_edge": 24}
@@ -117,9 +118,9 @@ def test_checkpoint_contains_plain_values_only(converted: Converted, tmp_path: P
     save_huggingface(network(), tmp_path / "theirs")
     checkpoint = converted(tmp_path / "theirs", "ours.ckpt")
     content = torch.load(checkpoint, weights_only=True)
-    assert content["vivit"]["model"] == model_record(network())
-    assert content["vivit"]["heads"] == {"label": [f"LABEL_{i}" for i in range(7)]}
-    assert content["vivit"]["data"]["root"] == "???"
+    assert {key: content["vivit"][key] for key in ("model", "config")} == model_record(network())
+    assert content["vivit"]["classes"] == {"label": [f"LABEL_{i}" for i in range(7)]}
+    assert "root" not in content["vivit"]["data"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_checkpoint_contains_plain_values_only(converted: Converted, tmp_path: P
         (["target=taken.ckpt"], "target", "taken.ckpt: exists"),
         (["target=weights.h5"], "target", "weights.h5: its name has no known format"),
         (["target_format=onnx"], "target_format", "set one of scenic, huggingface, vivit"),
-        (["head_sizes={noun:3,verb:5}"], "head_sizes", "has 8 classes, and the network 7 outputs"),
+        (["head_sizes={noun:3,verb:5}"], "head_sizes", "has 8 classes ({noun:3,verb:5}), and the network 7 outputs"),
         (["model=spatiotemporal", "+modl=x"], "modl", "unknown key"),
         (["frames=8"], "frames", "frames=8: config.json of .* has 6"),
     ],

@@ -17,10 +17,12 @@ from forked import Command, start
 from omegaconf import OmegaConf
 
 from vivit.errors import ConfigError
+from vivit.inference.load import LoadedModel
 from vivit.inference.uploads import Uploads
 from vivit.launch import Job
 from vivit.tasks import demo
-from vivit.tasks.weight_formats import LoadedModel, write_vivit
+from vivit.tasks.clip_settings import data_record
+from vivit.tasks.weight_formats import write_vivit
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -57,7 +59,7 @@ def checkpoint(composed: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
     """A network of two heads that was tested with 3x1 views."""
     file = tmp_path_factory.mktemp("weights") / "net.ckpt"
     cfg = composed("data=motion_verb_noun", "views.temporal=3", "data.frames=4", "data.root=/gone")
-    write_vivit(LoadedModel(network(), "", HEADS, OmegaConf.to_container(cfg.data, resolve=True)), file)
+    write_vivit(LoadedModel(network(), "", HEADS, **data_record(OmegaConf.to_container(cfg.data, resolve=True))), file)
     return file
 
 

@@ -16,11 +16,13 @@ from torch import nn
 from vivit.checkpoints.vivit_checkpoint import read_record
 from vivit.data.datasets import motion
 from vivit.errors import ConfigError, UserError
+from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, Tubelets
 from vivit.tasks import evaluate
+from vivit.tasks.clip_settings import data_record
 from vivit.tasks.evaluate import build_eval_data
-from vivit.tasks.weight_formats import LoadedModel, write_vivit
+from vivit.tasks.weight_formats import write_vivit
 
 MOTION = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}
 EPIC = {"noun": [f"n{number}" for number in range(300)], "verb": [f"v{number}" for number in range(97)]}
@@ -37,9 +39,10 @@ def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path)
 
     def checkpoint(heads: dict[str, list[str]], *words: str) -> Path:
         torch.manual_seed(3)
-        net = make_network(FactorisedEncoder,
-            Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=sum(map(len, heads.values())), frames=4, height=32, width=32,
-            depth=1, num_heads=2, mlp_dim=12, temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=12,
+        net = make_network(
+            FactorisedEncoder, Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=sum(map(len, heads.values())),
+            frames=4, height=32, width=32, depth=1, num_heads=2, mlp_dim=12,
+            temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=12,
         )  # fmt: skip
         nn.init.normal_(net.head.projection.weight, std=3)
         clips = (
@@ -47,10 +50,9 @@ def checkpoint(composed: Callable[..., Any], small_motion: Path, tmp_path: Path)
             "data=motion_verb_noun",
             "views.temporal=2",
             "data.frames=4",
-            "data.timeout=600.0",
         )
         data: Any = OmegaConf.to_container(composed(*clips, *words).data, resolve=True)
-        write_vivit(LoadedModel(net, "", heads, data), tmp_path / "net.ckpt")
+        write_vivit(LoadedModel(net, "", heads, **data_record(data)), tmp_path / "net.ckpt")
         return tmp_path / "net.ckpt"
 
     return checkpoint
@@ -125,7 +127,7 @@ def test_checkpoint_without_views_is_scored_by_those_of_the_data_set(
 ) -> None:
     file = checkpoint(MOTION)
     content = torch.load(file, weights_only=True)
-    del content["vivit"]["data"]["views"]
+    del content["vivit"]["preprocessing"]["views"]
     torch.save(content, file)
     words = (f"ckpt_path={file}", "data=motion_verb_noun", f"data.root={small_motion}")
     assert run("brought", *words)["views"] == "4x1"
@@ -209,7 +211,7 @@ def test_missing_official_lists_are_an_error_before_the_test(
     (kitchen / "annotations" / "EPIC_100_tail_nouns.csv").unlink()
     with pytest.raises(ConfigError, match=r"EPIC_100_tail_nouns\.csv: .*data\.dataset\.tail_classes=null") as error:
         run("missing", f"ckpt_path={file}", *words)
-    assert error.value.key == "data.dataset.tail_classes"
+    assert error.value.key == "data.dataset.tail_classes.noun"
     found = run(
         "without",
         f"ckpt_path={file}",
@@ -269,7 +271,7 @@ def test_unused_overrides_of_a_data_set_are_refused(
     assert str(error.value) == f"{override.lstrip('+')}: has no effect here; {remedy}"
 
 
-def test_timeout_is_the_checkpoint_s_unless_it_is_set(
+def test_timeout_is_that_of_the_command(
     checkpoint: Callable[..., Path], composed: Callable[..., Any], tmp_path: Path
 ) -> None:
     record = read_record(checkpoint(MOTION))

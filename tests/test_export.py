@@ -20,6 +20,7 @@ from vivit.data.dataset import ClipDataset
 from vivit.data.datasets import FlipLabelMap
 from vivit.errors import CheckpointError, UserError
 from vivit.inference.export import EXPORT_FORMATS
+from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -32,7 +33,8 @@ from vivit.models import (
 from vivit.structures import Video
 from vivit.tasks import export
 from vivit.tasks.build import build_predictor
-from vivit.tasks.weight_formats import LoadedModel, write_vivit
+from vivit.tasks.clip_settings import data_record
+from vivit.tasks.weight_formats import write_vivit
 
 REPOSITORY = Path(__file__).parents[1]
 CLIP = {"frames": 6, "height": 20, "width": 21}
@@ -44,7 +46,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "factorised_encoder": (FactorisedEncoder, TEMPORAL),
     "average_pool": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0, "pool": "mean"}),
     "factorised_self_attention": (FactorisedSelfAttention, {"gelu": "erf"}),
-    "factorised_dot_product": (FactorisedDotProduct, {"representation": 9}),
+    "factorised_dot_product": (FactorisedDotProduct, {"representation_size": 9}),
 }
 pytestmark = pytest.mark.usefixtures("untyped")  # shapes with a symbol for the batch are no numbers to compare
 
@@ -63,7 +65,7 @@ def network(model: str, sampled: bool = False) -> nn.Module:
 def exported(composed, tmp_path: Path) -> Callable[..., Path]:
     def exported(net: nn.Module, target: str, *words: str) -> Path:
         data = {"frames": 6, "stride": 4, "resize": 24, "crop": [20, 21]}
-        write_vivit(LoadedModel(net, "", HEADS, data), tmp_path / "net.ckpt")
+        write_vivit(LoadedModel(net, "", HEADS, **data_record(data)), tmp_path / "net.ckpt")
         cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / target}", *words, name="export")
         cfg.paths.run = str(tmp_path)
         export(cfg, Job(folder=tmp_path, choices={}, overrides=[], sweep=None))
@@ -224,7 +226,7 @@ def test_reader_in_the_documents_equals_the_pipeline(views, composed, tmp_path, 
     grid = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True} | views
     data = {"frames": 6, "stride": 2, "resize": 29, "crop": [20, 21], "views": grid}
     net = network("spatiotemporal")
-    write_vivit(LoadedModel(net, "", HEADS, data), tmp_path / "net.ckpt")
+    write_vivit(LoadedModel(net, "", HEADS, **data_record(data)), tmp_path / "net.ckpt")
     words = [f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'clip.onnx'}"]
     cfg = composed(*words, name="export")
     cfg.paths.run = str(tmp_path)

@@ -28,10 +28,12 @@ from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import CropBox
 from vivit.errors import ConfigError, UserError
 from vivit.evaluation import score, top_k
+from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.tasks import predict
 from vivit.tasks.build import build_predictor
-from vivit.tasks.weight_formats import LoadedModel, write_vivit
+from vivit.tasks.clip_settings import data_record
+from vivit.tasks.weight_formats import write_vivit
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def checkpoint(composed, tmp_path: Path) -> Path:
     """A network of two heads that was tested with 3x1 views."""
     cfg = composed("data=motion_verb_noun", "views.temporal=3", "data.frames=4", "data.root=/gone")
     data: Any = OmegaConf.to_container(cfg.data, resolve=True)
-    write_vivit(LoadedModel(network(), "", HEADS, data), tmp_path / "net.ckpt")
+    write_vivit(LoadedModel(network(), "", HEADS, **data_record(data)), tmp_path / "net.ckpt")
     return tmp_path / "net.ckpt"
 
 
@@ -124,7 +126,7 @@ def test_find_videos_of_files_folders_patterns_and_lists(tmp_path: Path, monkeyp
         ("text.mp4", [], None, r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
         ("good.mp4", ["ckpt_path=good.mp4"], None, "good.mp4: is not a checkpoint of this repository"),
         ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path", "ckpt_path=gone.ckpt: there is no such file"),
-        ("good.mp4", ["ckpt_path=other.ckpt"], "data", "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
+        ("good.mp4", ["ckpt_path=other.ckpt"], "preprocessing", "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
         ("good.mp4", ["top_k=0"], "top_k", "top_k=0"),
         ("good.mp4", ["every=0"], "every", "every=0: is not a time between clips"),
         ("good.mp4", ["every=1", "views=4x3"], "every", "slides one clip at a time"),
@@ -154,7 +156,7 @@ def test_wrong_options_and_files_are_typed_errors(
     if "other.ckpt" in str(words):
         content = torch.load(checkpoint, weights_only=True)
         content["state_dict"] = {f"network.{k}": v for k, v in network(frames=6).state_dict().items()}
-        content["vivit"]["model"]["frames"] = 6
+        content["vivit"]["config"]["frames"] = 6
         torch.save(content, "other.ckpt")
     with pytest.raises(UserError, match=message) as error:
         predicted(video, *words)
@@ -324,7 +326,10 @@ def test_sliding_prediction_memory_does_not_grow_with_the_video(composed, tmp_pa
     """
     heads = {"label": ["a", "b"]}
     data = {"frames": 20, "stride": 1, "resize": 96, "crop": [96, 96]}
-    write_vivit(LoadedModel(network(heads, frames=20, height=96, width=96), "", heads, data), tmp_path / "net.ckpt")
+    write_vivit(
+        LoadedModel(network(heads, frames=20, height=96, width=96), "", heads, **data_record(data)),
+        tmp_path / "net.ckpt",
+    )
     cfg = composed(
         *(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", "every=1"), name="predict"
     )

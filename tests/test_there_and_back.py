@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from vivit.checkpoints import save_huggingface
 from vivit.checkpoints.vivit_checkpoint import read_record
 from vivit.errors import CheckpointError, UserError
+from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
 from vivit.tasks import convert
 from vivit.tasks.build import build_predictor
-from vivit.tasks.weight_formats import LoadedModel, write_vivit
+from vivit.tasks.clip_settings import data_record
+from vivit.tasks.weight_formats import write_vivit
 
 HEADS = {"noun": ["win $$ now", "光"], "verb": ["x", "y", "-z"]}
 VIEWS = {"temporal": 3, "spatial": 3, "also_report": [1], "average": "probabilities"}
@@ -51,7 +53,7 @@ def checkpoint(composed, tmp_path: Path) -> Callable[[nn.Module], Path]:
         )
         data: Any = OmegaConf.to_container(composed("data=folder", *words).data, resolve=True)
         data["views"] |= VIEWS
-        write_vivit(LoadedModel(net, "", HEADS, data), tmp_path / "best.ckpt")
+        write_vivit(LoadedModel(net, "", HEADS, **data_record(data)), tmp_path / "best.ckpt")
         return tmp_path / "best.ckpt"
 
     return checkpoint
@@ -91,7 +93,7 @@ def test_conversion_there_and_back_keeps_the_logits_of_a_file(
     ours = checkpoint(network(gelu=gelu))
     back = converted(converted(ours, between), "back.ckpt")
     assert torch.equal(answer(back), answer(ours))
-    assert read_record(back)["heads"] == HEADS
+    assert read_record(back)["classes"] == HEADS
     said = capsys.readouterr().out
     assert (
         said.count(
@@ -113,14 +115,14 @@ def test_conversion_from_huggingface_logs_assumed_settings(converted, tmp_path: 
     save_huggingface(network(), tmp_path / "theirs", labels=list("abcde"), short_side=60)
     back = converted(tmp_path / "theirs", "back.ckpt")
     record = read_record(back)
-    assert (record["data"]["resize"], record["data"]["crop"], record["data"]["stride"]) == (60, [32, 48], 2)
-    assert record["heads"] == {"label": list("abcde")}
+    assert tuple(record["preprocessing"][key] for key in ("resize", "crop", "stride")) == (60, [32, 48], 2)
+    assert record["classes"] == {"label": list("abcde")}
     assert "assumed, for it is neither" in caplog.text
     assert "command line: data.stride=2, views=4x3 of logits, resampling=fused" in caplog.text
     assert json.loads((tmp_path / "results.json").read_text())["assumed"] == ["stride", "views", "resampling"]
     caplog.clear()
     typed = converted(tmp_path / "theirs", "typed.ckpt", "data.stride=8", "data.resize=72", "views=1x1")
-    data = read_record(typed)["data"]
+    data = read_record(typed)["preprocessing"]
     assert (data["stride"], data["resize"], data["views"]["temporal"]) == (8, 72, 1)
     assert "command line: resampling=fused" in caplog.text
 

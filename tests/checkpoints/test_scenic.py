@@ -128,7 +128,7 @@ def test_networks_come_back(kind: str, tokeniser: str, more: dict[str, int]) -> 
 @pytest.mark.parametrize("order", ["space_time", "time_space"])
 def test_order_is_handed_on(order: str) -> None:
     net, arguments = tiny("3", attention_order=order)
-    again, _ = model_from_scenic(export_scenic(net), **arguments, attention_order=order)
+    again, _ = model_from_scenic(export_scenic(net), **arguments, order=order)
     assert [block.order for block in again.encoder.blocks] == [order] * 3
 
 

@@ -100,7 +100,9 @@ def test_missing_part_is_named(part: str, written: Callable[[Any], Path]) -> Non
     assert error.value.key == part
 
 
-@pytest.mark.parametrize("content", [3, {"model": {"_target_": "vivit.models.SpatioTemporal"}, "data": {}, "heads": {}}])
+@pytest.mark.parametrize(
+    "content", [3, {"model": {"_target_": "vivit.models.SpatioTemporal"}, "data": {}, "heads": {}}]
+)
 def test_file_of_another_format_is_refused_in_one_sentence(content: Any, written: Callable[[Any], Path]) -> None:
     with pytest.raises(CheckpointError, match=r"not a checkpoint of this repository|of format 1"):
         read_record(written(content))

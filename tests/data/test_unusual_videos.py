@@ -20,9 +20,9 @@ from vivit.data.index.probe import probe
 from vivit.data.index.transcode import transcode
 from vivit.data.readers import pyav_reader, streams
 from vivit.data.readers.frame_folder import FrameFolderReader
+from vivit.data.readers.open_video import open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
-from vivit.data.readers.video_reader import open_video
 from vivit.data.transforms.resize import FusedResize, ReferenceResize
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import CropBox

@@ -12,10 +12,10 @@ import torch
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from vivit.errors import ConfigError, DataError, UserError
-from vivit.evaluation import ValidationAccuracy
 from vivit.evaluation.metrics import compute_metrics, label_rank
 from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
 from vivit.structures import Predictions
+from vivit.training.validation_accuracy import ValidationAccuracy
 
 Kept = Callable[..., PredictionsFile]
 
@@ -95,7 +95,7 @@ def test_metrics_of_every_set_of_views_and_aggregation(kept: Kept) -> None:
     logits = np.array([[[9.0, 0], [0, 2], [0, 2]]], np.float32)
     chosen = {"1x1": [1], "2x1": [0, 2], "3x1": [0, 1, 2]}
     file = kept(logits, np.array([[0]]), {"label": 2}, view_indices=chosen)
-    assert {name: rate["acc_top1"] for name, rate in compute_metrics(file).by_views.items()} == {
+    assert {name: rate["acc_top1"] for name, rate in compute_metrics(file).metrics_by_views.items()} == {
         "1x1": 0,
         "2x1": 1,
         "3x1": 1,

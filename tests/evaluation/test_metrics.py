@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vivit.evaluation import ValidationAccuracy
 from vivit.evaluation.metrics import joint_labels, joint_log_probs
 from vivit.structures import Predictions
+from vivit.training.validation_accuracy import ValidationAccuracy
 
 
 def names(number: int) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from vivit.structures import Batch
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    net = make_network(FactorisedEncoder,
-        Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=7, frames=4, height=8, width=15, depth=2, num_heads=3, mlp_dim=20,
+    net = make_network(
+        FactorisedEncoder, Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=7, frames=4, height=8, width=15,
+        depth=2, num_heads=3, mlp_dim=20,
         temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=16,
     ).eval()  # fmt: skip
     nn.init.normal_(net.head.projection.weight)

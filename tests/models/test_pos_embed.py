@@ -26,7 +26,7 @@ def test_encoder_equals_the_reference_with_all_positions(variant, shared):
         arrays = {key.removeprefix(f"{variant}/"): file[key] for key in file.files if key.startswith(f"{variant}/")}
     config = json.loads(arrays["config"].item())
     dim, heads, mlp_dim = config["hidden"], config["num_heads"], config["mlp_dim"]
-    make = pos_embed.learned if variant.startswith("learned") else getattr(pos_embed, variant)
+    name = "learned" if variant.startswith("learned") else variant
     blocks = [Block(Attention(dim, heads), MLP(dim, mlp_dim)) for _ in range(config["num_layers"])]
     encoder = Encoder(blocks, grid=tuple(config["grid_thw"]), dim=dim, pool="mean", positions=name)
     views = dict(encoder_views("encoder", "cls", encoder))

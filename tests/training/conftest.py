@@ -61,8 +61,7 @@ def loaders() -> Callable[..., tuple[StatefulTrainLoader, ClipLoader]]:
 
 
 def record(depth: int) -> dict[str, Any]:
-    tokeniser = {"_target_": "vivit.models.Tubelets", "dim": 12}
-    return {"model": {"_target_": "vivit.models.FactorisedEncoder", "tokeniser": tokeniser, "depth": depth}}
+    return {"model": "factorised_encoder", "config": {"tokeniser": {"name": "tubelet", "dim": 12}, "depth": depth}}
 
 
 @pytest.fixture

@@ -65,8 +65,9 @@ def scored(rank: int, folder: Path, ranks: int = 2) -> list[tuple[dict[int, list
     found = []
     for task, views, batch in (("validate", 1, CLIPS_AT_ONCE), ("test", VIEWS, 1)):
         torch.manual_seed(0)
-        network = make_network(FactorisedEncoder,
-            Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=3, frames=4, height=8, width=15, depth=2, num_heads=3, mlp_dim=20,
+        network = make_network(
+            FactorisedEncoder, Tubelets(dim=12, tubelet=(2, 4, 5)), num_classes=3, frames=4, height=8, width=15,
+            depth=2, num_heads=3, mlp_dim=20,
             temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=16,
         )  # fmt: skip
         torch.nn.init.normal_(network.head.projection.weight)

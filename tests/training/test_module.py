@@ -63,7 +63,7 @@ def plain(node: Any) -> bool:
 def test_a_checkpoint_holds_plain_values(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -> None:
     trainer(LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2), epochs=1).fit(module(), *loaders())
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert checkpoint["vivit"]["model"]["_target_"] == "vivit.models.FactorisedEncoder"
+    assert checkpoint["vivit"]["model"] == "factorised_encoder"
     assert plain(checkpoint["vivit"])
     assert {name.split(".")[0] for name in checkpoint["state_dict"]} == {"network"}
     assert checkpoint["global_step"] == 5
@@ -74,22 +74,21 @@ def test_resume_from_another_network_is_refused(
     tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     trainer(LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=2), epochs=1).fit(module(), *loaders())
-    message = r"holds FactorisedEncoder\(Tubelets\(dim=12\), depth=2\), but the configuration is .*depth=3\)"
+    message = r"holds factorised_encoder\(tubelet\(dim=12\), depth=2\), but the configuration is .*depth=3\)"
     with pytest.raises(ConfigError, match=message):
         trainer(epochs=1).fit(module(depth=3), *loaders(), ckpt_path=tmp_path / "last.ckpt", weights_only=True)
 
 
 def changed(record: dict[str, Any], tokeniser: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
     """Give a record of the same network but for some arguments."""
-    return {"model": record["model"] | {"tokeniser": record["model"]["tokeniser"] | tokeniser} | model}
+    return record | {"config": record["config"] | {"tokeniser": record["config"]["tokeniser"] | tokeniser} | model}
 
 
 @pytest.mark.parametrize(
     ("tokeniser", "model"),
     [
-        ({}, {"checkpointing": True}),
+        ({}, {"gradient_checkpointing": True}),
         ({}, {"dropout": 0.1, "attention_dropout": 0.1, "stochastic_depth": 0.1}),
-        ({"start": "central_frame"}, {}),
     ],
     ids=str,
 )
@@ -103,7 +102,7 @@ def test_resume_accepts_other_training_arguments(
     ("tokeniser", "model"), [({}, {"num_heads": 4}), ({}, {"gelu": "erf"}), ({"dim": 13}, {})], ids=str
 )
 def test_resume_refuses_other_model_arguments(tokeniser: dict[str, Any], model: dict[str, Any], module: Module) -> None:
-    with pytest.raises(ConfigError, match="ckpt_path: holds FactorisedEncoder"):
+    with pytest.raises(ConfigError, match="this checkpoint holds factorised_encoder"):
         module().on_load_checkpoint({"vivit": changed(module().record, tokeniser, model)})
 
 
@@ -114,7 +113,7 @@ def test_resume_refuses_a_foreign_checkpoint(module: Module) -> None:
 
 def test_format_model_does_not_change_the_record(module: Module) -> None:
     record = module().record
-    assert format_model(record) == format_model(record) == "FactorisedEncoder(Tubelets(dim=12), depth=2)"
+    assert format_model(record) == format_model(record) == "factorised_encoder(tubelet(dim=12), depth=2)"
 
 
 def test_checkpoint_write_that_fails_leaves_the_last_good_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

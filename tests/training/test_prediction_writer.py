@@ -40,8 +40,9 @@ def motion(root: Path, views: partial[MultiViewSampler], **keys: Any) -> VideoDa
 def scored(data: VideoDataModule, folder: Path, ranks: int = 1, **trainer: Any) -> PredictionsFile | None:
     """Test a network of random weights, as ``train.py`` and ``eval.py`` do."""
     torch.manual_seed(0)
-    network = make_network(FactorisedEncoder,
-        Tubelets(dim=12, tubelet=(2, 4, 4)), num_classes=14, frames=4, height=12, width=16, depth=2, num_heads=3, mlp_dim=20,
+    network = make_network(
+        FactorisedEncoder, Tubelets(dim=12, tubelet=(2, 4, 4)), num_classes=14, frames=4, height=12, width=16,
+        depth=2, num_heads=3, mlp_dim=20,
         temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=16,
     )  # fmt: skip
     torch.nn.init.normal_(network.head.projection.weight)

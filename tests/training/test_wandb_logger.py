@@ -61,7 +61,7 @@ def test_wandb_offline_job_is_one_run_with_curves_media_and_metadata(
             LastCheckpoint(dirpath=str(folder), every_n_train_steps=5),
         )
         net = module()
-        net.record = {**net.record, "heads": {"label": ["a", "b", "c"]}}
+        net.record = {**net.record, "classes": {"label": ["a", "b", "c"]}}
         fit = trainer(*watches, epochs=2, log_every_n_steps=1)
         fit.loggers = [run]
         fit.fit(net, *loaders())
@@ -134,4 +134,4 @@ def test_run_metadata_is_written_when_the_run_starts(
     assert known["steps"] == 6
     assert known["started_at_step"] == 0
     assert known["devices"] == ["cpu", 1]
-    assert known["model"]["_target_"] == "vivit.models.FactorisedEncoder"
+    assert known["model"] == "factorised_encoder"

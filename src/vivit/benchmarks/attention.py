@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vivit.data.datasets import motion
 from vivit.data.datasets.motion import object_mask
-from vivit.data.readers.video_reader import open_video
+from vivit.data.readers.open_video import open_video
 from vivit.data.transforms.resize import Resize
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import View

@@ -57,10 +57,10 @@ def read_record(file: Path) -> dict[str, Any]:
             file, f"is not a checkpoint of this repository ({type(error).__name__}: {error})"
         ) from None
     if record.get("version") != VERSION:
-        found = record.get("version", 1)
+        version = record.get("version", 1)
         raise CheckpointError(
             file,
-            f"is a checkpoint of format {found}, and this version reads {VERSION}",
+            f"is a checkpoint of format {version}, and this version reads {VERSION}",
             "use the version of this repository that wrote it, or train again",
         )
     for part, values in record.items():
@@ -80,10 +80,10 @@ def is_vivit_checkpoint(file: Path) -> bool:
     return isinstance(content, Mapping) and "vivit" in content
 
 
-def check_weights(network: nn.Module, file: Path) -> None:
+def check_weights(network: nn.Module, file: Path, remedy: str = "use another checkpoint") -> None:
     """Raise CheckpointError, with file and tensor, where a network of a file has values that are NaN or infinite."""
     for name, tensor in network.state_dict().items():
-        check_finite(file, name, tensor, "nothing was written")
+        check_finite(file, name, tensor, remedy)
 
 
 def load_network(file: Path) -> tuple[ViViT, dict[str, Any]]:
@@ -91,7 +91,10 @@ def load_network(file: Path) -> tuple[ViViT, dict[str, Any]]:
     record = read_record(resolve_checkpoint_file(str(file)))
     network = build_network(record)
     state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-    weights = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
+    names = {name.replace("_orig_mod.", ""): name for name in state}  # of a network that was compiled as a whole
+    weights = {
+        name.removeprefix("network."): state[stored] for name, stored in names.items() if name.startswith("network.")
+    }
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
@@ -117,6 +120,17 @@ def _check_record(record: Mapping[str, Any], file: Path) -> None:
             raise CheckpointError(file, "is not a map of keys to values", key=part)
     if not isinstance(record["config"].get("tokeniser"), Mapping):
         raise CheckpointError(file, "is not a map of keys to values", key="config.tokeniser")
+    clips = record["preprocessing"]
+    expected, actual = (
+        "{} frames of {}x{}".format(*size)
+        for size in (
+            [record["config"].get(key) for key in ("frames", "height", "width")],
+            [clips.get("frames"), *(clips.get("crop") or [None, None])],
+        )
+    )
+    if expected != actual:
+        problem = f"its network takes clips of {expected}, and its clips are cut to {actual}"
+        raise CheckpointError(file, problem, key="preprocessing")
     if not isinstance(record["model"], str):
         raise CheckpointError(file, "is not a name", key="model")
     if not isinstance(plugins := record.get("plugins", []), Sequence) or not all(isinstance(p, str) for p in plugins):

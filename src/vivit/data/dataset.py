@@ -12,8 +12,8 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.data import Dataset, default_collate
 
+from vivit.data.readers.open_video import OpenVideo, open_video
 from vivit.data.readers.video_error import VideoError
-from vivit.data.readers.video_reader import VideoReader, open_video
 from vivit.data.samplers import SampleKey
 from vivit.data.transforms.flip import FlipLabelMap, flip_frames
 from vivit.data.transforms.resize import FusedResize, Resize
@@ -77,11 +77,11 @@ class ClipDataset(Dataset[Clip]):
             frames = self.read_views(file, views)
         return self.apply_transforms(key, video.labels, views, frames, rng)
 
-    def open(self, video: Video) -> VideoReader:
+    def open(self, video: Video) -> OpenVideo:
         """Return a reader of a video, with square pixels if ``resampling`` asks for them. Raises ``VideoError``."""
         return open_video(video, square_pixels=self.resampling.square_pixels)
 
-    def read_views(self, file: VideoReader, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
+    def read_views(self, file: OpenVideo, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
         """Return the decoded views."""
         return self.resampling(file, views, self.view_sampler.crop)
 

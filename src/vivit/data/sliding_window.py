@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from vivit.data.dataset import ClipDataset
+from vivit.data.readers.open_video import open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
-from vivit.data.readers.video_reader import open_video
 from vivit.data.samplers import SampleKey
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.transforms.resize import Resize

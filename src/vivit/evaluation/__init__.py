@@ -1,7 +1,6 @@
 """Evaluation: from logits of views to predictions of videos, and from those to metrics."""
 
-from vivit.evaluation.metrics import ValidationAccuracy
 from vivit.evaluation.multi_view import ViewAggregator, get_aggregation, score
 from vivit.evaluation.top_k import TopK, top_k
 
-__all__ = ["TopK", "ValidationAccuracy", "ViewAggregator", "get_aggregation", "score", "top_k"]
+__all__ = ["TopK", "ViewAggregator", "get_aggregation", "score", "top_k"]

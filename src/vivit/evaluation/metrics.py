@@ -15,13 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torchmetrics import Metric
 
-from vivit.errors import ConfigError, DataError
+from vivit.errors import DataError
 from vivit.evaluation.intervals import mean_rate_interval, wilson
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
 from vivit.evaluation.predictions_reader import PredictionsFile
-from vivit.structures import Predictions
 
 ACTION = "action"
 CHUNK = 64
@@ -78,51 +76,6 @@ def top_k_metrics(heads: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, in
         if (math.prod(map(len, heads.values())) if head == ACTION else len(heads[head])) > 5:
             metrics[f"{prefix}acc_top5"] = head, 5
     return metrics | ({"acc_top1": (ACTION, 1)} if len(heads) > 1 else {})
-
-
-class ValidationAccuracy(Metric):
-    """Accuracies of a split, accumulated batch by batch and summed over ranks, as fractions."""
-
-    correct: Tensor
-    total: Tensor
-    correct_of_class: Tensor
-    total_of_class: Tensor
-
-    def __init__(self, heads: Mapping[str, Sequence[str]]) -> None:
-        super().__init__()
-        self.heads = heads
-        self.top_k = top_k_metrics(heads)
-        classes = len(next(iter(heads.values())))
-        for name, size in (("correct", (len(self.top_k),)), ("total", ()), ("correct_of_class", (classes,)),
-                           ("total_of_class", (classes,))):  # fmt: skip
-            self.add_state(name, torch.zeros(size, dtype=torch.long), dist_reduce_fx="sum")
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the accuracies."""
-        return [*self.top_k, *(["acc_mean_class"] if len(self.heads) == 1 else [])]
-
-    def update(self, predictions: Predictions) -> None:
-        """Add a batch of videos. Raises ConfigError for a video without a label."""
-        if unlabelled := int((predictions.labels < 0).any(1).sum()):
-            problem = missing_labels_message(unlabelled, f"{len(predictions.labels)} videos of a batch")
-            raise ConfigError("data.dataset", problem=problem, remedy="validate on videos with labels")
-        ranks = label_ranks(predictions.logits, predictions.labels, self.heads)
-        self.correct += torch.stack([(ranks[head] < k).sum() for head, k in self.top_k.values()])
-        self.total += len(predictions.labels)
-        if len(self.heads) == 1:
-            ((_, rank),) = ranks.items()
-            labels, size = predictions.labels[:, 0], len(self.total_of_class)
-            self.correct_of_class += torch.bincount(labels[rank < 1], minlength=size)
-            self.total_of_class += torch.bincount(labels, minlength=size)
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return the share of right videos and, of a single head, the mean over those classes that occur."""
-        accuracies = dict(zip(self.top_k, self.correct / self.total, strict=True))
-        if len(self.heads) == 1:
-            occurs = self.total_of_class > 0
-            accuracies["acc_mean_class"] = (self.correct_of_class[occurs] / self.total_of_class[occurs]).mean()
-        return accuracies
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from vivit.data.readers.open_video import OpenVideo, open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
-from vivit.data.readers.video_reader import VideoReader, open_video
 from vivit.errors import ConfigError
 from vivit.inference.attention_rollout import HEAD_FUSIONS, NoAttentionError, rollout
 from vivit.inference.overlay import (
@@ -97,7 +97,7 @@ def check_head_fusion(name: str) -> None:
         raise ConfigError("head_fusion", name, "is unknown", f"set one of {', '.join(HEAD_FUSIONS)}")
 
 
-def frame_seconds(video: VideoReader, numbers: Sequence[int]) -> list[float]:
+def frame_seconds(video: OpenVideo, numbers: Sequence[int]) -> list[float]:
     """Return the times of frames in seconds, from the first frame of the video."""
     if not isinstance(video, PyAVVideoReader):
         return [number / DEFAULT_FPS for number in numbers]

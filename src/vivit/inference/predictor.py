@@ -1,36 +1,112 @@
 """Predictions of video files by a trained network."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from jaxtyping import Float, UInt8
+from torch import Tensor
 from tqdm import tqdm
 
+from vivit.checkpoints.vivit_checkpoint import check_weights
 from vivit.data.loader import EvalLoader
+from vivit.data.readers.frame_array import FrameArrayReader
 from vivit.data.sliding_window import sliding_windows
 from vivit.errors import ConfigError, DataError
 from vivit.evaluation import TopK, ViewAggregator, get_aggregation, score, top_k
+from vivit.inference.load import preprocessing_of, read_model
 from vivit.inference.preprocessing import Preprocessing
 from vivit.inference.sliding_prediction import SlidingPrediction
-from vivit.structures import Predictions, Video
+from vivit.models import ViViT
+from vivit.structures import Batch, Predictions, Video
 
 
 class NonFiniteLogitsError(DataError):
     """The logits of a video are NaN or infinite, so that it has no class."""
 
 
-@dataclass(frozen=True)
 class Predictor:
-    """A network in evaluation mode on its device, with its classes and preprocessing."""
+    """A trained network that names what happens in videos.
 
-    network: nn.Module
-    heads: Mapping[str, Sequence[str]]
-    preprocessing: Preprocessing
-    batch_size: int
-    """Clips through the network at a time."""
-    device: torch.device
+    ``model`` is a file of any format, see ``load``, whose ``options`` follow; or a network, together with its
+    ``classes``, names by head, and its ``preprocessing``. ``views`` such as "4x3" are temporal x spatial views of each
+    video, by default those of the checkpoint. ``batch_size`` is the number of clips that go through the network at a
+    time. ``device`` is "cpu", "cuda" or "mps"; None: the accelerator, if there is one. ``num_workers`` processes decode
+    files; 0: this one.
+
+        predictor = vivit.Predictor("best.ckpt")
+        predictor("clip.mp4", top_k=5)["label"][0]   # {"class": "archery", "probability": 0.93}
+
+    Raises CheckpointError and ConfigError as ``load`` does.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | ViViT,
+        *,
+        classes: Mapping[str, Sequence[str]] | None = None,
+        preprocessing: Preprocessing | None = None,
+        views: str | None = None,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        device: str | torch.device | None = None,
+        **options: Any,
+    ) -> None:
+        if not isinstance(model, ViViT):
+            loaded = read_model(model, **options)
+            check_weights(loaded.net, Path(model))
+            network, stored = loaded.net, preprocessing_of(loaded, model)
+            classes = classes or loaded.classes
+        elif preprocessing is None:
+            raise ConfigError("preprocessing", problem="is missing beside a network", remedy="pass what load returns")
+        else:
+            network, stored = model, preprocessing
+        outputs = network.head.projection.out_features
+        self.classes: Mapping[str, Sequence[str]] = classes or {"label": [str(i) for i in range(outputs)]}
+        if (count := sum(map(len, self.classes.values()))) != outputs:
+            raise ConfigError("classes", count, f"the network has {outputs} outputs", "pass a name for each")
+        self.preprocessing = preprocessing or replace(stored, workers=num_workers)
+        if views is not None:
+            self.preprocessing = self.preprocessing.with_views(views)
+        self.batch_size = batch_size
+        self.device = resolve_device(device)
+        self.network = network.to(self.device).eval()
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
+        self, videos: str | Path | np.ndarray, *, top_k: int | None = ...
+    ) -> TopK: ...
+    @overload
+    def __call__(self, videos: Sequence[str | Path | np.ndarray], *, top_k: int | None = ...) -> list[TopK]: ...
+    def __call__(
+        self, videos: str | Path | np.ndarray | Sequence[str | Path | np.ndarray], *, top_k: int | None = 5
+    ) -> TopK | list[TopK]:
+        """Return the ``top_k`` most probable classes of a video, by head; of several videos, a list of those.
+
+        A video is a file, a folder of numbered pictures, or an array of its frames, uint8 [f, h, w, 3] in RGB. None
+        returns all classes. Raises VideoError for a file that cannot be read.
+        """
+        if isinstance(videos, str | Path | np.ndarray):
+            return self([videos], top_k=top_k)[0]
+        return [self.top_k(logits, top_k) for logits in self.logits(videos)]
+
+    def logits(self, videos: Sequence[str | Path | np.ndarray]) -> Float[Tensor, "n k"]:
+        """Return the logits of videos, averaged over the views of each, on the CPU."""
+        files = [str(video) for video in videos if not isinstance(video, np.ndarray)]
+        of_files = iter([logits for _, logits in self.predict(files)] if files else [])
+        rows = [self._predict_array(each) if isinstance(each, np.ndarray) else next(of_files) for each in videos]
+        return torch.stack(rows)
+
+    def _predict_array(self, frames: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, " k"]:
+        video, views = FrameArrayReader(frames), self.preprocessing.views
+        clips = self.preprocessing.resampling(video, views(video.shape), views.crop)
+        batch = Batch(torch.from_numpy(clips)[None].to(self.device), torch.zeros(1, 0).long(), torch.zeros(1).long())
+        with torch.inference_mode():
+            predictions = score(self.network, batch, clips_at_once=self.batch_size, aggregator=self.aggregator)
+        return check_finite_logits(predictions.logits[0].cpu(), "an array")
 
     def predict(self, files: Sequence[str], skipped: dict[int, str] | None = None) -> Iterator[tuple[str, Tensor]]:
         """Yield every file and its logits, averaged over its views.
@@ -60,12 +136,12 @@ class Predictor:
 
     def top_k(self, logits: Float[Tensor, " k"], k: int | None) -> TopK:
         """Return the ``k`` most probable classes of every head; None: all."""
-        return top_k(logits, self.heads, k)
+        return top_k(logits, self.classes, k)
 
     @property
     def aggregator(self) -> ViewAggregator:
         """How the logits of views become those of a video."""
-        sizes = [len(names) for names in self.heads.values()]
+        sizes = [len(names) for names in self.classes.values()]
         return ViewAggregator(get_aggregation(self.preprocessing.views.average), sizes)
 
     def _score(self, loader: EvalLoader, crops: int | None = None) -> Iterator[Predictions]:
@@ -100,7 +176,7 @@ def check_finite_logits(logits: Tensor, file: str) -> Tensor:
     return logits
 
 
-def resolve_device(name: str | None) -> torch.device:
+def resolve_device(name: str | torch.device | None) -> torch.device:
     """Return a device; for None the accelerator of this machine, or the CPU. Raises ConfigError about ``device``."""
     if name is None:
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

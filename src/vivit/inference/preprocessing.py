@@ -1,5 +1,6 @@
 """How a network's clips are sampled, resized and cropped, and loaders that read files so."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -80,6 +81,13 @@ class Preprocessing:
         views = {key: value for key, value in values.get("views", {}).items() if key in DEFAULT_VIEWS}
         resize = RESIZES[values.get("resampling", "fused")](square_pixels=values.get("square_pixels", False))
         return cls(MultiViewSampler(**clip, **views), resize, workers)
+
+    def with_views(self, views: str) -> "Preprocessing":
+        """Return the preprocessing with other views, such as "4x3". Raises ConfigError for another text."""
+        match = re.fullmatch(r"(\d+)x(\d+)", views)
+        if match is None:
+            raise ConfigError("views", views, "is not temporal x spatial views", "set 4x3, 1x1 or alike")
+        return replace(self, views=replace(self.views, temporal=int(match[1]), spatial=int(match[2])))
 
     def sliding(self, *, typed: bool) -> "Preprocessing":
         """Return the preprocessing of single clips: with the crops that were ``typed``, or the central one."""

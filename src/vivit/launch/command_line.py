@@ -6,14 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vivit.errors import ConfigError
 from vivit.launch.renamed_keys import RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
 from vivit.overrides import split_override
+from vivit.plugins import config_folders
 
 CONFIGS = Path(__file__).absolute().parents[3] / "configs"
 NO_OPTION = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
 """A group set to null or to nothing, neither of which Hydra accepts."""
+SEARCH_PATH = "hydra.searchpath"
+"""Hydra's key of further folders of configurations."""
 
 
 def begin() -> None:
@@ -26,7 +30,7 @@ def begin() -> None:
         del os.environ[name]
     register_resolvers()
     refuse_renamed_keys(sys.argv[1:])
-    sys.argv[1:] = [replace_null_option(argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = add_plugin_configs([replace_null_option(argument) for argument in sys.argv[1:]])
 
 
 def refuse_renamed_keys(arguments: Sequence[str]) -> None:
@@ -56,6 +60,25 @@ def replace_null_option(argument: str) -> str:
         f"error: {argument}: a group of configurations cannot be {match[2] or 'empty'}; leave it out, or set one of "
         f"{', '.join(group_options(group))}"
     )
+
+
+def add_plugin_configs(arguments: list[str]) -> list[str]:
+    """Return the arguments with the folders of the plugins' configurations, where Hydra has to find them.
+
+    Raises SystemExit for a plugin that does not exist.
+    """
+    values = [value for key, value in map(split_override, arguments) if key == "plugins" and value]
+    names = [name.strip(" '\"") for value in values for name in value.strip("[]").split(",")]
+    try:
+        folders = [f"'file://{folder}'" for folder in config_folders([name for name in names if name])]
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from None
+    typed = [argument for argument in arguments if split_override(argument)[0] == SEARCH_PATH]
+    stored = [path for argument in typed for path in (split_override(argument)[1] or "").strip("[]").split(",")]
+    if not (missing := [folder for folder in folders if folder not in stored]):
+        return arguments
+    others = [argument for argument in arguments if argument not in typed]
+    return [*others, f"{SEARCH_PATH}=[{','.join([*stored, *missing])}]"]
 
 
 def group_options(group: str) -> list[str]:

@@ -18,6 +18,7 @@ from vivit.launch.resume import load_resumed_config
 from vivit.launch.subprocess_job import needs_subprocess, run_in_subprocess
 from vivit.launch.trainer_checks import check_trainer
 from vivit.launch.user_errors import format_error, is_user_error
+from vivit.plugins import import_plugins
 from vivit.run_folder import (
     RANK_ERROR,
     State,
@@ -67,6 +68,7 @@ def run(task: Task, cfg: DictConfig) -> float | None:
 def _checked(task: Task, cfg: DictConfig) -> Task:
     """Return the task or, where the configuration has an impossible value, a task that raises its error."""
     try:
+        import_plugins(cfg.get("plugins"))
         parse_booleans(cfg)
         check_trainer(cfg)
     except ValueError as error:

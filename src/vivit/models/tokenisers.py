@@ -3,6 +3,7 @@
 Another way is a class that ``register_tokeniser`` gives a name.
 """
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, TypeVar, get_args
@@ -61,14 +62,27 @@ def register_tokeniser(name: str) -> Callable[[type[T]], type[T]]:
 
 
 def build_tokeniser(name: str, **options: Any) -> Tokeniser:
-    """Return a tokeniser with random weights. Raises ConfigError for names and options that do not exist."""
+    """Return a tokeniser with random weights; ``options`` are the keyword arguments of its class.
+
+    Raises ConfigError for names and options that do not exist, and for options that are missing.
+    """
     if name not in _TOKENISERS:
         known = ", ".join(sorted(_TOKENISERS))
         raise ConfigError("tokeniser", name, "there is no such tokeniser", f"set one of {known}")
-    try:
-        return _TOKENISERS[name](**options)
-    except TypeError as error:
-        raise ConfigError("tokeniser", name, f"cannot be built: {error}", "set its own options only") from None
+    cls = _TOKENISERS[name]
+    parameters = {
+        key: each for key, each in inspect.signature(cls).parameters.items() if each.kind is each.KEYWORD_ONLY
+    }
+    if unknown := [key for key in options if key not in parameters]:
+        raise ConfigError(
+            f"tokeniser.{unknown[0]}",
+            options[unknown[0]],
+            f"is no option of {name}",
+            f"set one of {', '.join(sorted(parameters))}",
+        )
+    if missing := [key for key, each in parameters.items() if each.default is each.empty and key not in options]:
+        raise ConfigError(f"tokeniser.{missing[0]}", problem=f"is missing; {name} needs it", remedy="set it")
+    return cls(**options)
 
 
 def _divide(clip_key: str, length: int, token_key: str, part: int) -> int:

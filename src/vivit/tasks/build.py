@@ -1,7 +1,7 @@
 """Objects that a configuration or the record of a checkpoint describes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.checkpoints.vivit_checkpoint import VERSION, load_network, model_record
 from vivit.data import VideoDataModule
 from vivit.data.views import format_views
+from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.inference import Predictor, Preprocessing
-from vivit.inference.predictor import resolve_device
 from vivit.launch import Job
-from vivit.models import ViViT, build_model
+from vivit.models import BackboneConfig, ViViT, build_model
 from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, data_record, merge_views
 from vivit.tasks.config_checks import OBJECT_GROUPS, check_loader_options
 from vivit.training import VideoClassifier, disable_malloc_trim
+
+SIZE_KEYS = [field.name for field in fields(BackboneConfig)]
+"""Keys of the group ``size``."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,13 @@ def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
 
 
 def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
-    """Return the network that a configuration describes, with random weights."""
+    """Return the network that a configuration describes, with random weights.
+
+    Raises ConfigError for options that do not exist, or are missing.
+    """
+    for key, value in (cfg.get("size") or {}).items():
+        if key not in SIZE_KEYS:
+            raise ConfigError(f"size.{key}", value, "is no option of a size", f"set one of {', '.join(SIZE_KEYS)}")
     return build_model(**to_plain(cfg.model), num_classes=num_classes)
 
 
@@ -112,5 +121,6 @@ def build_predictor(cfg: DictConfig, job: Job) -> Predictor:
     )
     if cfg.get("every") is not None:
         preprocessing = preprocessing.sliding(typed=bool(cfg.get("views")))
-    device = resolve_device(cfg.device)
-    return Predictor(network.to(device).eval(), record["classes"], preprocessing, cfg.batch_size, device)
+    return Predictor(
+        network, classes=record["classes"], preprocessing=preprocessing, batch_size=cfg.batch_size, device=cfg.device
+    )

@@ -1,19 +1,19 @@
 """Which frames and crops of a video a network takes: as a configuration, and as plain values that any format stores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.views import format_views
-from vivit.errors import CheckpointError
 from vivit.inference.preprocessing import DEFAULT_VIEWS, parse_preprocessing
 from vivit.launch import Job
 from vivit.overrides import override_key
 
 CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
+STORED_KEYS = (*CLIP_KEYS, "square_pixels")
+"""What files of other formats store of it."""
 DATA_KEYS = ("root", "dataset", "train_share")
 """Keys of a data set that name its videos."""
 VIEW_SAMPLER = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True}
@@ -22,14 +22,6 @@ RESIZE_CLASSES = {
     "fused": "vivit.data.transforms.resize.FusedResize",
     "reference": "vivit.data.transforms.resize.ReferenceResize",
 }
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """The configuration of a data set, and which of ``CLIP_KEYS`` in it neither a file nor the user has set."""
-
-    data: Mapping[str, Any]
-    assumed: tuple[str, ...] = field(default=())
 
 
 def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,36 +56,27 @@ def clip_settings_from_plain(plain: Mapping[str, Any], source: object) -> dict[s
     return config
 
 
-def parse_heads(plain: Mapping[str, Any], outputs: int, source: object) -> dict[str, list[str]] | None:
-    """Return the class names of every head in a file's plain values; None without any. Raises CheckpointError."""
-    heads = plain.get("heads")
-    if heads is None:
-        return None
-    valid = isinstance(heads, Mapping) and all(isinstance(names, Sequence) for names in heads.values())
-    if not valid or sum(map(len, heads.values())) != outputs:
-        raise CheckpointError(source, f"are not names of its network's {outputs} outputs", key="heads")
-    return {str(head): [str(name) for name in names] for head, names in heads.items()}
+def merge_clip_settings(
+    recorded: Mapping[str, Any], cfg: DictConfig, job: Job, *, complete: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return in plain values how clips are cut, and which of ``CLIP_KEYS`` nobody has set.
 
-
-def merge_clip_settings(recorded: Mapping[str, Any], cfg: DictConfig, job: Job) -> ClipSettings:
-    """Return the configuration of a data set from what is typed, what a file has, and defaults, in this order.
-
-    ``recorded`` is all of a checkpoint's data set, or as much as a file of another format has. The choice of a data set
-    counts as typed where the file has nothing.
+    What is typed counts before what a file has, which is ``recorded``, and that before the configuration's defaults;
+    these are not needed for a ``complete`` record. The choice of a data set counts as typed where the file has nothing.
     """
-    configured: Any = OmegaConf.to_container(cfg.data, resolve=True)
-    complete = "dataset" in recorded
-    data, assumed = dict(recorded) if complete else dict(configured), []
+    configured = clip_settings_to_plain(OmegaConf.to_container(cfg.data, resolve=True))  # type: ignore[arg-type]
+    plain: dict[str, Any] = {}
+    assumed: list[str] = []
     dataset_typed = any(override_key(override) == "data" for override in job.cli_overrides("data"))
     for key in CLIP_KEYS:
-        if job.cli_overrides(f"data.{key}", *([key] if key in ("views", "resampling") else [])):
-            data[key] = configured[key]
-        elif key in recorded:
-            data[key] = recorded[key]
-        elif not complete:
-            data[key] = configured[key]
-            assumed += [] if dataset_typed else [key]
-    return ClipSettings(data, tuple(assumed))
+        names = (key, "square_pixels") if key == "resampling" else (key,)
+        typed = job.cli_overrides(f"data.{key}", *([key] if key in ("views", "resampling") else []))
+        if not typed and (key in recorded or complete):
+            plain |= {name: recorded[name] for name in names if name in recorded}
+            continue
+        plain |= {name: configured[name] for name in names if name in configured}
+        assumed += [] if typed or dataset_typed else [key]
+    return plain, tuple(assumed)
 
 
 def merge_views(recorded: Any, cfg: DictConfig, job: Job) -> Any:

@@ -9,21 +9,21 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.checkpoints.vivit_checkpoint import check_weights
 from vivit.errors import ConfigError, UserError
+from vivit.inference.load import READERS, LoadedModel, detect_source_format
 from vivit.io import atomic_output, write_json
 from vivit.launch import Job
 from vivit.models import ViViT
 from vivit.run_folder import provenance
 from vivit.tasks.build import build_data
-from vivit.tasks.clip_settings import CLIP_KEYS, clip_settings_to_plain, format_clip_settings, merge_clip_settings
+from vivit.tasks.clip_settings import CLIP_KEYS, format_clip_settings, merge_clip_settings
 from vivit.tasks.config_checks import check_keys
 from vivit.tasks.weight_formats import (
-    READERS,
     WRITERS,
-    LoadedModel,
-    detect_source_format,
     detect_target_format,
     network_options,
+    stored_settings,
     typed_options,
 )
 
@@ -43,7 +43,8 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     for key, value in (("source_format", source_format), ("target_format", target_format)):
         if value not in READERS:
             raise ConfigError(key, value, "is unknown", f"set one of {', '.join(READERS)}")
-    loaded = READERS[source_format](source, typed_options(cfg, job.choices.get("model")))
+    loaded = READERS[source_format](source, **typed_options(cfg, job.choices.get("model")))
+    check_weights(loaded.net, source, "nothing was written")
     log.info("%s", loaded.report)
     loaded, assumed = add_missing_settings(loaded, cfg, job)
     settings = plain_settings(loaded)
@@ -55,14 +56,14 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         )
     with atomic_output(target) as output:
         WRITERS[target_format](loaded, output)
-        reread = READERS[target_format](output, network_options(loaded.net))
+        reread = READERS[target_format](output, **network_options(loaded.net))
         check, lost = compare_networks(loaded.net, reread.net), lost_settings(loaded, reread)
     results: dict[str, Any] = {
         "source": str(source),
         "target": str(target),
         "formats": [source_format, target_format],
         "report": loaded.report,
-        "clips": clip_settings_to_plain(loaded.data),
+        "clips": stored_settings(loaded),
         "assumed": list(assumed),
         "not_held": lost,
         "check": check,
@@ -89,8 +90,8 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
     elif not OmegaConf.is_missing(cfg.data, "root"):
         heads = {head: list(names) for head, names in build_data(cfg).heads.items()}
     else:
-        heads = dict(loaded.heads or {"label": [str(i) for i in range(outputs)]})
-        assumed = () if loaded.heads else ("classes",)
+        heads = dict(loaded.classes or {"label": [str(i) for i in range(outputs)]})
+        assumed = () if loaded.classes else ("classes",)
     sizes = {head: len(names) for head, names in heads.items()}
     if (count := sum(sizes.values())) != outputs:
         raise ConfigError(
@@ -99,8 +100,8 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
             f"has {count} classes ({format_sizes(sizes)}), and the network {outputs} outputs",
             "set head_sizes={<head>:<count>,...}",
         )
-    settings = merge_clip_settings(loaded.data, cfg, job)
-    return replace(loaded, heads=heads, data=settings.data), (*settings.assumed, *assumed)
+    settings, unset = merge_clip_settings(loaded.preprocessing, cfg, job, complete=bool(loaded.data))
+    return replace(loaded, classes=heads, preprocessing=settings), (*unset, *assumed)
 
 
 def check_outputs(outputs: Any) -> None:
@@ -134,8 +135,8 @@ def lost_settings(loaded: LoadedModel, reread: LoadedModel) -> list[str]:
 
 def plain_settings(loaded: LoadedModel) -> dict[str, Any]:
     """Return in plain values what defines a prediction of a file, beside the network."""
-    heads = {head: list(names) for head, names in (loaded.heads or {}).items()}
-    return clip_settings_to_plain(loaded.data) | ({"classes": heads} if heads else {})
+    heads = {head: list(names) for head, names in (loaded.classes or {}).items()}
+    return stored_settings(loaded) | ({"classes": heads} if heads else {})
 
 
 def compare_networks(expected: ViViT, actual: ViViT) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from vivit.data.readers.open_video import open_video
 from vivit.data.readers.video_error import VideoError
-from vivit.data.readers.video_reader import open_video
 from vivit.errors import ConfigError, UserError
 from vivit.inference import Predictor, error_html, prediction_html
 from vivit.inference.clip_attention import check_head_fusion, frame_seconds, save_attention
@@ -102,7 +102,7 @@ def build_page(cfg: DictConfig, predictor: Predictor, folder: Path, uploads: Upl
             uploads.release(upload)
 
     assert isinstance(predictor.network, ViViT)
-    network = f"{model_name(predictor.network)}, {sum(map(len, predictor.heads.values()))} classes"
+    network = f"{model_name(predictor.network)}, {sum(map(len, predictor.classes.values()))} classes"
     with gr.Blocks(title="ViViT", delete_cache=(600, 3600)) as page:
         gr.Markdown(f"# ViViT\nDrop a video, see what happens in it and where the network looked. ({network})")
         with gr.Row():

@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.checkpoints.vivit_checkpoint import build_network, read_record, resolve_checkpoint_file
+from vivit.checkpoints.vivit_checkpoint import check_weights, load_network
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
 from vivit.data.views import format_views
@@ -28,8 +28,6 @@ LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unrea
 """Keys of this command that data sets have in training too."""
 PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", *LOADER_KEYS)
 """Keys that define how predictions are made, and have no effect on saved ones."""
-TIMEOUT = 600.0
-"""Seconds that a batch may take, as in training by default."""
 
 
 def evaluate(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -51,12 +49,13 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Score a checkpoint, with the network and the preprocessing of its record."""
     if cfg.split not in get_args(Split):
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
-    record = read_record(resolve_checkpoint_file(cfg.ckpt_path))
+    network, record = load_network(Path(cfg.ckpt_path))
+    check_weights(network, Path(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
     with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()
     module = VideoClassifier(
-        build_network(record), heads=data.heads, loss=SoftTargetLoss(),
+        network, heads=data.heads, loss=SoftTargetLoss(),
         optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0, batch_size=cfg.batch_size, record=record,
         aggregator=build_aggregator(data),
     )  # fmt: skip
@@ -76,15 +75,13 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
     config = clip | clip_settings_from_plain(record["preprocessing"], file) | dict(record.get("data", {}))
     if not cfg.get("data") and "root" not in config:
         raise ConfigError("data", problem=f"{file} names no data set", remedy="set data=... data.root=...")
-    clips = OmegaConf.create({"_target_": "vivit.data.VideoDataModule", "seed": 0, "timeout": TIMEOUT} | config)
+    clips = OmegaConf.create({"_target_": "vivit.data.VideoDataModule", "seed": 0, "timeout": cfg.timeout} | config)
     if cfg.get("data"):
         clips.root, clips.dataset = cfg.data.root, OmegaConf.to_container(cfg.data.dataset, resolve=True)
         clips.train_share = cfg.data.train_share
     clips.views = merge_views(clips.get("views"), cfg, job)
     if cfg.get("resampling"):
         clips.resampling = cfg.resampling
-    if cfg.timeout is not None:
-        clips.timeout = cfg.timeout
     clips.batch_size, clips.num_workers, clips.skip_unreadable = cfg.batch_size, cfg.num_workers, cfg.skip_unreadable
     data: VideoDataModule = instantiate(clips, _convert_="all")
     data.prepare_data()

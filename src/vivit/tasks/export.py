@@ -27,7 +27,7 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     for library in ("onnx_ir", "onnxscript", "torch.onnx"):
         logging.getLogger(library).setLevel(logging.WARNING)  # they log every constant that they merge
     network, record = load_network(source)
-    check_weights(network, source)
+    check_weights(network, source, "nothing was written")
     preprocessing = Preprocessing.from_plain(record["preprocessing"], source)
     heads, clip = record["classes"], (preprocessing.views.frames, *preprocessing.views.crop)
     save, run = EXPORT_FORMATS[target.suffix]

@@ -88,9 +88,9 @@ def _predict_sliding(
             skip_video(cfg, skipped, file, error)
             continue
         picture = output_folder(folder, files, number) / "timeline.png"
-        plot_sliding(sliding.logits, predictor.heads, sliding.spans, picture)
+        plot_sliding(sliding.logits, predictor.classes, sliding.spans, picture)
         classes = predictor.top_k(predictor.aggregate(sliding), cfg.top_k)
-        yield {"video": file, "classes": classes, "timeline": sliding.rows(predictor.heads, cfg.top_k)}
+        yield {"video": file, "classes": classes, "timeline": sliding.rows(predictor.classes, cfg.top_k)}
 
 
 def skip_video(cfg: DictConfig, skipped: dict[str, str], file: str, error: VideoError) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from vivit.errors import ConfigError
-from vivit.evaluation import ValidationAccuracy, ViewAggregator, score
+from vivit.evaluation import ViewAggregator, score
 from vivit.structures import Batch, Predictions
 from vivit.training.lightning_compat import count_by_epochs, get_callbacks, is_training, restore_train_loader
 from vivit.training.losses import SoftTargetLoss, cross_entropy
@@ -24,6 +24,7 @@ from vivit.training.mixup import one_hot
 from vivit.training.optim import OptimizerConfig, count_steps
 from vivit.training.optimizer_state import RESTART, StepSize, apply_configured_settings
 from vivit.training.rng import draw_stochastic_depth, step_generator
+from vivit.training.validation_accuracy import ValidationAccuracy
 
 log = logging.getLogger(__name__)
 

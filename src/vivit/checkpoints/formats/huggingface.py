@@ -50,7 +50,7 @@ def model_from_huggingface(
     names that files have or those of transformers 5. Whatever shapes contain is read off the weights. The clips' size
     and the number of heads, which they do not contain, are in the ``config.json`` beside them; without one, pass them
     here. A bare ``VivitModel`` has no classifier: pass ``num_classes``, and the head starts at zero. Dropout is a
-    matter of training and is not read. The network takes clips in [-1, 1], whatever preprocessing lies beside the weights.
+    matter of training and is not read. The network takes clips in [-1, 1], whatever preprocessing lies beside.
 
     Raises CheckpointError, with the key, where one is missing, unexpected, contradicts another or cannot be read, and
     ConfigError for the other arguments.

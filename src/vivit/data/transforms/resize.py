@@ -9,7 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch.nn.functional import interpolate
 
-from vivit.data.readers.video_reader import VideoReader
+from vivit.data.readers.open_video import OpenVideo
 from vivit.data.views import CropBox, View
 
 
@@ -23,7 +23,7 @@ class Resize(Protocol):
         ...
 
     def __call__(
-        self, video: VideoReader, views: Sequence[View], crop: tuple[int, int]
+        self, video: OpenVideo, views: Sequence[View], crop: tuple[int, int]
     ) -> UInt8[np.ndarray, "v f {crop[0]} {crop[1]} 3"]:
         """Return the views, in order."""
         ...
@@ -42,7 +42,7 @@ class FusedResize:
     square_pixels: bool = False
 
     def __call__(
-        self, video: VideoReader, views: Sequence[View], crop: tuple[int, int]
+        self, video: OpenVideo, views: Sequence[View], crop: tuple[int, int]
     ) -> UInt8[np.ndarray, "v f {crop[0]} {crop[1]} 3"]:
         """Return the views, in order."""
         numbers, boxes = all_frame_numbers(views), list(dict.fromkeys(view.crop_box for view in views))
@@ -66,7 +66,7 @@ class ReferenceResize:
     square_pixels: bool = False
 
     def __call__(
-        self, video: VideoReader, views: Sequence[View], crop: tuple[int, int]
+        self, video: OpenVideo, views: Sequence[View], crop: tuple[int, int]
     ) -> UInt8[np.ndarray, "v f {crop[0]} {crop[1]} 3"]:
         """Return the views, in order."""
         numbers, (_, height, width) = all_frame_numbers(views), video.shape

@@ -1,0 +1,50 @@
+"""The interface of every reader of a video, and which reader opens which video."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import UInt8
+
+from vivit.data.readers.frame_folder import FrameFolderReader
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.views import CropBox, VideoShape
+from vivit.structures import Video
+
+
+@runtime_checkable
+class OpenVideo(Protocol):
+    """An open video."""
+
+    @property
+    def shape(self) -> VideoShape:
+        """Frames, height and width."""
+        ...
+
+    def read(
+        self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
+    ) -> UInt8[np.ndarray, "boxes f h w 3"]:
+        """Return the frames ``numbers``, cropped to every box and resized to ``size``. Raises ``VideoError``."""
+        ...
+
+    def close(self) -> None:
+        """Close the file."""
+        ...
+
+    def __enter__(self) -> "OpenVideo": ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def open_video(video: Video, *, square_pixels: bool = False) -> OpenVideo:
+    """Return a reader of a video file, of a segment of one, or of a folder of frames. Raises ``VideoError``.
+
+    ``square_pixels`` widens pictures whose pixels are not square as a player does. Frames in a folder have square ones.
+    """
+    if video.pictures is not None or Path(video.path).is_dir():
+        return FrameFolderReader(video.path, *(video.pictures or ()))
+    return PyAVVideoReader(video.path, video.start, video.end, video.stamps, square_pixels=square_pixels)

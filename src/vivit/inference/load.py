@@ -1,0 +1,169 @@
+"""Load a trained network from a file of any format: ours, the authors' (scenic), or Hugging Face's."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vivit.checkpoints import (
+    huggingface_labels,
+    huggingface_metadata,
+    model_from_huggingface,
+    model_from_scenic,
+    scenic_metadata,
+)
+from vivit.checkpoints.vivit_checkpoint import is_vivit_checkpoint, load_network
+from vivit.errors import CheckpointError, ConfigError
+from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
+from vivit.models import ViViT
+
+log = logging.getLogger(__name__)
+
+PUBLISHED = {"stride": 2, "resize": 256}
+"""How the paper cuts clips of Kinetics: every second frame, of pictures with a short side of 256."""
+SCENIC_OPTIONS = ("model", "frames", "height", "width", "sampled_frames", "order")
+"""Options of a network that the authors' parameters do not determine."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network with its weights, and what its file contains beside them."""
+
+    net: ViViT
+    report: str
+    classes: Mapping[str, list[str]] | None = None
+    """Class names of every head, in the order of the outputs."""
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    """How its clips are cut, in plain values; as much as the file has."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """The data set that it was trained on, in plain values; empty where the file has none."""
+    plugins: Sequence[str] = ()
+    """Modules that registered its network."""
+
+
+def read_scenic(
+    source: Path,
+    *,
+    model: str | None = None,
+    frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    sampled_frames: int | None = None,
+    order: str | None = None,
+    **_: Any,
+) -> LoadedModel:
+    """Load a checkpoint of the authors' code, or one that was written here with further metadata."""
+    typed = {
+        "model": model, "frames": frames, "height": height, "width": width, "sampled_frames": sampled_frames,
+        "order": order,
+    }  # fmt: skip
+    metadata = scenic_metadata(source)
+    stored = metadata.get("network", {})
+    options = {key: stored.get(key) if typed[key] is None else typed[key] for key in SCENIC_OPTIONS}
+    for key in SCENIC_OPTIONS[:4]:
+        if options[key] is None:
+            raise ConfigError(
+                key, problem=f"is not set, and {source}, a file of the authors' code, does not contain it",
+                remedy=f"set {key}=...",
+            )  # fmt: skip
+    options["order"] = options["order"] or "space_time"
+    net, report = model_from_scenic(source, **options)  # type: ignore[arg-type]  # its own checks
+    classes = parse_classes(metadata.get("heads"), net, source)
+    return LoadedModel(net, str(report), classes, parse_preprocessing(metadata, source))
+
+
+def read_huggingface(
+    source: Path,
+    *,
+    frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    num_heads: int | None = None,
+    **_: Any,
+) -> LoadedModel:
+    """Load a folder or file of Hugging Face's ViViT."""
+    net, report = model_from_huggingface(source, frames=frames, height=height, width=width, num_heads=num_heads)
+    metadata, notes = huggingface_metadata(source, net.clip_size[1:])
+    classes = parse_classes(metadata.get("heads"), net, source)
+    if classes is None and (names := huggingface_labels(source)) is not None:
+        classes = {"label": names}
+    text = "\n".join([str(report), *(f"  note      {note}" for note in notes)])
+    return LoadedModel(net, text, classes, parse_preprocessing(metadata, source))
+
+
+def read_vivit(source: Path, **_: Any) -> LoadedModel:
+    """Load a checkpoint of this repository, which needs no options."""
+    net, record = load_network(source)
+    return LoadedModel(
+        net,
+        f"{source}: a checkpoint of this repository",
+        record["classes"],
+        parse_preprocessing(record["preprocessing"], source),
+        record.get("data", {}),
+        record.get("plugins", ()),
+    )
+
+
+READERS = {"scenic": read_scenic, "huggingface": read_huggingface, "vivit": read_vivit}
+
+
+def detect_source_format(source: Path) -> str:
+    """Return the format of a file by its first bytes; of a file of PyTorch by whether it has a record."""
+    if source.is_dir():
+        return "huggingface"
+    with source.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":  # safetensors: the length of a JSON map, and the map
+        return "huggingface"
+    if start.startswith((b"PK", b"\x80\x02")):  # PyTorch: a zip file, or before that a pickle
+        return "vivit" if is_vivit_checkpoint(source) else "huggingface"
+    return "scenic"
+
+
+def parse_classes(heads: Any, net: ViViT, source: object) -> dict[str, list[str]] | None:
+    """Return the class names of every head that a file stores; None without any. Raises CheckpointError."""
+    if heads is None:
+        return None
+    outputs = net.head.projection.out_features
+    valid = isinstance(heads, Mapping) and all(isinstance(names, Sequence) for names in heads.values())
+    if not valid or sum(map(len, heads.values())) != outputs:
+        raise CheckpointError(source, f"are not names of its network's {outputs} outputs", key="heads")
+    return {str(head): [str(name) for name in names] for head, names in heads.items()}
+
+
+def read_model(path: str | Path, **options: Any) -> LoadedModel:
+    """Return the network of a file of any format, with what the file contains beside it; see ``load``."""
+    source = Path(path)
+    if not source.exists():
+        raise ConfigError("path", path, "there is no such file", "set a file or folder of weights")
+    known = {"model", "frames", "height", "width", "sampled_frames", "order", "num_heads"}
+    if unknown := sorted(set(options) - known):
+        raise ConfigError(unknown[0], options[unknown[0]], "is no option", f"set one of {', '.join(sorted(known))}")
+    return READERS[detect_source_format(source)](source, **options)
+
+
+def load(path: str | Path, **options: Any) -> tuple[ViViT, Preprocessing]:
+    """Return the network of a file in evaluation mode, on the CPU, and its preprocessing.
+
+    ``path`` is a checkpoint of this repository, of scenic, or a folder or file of Hugging Face's ViViT. ``options`` is
+    what foreign files do not contain: ``model``, ``frames``, ``height`` and ``width`` for scenic's, and where they
+    apply ``sampled_frames`` (uniform frame sampling) and ``order`` (Model 3); ``num_heads`` and the clip's size for
+    Hugging Face's without ``config.json``. How clips are cut is the paper's where a file does not tell: every second
+    frame, of pictures whose short side is 256/224 of the crop's; a line of the log says so.
+
+    The network takes clips [b, 3, f, h, w] with colours in [-1, 1] and returns logits [b, k]. Raises CheckpointError
+    for files that are damaged or of another format, and ConfigError for options that are wrong or missing.
+    """
+    loaded = read_model(path, **options)
+    return loaded.net.eval(), preprocessing_of(loaded, path)
+
+
+def preprocessing_of(loaded: LoadedModel, path: str | Path) -> Preprocessing:
+    """Return the preprocessing of a loaded network; what its file does not contain is the paper's, with a warning."""
+    frames, height, width = loaded.net.clip_size
+    assumed = PUBLISHED | {"resize": round(min(height, width) * 256 / 224)}
+    if missing := {key: assumed[key] for key in assumed if key not in loaded.preprocessing}:
+        log.warning("%s does not contain how clips are cut: assumed %s", path, missing)
+    plain = {**assumed, **loaded.preprocessing, "frames": frames, "crop": [height, width]}
+    return Preprocessing.from_plain(plain, path)
