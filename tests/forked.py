@@ -60,15 +60,17 @@ def forking() -> ForkServerContext:
     return context
 
 
-def start(output: Path, *words: str, environment: Mapping[str, str] | None = None) -> Command:
-    """Start ``python words...`` in the repository, in a session of its own; all that it says goes into a file."""
-    process = forking().Process(target=_run, args=(output, words, dict(environment or {})))
+def start(
+    output: Path, *words: str, environment: Mapping[str, str] | None = None, folder: Path = REPOSITORY
+) -> Command:
+    """Start ``python words...`` in a folder, in a session of its own; all that it says goes into a file."""
+    process = forking().Process(target=_run, args=(output, words, dict(environment or {}), folder))
     process.start()
     return Command(process, output)
 
 
-def _run(output: Path, words: tuple[str, ...], environment: dict[str, str]) -> None:
-    os.chdir(REPOSITORY)
+def _run(output: Path, words: tuple[str, ...], environment: dict[str, str], folder: Path) -> None:
+    os.chdir(folder)
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which whoever runs the tests may ignore, as nohup does
     os.environ.update({"OMP_NUM_THREADS": "1"} | environment)

@@ -130,7 +130,7 @@ def test_checkpoint_contains_plain_values_only(converted: Converted, tmp_path: P
         (["target=taken.ckpt"], "target", "taken.ckpt: exists"),
         (["target=weights.h5"], "target", "weights.h5: its name has no known format"),
         (["target_format=onnx"], "target_format", "set one of scenic, huggingface, vivit"),
-        (["head_sizes={noun:3,verb:5}"], "head_sizes", "has 8 classes ({noun:3,verb:5}), and the network 7 outputs"),
+        (["head_sizes={noun:3,verb:5}"], "head_sizes", "has 8 classes .*, and the network 7 outputs"),
         (["model=spatiotemporal", "+modl=x"], "modl", "unknown key"),
         (["frames=8"], "frames", "frames=8: config.json of .* has 6"),
     ],

@@ -126,7 +126,12 @@ def test_find_videos_of_files_folders_patterns_and_lists(tmp_path: Path, monkeyp
         ("text.mp4", [], None, r"text.mp4: is text, no video; name videos themselves, as \[a,b\], or by"),
         ("good.mp4", ["ckpt_path=good.mp4"], None, "good.mp4: is not a checkpoint of this repository"),
         ("good.mp4", ["ckpt_path=gone.ckpt"], "ckpt_path", "ckpt_path=gone.ckpt: there is no such file"),
-        ("good.mp4", ["ckpt_path=other.ckpt"], "preprocessing", "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32"),
+        (
+            "good.mp4",
+            ["ckpt_path=other.ckpt"],
+            "preprocessing",
+            "takes clips of 6 frames of 32x32, .* cut to 4 frames of 32x32",
+        ),
         ("good.mp4", ["top_k=0"], "top_k", "top_k=0"),
         ("good.mp4", ["every=0"], "every", "every=0: is not a time between clips"),
         ("good.mp4", ["every=1", "views=4x3"], "every", "slides one clip at a time"),
