@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from vivit.data import VideoDataModule
+from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.transforms.resize import FusedResize
 from vivit.data.views import format_views
 from vivit.errors import CheckpointError
@@ -39,6 +40,12 @@ def build_data(cfg: DictConfig) -> VideoDataModule:
     data: VideoDataModule = instantiate(cfg.data, _convert_="all")
     data.prepare_data()
     return data
+
+
+def build_dataset(cfg: DictConfig) -> VideoDataset:
+    """Return the data set alone, with all of its training videos."""
+    options: Any = OmegaConf.to_container(cfg.data.dataset, resolve=True, throw_on_missing=True)
+    return dataset_from_options(options, root=Path(cfg.data.root))
 
 
 def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
