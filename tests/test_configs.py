@@ -16,6 +16,7 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from vivit.data.datasets import dataset_class
 from vivit.errors import ConfigError
 from vivit.launch import format_error
 from vivit.tasks.build import build_network
@@ -106,6 +107,61 @@ def test_a_misspelt_key_of_what_builds_the_model_is_named(group: str, composed: 
     with pytest.raises(ConfigError) as error:
         build_network(composed(f"+{group}.misspelt=1"), 7)
     assert error.value.key == f"{group}.misspelt"
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_a_data_set_is_configured_by_name_and_never_changes_the_optimizer(name: str, composed: Compose) -> None:
+    cfg = composed(f"data={name}", "data.root=/videos")
+    assert cfg.optim == composed("optim=adamw").optim
+    assert dataset_class(cfg.data.dataset.name).__module__.startswith("vivit.data.datasets.")
+    assert not {"_target_", "_partial_"} & set(cfg.data.dataset)
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+def test_the_paper_s_optimizer_comes_with_its_scale(scale: str, composed: Compose) -> None:
+    expected = "sgd" if scale == "paper" else "adamw"
+    assert composed(f"scale={scale}").optim == composed(f"optim={expected}").optim
+
+
+def constant(step: int, warmup_steps: int, total_steps: int, *, factor: float = 0.25) -> float:
+    return factor
+
+
+CONSTANT = f"{constant.__module__}.{constant.__qualname__}"
+RADAM = ("optim.optimizer._target_=torch.optim.RAdam", "optim.optimizer.lr=0.5")
+MINE = f"""\
+defaults: [adamw]
+optimizer: {{_target_: torch.optim.RAdam, lr: 0.5}}
+scheduler: {{_target_: {CONSTANT}}}
+"""
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["command line", "file"])
+def test_any_optimizer_and_any_schedule_of_one_s_own(typed: bool, composed: Compose, tmp_path: Path) -> None:
+    (tmp_path / "optim").mkdir()
+    (tmp_path / "optim" / "mine.yaml").write_text(MINE)
+    words = (*RADAM, f"optim.scheduler._target_={CONSTANT}")
+    cfg = composed(*(words if typed else (f"hydra.searchpath=[file://{tmp_path}]", "optim=mine")))
+    optimizer, schedule = instantiate(cfg.optim)(torch.nn.Linear(2, 3), total_steps=8, steps_per_epoch=4)
+    assert type(optimizer) is torch.optim.RAdam
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.5, 0.05)
+    assert schedule.get_last_lr() == [0.125]
+
+
+def test_an_argument_that_an_optimizer_does_not_take_is_refused(composed: Compose) -> None:
+    cfg = composed("optim.optimizer._target_=torch.optim.Rprop")
+    with pytest.raises(ConfigError, match="weight_decay") as error:
+        instantiate(cfg.optim)(torch.nn.Linear(2, 3), total_steps=8, steps_per_epoch=4)
+    assert error.value.key == "optim.optimizer"
+    cfg = composed("optim.optimizer._target_=torch.optim.Rprop", "~optim.optimizer.weight_decay")
+    assert instantiate(cfg.optim)(torch.nn.Linear(2, 3), total_steps=8, steps_per_epoch=4)
+
+
+def test_a_data_set_by_its_class_is_answered_with_what_to_set(composed: Compose) -> None:
+    cfg = composed("+data.dataset._target_=mylab.Mine")
+    with pytest.raises(ConfigError, match=r"set data\.dataset\.name; .*register_dataset") as error:
+        check_keys(cfg, "train")
+    assert (error.value.key, error.value.value) == ("data.dataset._target_", "mylab.Mine")
 
 
 @pytest.mark.parametrize(

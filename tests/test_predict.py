@@ -19,7 +19,6 @@ from films import CLIP, HEADS, film, network, noise
 from omegaconf import OmegaConf
 
 from vivit.data.datamodule import VideoDataModule
-from vivit.data.datasets import Motion
 from vivit.data.find_videos import find_videos
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
@@ -66,7 +65,7 @@ def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys)
     """The loader, the views and the averaging of `eval.py`, on the files of a split."""
     found = predicted(str(small_motion / "test"), "top_k=null", "batch_size=7")
     data = VideoDataModule(
-        root=str(small_motion), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP,
+        root=str(small_motion), dataset={"name": "motion", "label_columns": ["noun", "verb"]}, **CLIP,
         augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), batch_size=3, seed=0, num_workers=0,
     )  # fmt: skip
     with torch.inference_mode():

@@ -38,7 +38,7 @@ class Video:
     """Start of the segment in seconds from the first frame of the file; None: the first frame."""
     end: float | None = None
     """End of the segment in seconds; None: the end of the file."""
-    pictures: tuple[int, int] | None = None
+    frame_range: tuple[int, int] | None = None
     """First and last frame number of a segment of a frame folder, both inclusive, as the file names have them."""
     stamps: Sequence[int] | None = None
     """Timestamps of all frames of the file in ticks of the stream, ascending, where an index stores them; a range if

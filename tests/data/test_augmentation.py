@@ -99,8 +99,8 @@ class Trainer:
 def test_training_length_is_the_earlier_of_steps_and_epochs(small_motion, epochs, updates, steps):
     """48 videos in batches of 12 are 4 batches an epoch; an update takes 2."""
     data = VideoDataModule(
-        root=str(small_motion), dataset=Motion, **CLIP, augment=RandomViewSampler, views=partial(MultiViewSampler),
-        batch_size=12, num_workers=0, seed=1, resampling=ReferenceResize(),
+        root=str(small_motion), dataset={"name": "motion"}, **CLIP, augment=RandomViewSampler,
+        views=partial(MultiViewSampler), batch_size=12, num_workers=0, seed=1, resampling=ReferenceResize(),
     )  # fmt: skip
     assert data.train_dataloader().dataset.steps == np.inf
     data.trainer = Trainer(epochs, updates)

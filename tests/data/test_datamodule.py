@@ -13,7 +13,6 @@ from lightning import LightningModule, Trainer
 from torch import nn
 
 from vivit.data import VideoDataModule
-from vivit.data.datasets import CsvDataset, Motion
 from vivit.data.loader import available_cpus
 from vivit.data.readers.video_error import VideoError
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
@@ -33,7 +32,7 @@ def four_videos(small_motion, tmp_path_factory):
 
 
 def video_data(root, **keys):
-    keys = {"num_workers": 0, "batch_size": 2, "dataset": CsvDataset} | keys
+    keys = {"num_workers": 0, "batch_size": 2, "dataset": {"name": "csv"}} | keys
     return VideoDataModule(
         root=str(root), frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
         augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=3), **keys,
@@ -47,7 +46,7 @@ def video_data(root, **keys):
         ({"timeout": -1.0}, ("data.timeout", -1.0)),
         ({"max_bad_share": 1.5}, ("data.max_bad_share", 1.5)),
         ({"num_workers": -1}, ("data.num_workers", -1)),
-        ({"dataset": partial(CsvDataset, train_share=0.1)}, ("data.dataset.train_share", None)),
+        ({"dataset": {"name": "csv", "train_share": 0.1}}, ("data.dataset.train_share", None)),
     ],
 )
 def test_datamodule_key_out_of_range_is_refused(four_videos, keys, expected):
@@ -140,8 +139,8 @@ class RecordKeys(LightningModule):
 )
 def test_overfit_batches_repeat_the_first_epoch(small_motion, tmp_path, share, batches):
     data = VideoDataModule(
-        root=str(small_motion), dataset=Motion, frames=4, stride=2, resize=36, crop=(24, 32), seed=3, num_workers=0,
-        batch_size=5, augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=1),
+        root=str(small_motion), dataset={"name": "motion"}, frames=4, stride=2, resize=36, crop=(24, 32), seed=3,
+        num_workers=0, batch_size=5, augment=RandomViewSampler, views=partial(MultiViewSampler, temporal=1),
     )  # fmt: skip
     record_keys = RecordKeys()
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "num_sanity_val_steps": 0}

@@ -7,11 +7,11 @@ from itertools import chain, combinations
 from pathlib import Path
 
 import pytest
-from hydra.utils import instantiate
 
 from vivit.data.datasets import CsvDataset, CsvKFold, FlipLabelMap, Motion, VideoFolder, motion
 from vivit.errors import ConfigError, DataError
 from vivit.structures import Video
+from vivit.tasks.build import build_dataset
 
 SPLITS = ("train", "val", "test")
 TRAIN = "path,label,start,end,group\nb.mp4,wave,,,1\na.mp4,hop,0.5,2,1\n"
@@ -112,7 +112,7 @@ COMMENT = (Path(__file__).parents[2] / "configs/data/csv.yaml").read_text()
 def test_csv_delimiter_as_typed(tmp_path, composed, delimiter, typed):
     csv_files(tmp_path, train=f"a.mp4{delimiter}hop")
     cfg = composed("data=csv", f"data.root={tmp_path}", *shlex.split(typed))
-    files = instantiate(cfg.data.dataset, _convert_="all")(root=tmp_path)
+    files = build_dataset(cfg)
     assert files.videos("train")[:] == [Video(str(tmp_path / "a.mp4"), (0,))]
 
 
@@ -121,7 +121,7 @@ def test_csv_delimiter_of_several_characters_is_refused_with_what_to_write(tmp_p
     """A blank without quotes of its own is what Hydra leaves out."""
     cfg = composed("data=csv", f"data.root={tmp_path}", f"data.dataset.delimiter={value}")
     with pytest.raises(ConfigError, match="data.dataset.delimiter='.*': must be one ASCII character; in a shell write"):
-        instantiate(cfg.data.dataset, _convert_="all")(root=tmp_path)
+        build_dataset(cfg)
 
 
 def test_missing_videos_are_counted_logged_and_left_out(tmp_path, caplog):
@@ -254,10 +254,18 @@ def test_flip_label_map_swaps_labels():
         assert mirror(mirrored) == labels
 
 
-def test_flip_label_map_empty_is_harmless_none_is_forbidden():
-    assert FlipLabelMap.of_names(HEADS, {}) == FlipLabelMap()
+def test_flips_are_harmless_or_forbidden_by_word():
+    assert FlipLabelMap.of_names(HEADS, "harmless") == FlipLabelMap.of_names(HEADS, {}) == FlipLabelMap()
     assert FlipLabelMap()((1, 0)) == (1, 0)
-    assert not FlipLabelMap.of_names(HEADS, None).allowed
+    assert not FlipLabelMap.of_names(HEADS, "forbidden").allowed
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize("flip", [None, "swap", {"verb": "left"}])
+def test_flips_by_another_word_are_refused(flip):
+    with pytest.raises(ConfigError) as error:
+        FlipLabelMap.of_names(HEADS, flip)
+    assert (error.value.key, error.value.value) == ("data.dataset.flip", flip)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +281,7 @@ def test_flip_label_map_empty_is_harmless_none_is_forbidden():
 def test_flip_label_map_that_is_no_involution_is_refused(names, message):
     with pytest.raises(ConfigError, match=message) as error:
         FlipLabelMap.of_names(HEADS, names)
-    assert error.value.key == "data.dataset.mirror_names"
+    assert error.value.key == "data.dataset.flip"
 
 
 @pytest.mark.parametrize("columns", [["verb"], ["noun", "verb"], ["noun"]])

@@ -7,11 +7,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hydra.utils import instantiate
 
 from vivit.data.datasets import EpicKitchensFrames, EpicKitchensVideos, Kinetics, Moments, SomethingSomething
 from vivit.data.datasets.class_names import read_class_names
 from vivit.errors import ConfigError, DataError
+from vivit.tasks.build import build_dataset
 
 ANNOTATIONS = Path(os.environ.get("VIVIT_SHARED") or Path(__file__).parents[3] / "shared") / "annotations"
 EPIC = {
@@ -134,7 +134,7 @@ def test_epic_kitchens_reads_hours_minutes_and_seconds(tmp_path):
     assert (row["label_0"], row["label_1"], row["start"], row["end"]) == (299, 96, 1.5, 3723.25)
     for file in ("P01/videos/P01_01.MP4", "P01/rgb_frames/P01_01"):
         (tmp_path / file).mkdir(parents=True)
-    assert pictures.videos("val")[1].pictures == (8, 9)
+    assert pictures.videos("val")[1].frame_range == (8, 9)
     assert videos.videos("val")[0].end == 3723.25
 
 
@@ -185,7 +185,7 @@ def test_kinetics_in_one_folder_a_list_by_the_comment_in_its_configuration(tmp_p
             f"label,youtube_id,time_start,time_end,split\nriding a bike,b-_B,7,17,{split}\n"
         )
     cfg = composed("data=kinetics400", f"data.root={tmp_path}", "data.dataset.num_classes=1", override)
-    data = instantiate(cfg.data.dataset, _convert_="all")(root=tmp_path)
+    data = build_dataset(cfg)
     for split, folder in {"train": "train", "val": "val", "test": "val"}.items():
         assert data.table(split)["path"].to_pylist() == [f"{folder}/b-_B_000007_000017.mp4"]
 

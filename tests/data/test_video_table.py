@@ -6,7 +6,6 @@ import pickle
 import random
 import re
 import time
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow.csv
 import pytest
 
 from vivit.data import VideoDataModule
-from vivit.data.datasets import CsvDataset
+from vivit.data.datasets import CsvDataset, build_dataset
 from vivit.data.index.index import SCHEMA, write_piece
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.structures import Video
@@ -44,7 +43,7 @@ def made_up(root, count, video):
     known |= {"stamp": pa.repeat(0, count), "step": pa.repeat(512, count)}
     columns = [known.get(field.name, pa.nulls(count)).cast(field.type) for field in SCHEMA]
     write_piece(root / "prepared", pa.Table.from_arrays(columns, schema=SCHEMA))
-    return partial(CsvDataset, classes={"label": [str(number) for number in range(8)]})
+    return {"name": "csv", "classes": {"label": [str(number) for number in range(8)]}}
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +54,10 @@ def sets(small_motion, tmp_path_factory):
 
 
 def test_video_table_first_batch_of_650_000_videos_within_seconds(sets):
-    root, catalogue = sets[MANY]
+    root, options = sets[MANY]
     begin = time.process_time()
     data = VideoDataModule(
-        root=str(root), dataset=catalogue, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
+        root=str(root), dataset=options, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
         views=MultiViewSampler, batch_size=8, num_workers=0, seed=1,
     )  # fmt: skip
     batch = next(iter(data.train_dataloader()))
@@ -69,9 +68,9 @@ def test_video_table_first_batch_of_650_000_videos_within_seconds(sets):
 
 
 def test_left_out_contains_missing_and_unreadable_videos(sets):
-    root, catalogue = sets[FEW]
+    root, options = sets[FEW]
     (root / "val.csv").write_text("path,label\n000/001.mp4,3\ngone.mp4,5\n")
-    allowed = partial(catalogue, max_missing={"val": 0.5})
+    allowed = options | {"max_missing": {"val": 0.5}}
     data = VideoDataModule(
         root=str(root), dataset=allowed, frames=4, stride=2, resize=36, crop=(32, 32), augment=RandomViewSampler,
         views=MultiViewSampler, batch_size=8, num_workers=0, seed=1,
@@ -122,10 +121,10 @@ def private(videos, connection):
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is private")
 def test_video_table_of_650_000_videos_is_shared_by_workers(sets):
     def worker(count: int) -> float:
-        root, catalogue = sets[count]
+        root, options = sets[count]
         actual, reference = multiprocessing.Pipe()
         process = multiprocessing.get_context("fork").Process(
-            target=private, args=(catalogue(root=root).videos("train"), reference)
+            target=private, args=(build_dataset(**options, root=root).videos("train"), reference)
         )
         process.start()
         megabytes = actual.recv()
@@ -137,8 +136,8 @@ def test_video_table_of_650_000_videos_is_shared_by_workers(sets):
 
 
 def test_video_table_is_pickled_as_a_file_name(sets):
-    root, catalogue = sets[MANY]
-    videos = catalogue(root=root).videos("train")
+    root, options = sets[MANY]
+    videos = build_dataset(**options, root=root).videos("train")
     sent = pickle.dumps(videos)
     assert len(sent) < 1000
     assert pickle.loads(sent)[649_999] == videos[-1]
@@ -146,8 +145,8 @@ def test_video_table_is_pickled_as_a_file_name(sets):
 
 
 def test_video_table_file_is_deleted_with_the_object(sets):
-    root, catalogue = sets[FEW]
-    videos = catalogue(root=root).videos("train")
+    root, options = sets[FEW]
+    videos = build_dataset(**options, root=root).videos("train")
     name = Path(videos.__getstate__()["name"])
     assert name.is_file()
     del videos

@@ -29,9 +29,9 @@ KEYS = [
     ("train", "augment.random_crop"),
     ("predict", "explain"),
     ("predict", "skip_unreadable"),
-    ("eval", "metrics"),
+    ("eval", "compute_metrics"),
     ("eval", "skip_unreadable"),
-    ("prepare", "decode"),
+    ("prepare", "full_decode"),
     ("dashboards", "push"),
 ]
 NEEDED = {"predict": ["ckpt_path=a", "video=b"], "train": ["augment=crop_flip"]}
@@ -144,6 +144,6 @@ def test_every_boolean_of_every_option_is_known(file: Path, composed: Compose) -
     if option.startswith("_"):
         option = next(other.stem for other in file.parent.glob("*.yaml") if option in other.read_text())
     cfg = composed(f"bench={option}", name="benchmark") if group == "bench" else composed(f"{group}={option}")
-    known = {f"{name}.{key}" for node, name in _nodes(cfg, "") for key in _boolean_arguments(node)}
+    known = {f"{name}.{key}" for node, name in _nodes(cfg, "") for key in _boolean_arguments(node, name)}
     prefix = "" if "@package _global_" in file.read_text() else f"{group}."
     assert {f"{prefix}{key}" for key in switches(file)} <= known

@@ -50,6 +50,13 @@ def test_key_below_a_renamed_one_is_answered_with_its_own_new_name(monkeypatch: 
         begin()
 
 
+@pytest.mark.parametrize("mark", ["", "+", "++", "~"])
+def test_key_without_a_new_name_is_answered_with_what_to_set(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", f"{mark}data.dataset._target_=mylab.Mine"])
+    with pytest.raises(SystemExit, match=r"^error: data\.dataset\._target_=mylab\.Mine: .*; set data\.dataset\.name; "):
+        begin()
+
+
 def test_arguments_of_today_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     today = ["train.py", "data.num_workers=2", "weights=image", "model.num_heads=4", "predictions=a=b", "-m"]
     monkeypatch.setattr(sys, "argv", list(today))

@@ -32,8 +32,8 @@ CLIP: dict[str, Any] = {"frames": 4, "stride": 2, "resize": 18, "crop": (12, 16)
 def motion(root: Path, views: partial[MultiViewSampler], **keys: Any) -> VideoDataModule:
     keys = {"batch_size": 6, "num_workers": 0} | keys
     return VideoDataModule(
-        root=str(root), dataset=partial(Motion, label_columns=["noun", "verb"]), **CLIP, augment=RandomViewSampler,
-        views=views, seed=3, **keys,
+        root=str(root), dataset={"name": "motion", "label_columns": ["noun", "verb"]}, **CLIP,
+        augment=RandomViewSampler, views=views, seed=3, **keys,
     )  # fmt: skip
 
 

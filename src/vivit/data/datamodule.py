@@ -1,5 +1,6 @@
 """The Lightning data module: a data set, its three splits, and how they are cut into clips."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -10,7 +11,8 @@ import torch.distributed
 from lightning import LightningDataModule
 
 from vivit.data.dataset import ClipDataset, TrainClipDataset
-from vivit.data.datasets import Split, VideoDataset
+from vivit.data.datasets import Split, dataset_from_options
+from vivit.data.datasets.video_list import named_heads
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
 from vivit.data.transforms.flip import FlipLabelMap
@@ -19,6 +21,8 @@ from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import ViewSampler
 from vivit.errors import ConfigError
 
+log = logging.getLogger(__name__)
+
 MOST_WORKERS = 8
 """Workers of one device at most, unless configured: each has several batches in memory."""
 
@@ -26,10 +30,11 @@ MOST_WORKERS = 8
 class VideoDataModule(LightningDataModule):
     """Clips of ``frames`` frames, ``stride`` apart, of pictures with a short side of ``resize``, cut to ``crop``.
 
-    ``dataset`` makes the data set of a root folder, ``augment`` the sampler of training views and ``views`` that of
-    the test views; all three are partial, this class adds what they share. Validation has one view. ``resampling``
-    resizes every view. ``batch_size`` counts videos on one device, in training and validation; testing takes as many
-    clips, and at least one video. ``train_share`` selects that share of every class of the training videos.
+    ``dataset`` is the registered ``name`` of a data set with its options, in plain values. ``augment`` makes the
+    sampler of training views and ``views`` that of the test views; both are partial, this class adds what they share.
+    Validation has one view. ``resampling`` resizes every view. ``batch_size`` counts videos on one device, in training
+    and validation; testing takes as many clips, and at least one video. ``train_share`` selects that share of every
+    class of the training videos.
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
     this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run
@@ -41,7 +46,7 @@ class VideoDataModule(LightningDataModule):
         self,
         *,
         root: str,
-        dataset: Callable[..., VideoDataset],
+        dataset: Mapping[str, Any],
         frames: int,
         stride: int,
         resize: int,
@@ -77,9 +82,7 @@ class VideoDataModule(LightningDataModule):
         if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
             raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
-        if "train_share" in getattr(dataset, "keywords", {}):
-            raise ConfigError("data.dataset.train_share", problem="is no key of its own", remedy="set data.train_share")
-        self.dataset = dataset(root=Path(root), train_share=train_share)
+        self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share)
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
         self.test_views = views(**clip)
@@ -96,10 +99,10 @@ class VideoDataModule(LightningDataModule):
         """Generate the data set if it is an embedded one, and check that it exists."""
         self.dataset.prepare()
 
-    @property
+    @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """Class names of each head, in the order of the network's outputs."""
-        return self.dataset.heads
+        return named_heads(self.dataset.heads, type(self.dataset).__name__)
 
     @cached_property
     def flip_labels(self) -> FlipLabelMap:
@@ -115,6 +118,8 @@ class VideoDataModule(LightningDataModule):
     def train_dataloader(self) -> StatefulTrainLoader:
         """Return the shuffled batches of this rank; with ``trainer.overfit_batches`` every epoch repeats the first."""
         videos = self.dataset.videos("train")
+        if self.training_view.hflip_prob > 0 and not self.flip_labels.allowed:
+            log.warning("clips are not mirrored, whatever augment.hflip_prob is: the data set forbids it by its flip")
         overfit = bool(getattr(self.trainer, "overfit_batches", 0))
         batches = DistributedBatchSampler(
             len(videos), self.batch_size, self.seed, *self._rank_and_ranks, same_every_epoch=overfit

@@ -13,6 +13,8 @@ from vivit.errors import ConfigError
 
 BOOLEAN_KEYS = ("full_decode", "explain", "compute_metrics", "push", "skip_unreadable", "skip_recorded", "test")
 """Boolean keys of the commands themselves; annotations of classes and functions tell those of nodes with a target."""
+REGISTERED = {"data.dataset": "vivit.data.datasets.dataset_class", "model": "vivit.models.registry.model_config"}
+"""Nodes that name a registered class, and the function that returns what its options are arguments of."""
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
 """Booleans of YAML 1.1; Hydra's command line parses the first of each, and leaves the rest as text."""
 Container = DictConfig | ListConfig
@@ -21,7 +23,7 @@ Container = DictConfig | ListConfig
 def parse_booleans(cfg: DictConfig) -> None:
     """Replace words for true and false by booleans wherever a key is boolean. Raises ConfigError for other values.
 
-    A key is boolean by ``BOOLEAN_KEYS`` or by the annotations of the arguments of its ``_target_``. A key that accepts
+    A key is boolean by ``BOOLEAN_KEYS`` or by the annotations of the arguments of its node's class. A key that accepts
     text too keeps all text but those words, and numbers where it accepts numbers.
     """
     with flag_override(cfg, ["readonly"], [False]):
@@ -29,7 +31,7 @@ def parse_booleans(cfg: DictConfig) -> None:
             if key in cfg:
                 _parse(cfg, key, key, {bool})
         for node, name in _nodes(cfg, ""):
-            for key, types in _boolean_arguments(node).items():
+            for key, types in _boolean_arguments(node, name).items():
                 _parse(node, key, f"{name}.{key}", types)
 
 
@@ -54,8 +56,9 @@ def _is_accepted(value: Any, types: set[Any]) -> bool:
 
 
 def _nodes(node: Container, name: str) -> Iterator[tuple[DictConfig, str]]:
-    """Yield every node of a configuration that has a target, and its key."""
-    if isinstance(node, DictConfig) and OmegaConf.select(node, "_target_", throw_on_missing=False) is not None:
+    """Yield every node of a configuration that has a target or a registered class, and its key."""
+    target = "name" if name in REGISTERED else "_target_"
+    if isinstance(node, DictConfig) and OmegaConf.select(node, target, throw_on_missing=False) is not None:
         yield node, name
     keys = list(node) if isinstance(node, DictConfig) else range(len(node))
     for key in keys:
@@ -66,10 +69,12 @@ def _nodes(node: Container, name: str) -> Iterator[tuple[DictConfig, str]]:
             yield from _nodes(below, f"{name}.{key}" if name else str(key))
 
 
-def _boolean_arguments(node: DictConfig) -> dict[str, set[Any]]:
+def _boolean_arguments(node: DictConfig, name: str) -> dict[str, set[Any]]:
     """Return the boolean keys of a node, each with all types that it accepts."""
     with suppress(Exception):  # a class that does not exist raises when it is built
-        arguments = _arguments(get_object(node._target_))
+        registered = REGISTERED.get(name)
+        target = get_object(registered)(node.name) if registered else get_object(node._target_)
+        arguments = _arguments(target)
         return {str(key): arguments[str(key)] for key in node if bool in arguments.get(str(key), ())}
     return {}
 

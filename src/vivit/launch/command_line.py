@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vivit.errors import ConfigError
-from vivit.launch.renamed_keys import RENAMED_KEYS
+from vivit.errors import ABSENT, ConfigError
+from vivit.launch.renamed_keys import REMOVED_KEYS, RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
 from vivit.overrides import split_override
@@ -34,12 +34,14 @@ def begin() -> None:
 
 
 def refuse_renamed_keys(arguments: Sequence[str]) -> None:
-    """Raise SystemExit, with the new name, where an argument sets a key by a name that it no longer has."""
+    """Raise SystemExit, with the new name or what to set, where an argument sets a key that there no longer is."""
     for argument in arguments:
         key, value = split_override(argument)
         if value is None and not argument.startswith("~"):
             continue
         name = key.partition("@")[0]
+        if name in REMOVED_KEYS:
+            raise SystemExit(f"error: {ConfigError(name, ABSENT if value is None else value, *REMOVED_KEYS[name])}")
         options = [f"{name}={option.strip()}" for option in (value or "").strip("[]").split(",")]
         for old, new in RENAMED_KEYS.items():
             if name.startswith(f"{old}."):

@@ -81,3 +81,13 @@ RENAMED_KEYS = {
     "bench.at_frames": "bench.fixed_num_frames",
 }
 """Old name to new. A name with ``=`` is an option of a group; keys below a renamed one are renamed with it."""
+
+_REGISTER = (
+    "set data.dataset.name; a class of your own gets one by vivit.data.datasets.register_dataset, and is found by "
+    "plugins=[module]"
+)
+REMOVED_KEYS = {
+    "data.dataset._target_": ("a data set is configured by its name, not by its class", _REGISTER),
+    "data.dataset._partial_": ("a data set is configured by its name, not by its class", _REGISTER),
+}
+"""Keys without a new name: why there is none, and what to set."""

@@ -52,6 +52,11 @@ def model_class(name: str, plugins: Sequence[str] = ()) -> type[ViViT]:
     return _MODELS[name]
 
 
+def model_config(name: str) -> type[EncoderConfig]:
+    """Return the record of a registered model's options. Raises ConfigError about ``model`` for an unknown one."""
+    return model_class(name).config_class
+
+
 def build_model(
     name: str, tokeniser: Tokeniser | Mapping[str, Any], plugins: Sequence[str] = (), **options: Any
 ) -> ViViT:

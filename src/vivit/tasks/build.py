@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.checkpoints.vivit_checkpoint import VERSION, load_network, model_record
 from vivit.data import VideoDataModule
+from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
@@ -40,6 +41,12 @@ def build_data(cfg: DictConfig) -> VideoDataModule:
     data: VideoDataModule = instantiate(cfg.data, _convert_="all")
     data.prepare_data()
     return data
+
+
+def build_dataset(cfg: DictConfig) -> VideoDataset:
+    """Return the data set alone, with all of its training videos."""
+    options: Any = OmegaConf.to_container(cfg.data.dataset, resolve=True, throw_on_missing=True)
+    return dataset_from_options(options, root=Path(cfg.data.root))
 
 
 def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
+from vivit.launch.renamed_keys import REMOVED_KEYS
 from vivit.overrides import split_override
 from vivit.training import RegularisationScheduler, VideoClassifier
 
@@ -22,13 +23,16 @@ SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
 
 
 def check_keys(cfg: DictConfig, command: str) -> None:
-    """Raise ConfigError for an unknown key at the root, and for a named object without a class.
+    """Raise ConfigError for an unknown key at the root, one that there no longer is, and a named object without class.
 
     ``command`` is the configuration of the command; where Hydra runs, ``--config-name`` has precedence.
     """
     known = root_keys(command)
     if unknown := sorted(set(map(str, cfg)) - known):
         raise ConfigError(unknown[0], problem="is an unknown key", remedy=f"set one of {', '.join(sorted(known))}")
+    for key, reason in REMOVED_KEYS.items():
+        if (value := OmegaConf.select(cfg, key, throw_on_missing=False)) is not None:
+            raise ConfigError(key, value, *reason)
     for group in OBJECT_GROUPS:
         for name, node in (cfg.get(group) or {}).items():
             if node is not None and "_target_" not in node:

@@ -18,7 +18,7 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
-from vivit.tasks.build import build_aggregator
+from vivit.tasks.build import build_aggregator, build_dataset
 from vivit.tasks.clip_settings import DATA_KEYS, clip_settings_from_plain, merge_views
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
@@ -105,8 +105,7 @@ def evaluate_scores(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         )
     file = PredictionsFile(Path(cfg.scores))
     if cfg.get("data"):
-        dataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
-        check_classes(file.metadata.heads, dataset.heads, cfg.scores)
+        check_classes(file.metadata.heads, build_dataset(cfg).heads, cfg.scores)
     return finalize_eval(
         cfg, job, file, cfg.compute_metrics and not (cfg.get("submission") and file.count_unlabelled())
     )

@@ -67,7 +67,7 @@ def load_initial_weights(cfg: DictConfig, network: nn.Module) -> None:
     """
     if cfg.get("weights"):
         log.info("%s", instantiate(cfg.weights, _convert_="all")(network))
-    elif not cfg.data.dataset._target_.endswith(".Motion"):
+    elif cfg.data.dataset.name != "motion":
         log.warning(
             "TRAINING FROM RANDOM WEIGHTS. The paper starts every network from an image ViT, and real videos are "
             "hardly learnt without: set weights=image weights.source=FILE (README.md lists where to get files)"

@@ -2,17 +2,15 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from vivit.data.datasets import VideoDataset
 from vivit.data.index.prepare import prepare as prepare_dataset
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
+from vivit.tasks.build import build_dataset
 from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 
 log = logging.getLogger(__name__)
@@ -26,7 +24,7 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_dataset_overrides(job, ("root", "dataset"), ("num_workers",))
     if not cfg.get("data"):
         raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
-    dataset: VideoDataset = instantiate(cfg.data.dataset, _convert_="all")(root=Path(cfg.data.root))
+    dataset = build_dataset(cfg)
     dataset.prepare()
     options = {key: cfg[key] for key in OPTIONS}
     counts = prepare_dataset(dataset, splits=list(cfg.splits), num_workers=cfg.num_workers, **options)

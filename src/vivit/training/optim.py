@@ -119,7 +119,11 @@ class OptimizerConfig:
             return lambda step: scale * self.scheduler(step, warmup, total_steps)
 
         scales = [group["lr_scale"] for group in groups]
-        optimizer = self.optimizer(groups)
+        try:
+            optimizer = self.optimizer(groups)
+        except TypeError as error:  # an argument that it does not take, or lacks
+            remedy = "set the arguments that it takes; ~optim.optimizer.weight_decay removes one"
+            raise ConfigError("optim.optimizer", problem=f"cannot be built ({error})", remedy=remedy) from None
         if (rate := optimizer.defaults["lr"]) > MAX_LR:
             raise ConfigError("optim.optimizer.lr", rate, f"is more than {MAX_LR:g}", "set one such as 1e-3")
         return optimizer, LambdaLR(optimizer, [lr_factor(scale) for scale in scales])

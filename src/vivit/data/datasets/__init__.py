@@ -1,4 +1,7 @@
-"""Data sets: the videos of each split, their labels, the names of the classes. One file a data set."""
+"""Data sets: the videos of each split, their labels, the names of the classes. One file a data set.
+
+One of your own derives from ``VideoDataset`` and is registered by ``register_dataset``.
+"""
 
 from vivit.data.datasets.base import Split, SplitStats, VideoDataset
 from vivit.data.datasets.csv import CsvDataset, CsvKFold
@@ -6,9 +9,11 @@ from vivit.data.datasets.epic_kitchens import EpicKitchensFrames, EpicKitchensVi
 from vivit.data.datasets.kinetics import Kinetics
 from vivit.data.datasets.moments import Moments
 from vivit.data.datasets.motion.dataset import Motion
+from vivit.data.datasets.registry import build_dataset, dataset_class, dataset_from_options, register_dataset
 from vivit.data.datasets.ssv2 import SomethingSomething
 from vivit.data.datasets.video_folder import VideoFolder
 from vivit.data.transforms.flip import FlipLabelMap
+from vivit.structures import Video
 
 __all__ = [
     "CsvDataset",
@@ -22,6 +27,11 @@ __all__ = [
     "SomethingSomething",
     "Split",
     "SplitStats",
+    "Video",
     "VideoDataset",
     "VideoFolder",
+    "build_dataset",
+    "dataset_class",
+    "dataset_from_options",
+    "register_dataset",
 ]

@@ -2,8 +2,9 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.index.index import join_index
-from vivit.data.transforms.flip import FlipLabelMap
+from vivit.data.transforms.flip import Flip, FlipLabelMap
 from vivit.errors import ConfigError
+from vivit.structures import Video
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,25 @@ class SplitStats(NamedTuple):
 
 @dataclass(kw_only=True)
 class VideoDataset(ABC):
-    """A data set below ``root``. A class number is a position in ``heads``.
+    """A data set below ``root``: what a data set of one's own derives from. It needs ``heads`` and ``table``.
+
+    ::
+
+        @register_dataset("gestures")
+        class Gestures(VideoDataset):
+            @cached_property
+            def heads(self):
+                return {"gesture": json.loads((self.root / "classes.json").read_text())}
+
+            def table(self, split):
+                rows = json.loads((self.root / f"{split}.json").read_text())
+                number = self.heads["gesture"].index
+                return [Video(row["file"], (number(row["gesture"]),), row["start"], row["end"]) for row in rows]
+
+    In ``configs/data/gestures.yaml`` stand ``defaults: [_own]`` and ``dataset: {name: gestures}``. With ``@dataclass(
+    kw_only=True)`` below the registration, fields of the class are further options. A class number is a position in
+    ``heads``. ``flip`` is what a mirrored clip is called: "forbidden", by which clips are never mirrored, unless a
+    data set declares "harmless", by which labels stay, or class names by their mirrored ones, for each head.
 
     ``max_missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
     logged and left out; more of them is an error. ``index_dir`` is the folder that ``prepare.py`` fills, by default
@@ -42,7 +63,7 @@ class VideoDataset(ABC):
     """
 
     root: Path
-    mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+    flip: Flip = "forbidden"
     max_missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
     index_dir: Path | None = None
     copies: int | None = None
@@ -73,14 +94,25 @@ class VideoDataset(ABC):
         """The folder that ``prepare.py`` fills."""
         return self.root / "prepared" if self.index_dir is None else Path(self.index_dir)
 
-    @property
-    @abstractmethod
-    def heads(self) -> Mapping[str, tuple[str, ...]]:
-        """Class names of each head, in the order of the network's outputs."""
+    @cached_property
+    def heads(self) -> Mapping[str, Sequence[str]]:
+        """Class names of each head, in the order of the network's outputs: an attribute or a property."""
+        raise NotImplementedError(f"{type(self).__name__} needs heads, the class names of each head")
 
     @abstractmethod
-    def table(self, split: Split) -> pa.Table:
-        """Return all videos of a split, whether they exist or not, as made by ``video_table.make_table``."""
+    def table(self, split: Split) -> pa.Table | Sequence[Video]:
+        """Return all videos of a split, whether they exist or not: a list, or a table by ``video_table.make_table``.
+
+        Paths are absolute, or relative to the root. Of a ``Video`` path, labels, times, frame range and name count.
+        """
+
+    def arrow_table(self, split: Split) -> pa.Table:
+        """Return all videos of a split as a table. Raises ``DataError`` where a row of a list cannot be right."""
+        listed = self.table(split)
+        if isinstance(listed, pa.Table):
+            return listed
+        source = f"{type(self).__name__}.table({split!r})"
+        return table_of_videos(listed, self.heads, self.root, source, labelled=split == "train")
 
     def official(self, split: Split) -> Mapping[str, Any] | None:
         """Return what the official metrics of a data set need beside labels, in plain values; None: it has none."""
@@ -89,7 +121,7 @@ class VideoDataset(ABC):
     def videos(self, split: Split) -> VideoTable:
         """Return the usable videos of a split. Raises ``ConfigError`` where too many are missing."""
         if split not in self._videos:
-            table = join_index(self.table(split), self.root, self.prepared_folder, self.copies)
+            table = join_index(self.arrow_table(split), self.root, self.prepared_folder, self.copies)
             usable = self._usable(split, table)
             selected = stratified_subset(usable, self.train_share) if split == "train" else usable
             self._videos[split] = VideoTable(self.root, selected)
@@ -115,7 +147,7 @@ class VideoDataset(ABC):
     @property
     def flip_labels(self) -> FlipLabelMap:
         """The labels of flipped clips."""
-        return FlipLabelMap.of_names(self.heads, self.mirror_names)
+        return FlipLabelMap.of_names(self.heads, self.flip)
 
 
 def stratified_subset(table: pa.Table, share: float) -> pa.Table:

@@ -15,10 +15,13 @@ import pyarrow.compute as pc
 from vivit.data.datasets.base import Split, VideoDataset
 from vivit.data.datasets.class_names import sorted_classes
 from vivit.data.datasets.csv_reader import CsvTable
+from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
+from vivit.data.transforms.flip import Flip
 from vivit.errors import ConfigError, DataError
 
 
+@register_dataset("csv")
 @dataclass(kw_only=True)
 class CsvDataset(VideoDataset):
     """Videos listed in ``train.csv``, ``val.csv`` and ``test.csv`` below the root.
@@ -32,6 +35,7 @@ class CsvDataset(VideoDataset):
     classes: Mapping[str, Sequence[str]] | None = None
     header: Sequence[str] | None = None
     delimiter: str = ","
+    flip: Flip = "harmless"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +90,7 @@ class CsvDataset(VideoDataset):
         return rows
 
 
+@register_dataset("csv_folds")
 @dataclass(kw_only=True)
 class CsvKFold(CsvDataset):
     """Cross-validation over the rows of ``file``: fold ``fold`` of ``folds`` is the test, the next one validation.

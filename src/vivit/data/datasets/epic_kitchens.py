@@ -11,7 +11,9 @@ import pyarrow as pa
 from vivit.data.datasets.base import Split, VideoDataset
 from vivit.data.datasets.class_names import read_class_names
 from vivit.data.datasets.csv_reader import Column, CsvTable
+from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import format_paths, make_table, missing_labels
+from vivit.data.transforms.flip import Flip
 from vivit.errors import ConfigError
 
 TAILS = {"noun": "annotations/EPIC_100_tail_nouns.csv", "verb": "annotations/EPIC_100_tail_verbs.csv"}
@@ -38,7 +40,7 @@ class EpicKitchens(VideoDataset):
     allow_unlabelled: bool = False
     tail_classes: Mapping[str, str] | None = field(default_factory=lambda: dict(TAILS))
     unseen_participants: Mapping[str, str | None] | None = field(default_factory=lambda: dict(UNSEEN))
-    mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+    flip: Flip = "harmless"
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
@@ -96,6 +98,7 @@ class EpicKitchens(VideoDataset):
         """Return the columns of where a segment begins and ends."""
 
 
+@register_dataset("epic_kitchens")
 @dataclass(kw_only=True)
 class EpicKitchensVideos(EpicKitchens):
     """The videos, cut by timestamp: they have their cameras' frame rates, which the frame numbers do not follow."""
@@ -109,6 +112,7 @@ class EpicKitchensVideos(EpicKitchens):
         return {"start": start, "end": end}
 
 
+@register_dataset("epic_kitchens_frames")
 @dataclass(kw_only=True)
 class EpicKitchensFrames(EpicKitchens):
     """The released JPEG frames, ``frame_0000000001.jpg`` and so on, cut by their numbers.

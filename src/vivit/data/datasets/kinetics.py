@@ -1,7 +1,7 @@
 """Kinetics-400, 600 and 700: ten-second clips, one label each."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
@@ -10,10 +10,13 @@ import pyarrow.compute as pc
 from vivit.data.datasets.base import Split, VideoDataset
 from vivit.data.datasets.class_names import read_class_names, sorted_classes
 from vivit.data.datasets.csv_reader import CsvTable
+from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import format_paths, make_table, missing_labels
+from vivit.data.transforms.flip import Flip
 from vivit.errors import DataError
 
 
+@register_dataset("kinetics")
 @dataclass(kw_only=True)
 class Kinetics(VideoDataset):
     """Videos of the official lists, whose columns are ``label,youtube_id,time_start,time_end,split``.
@@ -31,7 +34,7 @@ class Kinetics(VideoDataset):
     path_template: str = "{list}/{folder}/{youtube_id}_{time_start:06}_{time_end:06}.mp4"
     class_file: str | None = None
     allow_unlabelled: bool = False
-    mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+    flip: Flip = "harmless"
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:

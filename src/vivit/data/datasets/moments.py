@@ -1,7 +1,7 @@
 """Moments in Time: three-second videos, one label each; 339 classes in version 1, 305 in version 2."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
@@ -10,9 +10,12 @@ import pyarrow.compute as pc
 from vivit.data.datasets.base import Split, VideoDataset
 from vivit.data.datasets.class_names import read_class_names
 from vivit.data.datasets.csv_reader import CsvTable
+from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import format_paths, make_table
+from vivit.data.transforms.flip import Flip
 
 
+@register_dataset("moments")
 @dataclass(kw_only=True)
 class Moments(VideoDataset):
     """Videos of the official lists, which have no header; their first column is ``<class>/<name>.mp4``.
@@ -26,7 +29,7 @@ class Moments(VideoDataset):
     annotation_files: Mapping[str, str]
     folders: Mapping[str, str]
     class_file: str = "moments_categories.txt"
-    mirror_names: Mapping[str, Mapping[str, str]] | None = field(default_factory=dict)
+    flip: Flip = "harmless"
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,9 @@ import pyarrow as pa
 
 from vivit.data.datasets.base import Split, VideoDataset
 from vivit.data.datasets.class_names import read_class_names
+from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import format_paths, make_table
+from vivit.data.transforms.flip import Flip
 from vivit.errors import DataError
 
 LEFT_RIGHT_PAIRS = (
@@ -21,6 +23,7 @@ LEFT_RIGHT_PAIRS = (
 """The templates that name left and right. "Upright" and "right out", in four others, are no sides."""
 
 
+@register_dataset("ssv2")
 @dataclass(kw_only=True)
 class SomethingSomething(VideoDataset):
     """Videos of the official JSON lists; a class is a template without the brackets round its placeholders.
@@ -40,11 +43,12 @@ class SomethingSomething(VideoDataset):
     path_template: str = "20bn-something-something-v2/{id}.webm"
     swap_labels_on_flip: bool = True
     allow_unlabelled: bool = False
+    flip: Flip = field(init=False, default="harmless")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         swaps = {a: b for pair in LEFT_RIGHT_PAIRS for a, b in (pair, pair[::-1])}
-        self.mirror_names = {"label": swaps} if self.swap_labels_on_flip else {}
+        self.flip = {"label": swaps} if self.swap_labels_on_flip else "harmless"
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:

@@ -10,13 +10,16 @@ import pyarrow as pa
 
 from vivit.data.datasets.base import Split, VideoDataset
 from vivit.data.datasets.class_names import sorted_classes
+from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.find_videos import SUFFIXES, is_hidden, videos_below
+from vivit.data.transforms.flip import Flip
 from vivit.errors import DataError
 
 log = logging.getLogger(__name__)
 
 
+@register_dataset("folder")
 @dataclass(kw_only=True)
 class VideoFolder(VideoDataset):
     """Every folder below ``root/train`` is a class, in alphabetical order, or by size where all names are numbers.
@@ -24,6 +27,8 @@ class VideoFolder(VideoDataset):
     The videos of a class are those in its folder and its subfolders, by their suffix. Hidden files and folders are
     ignored.
     """
+
+    flip: Flip = "harmless"
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:

@@ -54,7 +54,7 @@ def prepare(
     """
     check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
     root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or os.cpu_count() or 1
-    paths = sorted({path for split in splits for path in dataset.table(split)["path"].to_pylist()})[
+    paths = sorted({path for split in splits for path in dataset.arrow_table(split)["path"].to_pylist()})[
         shard_index::num_shards
     ]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()

@@ -45,6 +45,6 @@ def open_video(video: Video, *, square_pixels: bool = False) -> OpenVideo:
 
     ``square_pixels`` widens pictures whose pixels are not square as a player does. Frames in a folder have square ones.
     """
-    if video.pictures is not None or Path(video.path).is_dir():
-        return FrameFolderReader(video.path, *(video.pictures or ()))
+    if video.frame_range is not None or Path(video.path).is_dir():
+        return FrameFolderReader(video.path, *(video.frame_range or ()))
     return PyAVVideoReader(video.path, video.start, video.end, video.stamps, square_pixels=square_pixels)

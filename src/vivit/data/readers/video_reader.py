@@ -22,8 +22,8 @@ class VideoReader:
 
     ``len(reader)`` is the number of frames that a player shows. ``reader[number]`` is one of them, uint8 [h, w, 3],
     RGB, upright; ``reader[numbers]`` are several, [n, h, w, 3], in that order and with repeats. Numbers count from 0,
-    or from the end where they are negative; slices work too. A frame is the same, bit for bit, whichever others are read with
-    it. ``start`` and ``end``, in seconds from the first frame, select a part. ``square_pixels`` widens pictures whose
+    or from the end where they are negative; slices work too. A frame is the same, bit for bit, whichever others are
+    read with it. ``start`` and ``end``, in seconds from the first frame, select a part. ``square_pixels`` widens pictures whose
     pixels are not square as a player does.
 
     Close it, or use it in a ``with`` statement. Raises VideoError for files that cannot be read, IndexError for

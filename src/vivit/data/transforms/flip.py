@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from vivit.errors import ConfigError
+
+Flip: TypeAlias = Literal["forbidden", "harmless"] | Mapping[str, Mapping[str, str]]
+"""What a mirrored clip is called: clips may not be mirrored, keep their labels, or have others, by head and class."""
 
 
 def flip_frames(frames: UInt8[np.ndarray, "v f h w 3"]) -> UInt8[np.ndarray, "v f h w 3"]:
@@ -32,16 +36,17 @@ class FlipLabelMap:
         return tuple(swap.get(label, label) for swap, label in zip(self.swaps, labels, strict=True))
 
     @classmethod
-    def of_names(
-        cls, heads: Mapping[str, Sequence[str]], names: Mapping[str, Mapping[str, str]] | None
-    ) -> "FlipLabelMap":
+    def of_names(cls, heads: Mapping[str, Sequence[str]], names: Flip) -> "FlipLabelMap":
         """Return the map of class numbers for maps of class names, ``{"verb": {"left": "right", "right": "left"}}``.
 
-        None forbids flips, an empty map makes them harmless. Raises ``ConfigError`` where a class or a head does not
-        exist, or where flipping twice would not give back the class.
+        "forbidden" and "harmless" have none. Raises ``ConfigError`` where a class or a head does not exist, or where
+        flipping twice would not give back the class.
         """
-        if names is None:
-            return cls(allowed=False)
+        if names in ("forbidden", "harmless"):
+            return cls(allowed=names == "harmless")
+        if not isinstance(names, Mapping) or not all(isinstance(swap, Mapping) for swap in names.values()):
+            remedy = "set harmless, forbidden, or {label:{left:right,right:left}}"
+            raise ConfigError("data.dataset.flip", names, "is not what a mirrored clip is called", remedy)
         if unknown := sorted(set(names) - set(heads)):
             raise _error(f"this data set has no head {', '.join(unknown)}", f"its heads are {', '.join(heads)}")
         swaps = []
@@ -57,4 +62,4 @@ class FlipLabelMap:
 
 
 def _error(problem: str, remedy: str) -> ConfigError:
-    return ConfigError("data.dataset.mirror_names", problem=problem, remedy=remedy)
+    return ConfigError("data.dataset.flip", problem=problem, remedy=remedy)

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 from vivit.data.datasets.csv import CsvDataset
 from vivit.data.datasets.motion.drawing import MIRROR, NOUNS, VERBS
 from vivit.data.datasets.motion.generation import generate_if_missing
+from vivit.data.datasets.registry import register_dataset
+from vivit.data.transforms.flip import Flip
 from vivit.errors import ConfigError
 
 
+@register_dataset("motion")
 @dataclass(kw_only=True)
 class Motion(CsvDataset):
     """The embedded data set. ``label_columns`` are its heads: ["verb"], or ["noun", "verb"] as in EPIC-Kitchens."""
 
     label_columns: Sequence[str] = ("verb",)
     classes: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: {"verb": VERBS, "noun": NOUNS})
+    flip: Flip = field(init=False, default="harmless")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -25,7 +29,7 @@ class Motion(CsvDataset):
                 f"motion has no label {', '.join(unknown)}",
                 "choose from verb and noun",
             )
-        self.mirror_names = {"verb": MIRROR} if "verb" in self.label_columns else {}
+        self.flip = {"verb": MIRROR} if "verb" in self.label_columns else "harmless"
 
     def prepare(self) -> None:
         """Generate the videos if they are missing."""
