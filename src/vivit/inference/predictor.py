@@ -7,7 +7,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
@@ -100,7 +100,7 @@ class Predictor:
         rows = [self._predict_array(each) if isinstance(each, np.ndarray) else next(of_files) for each in videos]
         return torch.stack(rows)
 
-    def _predict_array(self, frames: UInt8[np.ndarray, "f h w 3"]) -> Float[Tensor, " k"]:
+    def _predict_array(self, frames: np.ndarray) -> Float[Tensor, " k"]:
         video, views = FrameArrayReader(frames), self.preprocessing.views
         clips = self.preprocessing.resampling(video, views(video.shape), views.crop)
         batch = Batch(torch.from_numpy(clips)[None].to(self.device), torch.zeros(1, 0).long(), torch.zeros(1).long())

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
@@ -23,8 +23,8 @@ class VideoReader:
     ``len(reader)`` is the number of frames that a player shows. ``reader[number]`` is one of them, uint8 [h, w, 3],
     RGB, upright; ``reader[numbers]`` are several, [n, h, w, 3], in that order and with repeats. Numbers count from 0,
     or from the end where they are negative; slices work too. A frame is the same, bit for bit, whichever others are
-    read with it. ``start`` and ``end``, in seconds from the first frame, select a part. ``square_pixels`` widens pictures whose
-    pixels are not square as a player does.
+    read with it. ``start`` and ``end``, in seconds from the first frame, select a part. ``square_pixels`` widens
+    pictures whose pixels are not square as a player does.
 
     Close it, or use it in a ``with`` statement. Raises VideoError for files that cannot be read, IndexError for
     numbers that do not exist.
@@ -60,7 +60,7 @@ class VideoReader:
         seconds = float(self.timestamps[-1])
         return (len(self) - 1) / seconds if seconds > 0 else FRAME_FOLDER_FPS
 
-    def __getitem__(self, key: int | slice | Sequence[int]) -> UInt8[np.ndarray, "*n h w 3"]:
+    def __getitem__(self, key: int | slice | Sequence[int] | Int[np.ndarray, " n"]) -> UInt8[np.ndarray, "*n h w 3"]:
         if isinstance(key, slice):
             numbers = list(range(*key.indices(len(self))))
         elif isinstance(key, Sequence | np.ndarray):
