@@ -4,6 +4,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -71,11 +72,11 @@ class VideoReader:
             return np.empty((0, *self.size, 3), np.uint8)
         return self._video.read(numbers, [CropBox(0, 0, *self.size)], self.size)[0]
 
-    def _number(self, number: int) -> int:
-        number = operator.index(number)
-        if not -len(self) <= number < len(self):
-            raise IndexError(f"there is no frame {number}; the video has {len(self)}")
-        return number % len(self)
+    def _number(self, number: SupportsIndex) -> int:
+        index = operator.index(number)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"there is no frame {index}; the video has {len(self)}")
+        return index % len(self)
 
     def __iter__(self) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
         for first in range(0, len(self), 64):
