@@ -82,7 +82,11 @@ class StochasticDepth(nn.Module):
         return x.index_add(0, indices, branch(branch_input[indices]).to(x.dtype))
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
+    """Base of all blocks, the units of depth: layer-wise decay of the learning rate counts them."""
+
+
+class Block(ResidualBlock):
     """LayerNorm, attention, residual; LayerNorm, MLP, residual. Both branches have their stochastic depth."""
 
     def __init__(self, attention: Attention, mlp: MLP, dropout: float = 0.0, drop_rate: float = 0.0) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vivit.errors import ConfigError
 from vivit.models.attention import Attention
 from vivit.models.base import ViViT
-from vivit.models.blocks import MLP, NORM_EPSILON, StochasticDepth, stochastic_depth_rates
+from vivit.models.blocks import MLP, NORM_EPSILON, ResidualBlock, StochasticDepth, stochastic_depth_rates
 from vivit.models.config import EncoderConfig
 from vivit.models.encoder import Encoder
 from vivit.models.pos_embed import Grid
@@ -47,7 +47,7 @@ class AxialAttention(nn.Module):
         return self.dropout(rearrange(mixed, f"{self.sequences} -> b t s d"))
 
 
-class FactorisedSelfAttentionBlock(nn.Module):
+class FactorisedSelfAttentionBlock(ResidualBlock):
     """Space, time and MLP branches, each with its residual (equations 4 to 6).
 
     Unlike the released code, which declares stochastic depth here and does not use it, all three branches have it.

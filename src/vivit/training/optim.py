@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vivit.errors import ConfigError
+from vivit.models.blocks import ResidualBlock
 from vivit.training.lightning_compat import load_training_data
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class LayerDecay:
 
     def __call__(self, network: nn.Module) -> list[ParamGroup]:
         """Return the trainable parameters grouped by layer and by whether they have weight decay."""
-        layers = layer_indices(name for name, _ in network.named_parameters())
+        layers = layer_indices(network)
         top = max(layers.values())
         groups: dict[tuple[int, bool], ParamGroup] = {}
         for name, parameter in network.named_parameters():
@@ -78,17 +79,22 @@ def no_weight_decay(name: str) -> bool:
     return parameter in ("bias", "cls", "positions") or module.startswith("norm")
 
 
-def layer_indices(names: Iterable[str]) -> dict[str, int]:
-    """Return the layer of every parameter: tokeniser 0, blocks 1 to L over all encoders, then the rest, L + 1."""
+def layer_indices(network: nn.Module) -> dict[str, int]:
+    """Return the layer of every parameter: 0 before the blocks, 1 to L in those of all encoders, then L + 1.
+
+    Blocks are modules that derive from ResidualBlock, in the order of their parameters.
+    """
+    blocks = [f"{name}." for name, module in network.named_modules() if isinstance(module, ResidualBlock)]
     layers: dict[str, int] = {}
     layer, previous = 0, ""
-    for name in names:
-        encoder, _, inside = name.partition(".blocks.")
-        block = f"{encoder}.{inside.split('.')[0]}" if inside else ""
-        layer += bool(inside) and block != previous
-        previous = block or previous
+    rest: list[str] = []
+    for name, _ in network.named_parameters():
+        block = next((block for block in blocks if name.startswith(block)), "")
+        if block and block != previous:
+            layer, previous, rest = layer + 1, block, []
+        if not block:
+            rest.append(name)
         layers[name] = layer
-    rest = [name for name, index in layers.items() if index == layer and ".blocks." not in name]
     return layers | dict.fromkeys(rest, layer + 1)
 
 
