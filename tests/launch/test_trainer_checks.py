@@ -18,6 +18,7 @@ Compose = Callable[..., DictConfig]
 
 
 ACCUMULATE, STRATEGY = "trainer.accumulate_grad_batches", "trainer.strategy"
+MAX_TIME = "trainer.max_time"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,12 @@ ACCUMULATE, STRATEGY = "trainer.accumulate_grad_batches", "trainer.strategy"
         (["+trainer.limit_test_batches=0.0"], "trainer.limit_test_batches"),
         (["+trainer.enable_checkpointing=false"], "trainer.enable_checkpointing"),
         (["+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"], "trainer.enable_checkpointing"),
+        (["+trainer.max_time={second: 4}"], MAX_TIME),
+        (["+trainer.max_time={}"], MAX_TIME),
+        (["+trainer.max_time={seconds: -4}"], MAX_TIME),
+        (["+trainer.max_time={seconds: soon}"], MAX_TIME),
+        (["+trainer.max_time=60"], MAX_TIME),
+        (["+trainer.max_time='1:30'"], MAX_TIME),
         (["+trainer.strategy=ddp_spawn"], STRATEGY),
         (["trainer=ddp", "trainer.strategy=ddp_fork"], STRATEGY),
         (["+trainer.strategy=ddp_notebook"], STRATEGY),
@@ -70,6 +77,11 @@ def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compo
         ["+trainer.limit_test_batches=0", "test=false"],
         ["+trainer.limit_test_batches=0.1"],
         ["+trainer.enable_checkpointing=false", "callbacks=none"],
+        ["+trainer.max_time={seconds: 4}"],
+        ["+trainer.max_time.hours=1.5"],
+        ["+trainer.max_time='00:01:30:00'"],
+        ["+trainer.max_time=00:01:30:00"],
+        ["+trainer.max_time=null"],
         ["trainer=ddp"],
         ["trainer=ddp_cpu"],
         ["+trainer.strategy=ddp_find_unused_parameters_true"],

@@ -1,15 +1,20 @@
 """Checks of ``seed`` and ``trainer`` before anything is built."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 
 SPAWNING = re.compile(r"ddp_(spawn|fork|forkserver|notebook)")
 """Strategies whose processes are copies of a function rather than this command again."""
 MAX_SEED = 2**32 - 1
+CLOCK = re.compile(r"\d+:\d\d:\d\d:\d\d")
+"""A time as Lightning reads it: days, hours, minutes and seconds."""
+UNITS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+"""Keys of a time that is a mapping."""
 
 
 def check_trainer(cfg: DictConfig) -> None:
@@ -20,6 +25,7 @@ def check_trainer(cfg: DictConfig) -> None:
     if trainer is None:
         return
     check_strategy(trainer.get("strategy"))
+    check_max_time(trainer.get("max_time"))
     parts = trainer.get("accumulate_grad_batches", 1)
     if not _is_integer(parts, 1):
         raise ConfigError(
@@ -52,6 +58,24 @@ def check_strategy(strategy: Any) -> None:
             "such ranks take callbacks, log and best checkpoint with them when the training ends, so that no test can "
             "follow",
             "set trainer.strategy=ddp, which starts every rank as a command",
+        )
+
+
+def check_max_time(value: Any) -> None:
+    """Raise ConfigError for a time limit that Lightning could not read."""
+    if isinstance(value, DictConfig):
+        value = OmegaConf.to_container(value)
+    if isinstance(value, Mapping):
+        numbers = [amount for unit, amount in value.items() if unit in UNITS and type(amount) in (int, float)]
+        valid = "_target_" in value or (len(numbers) == len(value) and min(numbers, default=-1) >= 0)
+    else:
+        valid = value is None or (isinstance(value, str) and CLOCK.fullmatch(value.strip()) is not None)
+    if not valid:
+        raise ConfigError(
+            "trainer.max_time",
+            value,
+            "is no time",
+            "set days:hours:minutes:seconds, as '00:01:30:00', or a mapping, as {hours: 1, minutes: 30}",
         )
 
 
