@@ -63,8 +63,13 @@ def test_impossible_trainers_are_refused_before_anything_is_built(
     assert refused.value.key == key
 
 
+def test_errors_of_a_progress_bar_that_is_switched_off_name_its_callback(composed: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.enable_progress_bar=false: .*callbacks\.progress=null to have"):
+        check_trainer(composed("+trainer.enable_progress_bar=false"))
+
+
 def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"callbacks\.checkpoint=null callbacks\.preemption=null to keep none"):
+    with pytest.raises(ConfigError, match=r"callbacks\.checkpoint=null callbacks\.preemption=null to have none"):
         check_trainer(composed("+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"))
 
 
@@ -77,6 +82,9 @@ def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compo
         ["+trainer.limit_test_batches=0", "test=false"],
         ["+trainer.limit_test_batches=0.1"],
         ["+trainer.enable_checkpointing=false", "callbacks=none"],
+        ["+trainer.enable_progress_bar=false", "callbacks.progress=null"],
+        ["+trainer.enable_progress_bar=false", "callbacks=none"],
+        ["+trainer.enable_progress_bar=true"],
         ["+trainer.max_time={seconds: 4}"],
         ["+trainer.max_time.hours=1.5"],
         ["+trainer.max_time='00:01:30:00'"],

@@ -11,6 +11,11 @@ from vivit.errors import ConfigError
 SPAWNING = re.compile(r"ddp_(spawn|fork|forkserver|notebook)")
 """Strategies whose processes are copies of a function rather than this command again."""
 MAX_SEED = 2**32 - 1
+CALLBACK_SWITCHES = (
+    ("enable_checkpointing", "Checkpoint", "checkpoints are"),
+    ("enable_progress_bar", "ProgressBar", "the progress bar is one of the"),
+)
+"""Keys of Lightning that switch callbacks off, part of the names of their classes, and what is said of them."""
 CLOCK = re.compile(r"\d+:\d\d:\d\d:\d\d")
 """A time as Lightning reads it: days, hours, minutes and seconds."""
 UNITS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
@@ -35,13 +40,12 @@ def check_trainer(cfg: DictConfig) -> None:
     if tests and trainer.get("limit_test_batches", 1) == 0:
         remedy = "set test=false to leave the test out" if "test" in cfg else "leave it out"
         raise ConfigError("trainer.limit_test_batches", trainer.limit_test_batches, "leaves nothing to test", remedy)
-    if trainer.get("enable_checkpointing") is False and (names := checkpoint_callbacks(cfg)):
-        raise ConfigError(
-            "trainer.enable_checkpointing",
-            False,
-            "checkpoints are callbacks here",
-            f"leave it out and set {' '.join(f'callbacks.{name}=null' for name in names)} to keep none",
-        )
+    for key, kind, what in CALLBACK_SWITCHES:
+        if trainer.get(key) is False and (names := callbacks_of_kind(cfg, kind)):
+            off = " ".join(f"callbacks.{name}=null" for name in names)
+            raise ConfigError(
+                f"trainer.{key}", False, f"{what} callbacks here", f"leave it out and set {off} to have none"
+            )
 
 
 def check_strategy(strategy: Any) -> None:
@@ -79,10 +83,10 @@ def check_max_time(value: Any) -> None:
         )
 
 
-def checkpoint_callbacks(cfg: DictConfig) -> list[str]:
-    """Return the names of the callbacks of a configuration that write checkpoints."""
+def callbacks_of_kind(cfg: DictConfig, kind: str) -> list[str]:
+    """Return the names of the callbacks of a configuration whose class is called after a kind."""
     nodes = (cfg.get("callbacks") or {}).items()
-    return [str(name) for name, node in nodes if node is not None and "Checkpoint" in str(node.get("_target_"))]
+    return [str(name) for name, node in nodes if node is not None and kind in str(node.get("_target_"))]
 
 
 def _is_integer(value: Any, lowest: int, largest: int | None = None) -> bool:
