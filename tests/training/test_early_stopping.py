@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.tasks.config_checks import check_monitors
+from vivit.tasks.train import log_time_is_over
 from vivit.training import LastCheckpoint, ResumableCSVLogger, ResumableEarlyStopping, VideoClassifier
 
 STEPS = 5
@@ -140,6 +141,22 @@ def test_steps_of_the_log_after_max_time_are_those_of_an_uninterrupted_run(
     ended = stopped[-1][1] + 1
     rest = fit(TimeIsOver(1000), folder="parts", start=tmp_path / "parts" / "last.ckpt")
     assert [row for row in rest if row[1] >= ended] == [row for row in whole if row[1] >= ended]
+
+
+@pytest.mark.parametrize("batch", [3, 8, 12, 99])
+def test_a_run_whose_time_is_over_logs_how_it_goes_on(
+    batch: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it is resumed with no more time, and not where the last step is done."""
+    last = LastCheckpoint(dirpath=str(tmp_path / "checkpoints"), every_n_train_steps=100)
+    for time in (TimeIsOver(batch), TimeIsOver(0 if batch < 12 else 99)):
+        caplog.clear()
+        run = trainer(time, last, epochs=3, limit_train_batches=4)
+        file = tmp_path / "checkpoints" / "last.ckpt"
+        run.fit(module(), *loaders(), ckpt_path=file if file.is_file() else None, weights_only=True)
+        log_time_is_over(run, tmp_path)
+        said = f"trainer.max_time was over at step {batch} of 12; go on with resume={tmp_path} +trainer.max_time=..., "
+        assert (said in caplog.text) == (batch < 12)
 
 
 def test_early_stopping_stays_stopped_after_a_resume(
