@@ -109,6 +109,12 @@ def save_once(checkpoint: ModelCheckpoint, trainer: Trainer) -> None:
         checkpoint._save_none_monitor_checkpoint(trainer, checkpoint._monitor_candidates(trainer))
 
 
+def has_saved(trainer: Trainer) -> bool:
+    """Return whether a run has a checkpoint to go on from: one that it has written, or that it was started from."""
+    saved = any(getattr(callback, "_last_checkpoint_saved", "") for callback in trainer.checkpoint_callbacks)
+    return saved or trainer.ckpt_path is not None
+
+
 def log_train_step(trainer: Trainer) -> None:
     """Pass this step's metrics to the loggers, as Lightning does behind all callbacks."""
     trainer._logger_connector.update_train_step_metrics()
