@@ -253,3 +253,20 @@ def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ConfigError, match=r"^data\.num_workers=2: .*; set num_workers instead of data\.num_workers$"):
         tasks.prepare(cfg, Job(tmp_path, {}, list(overrides), None))
+
+
+def test_prepare_names_the_list_of_unusable_files_only_where_it_has_any(composed, tmp_path, caplog):
+    root = tmp_path / "videos"
+    root.mkdir()
+    write_video(root / "a.mp4", IRREGULAR)
+    (root / "train.csv").write_text("path,label\na.mp4,x\n")
+    overrides = ("data=csv", f"data.root={root}", "splits=[train]", "num_workers=1")
+    cfg = composed(*overrides, name="prepare")
+    cfg.paths.run = str(tmp_path)
+    for unusable in (0, 1):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            tasks.prepare(cfg, Job(tmp_path, {}, list(overrides), None))
+        assert f"{unusable} missing" in caplog.text
+        assert ("are listed in" in caplog.text) == bool(unusable)
+        (root / "train.csv").write_text("path,label\na.mp4,x\nb.mp4,x\n")

@@ -50,6 +50,20 @@ def test_where_and_how_fast_it_runs_may_be_said_anew(folder: Path, composed: Com
     assert job.overrides[-3:] == ["trainer.devices=3", "data.num_workers=5", "logger=tensorboard"]
 
 
+@pytest.mark.parametrize(
+    ("override", "value"), [("='00:02:00:00'", "00:02:00:00"), (".hours=2", {"hours": 2}), ("=null", None)]
+)
+def test_more_time_may_be_given(override: str, value: object, folder: Path, composed: Compose) -> None:
+    record = folder / ".hydra" / "config.yaml"
+    config = OmegaConf.load(record)
+    config.trainer.max_time = {"minutes": 1}
+    OmegaConf.save(config, record)
+    check_resume(folder, [f"resume={folder}", f"+trainer.max_time{override}"])
+    cfg, _ = resumed(folder, composed, f"+trainer.max_time{override}")
+    assert cfg.trainer.max_time == value
+    assert resumed(folder, composed)[0].trainer.max_time == {"minutes": 1}
+
+
 def test_devices_that_do_not_share_a_batch_are_refused(folder: Path, composed: Compose) -> None:
     with pytest.raises(ConfigError) as refused:
         resumed(folder, composed, "trainer.devices=5")

@@ -18,6 +18,7 @@ Compose = Callable[..., DictConfig]
 
 
 ACCUMULATE, STRATEGY = "trainer.accumulate_grad_batches", "trainer.strategy"
+MAX_TIME = "trainer.max_time"
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,12 @@ ACCUMULATE, STRATEGY = "trainer.accumulate_grad_batches", "trainer.strategy"
         (["+trainer.limit_test_batches=0.0"], "trainer.limit_test_batches"),
         (["+trainer.enable_checkpointing=false"], "trainer.enable_checkpointing"),
         (["+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"], "trainer.enable_checkpointing"),
+        (["+trainer.max_time={second: 4}"], MAX_TIME),
+        (["+trainer.max_time={}"], MAX_TIME),
+        (["+trainer.max_time={seconds: -4}"], MAX_TIME),
+        (["+trainer.max_time={seconds: soon}"], MAX_TIME),
+        (["+trainer.max_time=60"], MAX_TIME),
+        (["+trainer.max_time='1:30'"], MAX_TIME),
         (["+trainer.strategy=ddp_spawn"], STRATEGY),
         (["trainer=ddp", "trainer.strategy=ddp_fork"], STRATEGY),
         (["+trainer.strategy=ddp_notebook"], STRATEGY),
@@ -56,8 +63,13 @@ def test_impossible_trainers_are_refused_before_anything_is_built(
     assert refused.value.key == key
 
 
+def test_errors_of_a_progress_bar_that_is_switched_off_name_its_callback(composed: Compose) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.enable_progress_bar=false: .*callbacks\.progress=null to have"):
+        check_trainer(composed("+trainer.enable_progress_bar=false"))
+
+
 def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compose) -> None:
-    with pytest.raises(ConfigError, match=r"callbacks\.checkpoint=null callbacks\.preemption=null to keep none"):
+    with pytest.raises(ConfigError, match=r"callbacks\.checkpoint=null callbacks\.preemption=null to have none"):
         check_trainer(composed("+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"))
 
 
@@ -70,6 +82,14 @@ def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compo
         ["+trainer.limit_test_batches=0", "test=false"],
         ["+trainer.limit_test_batches=0.1"],
         ["+trainer.enable_checkpointing=false", "callbacks=none"],
+        ["+trainer.enable_progress_bar=false", "callbacks.progress=null"],
+        ["+trainer.enable_progress_bar=false", "callbacks=none"],
+        ["+trainer.enable_progress_bar=true"],
+        ["+trainer.max_time={seconds: 4}"],
+        ["+trainer.max_time.hours=1.5"],
+        ["+trainer.max_time='00:01:30:00'"],
+        ["+trainer.max_time=00:01:30:00"],
+        ["+trainer.max_time=null"],
         ["trainer=ddp"],
         ["trainer=ddp_cpu"],
         ["+trainer.strategy=ddp_find_unused_parameters_true"],

@@ -1,5 +1,6 @@
 """Runs that end before their last epoch, and what they watch to know when."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from omegaconf import DictConfig
 
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.tasks.config_checks import check_monitors
-from vivit.training import LastCheckpoint, ResumableEarlyStopping, VideoClassifier
+from vivit.tasks.train import log_time_is_over
+from vivit.training import LastCheckpoint, ResumableCSVLogger, ResumableEarlyStopping, VideoClassifier
 
 STEPS = 5
 Compose = Callable[..., DictConfig]
@@ -115,6 +117,46 @@ def test_resume_after_max_time_equals_an_uninterrupted_run(
     assert run.global_step == steps == 3 * 4 // parts
     expected = weights(whole)
     assert all(torch.equal(tensor, expected[name]) for name, tensor in weights(rest).items())
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(1, 1), (6, 1), (8, 1), (6, 2)], ids=str)
+def test_steps_of_the_log_after_max_time_are_those_of_an_uninterrupted_run(
+    batch: int, parts: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers
+) -> None:
+    """Only the validation where the time was over is added."""
+
+    def fit(*callbacks: Callback, folder: str, start: Path | None = None) -> list[tuple[int, int, bool]]:
+        files = str(tmp_path / folder)
+        callbacks += (LastCheckpoint(dirpath=files, every_n_train_steps=100),)
+        logger = ResumableCSVLogger(files, name="", version="")
+        others = {"accumulate_grad_batches": parts, "limit_train_batches": 4, "log_every_n_steps": 1}
+        trainer(*callbacks, epochs=3, logger=logger, **others).fit(
+            module(), *loaders(), ckpt_path=start, weights_only=True
+        )
+        with (tmp_path / folder / "metrics.csv").open(newline="") as file:
+            return [(int(row["epoch"]), int(row["step"]), bool(row["val/loss"])) for row in csv.DictReader(file)]
+
+    whole = fit(folder="whole")
+    stopped = fit(TimeIsOver(batch), folder="parts")
+    ended = stopped[-1][1] + 1
+    rest = fit(TimeIsOver(1000), folder="parts", start=tmp_path / "parts" / "last.ckpt")
+    assert [row for row in rest if row[1] >= ended] == [row for row in whole if row[1] >= ended]
+
+
+@pytest.mark.parametrize("batch", [3, 8, 12, 99])
+def test_a_run_whose_time_is_over_logs_how_it_goes_on(
+    batch: int, tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where it is resumed with no more time, and not where the last step is done."""
+    last = LastCheckpoint(dirpath=str(tmp_path / "checkpoints"), every_n_train_steps=100)
+    for time in (TimeIsOver(batch), TimeIsOver(0 if batch < 12 else 99)):
+        caplog.clear()
+        run = trainer(time, last, epochs=3, limit_train_batches=4)
+        file = tmp_path / "checkpoints" / "last.ckpt"
+        run.fit(module(), *loaders(), ckpt_path=file if file.is_file() else None, weights_only=True)
+        log_time_is_over(run, tmp_path)
+        said = f"trainer.max_time was over at step {batch} of 12; go on with resume={tmp_path} +trainer.max_time=..., "
+        assert (said in caplog.text) == (batch < 12)
 
 
 def test_early_stopping_stays_stopped_after_a_resume(

@@ -56,6 +56,7 @@ def test_trainer_and_module_have_attributes_that_their_types_do_not_declare(run:
 def test_model_checkpoint_saves_on_request(tmp_path: Path) -> None:
     checkpoint = ModelCheckpoint(dirpath=tmp_path, every_n_train_steps=7)
     assert lightning_compat.save_interval(checkpoint) == 7
+    assert checkpoint._last_checkpoint_saved == ""
     assert arguments(checkpoint._should_skip_saving_checkpoint) == ["trainer"]
     assert arguments(checkpoint._monitor_candidates) == ["trainer"]
     assert arguments(checkpoint._save_none_monitor_checkpoint) == ["trainer", "monitor_candidates"]

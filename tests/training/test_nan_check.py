@@ -39,9 +39,35 @@ def test_nan_check_names_the_step_and_leaves_the_last_checkpoint_good(
             before.update({name: tensor.clone() for name, tensor in pl_module.state_dict().items()})
 
     run = trainer(Poison(3), Note(), NaNCheck(), LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=1), epochs=2)
-    with pytest.raises(NonFiniteError, match=r"the loss is nan at step 3 \(epoch 1\); .*lower optim\.optimizer\.lr"):
+    with pytest.raises(
+        NonFiniteError, match=r"the loss is nan at step 3 \(epoch 1\); .*checkpoint is good: lower optim"
+    ):
         run.fit(net, *loaders())
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items()), "it took the step"
+
+
+def test_errors_say_whether_there_is_a_checkpoint(
+    tmp_path: Path,
+    module: Callable[..., VideoClassifier],
+    loaders: Callable[..., tuple[StatefulTrainLoader, ClipLoader]],
+    trainer: Callable[..., Trainer],
+) -> None:
+    """A run that is resumed has the one that it was started from."""
+
+    def fail(at: int, start: Path | None = None) -> str:
+        last = LastCheckpoint(dirpath=str(tmp_path), every_n_train_steps=3)
+        with pytest.raises(NonFiniteError) as error:
+            trainer(Poison(at), NaNCheck(), last, epochs=2).fit(
+                module(), *loaders(), ckpt_path=start, weights_only=True
+            )
+        return str(error.value)
+
+    assert "step 2 (epoch 1); this step was not taken, and there is no checkpoint yet: lower" in fail(2)
+    assert not list(tmp_path.glob("*.ckpt"))
+    assert "step 4 (epoch 1); this step was not taken, and the last checkpoint is good: lower" in fail(4)
+    assert "step 4 (epoch 1); this step was not taken, and the last checkpoint is good: lower" in fail(
+        4, tmp_path / "last.ckpt"
+    )

@@ -11,8 +11,8 @@ from vivit.overrides import matches_key
 
 HYDRA_FOLDER = ".hydra"
 """Where Hydra stores a run's configuration; that of a resume goes into a folder below it."""
-CHANGEABLE = ("trainer.devices", "data.num_workers", "logger")
-"""Keys that may be set beside ``resume``: where and how fast a run continues, not what it computes."""
+CHANGEABLE = ("trainer.devices", "data.num_workers", "trainer.max_time", "logger")
+"""Keys that may be set beside ``resume``: where, how fast and how long a run continues, not what it computes."""
 
 
 def check_resume(folder: Path, overrides: list[str]) -> None:
@@ -47,6 +47,8 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
         elif matches_key(override, ["trainer.devices"]):
             config.data.batch_size = _batch_size(config, cfg.trainer.devices)
             config.trainer.devices = cfg.trainer.devices
+        elif matches_key(override, ["trainer.max_time"]):
+            config.trainer.max_time = cfg.trainer.get("max_time")
         elif matches_key(override, ["data.num_workers"]):
             config.data.num_workers = cfg.data.num_workers
     sweep_dir = hydra.sweep._get_node("dir")._value()  # may be an interpolation that nobody can resolve any more

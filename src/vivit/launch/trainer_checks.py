@@ -1,15 +1,25 @@
 """Checks of ``seed`` and ``trainer`` before anything is built."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 
 SPAWNING = re.compile(r"ddp_(spawn|fork|forkserver|notebook)")
 """Strategies whose processes are copies of a function rather than this command again."""
 MAX_SEED = 2**32 - 1
+CALLBACK_SWITCHES = (
+    ("enable_checkpointing", "Checkpoint", "checkpoints are"),
+    ("enable_progress_bar", "ProgressBar", "the progress bar is one of the"),
+)
+"""Keys of Lightning that switch callbacks off, part of the names of their classes, and what is said of them."""
+CLOCK = re.compile(r"\d+:\d\d:\d\d:\d\d")
+"""A time as Lightning reads it: days, hours, minutes and seconds."""
+UNITS = ("weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+"""Keys of a time that is a mapping."""
 
 
 def check_trainer(cfg: DictConfig) -> None:
@@ -20,6 +30,7 @@ def check_trainer(cfg: DictConfig) -> None:
     if trainer is None:
         return
     check_strategy(trainer.get("strategy"))
+    check_max_time(trainer.get("max_time"))
     parts = trainer.get("accumulate_grad_batches", 1)
     if not _is_integer(parts, 1):
         raise ConfigError(
@@ -29,13 +40,12 @@ def check_trainer(cfg: DictConfig) -> None:
     if tests and trainer.get("limit_test_batches", 1) == 0:
         remedy = "set test=false to leave the test out" if "test" in cfg else "leave it out"
         raise ConfigError("trainer.limit_test_batches", trainer.limit_test_batches, "leaves nothing to test", remedy)
-    if trainer.get("enable_checkpointing") is False and (names := checkpoint_callbacks(cfg)):
-        raise ConfigError(
-            "trainer.enable_checkpointing",
-            False,
-            "checkpoints are callbacks here",
-            f"leave it out and set {' '.join(f'callbacks.{name}=null' for name in names)} to keep none",
-        )
+    for key, kind, what in CALLBACK_SWITCHES:
+        if trainer.get(key) is False and (names := callbacks_of_kind(cfg, kind)):
+            off = " ".join(f"callbacks.{name}=null" for name in names)
+            raise ConfigError(
+                f"trainer.{key}", False, f"{what} callbacks here", f"leave it out and set {off} to have none"
+            )
 
 
 def check_strategy(strategy: Any) -> None:
@@ -55,10 +65,28 @@ def check_strategy(strategy: Any) -> None:
         )
 
 
-def checkpoint_callbacks(cfg: DictConfig) -> list[str]:
-    """Return the names of the callbacks of a configuration that write checkpoints."""
+def check_max_time(value: Any) -> None:
+    """Raise ConfigError for a time limit that Lightning could not read."""
+    if isinstance(value, DictConfig):
+        value = OmegaConf.to_container(value)
+    if isinstance(value, Mapping):
+        numbers = [amount for unit, amount in value.items() if unit in UNITS and type(amount) in (int, float)]
+        valid = "_target_" in value or (len(numbers) == len(value) and min(numbers, default=-1) >= 0)
+    else:
+        valid = value is None or (isinstance(value, str) and CLOCK.fullmatch(value.strip()) is not None)
+    if not valid:
+        raise ConfigError(
+            "trainer.max_time",
+            value,
+            "is no time",
+            "set days:hours:minutes:seconds, as '00:01:30:00', or a mapping, as {hours: 1, minutes: 30}",
+        )
+
+
+def callbacks_of_kind(cfg: DictConfig, kind: str) -> list[str]:
+    """Return the names of the callbacks of a configuration whose class is called after a kind."""
     nodes = (cfg.get("callbacks") or {}).items()
-    return [str(name) for name, node in nodes if node is not None and "Checkpoint" in str(node.get("_target_"))]
+    return [str(name) for name, node in nodes if node is not None and kind in str(node.get("_target_"))]
 
 
 def _is_integer(value: Any, lowest: int, largest: int | None = None) -> bool:

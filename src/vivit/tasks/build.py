@@ -102,7 +102,13 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     callbacks, loggers = (
         [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in OBJECT_GROUPS
     )
-    return instantiate(cfg.trainer, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.run)
+    return instantiate(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers or False,
+        default_root_dir=cfg.paths.run,
+        _convert_="all",  # of its mappings, as that of max_time, Lightning reads plain ones
+    )
 
 
 def build_preprocessing(

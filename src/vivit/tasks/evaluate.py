@@ -60,7 +60,7 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         aggregator=build_aggregator(data),
     )  # fmt: skip
     disable_malloc_trim()
-    trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False)
+    trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
     return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics)
 

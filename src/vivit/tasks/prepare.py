@@ -16,6 +16,8 @@ from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 log = logging.getLogger(__name__)
 
 OPTIONS = ("full_decode", "copies", "gop", "crf", "shard_index", "num_shards")
+LISTED = ("missing", "unusable", "without_copy")
+"""Counts of files that the report lists, each with the reason."""
 
 
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
@@ -30,5 +32,6 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     counts = prepare_dataset(dataset, splits=list(cfg.splits), num_workers=cfg.num_workers, **options)
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
-    log.info("unusable files are listed in %s", dataset.prepared_folder)
+    if any(counts.get(kind) for kind in LISTED):
+        log.info("files that are missing, unusable or without a copy are listed in %s", dataset.prepared_folder)
     return {}

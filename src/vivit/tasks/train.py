@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from omegaconf import DictConfig
 
 from vivit.io import write_json
@@ -49,6 +50,8 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if not checkpoint:
         load_initial_weights(cfg, module.network)
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
+    if cfg.trainer.get("max_time") is not None:
+        log_time_is_over(trainer, job.folder)
     metrics, optimizer = last_metrics(trainer), optimizer_summary(trainer)
     history = training_history(trainer)  # testing a checkpoint resets the throughput monitor
     test_results: dict[str, Any] = {"metrics": {}}
@@ -74,6 +77,20 @@ def add_run_metadata(trainer: Trainer, metadata: Mapping[str, Any]) -> None:
     for callback in get_callbacks(trainer):
         if isinstance(callback, RunMetadata):
             callback.facts = {**callback.facts, **metadata}
+
+
+def log_time_is_over(trainer: Trainer, folder: Path) -> None:
+    """Log how a run goes on that ``trainer.max_time`` ended before its last step."""
+    limits = [callback.time_remaining() for callback in get_callbacks(trainer) if isinstance(callback, Timer)]
+    if not trainer.is_global_zero or not any(left is not None and left <= 0 for left in limits):
+        return
+    steps, total = trainer.global_step, trainer.estimated_stepping_batches
+    if steps < total and (folder / "checkpoints" / "last.ckpt").is_file():
+        log.warning(
+            "trainer.max_time was over at step %d of %d; go on with resume=%s +trainer.max_time=..., which counts the "
+            "time of all starts (null: no limit)",
+            *(steps, total, folder),
+        )
 
 
 def best_checkpoint(trainer: Trainer) -> str | None:

@@ -69,6 +69,15 @@ def restore_train_loader(trainer: Trainer) -> None:
     trainer.fit_loop._load_combined_loader_states()
 
 
+def number_next_step(trainer: Trainer) -> None:
+    """Set the number under which loggers record the step that begins: that of the steps before it.
+
+    Lightning's own number is one too low after a resume behind the validation that it makes where a run is stopped in
+    mid-epoch: it would add the step when it came to that validation again, which is not due any more.
+    """
+    trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
+
+
 def is_accumulating(trainer: Trainer) -> bool:
     """Return whether the batch under way is a part of a step that is not complete."""
     return trainer.fit_loop._should_accumulate()
@@ -98,6 +107,12 @@ def save_once(checkpoint: ModelCheckpoint, trainer: Trainer) -> None:
     """Save a checkpoint now, unless this step is saved already."""
     if not checkpoint._should_skip_saving_checkpoint(trainer):
         checkpoint._save_none_monitor_checkpoint(trainer, checkpoint._monitor_candidates(trainer))
+
+
+def has_saved(trainer: Trainer) -> bool:
+    """Return whether a run has a checkpoint to go on from: one that it has written, or that it was started from."""
+    saved = any(getattr(callback, "_last_checkpoint_saved", "") for callback in trainer.checkpoint_callbacks)
+    return saved or trainer.ckpt_path is not None
 
 
 def log_train_step(trainer: Trainer) -> None:

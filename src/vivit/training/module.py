@@ -18,7 +18,13 @@ from torchmetrics import MeanMetric
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, score
 from vivit.structures import Batch, Predictions
-from vivit.training.lightning_compat import count_by_epochs, get_callbacks, is_training, restore_train_loader
+from vivit.training.lightning_compat import (
+    count_by_epochs,
+    get_callbacks,
+    is_training,
+    number_next_step,
+    restore_train_loader,
+)  # fmt: skip
 from vivit.training.losses import SoftTargetLoss, cross_entropy
 from vivit.training.mixup import one_hot
 from vivit.training.optim import OptimizerConfig, count_steps
@@ -91,6 +97,10 @@ class VideoClassifier(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Reset the count of bad videos; a resumed epoch has no such start."""
         self._bad_videos = 0
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Number the step for the loggers, also after a resume."""
+        number_next_step(self.trainer)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one view of each video.

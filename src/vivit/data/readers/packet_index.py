@@ -8,6 +8,9 @@ from typing import NamedTuple
 import av
 import av.container
 
+OUT_OF_ORDER = "its frames are stored out of order, and without a time"
+"""Why times are not trusted of a format that has none of display."""
+
 
 class PacketInfo(NamedTuple):
     """The properties of a packet that matter here, without its bytes."""
@@ -94,9 +97,36 @@ def _untrusted_reason(
     first = packets[0]
     if not first.is_keyframe or first.pts is None or (min(stamps) < first.pts and not first.is_discard):
         return "it begins with frames that need earlier ones"
-    if container.format.name == "avi":  # it stores no presentation times, so FFmpeg guesses them
-        if stream.codec_context.has_b_frames:
-            return "its frames are stored out of order, and without a time"
-        if stream.codec_context.name == "mpeg4" and min(packet.size for packet in displayed) < 9:
+    return _guess_reason(container, stream, displayed)
+
+
+def _guess_reason(
+    container: av.container.InputContainer, stream: av.VideoStream, displayed: Sequence[PacketInfo]
+) -> str | None:
+    """Return why FFmpeg may have guessed the times of a format that stores none of display; None: they are right.
+
+    Where these formats store one time a frame, it is that of decoding. FFmpeg adds the time of display where it can,
+    and after a seek another one. H.264 and H.265 are guessed even where no frame is stored out of order.
+    """
+    name, context = container.format.name, stream.codec_context
+    if name == "avi":
+        if context.has_b_frames:
+            return OUT_OF_ORDER
+        if context.name == "mpeg4" and min(packet.size for packet in displayed) < 9:
             return "some packets hold no frame"
+    decoding_only = name == "asf" or _is_vfw(container, context)
+    if decoding_only and (context.name in ("h264", "hevc") or not _in_order(displayed)):
+        return "its frames are stored with times of decoding only"
+    if name == "mxf" and context.has_b_frames and _in_order(displayed):  # its index has the order of MPEG-2 alone
+        return OUT_OF_ORDER
     return None
+
+
+def _in_order(packets: Iterable[PacketInfo]) -> bool:
+    """Return whether frames are shown when they are decoded, by their times."""
+    return all(packet.pts == packet.dts for packet in packets)
+
+
+def _is_vfw(container: av.container.InputContainer, context: av.VideoCodecContext) -> bool:
+    """Return whether a Matroska file contains its video as an AVI would; the codecs of Matroska itself have no tag."""
+    return "matroska" in container.format.name and context.codec_tag != "\0\0\0\0"

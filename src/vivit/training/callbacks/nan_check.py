@@ -12,7 +12,7 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from vivit.errors import UserError
-from vivit.training.lightning_compat import get_log_interval
+from vivit.training.lightning_compat import get_log_interval, has_saved
 
 LOSS, GRADIENT = 0.0, 1.0
 """What was not finite first; a step's loss counts before its gradient, which follows from it."""
@@ -106,8 +106,7 @@ class NaNCheck(Checkpoint):
             else f"the loss is finite, but its largest gradient is {value}"
         )
         raise NonFiniteError(
-            f"{what} at step {step:.0f} (epoch {epoch:.0f}); this step was not taken, and the last checkpoint is good: "
-            f"{REMEDY}"
+            f"{what} at step {step:.0f} (epoch {epoch:.0f}); this step was not taken, and {_state(trainer)}: {REMEDY}"
         )
 
     def _check(self, trainer: Trainer, tree: Any) -> None:
@@ -117,8 +116,13 @@ class NaNCheck(Checkpoint):
             return
         raise NonFiniteError(
             f"{bad or 'a tensor of another rank'} is not finite behind step {trainer.global_step} (epoch "
-            f"{trainer.current_epoch + 1}); it was not saved, and the last checkpoint is good: {REMEDY}"
+            f"{trainer.current_epoch + 1}); it was not saved, and {_state(trainer)}: {REMEDY}"
         )
+
+
+def _state(trainer: Trainer) -> str:
+    """Return what is left of a run that ends here."""
+    return "the last checkpoint is good" if has_saved(trainer) else "there is no checkpoint yet"
 
 
 def max_gradient(optimizer: Optimizer) -> Tensor:
