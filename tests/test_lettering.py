@@ -155,7 +155,7 @@ def test_confused_pairs_are_written_most_frequent_first(tmp_path: Path) -> None:
     counts = np.array([[5, 3, 0], [7, 1, 0], [0, 7, 0]])
     write_confused_pairs(tmp_path / "confused.csv", counts, ["a, b", "$x$", "光"])
     assert (tmp_path / "confused.csv").read_text(encoding="utf-8") == (
-        'is,said,times,share\n$x$,"a, b",7,0.8750\n光,$x$,7,1.0000\n"a, b",$x$,3,0.3750\n'
+        'true,predicted,times,share\n$x$,"a, b",7,0.8750\n光,$x$,7,1.0000\n"a, b",$x$,3,0.3750\n'
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vivit.checkpoints.vivit_checkpoint import VERSION
 from vivit.errors import ConfigError
 from vivit.launch import Job
 from vivit.tasks.initial_weights import resolve_checkpoint
@@ -12,7 +13,8 @@ from vivit.tasks.initial_weights import resolve_checkpoint
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    torch.save({"vivit": {"model": {}}, "global_step": 3}, tmp_path / "other.ckpt")
+    record = {"version": VERSION, "model": "any", "config": {"tokeniser": {}}, "preprocessing": {}, "classes": {}}
+    torch.save({"vivit": record, "global_step": 3}, tmp_path / "other.ckpt")
     return tmp_path / "other.ckpt"
 
 

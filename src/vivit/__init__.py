@@ -24,8 +24,19 @@ _HOMES = {
 }
 
 
+_ROOMS = ("checkpoints", "data", "errors", "evaluation", "inference", "models")
+"""Subpackages that are there after ``import vivit``, too."""
+
+
 def __getattr__(name: str) -> Any:
     """Return a name of the Python interface when it is first asked for, so that ``import vivit`` waits for no torch."""
+    if name in _ROOMS:
+        return import_module(f"vivit.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the names of the Python interface."""
+    return [*__all__, *_ROOMS]

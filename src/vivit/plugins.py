@@ -5,6 +5,7 @@ beside them.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,15 +16,18 @@ from vivit.errors import ConfigError
 REMEDY = "set the name of a module that Python can import from this folder, such as mylab.video"
 
 
-def import_plugins(names: Sequence[str] | None) -> None:
+def import_plugins(names: Sequence[str] | str | None) -> None:
     """Import modules that register something. Raises ConfigError about ``plugins`` where one cannot be imported."""
-    for name in names or ():
+    for name in [names] if isinstance(names, str) else names or ():
         _make_working_folder_importable()
         try:
             import_module(name)
         except Exception as error:
+            missing = isinstance(error, ModuleNotFoundError) and name.startswith(str(error.name))
+            place = traceback.extract_tb(error.__traceback__)[-1]
             problem = f"cannot be imported ({type(error).__name__}: {error})"
-            raise ConfigError("plugins", name, problem, REMEDY) from error
+            remedy = REMEDY if missing else f"correct {place.filename}, line {place.lineno}"
+            raise ConfigError("plugins", name, problem, remedy) from error
 
 
 def config_folders(names: Sequence[str]) -> list[Path]:

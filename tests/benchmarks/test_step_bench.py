@@ -63,7 +63,7 @@ def test_variants_share_weights_but_not_settings() -> None:
     for variant in (unchanged, plain, masked, checkpointed):
         assert all(a is b for a, b in zip(variant.net.parameters(), unchanged.net.parameters(), strict=True))
         (encoder,) = (module for module in variant.net.modules() if isinstance(module, Encoder))
-        settings[variant.name] = (encoder.all_tokens, encoder.checkpointing)
+        settings[variant.name] = (encoder.all_tokens, encoder.gradient_checkpointing)
     assert settings == {
         "ours": (False, False), "plain": (True, False), "masked": (False, False), "checkpointed": (False, True)
     }  # fmt: skip
@@ -119,7 +119,7 @@ def test_unknown_name_is_a_config_error(key: str, wrong: object) -> None:
         key: wrong
     }
     with pytest.raises(ConfigError) as error:
-        step.step_rows(**arguments, frames=4, side=16, batch=1, stochastic_depth=0.0, repeats=1)
+        step.step_rows(**arguments, frames=4, image_size=16, batch=1, stochastic_depth=0.0, repeats=1)
     assert (error.value.key, error.value.value) == (f"bench.{key}", wrong)
 
 

@@ -37,7 +37,8 @@ def written(tmp_path: Path) -> Callable[[Any], Path]:
 @pytest.mark.parametrize("tokeniser", ["tubelet", "uniform_frames"])
 def test_record_builds_the_network_that_it_is_of(name: str, tokeniser: str, written: Callable[[Any], Path]) -> None:
     network = create_model(name, size="tiny", num_classes=2, frames=8, image_size=(16, 24), tokeniser=tokeniser)
-    read = read_record(written(record(**model_record(network))))
+    clip = {"frames": 8, "stride": 2, "resize": 32, "crop": [16, 24]}
+    read = read_record(written(record(**model_record(network), preprocessing=clip)))
     again = build_network(read)
     assert type(again) is type(network)
     assert again.config == network.config

@@ -141,6 +141,7 @@ def test_batch_sampler_with_too_few_videos_is_refused():
     assert (error.value.key, error.value.value) == ("data.batch_size", 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("taken", [0, 1, 3, 4])
 def test_train_loader_resumes_in_mid_epoch(small_motion, workers, taken):

@@ -18,6 +18,9 @@ from vivit.data.datasets import motion
 from vivit.data.datasets.motion import MIRROR, NOUNS, SIDE, SPLITS, VERBS, Split, encode, render, scene, trajectory
 from vivit.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
+
 PROBE = Split("probe", 960, range(400))
 PAIRS = list(zip(VERBS[::2], VERBS[1::2], strict=True))
 

@@ -17,6 +17,9 @@ from vivit.data.index.index import read_index, transcoded_dir
 from vivit.data.index.prepare import prepare
 from vivit.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
+
 REPOSITORY = Path(__file__).parents[2]
 
 

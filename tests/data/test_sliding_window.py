@@ -90,8 +90,8 @@ def test_sliding_windows_invalid_interval_is_refused(every: float, tmp_path: Pat
 @pytest.mark.parametrize("rule", ["logits", "probabilities"])
 def test_sliding_windows_prediction_of_the_video_weighs_time(rule: str) -> None:
     predictor = Predictor(
-        network(), {"label": list("ab")}, Preprocessing(MultiViewSampler(**CLIP | {"crop": (32, 32)}, average=rule)), 1,
-        torch.device("cpu"),
+        network({"label": list("ab")}), classes={"label": list("ab")}, batch_size=1, device="cpu",
+        preprocessing=Preprocessing(MultiViewSampler(**CLIP | {"crop": (32, 32)}, average=rule)),
     )  # fmt: skip
     logits = torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 0.0]])
     results = predictor.aggregate(SlidingPrediction([(0.0, 1.0)] * 3, logits, [60, 1, 9]))

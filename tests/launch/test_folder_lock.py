@@ -47,6 +47,7 @@ def other(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     release_folder(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_second_owner_is_refused_by_name_until_the_first_is_gone(other: ForkServerProcess, tmp_path: Path) -> None:
     name = rf"{tmp_path}: is in use by process {other.pid} on {re.escape(socket.gethostname())}, since 20.*; let it end"
     with pytest.raises(FolderInUseError, match=name):

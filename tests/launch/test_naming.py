@@ -74,6 +74,7 @@ def test_a_job_that_arrives_elsewhere_knows_the_names() -> None:
     assert OmegaConf.has_resolver("job_name")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
 def test_a_record_has_the_name_that_its_job_has_today(record: Path, composed: Compose) -> None:
     """Or `skip_recorded=true` would run it again, and its numbers would be of another configuration than this one."""

@@ -216,6 +216,7 @@ def test_network_in_training_stays_as_it_is(model: type[nn.Module], more: dict[s
     assert not any(module._forward_hooks for module in net.modules())
 
 
+@pytest.mark.slow
 def test_precision_and_compilation_change_nothing() -> None:
     """A network that is set up for training already counts the same."""
     expected = count_flops(tiny(M1), **CLIP)

@@ -151,8 +151,8 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
 
 def test_run_logs_its_setting_seed_and_groups(run: Path) -> None:
     real = json.loads((run / "run_metadata.json").read_text())
-    assert real["setting"].startswith("model.attention_order=time_space ")
-    assert "seed" not in real["setting"]
+    assert real["run_group"].startswith("model.attention_order=time_space ")
+    assert "seed" not in real["run_group"]
     assert (real["seed"], real["config_groups"]["model"]) == (2, "factorised_self_attention")
 
 

@@ -85,6 +85,7 @@ def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
         assert said in text
 
 
+@pytest.mark.slow
 def test_every_table_is_in_every_format(report: Path) -> None:
     text, source = (report / "report.md").read_text(), (report / "report.tex").read_text()
     for sweep in SWEEPS:

@@ -166,7 +166,7 @@ def test_numbers_of_views_are_means_over_seeds_too(tmp_path: Path) -> None:
     for seed, top1 in ((1, 0.5), (2, 0.7)):
         found = {"1x1": {"acc_top1": top1 - 0.2}, "4x1": {"acc_top1": top1}}
         said = ("data.frames=4", f"seed={seed}")
-        run_folder(tmp_path, "frames_views", str(seed), *said, metrics=scored(top1), by_views=found)
+        run_folder(tmp_path, "frames_views", str(seed), *said, metrics=scored(top1), metrics_by_views=found)
     (answer,) = answered(tmp_path, "frames_views")
     line = answer.table().lines[0]
     assert [line[f"top1 of {n} views"] for n in (1, 4)] == pytest.approx([40, 60])

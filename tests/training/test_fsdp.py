@@ -21,6 +21,9 @@ from vivit.training import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint, N
 from vivit.training.fsdp import BlockFSDPStrategy, FSDPClippingPrecision
 from vivit.training.optim import warmup_cosine
 
+pytestmark = pytest.mark.slow
+
+
 Compose = Callable[..., DictConfig]
 
 

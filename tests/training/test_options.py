@@ -103,7 +103,7 @@ def test_gradient_checkpointing_saves_memory_and_learns_the_same(
         seen: dict[int, bool] = {}
         sizes: list[int] = []
         losses = Losses()
-        net = module(model=model, gradient_checkpointing=checkpointing)
+        net = module(model=model, checkpointing=checkpointing)
         mlps = [part for part in net.network.modules() if isinstance(part, MLP)]
         for mlp in mlps:
             mlp.register_forward_pre_hook(lambda mlp, args, seen=seen: seen.update({len(seen): mlp.training}))

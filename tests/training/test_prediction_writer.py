@@ -147,7 +147,10 @@ def test_predictions_of_several_view_counts_equal_one_pass_each(
     views = partial(MultiViewSampler, temporal=4, also_report=counts, average=average)
     together = scored(motion(small_motion, views, batch_size=1000), tmp_path)
     assert together is not None
-    by_views, all_logits = compute_metrics(together).by_views, pq.read_table(together.file)["logits"].to_pylist()
+    by_views, all_logits = (
+        compute_metrics(together).metrics_by_views,
+        pq.read_table(together.file)["logits"].to_pylist(),
+    )
     logits = np.array(all_logits).reshape(VIDEOS, -1, 14)
     assert logits.shape[1] == 1 + 2 + 2 + 2 + 3, "the middle, both ends, what else 4 and 5 views see, and what 7 do"
     assert list(by_views) == ["1x1", "2x1", "4x1", "5x1", "7x1"]

@@ -16,6 +16,7 @@ import pytest
 import torch
 from forked import forking
 from lightning import Callback, LightningModule, Trainer
+from networks import make_network
 from torch import nn
 
 from vivit import models
@@ -108,8 +109,8 @@ def fit(
     """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
     heads = {"num_heads": 4} if name == "factorised_dot_product" else {}
-    network: nn.Module = NETWORKS[name](
-        models.Tubelets(dim=12, tubelet=(2, 4, 5)), **(SHAPE | heads), stochastic_depth=0.5
+    network: nn.Module = make_network(
+        NETWORKS[name], models.Tubelets(dim=12, tubelet=(2, 4, 5)), **(SHAPE | heads), stochastic_depth=0.5
     )
     module = VideoClassifier(
         network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=BATCH // ranks, record={},

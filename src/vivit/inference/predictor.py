@@ -77,24 +77,33 @@ class Predictor:
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts, too
-        self, videos: str | Path | np.ndarray, *, top_k: int | None = ...
+        self, videos: str | Path | np.ndarray | Tensor, *, top_k: int | None = ...
     ) -> TopK: ...
     @overload
-    def __call__(self, videos: Sequence[str | Path | np.ndarray], *, top_k: int | None = ...) -> list[TopK]: ...
     def __call__(
-        self, videos: str | Path | np.ndarray | Sequence[str | Path | np.ndarray], *, top_k: int | None = 5
+        self, videos: Sequence[str | Path | np.ndarray | Tensor], *, top_k: int | None = ...
+    ) -> list[TopK]: ...
+    def __call__(
+        self,
+        videos: str | Path | np.ndarray | Tensor | Sequence[str | Path | np.ndarray | Tensor],
+        *,
+        top_k: int | None = 5,
     ) -> TopK | list[TopK]:
         """Return the ``top_k`` most probable classes of a video, by head; of several videos, a list of those.
 
-        A video is a file, a folder of numbered pictures, or an array of its frames, uint8 [f, h, w, 3] in RGB. None
+        A video is a file, a folder of numbered pictures, or an array or tensor of its frames, uint8 [f, h, w, 3] in
+        RGB. None
         returns all classes. Raises VideoError for a file that cannot be read.
         """
-        if isinstance(videos, str | Path | np.ndarray):
+        if isinstance(videos, str | Path | np.ndarray | Tensor):
             return self([videos], top_k=top_k)[0]
         return [self.top_k(logits, top_k) for logits in self.logits(videos)]
 
-    def logits(self, videos: Sequence[str | Path | np.ndarray]) -> Float[Tensor, "n k"]:
+    def logits(self, videos: Sequence[str | Path | np.ndarray | Tensor]) -> Float[Tensor, "n k"]:
         """Return the logits of videos, averaged over the views of each, on the CPU."""
+        videos = [video.cpu().numpy() if isinstance(video, Tensor) else video for video in videos]
+        if not videos:
+            return torch.empty(0, self.network.head.projection.out_features)
         files = [str(video) for video in videos if not isinstance(video, np.ndarray)]
         of_files = iter([logits for _, logits in self.predict(files)] if files else [])
         rows = [self._predict_array(each) if isinstance(each, np.ndarray) else next(of_files) for each in videos]

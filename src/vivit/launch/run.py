@@ -5,7 +5,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -24,6 +24,7 @@ from vivit.run_folder import (
     State,
     is_rank_zero,
     read_finished_results,
+    read_stored_status,
     write_rank_error,
     write_status,
 )
@@ -55,6 +56,8 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if checked is task and not cfg.get("resume") and (record := read_record(cfg, job)):
         log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
         return record["metrics"].get(OPTIMIZED_METRIC)
+    if isinstance(checked, Refusal) and cfg.get("resume") and read_stored_status(job.folder).get("status") == "done":
+        raise SystemExit(f"error: {format_error(checked.error)}")  # of this command, not of the run
     install_exit_handlers()
     if checked is task and needs_subprocess(cfg):
         run_in_subprocess(job)
@@ -72,12 +75,19 @@ def _checked(task: Task, cfg: DictConfig) -> Task:
         parse_booleans(cfg)
         check_trainer(cfg)
     except ValueError as error:
-        return partial(_raise, error)
+        return Refusal(error)
     return task
 
 
-def _raise(error: Exception, cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    raise error
+@dataclass(frozen=True)
+class Refusal:
+    """A task that raises the error which keeps the real one from beginning."""
+
+    error: Exception
+
+    def __call__(self, cfg: DictConfig, job: Job) -> Mapping[str, float]:
+        """Raise the error."""
+        raise self.error
 
 
 @contextmanager

@@ -49,6 +49,9 @@ class ViViT(nn.Module, ABC):
         """Return the logits of the k classes of every clip, in training and in evaluation; colours in [-1, 1]."""
         tokens = self.tokeniser(clip)
         video = self.encode(tokens)
+        if video.ndim != 2 or video.shape[1] != tokens.shape[-1]:
+            problem = f"encode returns {list(video.shape)}, and is to return [b, d] = [{len(clip)}, {tokens.shape[-1]}]"
+            raise ConfigError("model", self.name, problem, "pool what it returns")
         return self.head(video)
 
     def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:

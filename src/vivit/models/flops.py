@@ -31,6 +31,8 @@ class FlopCount:
     """Multiply-adds of matrix products and convolutions, in 10^9: half of what torch.utils.flop_counter returns."""
     paper_gflops: float
     """FLOPs by the paper's convention, in 10^9, unrounded."""
+    uncounted: tuple[str, ...] = ()
+    """Operations that are in no table, and counted as nothing."""
 
 
 PRODUCTS: dict[Any, Callable[..., int]] = {
@@ -90,10 +92,12 @@ FREE = {
 
 
 class _Counter(TorchDispatchMode):
-    """Add up the cost of every operation. Raises TypeError at one that is in no table."""
+    """Add up the cost of every operation. With ``strict``, raises TypeError at one that is in no table."""
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool) -> None:
         super().__init__()
+        self.strict = strict
+        self.uncounted: dict[str, None] = {}
         self.products = 0
         self.others = 0.0
 
@@ -104,7 +108,9 @@ class _Counter(TorchDispatchMode):
         if op in OTHERS:
             self.others += OTHERS[op](out, *args)
         if not (op in PRODUCTS or op in OTHERS or op in FREE or op.is_view):
-            raise TypeError(f"{op} cannot be counted: it is not in PRODUCTS, OTHERS or FREE of {__name__}")
+            if self.strict:
+                raise TypeError(f"{op} cannot be counted: it is not in PRODUCTS, OTHERS or FREE of {__name__}")
+            self.uncounted[str(op)] = None
         return out
 
 
@@ -129,22 +135,26 @@ def _count_stochastic_depth(net: nn.Module, counter: _Counter) -> None:
             module.register_forward_hook(count)
 
 
-def count_flops(net: nn.Module, *, frames: int, height: int, width: int, all_tokens: bool = True) -> FlopCount:
+def count_flops(
+    net: nn.Module, *, frames: int, height: int, width: int, all_tokens: bool = True, strict: bool = True
+) -> FlopCount:
     """Return what the network, in evaluation, does to one clip. It may be on any device and is left as it is.
 
     Counted as the paper does, every block in full; with ``all_tokens=False`` what is computed, which is less in the
     last block before a class token. Attention is counted written out, whichever kernel the network's device would use.
     Takes about a second for the paper's largest. Raises TypeError where the network uses an operation that is in no
-    table of this file.
+    table of this file; unless ``strict``, those are named in the result and counted as nothing.
     """
     params = sum(parameter.numel() for parameter in net.parameters())
     net = _on_meta(net)
     for module in net.modules():
         if isinstance(module, Encoder):
             module.all_tokens = all_tokens
-    counter = _Counter()
+    counter = _Counter(strict)
     _count_stochastic_depth(net, counter)
     clip = torch.zeros(1, 3, frames, height, width, device="meta", dtype=next(net.parameters()).dtype)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         net(clip)
-    return FlopCount(params, counter.products / 1e9, (counter.products + counter.others / 2) / 1e9)
+    return FlopCount(
+        params, counter.products / 1e9, (counter.products + counter.others / 2) / 1e9, tuple(counter.uncounted)
+    )

@@ -47,7 +47,7 @@ def model_class(name: str, plugins: Sequence[str] = ()) -> type[ViViT]:
     if name not in _MODELS:
         remedy = f"set one of {', '.join(models())}, or plugins=[module] for one of your own"
         if plugins:
-            remedy = f"set plugins=[{','.join(plugins)}], with which it was trained, where these can be imported"
+            remedy = f"set plugins=[{','.join(plugins)}], with which it was trained; in Python, import them first"
         raise ConfigError("model", name, "there is no such model", remedy)
     return _MODELS[name]
 

@@ -15,6 +15,8 @@ ACCURACIES = {"k400": "top-1 on Kinetics-400", "epic": "top-1 of actions on EPIC
 """The paper's accuracies that a report's text mentions, by the key of ``Row.paper``."""
 RUN_GROUP = "run_group"
 """Key in a run's configuration: all that a job varies but its seed, so one value for each row of a table."""
+CLIP_KEYS = ("frames", "stride", "resize", "crop")
+"""Keys of a data set that runs log as preprocessing."""
 SEED = "seed"
 STEP = "trainer/global_step"
 GROUPS = ("model", "size", "row", "experiment")
@@ -78,9 +80,14 @@ def varied_keys(sweep: Sweep) -> list[str]:
 def logged_key(key: str) -> str:
     """Return the key under which a run logs the value of an override; lists are logged as one value."""
     if key in GROUPS:
-        return f"chosen.{key}"
+        return f"config_groups.{key}"
     key = key.rstrip("0123456789").rstrip(".")
-    return f"model.{key}" if key.startswith("tokeniser.") else key
+    group, _, below = key.partition(".")
+    if group == "model":
+        return f"config.{below}"
+    if group == "tokeniser":
+        return f"config.{key}"
+    return f"preprocessing.{below}" if group == "data" and below in CLIP_KEYS else key
 
 
 def stored_key(key: str) -> str:

@@ -79,7 +79,12 @@ def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
     for key, value in (cfg.get("size") or {}).items():
         if key not in SIZE_KEYS:
             raise ConfigError(f"size.{key}", value, "is no option of a size", f"set one of {', '.join(SIZE_KEYS)}")
-    return build_model(**to_plain(cfg.model), num_classes=num_classes)
+    options = to_plain(cfg.model)
+    for key in ("name", "tokeniser"):
+        if key not in options:
+            remedy = "a file in configs/model has the registered name, and defaults: [_base]"
+            raise ConfigError(f"model.{key}", problem="is missing", remedy=remedy)
+    return build_model(**options, num_classes=num_classes)
 
 
 def to_plain(node: DictConfig) -> dict[str, Any]:
