@@ -16,9 +16,9 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import print_results, print_rows
 from vivit.tasks import predict
-from vivit.tasks.build import build_predictor
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.demo import predict_upload
+from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 
 ODD = [

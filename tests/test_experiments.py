@@ -23,7 +23,7 @@ from vivit.errors import ConfigError
 from vivit.launch import Job, format_error
 from vivit.models.flops import count_flops
 from vivit.tasks.build import build_network
-from vivit.tasks.config_checks import check_mixup
+from vivit.tasks.training_checks import check_mixup
 
 Compose = Callable[..., DictConfig]
 Commanded = Callable[[str], DictConfig]

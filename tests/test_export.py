@@ -32,8 +32,8 @@ from vivit.models import (
 )
 from vivit.structures import Video
 from vivit.tasks import export
-from vivit.tasks.build import build_predictor
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 
 REPOSITORY = Path(__file__).parents[1]

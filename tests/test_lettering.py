@@ -21,7 +21,8 @@ from vivit.evaluation.confusion_matrix import (
     plot_confusion_matrix,
     write_confused_pairs,
 )
-from vivit.inference import error_html, plot_sliding, prediction_html
+from vivit.inference.page import error_html, prediction_html
+from vivit.inference.timeline_plot import plot_sliding
 from vivit.plotting import drawable_text, font_families, text_width
 from vivit.reporting.figure_files import render
 from vivit.reporting.figures import _line

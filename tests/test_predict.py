@@ -30,8 +30,8 @@ from vivit.evaluation import score, top_k
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.tasks import predict
-from vivit.tasks.build import build_predictor
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 
 

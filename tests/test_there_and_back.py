@@ -22,8 +22,8 @@ from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
 from vivit.tasks import convert
-from vivit.tasks.build import build_predictor
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 
 HEADS = {"noun": ["win $$ now", "光"], "verb": ["x", "y", "-z"]}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vivit.evaluation.metrics import joint_labels, joint_log_probs
+from vivit.evaluation.joint_classes import joint_labels, joint_log_probs
 from vivit.structures import Predictions
 from vivit.training.validation_accuracy import ValidationAccuracy
 

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Timer
 from omegaconf import DictConfig
 
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
-from vivit.tasks.config_checks import check_monitors
 from vivit.tasks.train import log_time_is_over
+from vivit.tasks.training_checks import check_monitors
 from vivit.training import LastCheckpoint, ResumableCSVLogger, ResumableEarlyStopping, VideoClassifier
 
 STEPS = 5

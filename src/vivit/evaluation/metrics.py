@@ -18,28 +18,13 @@ from torch import Tensor
 
 from vivit.errors import DataError
 from vivit.evaluation.intervals import mean_rate_interval, wilson
+from vivit.evaluation.joint_classes import joint_labels, joint_log_probs
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
 from vivit.evaluation.predictions_reader import PredictionsFile
 
 ACTION = "action"
 CHUNK = 64
 """Videos whose pairs of classes are held in memory: EPIC-Kitchens has 29,100 pairs, 15 MB for so many."""
-
-
-def joint_log_probs(logits: Sequence[Float[Tensor, "b _"]]) -> Float[Tensor, "b pairs"]:
-    """Return log-probabilities of all combinations of classes, the last head fastest: pair = noun * verbs + verb."""
-    total = logits[0].log_softmax(1)
-    for head in logits[1:]:
-        total = (total[:, :, None] + head.log_softmax(1)[:, None, :]).flatten(1)
-    return total
-
-
-def joint_labels(labels: Int[Tensor, "b heads"], num_classes: Sequence[int]) -> Int[Tensor, " b"]:
-    """Return the index of each video's combination of classes, in the order of ``joint_log_probs``."""
-    index = labels[:, 0]
-    for head, size in list(enumerate(num_classes))[1:]:
-        index = index * size + labels[:, head]
-    return index
 
 
 def label_rank(scores: Float[Tensor, "b k"], labels: Int[Tensor, " b"]) -> Int[Tensor, " b"]:

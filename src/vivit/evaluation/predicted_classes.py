@@ -6,7 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from vivit.evaluation.metrics import joint_log_probs
+from vivit.evaluation.joint_classes import joint_log_probs
 
 TopK = dict[str, list[dict[str, Any]]]
 """The classes of every head, ``{"verb": [{"class": "left", "probability": 0.9}, ...]}``, the most probable first."""

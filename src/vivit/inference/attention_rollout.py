@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vivit.errors import ConfigError
 from vivit.structures import AttentionMap
 
 HeadFusion = Callable[[Tensor], Tensor]
@@ -43,6 +44,12 @@ def max_of_heads(weights: Float[Tensor, "b q a n n"]) -> Float[Tensor, "b q n n"
 
 
 HEAD_FUSIONS: dict[str, HeadFusion] = {"mean": mean_of_heads, "max": max_of_heads}
+
+
+def check_head_fusion(name: str) -> None:
+    """Raise ConfigError for a head fusion that does not exist."""
+    if name not in HEAD_FUSIONS:
+        raise ConfigError("head_fusion", name, "is unknown", f"set one of {', '.join(HEAD_FUSIONS)}")
 
 
 def rollout(

@@ -91,12 +91,6 @@ def rollout_clips(
             raise ConfigError("ckpt_path", problem="its network has no attention", remedy="set explain=false") from None
 
 
-def check_head_fusion(name: str) -> None:
-    """Raise ConfigError for a head fusion that does not exist."""
-    if name not in HEAD_FUSIONS:
-        raise ConfigError("head_fusion", name, "is unknown", f"set one of {', '.join(HEAD_FUSIONS)}")
-
-
 def frame_seconds(video: OpenVideo, numbers: Sequence[int]) -> list[float]:
     """Return the times of frames in seconds, from the first frame of the video."""
     if not isinstance(video, PyAVVideoReader):

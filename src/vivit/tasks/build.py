@@ -1,7 +1,6 @@
 """Objects that a configuration or the record of a checkpoint describes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +8,19 @@ from hydra.utils import instantiate
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.checkpoints.vivit_checkpoint import VERSION, load_network, model_record
+from vivit.checkpoints.vivit_checkpoint import VERSION, model_record
 from vivit.data import VideoDataModule
 from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
-from vivit.inference import Predictor, Preprocessing
-from vivit.launch import Job
 from vivit.models import BackboneConfig, ViViT, build_model
-from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, data_record, merge_views
-from vivit.tasks.config_checks import OBJECT_GROUPS, check_loader_options
+from vivit.tasks.clip_settings import data_record
+from vivit.tasks.config_checks import OBJECT_GROUPS
 from vivit.training import VideoClassifier, disable_malloc_trim
 
 SIZE_KEYS = [field.name for field in fields(BackboneConfig)]
 """Keys of the group ``size``."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Folders: the repository, data, logs, and that of this run."""
-
-    root: str
-    data: str
-    logs: str
-    run: str
 
 
 def build_data(cfg: DictConfig) -> VideoDataModule:
@@ -113,32 +100,4 @@ def build_trainer(cfg: DictConfig) -> Trainer:
         logger=loggers or False,
         default_root_dir=cfg.paths.run,
         _convert_="all",  # of its mappings, as that of max_time, Lightning reads plain ones
-    )
-
-
-def build_preprocessing(
-    record: Mapping[str, Any], file: Path, *, views: Any = None, resampling: Any = None, workers: int | None = None
-) -> Preprocessing:
-    """Return the preprocessing of a record; the configurations ``views`` and ``resampling`` have precedence over its.
-
-    Raises CheckpointError about ``file``, which has the record.
-    """
-    typed = clip_settings_to_plain({"views": views, "resampling": resampling})
-    return Preprocessing.from_plain({**record["preprocessing"], **typed}, file, workers)
-
-
-def build_predictor(cfg: DictConfig, job: Job) -> Predictor:
-    """Return the predictor of ``ckpt_path``; its clips are those of the checkpoint's record, but for what is typed."""
-    check_loader_options(cfg)
-    file = Path(cfg.ckpt_path)
-    network, record = load_network(file)
-    recorded = clip_settings_from_plain(record["preprocessing"], file).get("views")
-    views = merge_views(OmegaConf.create(recorded) if recorded else None, cfg, job)
-    preprocessing = build_preprocessing(
-        record, file, views=views, resampling=cfg.get("resampling"), workers=cfg.num_workers
-    )
-    if cfg.get("every") is not None:
-        preprocessing = preprocessing.sliding(typed=bool(cfg.get("views")))
-    return Predictor(
-        network, classes=record["classes"], preprocessing=preprocessing, batch_size=cfg.batch_size, device=cfg.device
     )

@@ -1,6 +1,7 @@
 """Checks of a configuration: keys that no code reads, and values that contradict each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
 from vivit.launch.renamed_keys import REMOVED_KEYS
 from vivit.overrides import split_override
-from vivit.training import RegularisationScheduler, VideoClassifier
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 OBJECT_GROUPS = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
-CALLBACK_METRICS = ("speed/", "strength/", "train/learning_rate", "lr-", "step", "epoch")
-"""How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
-SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Folders: the repository, data, logs, and that of this run."""
+
+    root: str
+    data: str
+    logs: str
+    run: str
 
 
 def check_keys(cfg: DictConfig, command: str) -> None:
@@ -97,40 +104,6 @@ def check_loader_options(cfg: DictConfig) -> None:
     for key, types, least in (("batch_size", (int,), 1), ("num_workers", (int,), 0), ("timeout", (int, float), 0)):
         if (value := cfg.get(key)) is not None and not (type(value) in types and value >= least):
             raise ConfigError(key, value, "is not possible", f"set a number, {least} or more")
-
-
-def check_mixup(cfg: DictConfig) -> None:
-    """Raise ConfigError for mixup where a device has one clip at a time, whose partner would be itself."""
-    scheduler = instantiate((cfg.get("callbacks") or {}).get("regularisation"))
-    strength = scheduler.max_strength("mixup") if isinstance(scheduler, RegularisationScheduler) else None
-    key, strength = ("loss.mixup", instantiate(cfg.loss).mixup) if strength is None else (SCHEDULED_MIXUP, strength)
-    if strength > 0 and cfg.data.batch_size == 1:
-        raise ConfigError(
-            key,
-            strength,
-            "blends the clips that a device has at a time, and data.batch_size=1 leaves it one",
-            "set data.batch_size to 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where they "
-            f"share the clips of a step), or {key}=0",
-        )
-
-
-def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
-    """Raise ConfigError for callbacks that monitor an unlogged metric, or take its worst value for the best."""
-    known = module.logged_metrics
-    callbacks = {name: node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
-    # callbacks of other packages may log any name
-    foreign = any(not str(node.get("_target_")).startswith(("vivit.", "lightning.")) for node in callbacks.values())
-    for name, node in callbacks.items():
-        monitor = node.get("monitor")
-        if monitor is None or str(monitor).startswith(CALLBACK_METRICS) or (foreign and monitor not in known):
-            continue
-        if monitor not in known:
-            raise ConfigError(f"callbacks.{name}.monitor", monitor, "is not logged", f"set one of {', '.join(known)}")
-        expected, mode = "max" if "/acc" in monitor else "min", node.get("mode", "min")
-        if mode in ("min", "max") and mode != expected:
-            raise ConfigError(
-                f"callbacks.{name}.mode", mode, f"takes the worst {monitor} for the best", f"set {expected}"
-            )
 
 
 def check_classes(expected: Mapping[str, Sequence[str]], actual: Mapping[str, Sequence[str]], source: str) -> None:

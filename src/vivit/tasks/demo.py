@@ -15,15 +15,17 @@ from omegaconf import DictConfig
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.video_error import VideoError
 from vivit.errors import ConfigError, UserError
-from vivit.inference import Predictor, error_html, prediction_html
-from vivit.inference.clip_attention import check_head_fusion, frame_seconds, save_attention
+from vivit.inference import Predictor
+from vivit.inference.attention_rollout import check_head_fusion
+from vivit.inference.clip_attention import frame_seconds, save_attention
+from vivit.inference.page import error_html, prediction_html
 from vivit.inference.predictor import NonFiniteLogitsError
 from vivit.inference.uploads import CountUploads, Uploads
 from vivit.launch import Job
 from vivit.models import ViViT, model_name
 from vivit.structures import Video
-from vivit.tasks.build import build_predictor
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.predictor import build_predictor
 
 NO_ANALYTICS = {"GRADIO_ANALYTICS_ENABLED": "False"}
 """Without it gradio sends usage data."""

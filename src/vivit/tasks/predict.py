@@ -14,13 +14,13 @@ from vivit.data.readers.video_error import VideoError
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import TopK
-from vivit.inference import Predictor, plot_sliding
-from vivit.inference.clip_attention import check_head_fusion, save_attention
+from vivit.inference import Predictor
+from vivit.inference.attention_rollout import check_head_fusion
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
-from vivit.tasks.build import build_predictor
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.predictor import build_predictor
 from vivit.text import one_line
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,8 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     ):
         file = prediction["video"]
         if cfg.explain:
+            from vivit.inference.clip_attention import save_attention  # here, as its libraries take half a second
+
             try:
                 folder = output_folder(job.folder, files, files.index(file))
                 prediction["attention"] = save_attention(predictor, file, cfg.head_fusion, folder)
@@ -88,6 +90,8 @@ def _predict_sliding(
             skip_video(cfg, skipped, file, error)
             continue
         picture = output_folder(folder, files, number) / "timeline.png"
+        from vivit.inference.timeline_plot import plot_sliding  # here, as its library takes half a second
+
         plot_sliding(sliding.logits, predictor.classes, sliding.spans, picture)
         classes = predictor.top_k(predictor.aggregate(sliding), cfg.top_k)
         yield {"video": file, "classes": classes, "timeline": sliding.rows(predictor.classes, cfg.top_k)}

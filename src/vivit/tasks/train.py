@@ -14,7 +14,7 @@ from vivit.launch import Job
 from vivit.models.flops import count_flops
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_data, build_module, build_trainer
-from vivit.tasks.config_checks import check_keys, check_mixup, check_monitors
+from vivit.tasks.config_checks import check_keys
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
 from vivit.tasks.results_json import (
     last_metrics,
@@ -24,6 +24,7 @@ from vivit.tasks.results_json import (
     training_history,
 )
 from vivit.tasks.test import prepare_test, run_test, write_metrics
+from vivit.tasks.training_checks import check_mixup, check_monitors
 from vivit.training import RunMetadata, format_model, log_test_metrics
 from vivit.training.lightning_compat import get_callbacks
 

@@ -1,0 +1,45 @@
+"""Checks of a configuration for training: values that contradict each other."""
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from vivit.errors import ConfigError
+from vivit.training import RegularisationScheduler, VideoClassifier
+
+CALLBACK_METRICS = ("speed/", "strength/", "train/learning_rate", "lr-", "step", "epoch")
+"""How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
+SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
+
+
+def check_mixup(cfg: DictConfig) -> None:
+    """Raise ConfigError for mixup where a device has one clip at a time, whose partner would be itself."""
+    scheduler = instantiate((cfg.get("callbacks") or {}).get("regularisation"))
+    strength = scheduler.max_strength("mixup") if isinstance(scheduler, RegularisationScheduler) else None
+    key, strength = ("loss.mixup", instantiate(cfg.loss).mixup) if strength is None else (SCHEDULED_MIXUP, strength)
+    if strength > 0 and cfg.data.batch_size == 1:
+        raise ConfigError(
+            key,
+            strength,
+            "blends the clips that a device has at a time, and data.batch_size=1 leaves it one",
+            "set data.batch_size to 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where they "
+            f"share the clips of a step), or {key}=0",
+        )
+
+
+def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
+    """Raise ConfigError for callbacks that monitor an unlogged metric, or take its worst value for the best."""
+    known = module.logged_metrics
+    callbacks = {name: node for name, node in (cfg.get("callbacks") or {}).items() if node is not None}
+    # callbacks of other packages may log any name
+    foreign = any(not str(node.get("_target_")).startswith(("vivit.", "lightning.")) for node in callbacks.values())
+    for name, node in callbacks.items():
+        monitor = node.get("monitor")
+        if monitor is None or str(monitor).startswith(CALLBACK_METRICS) or (foreign and monitor not in known):
+            continue
+        if monitor not in known:
+            raise ConfigError(f"callbacks.{name}.monitor", monitor, "is not logged", f"set one of {', '.join(known)}")
+        expected, mode = "max" if "/acc" in monitor else "min", node.get("mode", "min")
+        if mode in ("min", "max") and mode != expected:
+            raise ConfigError(
+                f"callbacks.{name}.mode", mode, f"takes the worst {monitor} for the best", f"set {expected}"
+            )
