@@ -13,9 +13,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="benchmark")
 def main(cfg: DictConfig) -> None:
     """Run one benchmark."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.benchmark import benchmark  # here, so that --help waits for no torch
 
-    launch.run(tasks.benchmark, cfg)
+    launch.run(benchmark, cfg)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="convert")
 def main(cfg: DictConfig) -> None:
     """Convert."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.convert import convert  # here, so that --help waits for no torch
 
-    launch.run(tasks.convert, cfg)
+    launch.run(convert, cfg)
 
 
 if __name__ == "__main__":

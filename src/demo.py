@@ -12,9 +12,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="demo")
 def main(cfg: DictConfig) -> None:
     """Serve."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.demo import demo  # here, so that --help waits for no torch
 
-    launch.run(tasks.demo, cfg)
+    launch.run(demo, cfg)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="eval")
 def main(cfg: DictConfig) -> float | None:
     """Evaluate; give the accuracy."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.evaluate import evaluate  # here, so that --help waits for no torch
 
-    return launch.run(tasks.evaluate, cfg)
+    return launch.run(evaluate, cfg)
 
 
 if __name__ == "__main__":

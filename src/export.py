@@ -12,9 +12,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="export")
 def main(cfg: DictConfig) -> None:
     """Export."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.export import export  # here, so that --help waits for no torch
 
-    launch.run(tasks.export, cfg)
+    launch.run(export, cfg)
 
 
 if __name__ == "__main__":

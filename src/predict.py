@@ -13,9 +13,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="predict")
 def main(cfg: DictConfig) -> None:
     """Predict."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.predict import predict  # here, so that --help waits for no torch
 
-    launch.run(tasks.predict, cfg)
+    launch.run(predict, cfg)
 
 
 if __name__ == "__main__":

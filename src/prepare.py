@@ -12,9 +12,9 @@ from vivit import launch
 @hydra.main(version_base="1.3", config_path="../configs", config_name="prepare")
 def main(cfg: DictConfig) -> None:
     """Prepare a data set, or one shard of it."""
-    from vivit import tasks  # here, so that --help waits for no torch
+    from vivit.tasks.prepare import prepare  # here, so that --help waits for no torch
 
-    launch.run(tasks.prepare, cfg)
+    launch.run(prepare, cfg)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
-LIBRARIES = ["hydra._internal.hydra", "lightning.pytorch.loggers", "vivit.tasks", "vivit.launch"]
+LIBRARIES = ["hydra._internal.hydra", "lightning.pytorch.loggers", "vivit.launch"]
+LIBRARIES += [
+    f"vivit.tasks.{name}" for name in ("train", "evaluate", "predict", "prepare", "convert", "export", "demo")
+]
 PATIENCE = 300
 """Seconds that a command may take."""
 

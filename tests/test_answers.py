@@ -15,9 +15,9 @@ from vivit.inference.predictor import NonFiniteLogitsError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import print_results, print_rows
-from vivit.tasks import predict
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.demo import predict_upload
+from vivit.tasks.predict import predict
 from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 

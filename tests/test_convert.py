@@ -25,7 +25,7 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
-from vivit.tasks import convert
+from vivit.tasks.convert import convert
 from vivit.tasks.weight_formats import detect_target_format
 
 CLIP = {"frames": 6, "height": 20, "width": 21}

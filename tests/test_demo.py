@@ -20,8 +20,8 @@ from vivit.errors import ConfigError
 from vivit.inference.load import LoadedModel
 from vivit.inference.uploads import Uploads
 from vivit.launch import Job
-from vivit.tasks import demo
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.demo import demo
 from vivit.tasks.weight_formats import write_vivit
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")

@@ -19,9 +19,8 @@ from vivit.errors import ConfigError, UserError
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, Tubelets
-from vivit.tasks import evaluate
 from vivit.tasks.clip_settings import data_record
-from vivit.tasks.evaluate import build_eval_data
+from vivit.tasks.evaluate import build_eval_data, evaluate
 from vivit.tasks.weight_formats import write_vivit
 
 MOTION = {"noun": list(motion.NOUNS), "verb": list(motion.VERBS)}

@@ -16,13 +16,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from published_folders import DATA_SETS
 
-from vivit import tasks
 from vivit.benchmarks.model import PAPER_MODELS
 from vivit.data.datasets import motion
 from vivit.errors import ConfigError
 from vivit.launch import Job, format_error
 from vivit.models.flops import count_flops
 from vivit.tasks.build import build_network
+from vivit.tasks.train import train
 from vivit.tasks.training_checks import check_mixup
 
 Compose = Callable[..., DictConfig]
@@ -213,7 +213,7 @@ def test_mixup_where_a_device_has_one_clip_is_refused(
     cfg = composed(*ONE_CLIP, f"data.root={tmp_path}/none", f"paths.run={tmp_path}", *words)
     assert cfg.data.batch_size == 1
     with pytest.raises(ConfigError, match=rf"data\.batch_size=1 .*, or {key}=0$") as error:
-        tasks.train(cfg, Job(tmp_path, {}, [], None))
+        train(cfg, Job(tmp_path, {}, [], None))
     assert error.value.key == key
 
 
@@ -242,7 +242,7 @@ def test_the_weights_to_start_from_are_asked_for_first(
     """Before the data set is looked for, which is not there either."""
     cfg = composed(*command(name), f"paths.data={tmp_path}", f"paths.run={tmp_path}", f"data.root={tmp_path}/none")
     with pytest.raises(ConfigError) as error:
-        tasks.train(cfg, Job(tmp_path, {}, [], None))
+        train(cfg, Job(tmp_path, {}, [], None))
     file = tmp_path / "weights" / "/".join(address.split("/")[-3 if "scenic" in address else -1 :])
     assert (error.value.key, error.value.value) == ("weights.source", file)
     assert address in str(error.value)
@@ -281,7 +281,7 @@ def shrunk(name: str, roots: Path, folder: Path, composed: Compose, *words: str)
     said += [f"paths.run={folder}", "callbacks.progress=null", "callbacks.curves=null"]
     said += ["data.dataset.num_classes=2"] if data == "kinetics" else []
     folder.mkdir(parents=True, exist_ok=True)
-    tasks.train(composed(*said, *words), Job(folder, {"data": data}, said, None))
+    train(composed(*said, *words), Job(folder, {"data": data}, said, None))
     return json.loads((folder / "results.json").read_text())
 
 

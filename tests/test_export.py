@@ -31,8 +31,8 @@ from vivit.models import (
     UniformFrames,
 )
 from vivit.structures import Video
-from vivit.tasks import export
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.export import export
 from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 

@@ -29,8 +29,8 @@ from vivit.errors import ConfigError, UserError
 from vivit.evaluation import score, top_k
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
-from vivit.tasks import predict
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.predict import predict
 from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 
@@ -187,7 +187,7 @@ def test_videos_without_attention_are_left_out(predicted, tmp_path: Path, monkey
             raise VideoError(file, "frame 6 cannot be decoded")
         return {"moments": []}
 
-    monkeypatch.setattr(sys.modules["vivit.tasks.predict"], "save_attention", damaged)
+    monkeypatch.setattr("vivit.inference.clip_attention.save_attention", damaged)
     found = predicted(str(tmp_path / "*.mp4"), "skip_unreadable=true", "explain=true")
     assert [Path(row["video"]).name for row in found["predictions"]] == ["good.mp4"]
     assert found["skipped_videos"] == {bad: f"{bad}: frame 6 cannot be decoded"}

@@ -21,8 +21,8 @@ from vivit.errors import CheckpointError, UserError
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
-from vivit.tasks import convert
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.convert import convert
 from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 

@@ -11,17 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vivit.inference import (
-    HEAD_FUSIONS,
+from vivit.inference.attention_rollout import HEAD_FUSIONS, rollout, rollout_step
+from vivit.inference.overlay import (
     overlay_heatmap,
     plot_temporal_attention,
-    rollout,
     upsample_heatmap,
     upscale_frames,
     write_contact_sheet,
     write_mp4,
 )
-from vivit.inference.attention_rollout import rollout_step
 from vivit.structures import AttentionMap
 
 T, ROWS, COLUMNS, HEADS = 3, 2, 4, 2

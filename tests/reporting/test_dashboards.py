@@ -10,14 +10,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+import torch
+from omegaconf import DictConfig
 
+from vivit.checkpoints.vivit_checkpoint import model_record
 from vivit.errors import ConfigError, UserError
 from vivit.launch import Job
 from vivit.launch.resolvers import run_group
 from vivit.reporting import dashboards
 from vivit.reporting.dashboards import make_dashboards, report_ids, to_json
 from vivit.reporting.paper import SWEEPS, Sweep
+from vivit.tasks.build import build_network, to_plain
+from vivit.tasks.clip_settings import data_record
 from vivit.tasks.results_json import run_metadata
 
 pytestmark = pytest.mark.filterwarnings(
@@ -143,7 +147,8 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
     cfg = composed(f"sweep={sweep.name}", *overrides)
     cfg.paths.run = "logs"
     about = run_metadata(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, overrides, sweep.name))
-    logged = about | {key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("model", "data")}
+    with torch.device("meta"):
+        logged = about | model_record(build_network(cfg, 8)) | data_record(to_plain(cfg.data))
     assert logged.keys() <= real.keys()
     assert logged["config_groups"].keys() <= real["config_groups"].keys()
     assert [key for key in settings(report_spec(sweep)) if not is_logged(key, logged)] == []

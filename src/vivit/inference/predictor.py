@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from vivit.checkpoints.vivit_checkpoint import check_weights
 from vivit.data.loader import EvalLoader
 from vivit.data.readers.frame_array import FrameArrayReader
 from vivit.data.sliding_window import sliding_windows
@@ -57,7 +56,6 @@ class Predictor:
     ) -> None:
         if not isinstance(model, ViViT):
             loaded = read_model(model, **options)
-            check_weights(loaded.net, Path(model))
             network, stored = loaded.net, preprocessing_of(loaded, model)
             classes = classes or loaded.classes
         elif preprocessing is None:

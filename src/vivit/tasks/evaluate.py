@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.checkpoints.vivit_checkpoint import check_weights, load_network
+from vivit.checkpoints.vivit_checkpoint import load_network
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
 from vivit.data.views import format_views
@@ -50,7 +50,6 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.split not in get_args(Split):
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
     network, record = load_network(Path(cfg.ckpt_path))
-    check_weights(network, Path(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
     with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()

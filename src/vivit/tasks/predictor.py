@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.checkpoints.vivit_checkpoint import check_weights, load_network
+from vivit.checkpoints.vivit_checkpoint import load_network
 from vivit.inference import Predictor, Preprocessing
 from vivit.launch import Job
 from vivit.tasks.clip_settings import clip_settings_from_plain, clip_settings_to_plain, merge_views
@@ -29,7 +29,6 @@ def build_predictor(cfg: DictConfig, job: Job) -> Predictor:
     check_loader_options(cfg)
     file = Path(cfg.ckpt_path)
     network, record = load_network(file)
-    check_weights(network, file)
     recorded = clip_settings_from_plain(record["preprocessing"], file).get("views")
     views = merge_views(OmegaConf.create(recorded) if recorded else None, cfg, job)
     preprocessing = build_preprocessing(
