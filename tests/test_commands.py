@@ -147,7 +147,7 @@ def test_every_model_trains_with_both_tokenisers(data, logs):
     assert done.returncode == 0, done.stderr
     results = [json.loads(file.read_text()) for file in (logs / "train/multiruns/all").glob("*/results.json")]
     assert len({(row["model"], row["tokeniser"]) for row in results}) == 10
-    assert all("=" not in row["job"] and row["sweep"] == "all" for row in results)
+    assert all("=" not in row["run_name"] and row["sweep"] == "all" for row in results)
     assert all(0 <= row["metrics"]["test/action_acc_top1"] <= 1 for row in results)
     before = {file: file.stat().st_mtime_ns for file in (logs / "train/multiruns/all").glob("*/results.json")}
     again = python(*command)
@@ -276,7 +276,7 @@ def test_the_training_benchmark_times_runs_as_they_are(logs, data):
 
 
 def test_the_step_benchmark_times_every_form(logs):
-    words = ("bench=step", "bench.size=tiny", "bench.frames=4", "bench.side=16", "bench.repeats=2")
+    words = ("bench=step", "bench.size=tiny", "bench.frames=4", "bench.image_size=16", "bench.repeats=2")
     few = "bench.models=[spatiotemporal,average_pool]"
     done = python("src/benchmark.py", *words, few, "bench.precisions=[fp32,bf16]", f"hydra.run.dir={logs / 'step'}")
     assert done.returncode == 0, done.stderr

@@ -149,7 +149,7 @@ def test_confusion_matrix_of_very_many_classes_opens(classes: int, tmp_path: Pat
     step = -(-classes // MAX_CELLS)
     assert cells.shape == (-(-classes // step),) * 2
     assert set(cells.max(1)) == {1.0}, "nothing that was confused is lost among cells"
-    assert figure.axes[0].get_xlabel() == "said, by number"
+    assert figure.axes[0].get_xlabel() == "predicted, by number"
 
 
 def test_confused_pairs_are_written_most_frequent_first(tmp_path: Path) -> None:

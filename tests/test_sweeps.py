@@ -50,7 +50,7 @@ def test_two_jobs_of_two_ranks_leave_two_folders(small_motion: Path, tmp_path: P
     for job in done.values():
         results = read(job, "results.json")
         assert read(job, "status.json")["status"] == "done"
-        assert (results["sweep"], results["job"]) == (folder.name, job.name)
+        assert (results["sweep"], results["run_name"]) == (folder.name, job.name)
         assert f"seed={results['seed']}" in results["overrides"]
         right = 17 * results["metrics"]["test/acc_top1"]
         assert right == pytest.approx(round(right), abs=1e-4)

@@ -12,7 +12,7 @@ from vivit.launch.job import Job
 from vivit.launch.records import read_record, write_record
 from vivit.run_folder import write_status
 
-RESULTS = {"job": "seed-1_0badcafe", "metrics": {"test/acc_top1": 0.5}, "config": {"seed": 1}, "commit": "abc"}
+RESULTS = {"run_name": "seed-1_0badcafe", "metrics": {"test/acc_top1": 0.5}, "config": {"seed": 1}, "commit": "abc"}
 
 
 def asked(folder: Path, skip: bool = True) -> DictConfig:
@@ -22,7 +22,7 @@ def asked(folder: Path, skip: bool = True) -> DictConfig:
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     """A job that is done."""
-    folder = tmp_path / "logs" / "seeds" / RESULTS["job"]
+    folder = tmp_path / "logs" / "seeds" / RESULTS["run_name"]
     folder.mkdir(parents=True)
     write_json(folder / "results.json", RESULTS)
     write_status(folder, "done")
@@ -47,7 +47,7 @@ def test_the_hash_says_which_job_it_is_and_not_the_words(job: Job, tmp_path: Pat
     same = Job(other, {}, [], "seeds")
     kept = read_record(asked(tmp_path / "kept"), same)
     assert kept is not None
-    assert kept["job"] == RESULTS["job"]
+    assert kept["run_name"] == RESULTS["run_name"]
     write_record(asked(tmp_path / "kept"), same)
     assert [file.name for file in (tmp_path / "kept" / "seeds").iterdir()] == ["seed-1_0badcafe.json"]
     another = Job(other.with_name("seed-1_0badcaff"), {}, [], "seeds")

@@ -10,6 +10,8 @@ from vivit.launch.command_line import begin
 from vivit.launch.renamed_keys import RENAMED_KEYS
 
 OVERRIDES = {
+    "model": ["model=factorised_self_attention"],
+    "tokeniser": ["tokeniser=uniform_frames"],
     "optim": ["optim=adamw_layer_decay"],
     "callbacks": ["callbacks=[default,lr_finder]", "logger=wandb"],
     "weights": ["weights=image", "weights.source=a"],
@@ -75,6 +77,10 @@ def test_new_key_exists(key: str, composed: Callable[..., DictConfig]) -> None:
         configs = [composed(f"bench={name}", name="benchmark") for name in ("loader", "step", "scaling", "attention")]
     elif "." not in key and key != "loss":
         configs = [composed(name=name) for name in ("eval", "predict", "demo", "prepare", "convert")]
+    elif key == "tokeniser.init":
+        configs = [composed("tokeniser=tubelet")]
+    elif key == "model.temporal_num_heads":
+        configs = [composed("model=factorised_encoder")]
     elif key == "weights.truncate_temporal_layers":
         configs = [composed("weights=video", "weights.source=a")]
     elif key.startswith("data.dataset"):

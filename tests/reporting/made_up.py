@@ -36,7 +36,7 @@ def results(sweep: str | None, job: str, overrides: tuple[str, ...], found: Mapp
     made = {"commit": "0123456789ab", "versions": {"python": "3.11.2", "torch": "2.14.1"}, "train_seconds": 90.0}
     known = {
         "sweep": sweep,
-        "job": job,
+        "run_name": job,
         "seed": int(said.get("seed", 1)),
         "model": said.get("model", "factorised_encoder"),
     }

@@ -16,8 +16,6 @@ import pytest
 import torch
 from forked import forking
 from lightning import Callback, LightningModule, Trainer
-from networks import make_network
-from torch import nn
 
 from vivit import models
 from vivit.data.dataset import ClipDataset
@@ -49,12 +47,12 @@ SHAPE = {
     "mlp_dim": 20,
 }
 TEMPORAL = {"temporal_num_heads": 2, "temporal_mlp_dim": 16}
-NETWORKS: dict[str, Any] = {
-    "spatiotemporal": models.SpatioTemporal,
-    "factorised_encoder": partial(models.FactorisedEncoder, temporal_depth=2, **TEMPORAL),
-    "factorised_self_attention": models.FactorisedSelfAttention,
-    "factorised_dot_product": partial(models.FactorisedDotProduct),
-    "average_pool": partial(models.FactorisedEncoder, temporal_depth=0, **TEMPORAL),
+NETWORKS: dict[str, dict[str, Any]] = {
+    "spatiotemporal": {},
+    "factorised_encoder": {"temporal_depth": 2, **TEMPORAL},
+    "factorised_self_attention": {},
+    "factorised_dot_product": {},
+    "average_pool": TEMPORAL,
 }
 
 
@@ -109,9 +107,8 @@ def fit(
     """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
     heads = {"num_heads": 4} if name == "factorised_dot_product" else {}
-    network: nn.Module = make_network(
-        NETWORKS[name], models.Tubelets(dim=12, tubelet=(2, 4, 5)), **(SHAPE | heads), stochastic_depth=0.5
-    )
+    tokeniser = models.Tubelets(dim=12, tubelet=(2, 4, 5))
+    network = models.build_model(name, tokeniser, **(SHAPE | NETWORKS[name] | heads), stochastic_depth=0.5)
     module = VideoClassifier(
         network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=BATCH // ranks, record={},
         optimizer_config=OptimizerConfig(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),

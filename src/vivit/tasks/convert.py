@@ -16,8 +16,8 @@ from vivit.io import atomic_output, write_json
 from vivit.launch import Job
 from vivit.models import ViViT
 from vivit.run_folder import provenance
-from vivit.tasks.build import build_data
-from vivit.tasks.clip_settings import CLIP_KEYS, format_clip_settings, merge_clip_settings
+from vivit.tasks.build import build_data, to_plain
+from vivit.tasks.clip_settings import CLIP_KEYS, data_record, format_clip_settings, merge_clip_settings
 from vivit.tasks.config_checks import check_keys
 from vivit.tasks.weight_formats import (
     WRITERS,
@@ -82,13 +82,14 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tuple[LoadedModel, tuple[str, ...]]:
     """Return the model with the classes and clip settings that its source does not have, and which are assumed."""
-    outputs = loaded.net.head.projection.out_features
+    outputs, complete = loaded.net.head.projection.out_features, bool(loaded.data)
     assumed: tuple[str, ...] = ()
     if cfg.head_sizes:
         check_outputs(cfg.head_sizes)
         heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.head_sizes.items()}
     elif not OmegaConf.is_missing(cfg.data, "root"):
         heads = {head: list(names) for head, names in build_data(cfg).heads.items()}
+        loaded = replace(loaded, data=data_record(to_plain(cfg.data))["data"])
     else:
         heads = dict(loaded.classes or {"label": [str(i) for i in range(outputs)]})
         assumed = () if loaded.classes else ("classes",)
@@ -100,7 +101,7 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
             f"has {count} classes ({format_sizes(sizes)}), and the network {outputs} outputs",
             "set head_sizes={<head>:<count>,...}",
         )
-    settings, unset = merge_clip_settings(loaded.preprocessing, cfg, job, complete=bool(loaded.data))
+    settings, unset = merge_clip_settings(loaded.preprocessing, cfg, job, complete=complete)
     return replace(loaded, classes=heads, preprocessing=settings), (*unset, *assumed)
 
 
