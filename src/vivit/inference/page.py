@@ -1,4 +1,8 @@
-"""Predictions of a video as HTML, with its pictures inside: no file has to be served beside it."""
+"""Predictions of a video as HTML, with its pictures inside: no file has to be served beside it.
+
+Gradio's own players and galleries copy what they show into a folder that is served, where it outlives the answer; this
+page keeps nothing of what it was given.
+"""
 
 import base64
 import html
