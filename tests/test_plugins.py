@@ -23,7 +23,7 @@ SMALL = ("data.batch_size=4", "data.num_workers=0", "trainer.max_epochs=2", "opt
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of somebody's own: their package, their videos, and an image ViT to start from."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(Path(__file__).parent / "mylab", folder / "mylab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(Path(__file__).parent / "extension" / "mylab", folder / "mylab", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "videos").mkdir()
     lists: dict[str, list[dict[str, Any]]] = {"train": [], "val": [], "test": []}
     for number in range(16):
@@ -124,6 +124,14 @@ def test_checkpoint_without_its_plugin_names_it(trained: Path, command: Callable
     assert "model=time_first: there is no such model; set plugins=[mylab.video]" in process.said
 
 
+def test_resume_where_the_plugin_is_not_found_leaves_a_finished_run_as_it_is(trained: Path, lab: Path) -> None:
+    process = start(lab / "elsewhere.txt", "src/train.py", f"resume={trained}")
+    assert process.wait() == 1
+    assert "plugins=mylab.video: cannot be imported" in process.said
+    assert json.loads((trained / "status.json").read_text())["status"] == "done"
+    assert not (trained / "error.txt").exists()
+
+
 def test_plugin_that_does_not_exist_is_one_line(command: Callable[..., Command]) -> None:
     process = command("train.py", "absent", "plugins=[mylab.audio]")
     assert process.wait() == 1
@@ -147,9 +155,9 @@ def test_two_ranks_and_sweeps_import_the_plugin(kind: str, command: Callable[...
 def test_page_of_the_documents_has_the_code_that_runs_here() -> None:
     page = (REPOSITORY / "docs" / "extend.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    code = (Path(__file__).parent / "mylab" / "video.py").read_text()
+    code = (Path(__file__).parent / "extension" / "mylab" / "video.py").read_text()
     assert [line for block in blocks for line in block.splitlines() if line] == [
         line for line in code.splitlines()[2:] if line
     ]
-    for file in sorted((Path(__file__).parent / "mylab" / "configs").rglob("*.yaml")):
+    for file in sorted((Path(__file__).parent / "extension" / "mylab" / "configs").rglob("*.yaml")):
         assert f"```yaml\n{file.read_text()}```" in page

@@ -56,7 +56,7 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if checked is task and not cfg.get("resume") and (record := read_record(cfg, job)):
         log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
         return record["metrics"].get(OPTIMIZED_METRIC)
-    if isinstance(checked, Refusal) and cfg.get("resume") and read_stored_status(job.folder).get("status") == "done":
+    if isinstance(checked, Refusal) and job.resumes and read_stored_status(job.folder).get("status") == "done":
         raise SystemExit(f"error: {format_error(checked.error)}")  # of this command, not of the run
     install_exit_handlers()
     if checked is task and needs_subprocess(cfg):

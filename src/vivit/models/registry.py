@@ -81,6 +81,8 @@ def build_model(
     if missing := [key for key in required if key not in options]:
         raise ConfigError(f"model.{missing[0]}", problem=f"is missing; {name} needs it", remedy="set it")
     if not isinstance(tokeniser, Tokeniser):
+        if "name" not in tokeniser:
+            raise ConfigError("tokeniser.name", problem="is missing", remedy="set tubelet, uniform_frames or another")
         tokeniser = build_tokeniser(**tokeniser)
     return cls(tokeniser, cls.config_class(**options))
 

@@ -67,6 +67,10 @@ def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
         if key not in SIZE_KEYS:
             raise ConfigError(f"size.{key}", value, "is no option of a size", f"set one of {', '.join(SIZE_KEYS)}")
     options = to_plain(cfg.model)
+    if "num_classes" in options:
+        raise ConfigError(
+            "model.num_classes", options["num_classes"], "is that of the data set", "leave it out, or set another data"
+        )
     for key in ("name", "tokeniser"):
         if key not in options:
             remedy = "a file in configs/model has the registered name, and defaults: [_base]"
