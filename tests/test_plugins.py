@@ -23,7 +23,9 @@ SMALL = ("data.batch_size=4", "data.num_workers=0", "trainer.max_epochs=2", "opt
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of somebody's own: their package, their videos, and an image ViT to start from."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(Path(__file__).parent / "extension" / "mylab", folder / "mylab", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(__file__).parent / "extension" / "mylab", folder / "mylab", ignore=shutil.ignore_patterns("__pycache__")
+    )
     (folder / "videos").mkdir()
     lists: dict[str, list[dict[str, Any]]] = {"train": [], "val": [], "test": []}
     for number in range(16):
