@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vivit import tasks
 from vivit.data.datasets import CsvDataset
 from vivit.data.index.index import SCHEMA, copy_names, read_index, write_piece
 from vivit.data.index.prepare import prepare
@@ -19,6 +18,7 @@ from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.views import CropBox
 from vivit.errors import ConfigError, DataError
 from vivit.launch import Job
+from vivit.tasks.prepare import prepare as prepare_command
 
 
 def write_video(path, stamps, size=(50, 34), gop=100):
@@ -252,7 +252,7 @@ def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
     cfg = composed(*overrides, name="prepare")
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ConfigError, match=r"^data\.num_workers=2: .*; set num_workers instead of data\.num_workers$"):
-        tasks.prepare(cfg, Job(tmp_path, {}, list(overrides), None))
+        prepare_command(cfg, Job(tmp_path, {}, list(overrides), None))
 
 
 def test_prepare_names_the_list_of_unusable_files_only_where_it_has_any(composed, tmp_path, caplog):
@@ -266,7 +266,7 @@ def test_prepare_names_the_list_of_unusable_files_only_where_it_has_any(composed
     for unusable in (0, 1):
         caplog.clear()
         with caplog.at_level("INFO"):
-            tasks.prepare(cfg, Job(tmp_path, {}, list(overrides), None))
+            prepare_command(cfg, Job(tmp_path, {}, list(overrides), None))
         assert f"{unusable} missing" in caplog.text
         assert ("are listed in" in caplog.text) == bool(unusable)
         (root / "train.csv").write_text("path,label\na.mp4,x\nb.mp4,x\n")
