@@ -1,5 +1,6 @@
 """`eval.py`: from a checkpoint, again from its scores, for EPIC-Kitchens and its challenge; and what it refuses."""
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from vivit.checkpoints.vivit_checkpoint import read_record
+from vivit.data import VideoDataModule
 from vivit.data.datasets import motion
 from vivit.errors import ConfigError, UserError
 from vivit.inference.load import LoadedModel
@@ -233,6 +235,7 @@ def test_missing_official_lists_are_an_error_before_the_test(
         (("ckpt_path={ckpt}", "timeout=-1"), "timeout", "set a number, 0 or more"),
         (("ckpt_path={ckpt}", "split=tset"), "split", "^split=tset: is not a split; set one of train, val, test$"),
         (("ckpt_path={ckpt}", "views=4x1", "views.average=median"), "views.average", "median"),
+        (("ckpt_path={ckpt}", "views=4x1", "views.temporal=0"), "views.temporal", "set 1 or more"),
         (("ckpt_path={ckpt}", "data=motion", "data.root={motion}"), "data", r"the checkpoint \['noun', 'verb'\]"),
     ],
 )
@@ -268,6 +271,36 @@ def test_unused_overrides_of_a_data_set_are_refused(
     with pytest.raises(ConfigError) as error:
         run("refused", *words, override)
     assert str(error.value) == f"{override.lstrip('+')}: has no effect here; {remedy}"
+
+
+@pytest.mark.parametrize("place", ["data", "dataset", "preprocessing"])
+def test_what_a_checkpoint_names_is_never_built(
+    place: str, checkpoint: Callable[..., Path], composed: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Hydra would call a ``_target_``."""
+    file, made = checkpoint(MOTION), tmp_path / "made"
+    content = torch.load(file, weights_only=True)
+    record, hostile = content["vivit"], {"_target_": "os.mkdir", "_args_": [str(made)]}
+    if place == "dataset":
+        record["data"]["dataset"] |= {"extra": hostile}
+    else:
+        record[place] |= hostile
+    torch.save(content, file)
+    with pytest.raises((ConfigError, UserError)) if place != "preprocessing" else contextlib.nullcontext():
+        cfg = composed(f"ckpt_path={file}", "num_workers=0", name="eval")
+        build_eval_data(read_record(file), cfg, Job(tmp_path, {}, [], None))
+    assert not made.exists()
+
+
+def test_text_of_a_checkpoint_is_taken_as_it_is(
+    checkpoint: Callable[..., Path], composed: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration would put a variable of the environment in its place."""
+    monkeypatch.setattr(VideoDataModule, "prepare_data", lambda self: None)
+    record = read_record(checkpoint(MOTION))
+    record["data"]["root"] = "/${oc.env:HOME}"
+    data = build_eval_data(record, composed("ckpt_path=x", name="eval"), Job(tmp_path, {}, [], None))
+    assert str(data.dataset.root) == "/${oc.env:HOME}"
 
 
 def test_timeout_is_that_of_the_command(

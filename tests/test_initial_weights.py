@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import image_vit
 from omegaconf import DictConfig
 from torch import nn
 
@@ -18,18 +19,6 @@ Compose = Callable[..., DictConfig]
 
 def network(cfg: DictConfig) -> nn.Module:
     return build_network(cfg, 5)
-
-
-def image_vit(dim: int, patch: int, depth: int) -> dict[str, torch.Tensor]:
-    """Weights of a small ViT under timm's names, for images of 4 x 4 patches."""
-    shapes = {"cls_token": (1, 1, dim), "pos_embed": (1, 17, dim), "norm.weight": (dim,), "norm.bias": (dim,)}
-    shapes |= {"patch_embed.proj.weight": (dim, 3, patch, patch), "patch_embed.proj.bias": (dim,)}
-    for i in range(depth):
-        layers = {"norm1": (dim,), "norm2": (dim,), "attn.qkv": (3 * dim, dim), "attn.proj": (dim, dim)}
-        layers |= {"mlp.fc1": (4 * dim, dim), "mlp.fc2": (dim, 4 * dim)}
-        for layer, shape in layers.items():
-            shapes |= {f"blocks.{i}.{layer}.weight": shape, f"blocks.{i}.{layer}.bias": shape[:1]}
-    return {name: torch.randn(shape) for name, shape in shapes.items()}
 
 
 @pytest.mark.parametrize("choice", ["image", "dinov2"])

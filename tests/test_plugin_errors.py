@@ -36,6 +36,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     [
         ("import nothing_like_it", "correct .*broken_one.py, line 1"),
         ("x = 1\nraise RuntimeError('boom')", "correct .*broken_one.py, line 2"),
+        ("import json\njson.loads('')", "correct .*broken_one.py, line 2"),
+        ("x = (", "correct .*broken_one.py, line 1"),
         (None, "set the name of a module"),
     ],
 )
@@ -65,8 +67,9 @@ def test_configurations_beside_a_plugin_are_found_without_importing_it(lab: Path
     assert add_plugin_configs(typed)[1] == f"hydra.searchpath=[pkg://other,'file://{folder / 'configs'}']"
     again = add_plugin_configs(add_plugin_configs(typed))  # a rank, or a job of a sweep, gets the line as it was run
     assert again == add_plugin_configs(typed)
-    with pytest.raises(SystemExit, match="plugins=absent_one: there is no such module"):
-        add_plugin_configs(["plugins=[absent_one]"])
+    for name in ("absent_one", "absent_one.video", "inner.video"):
+        with pytest.raises(SystemExit, match=rf"plugins={name}: (there is no such module|cannot be imported)"):
+            add_plugin_configs([f"plugins=[{name}]"])
 
 
 class Anything(ViViT):
@@ -114,7 +117,7 @@ def test_names_that_are_taken_are_refused_and_a_reload_is_not() -> None:
     class Mine(Anything):
         pass
 
-    with pytest.raises(ValueError, match=r"spatiotemporal.*vivit\.models\.spatiotemporal\.SpatioTemporal"):
+    with pytest.raises(ConfigError, match=r"spatiotemporal.*vivit\.models\.spatiotemporal\.SpatioTemporal"):
         register_model("spatiotemporal")(Mine)
     register_model("anything")(Anything)
 

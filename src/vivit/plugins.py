@@ -18,31 +18,43 @@ REMEDY = "set the name of a module that Python can import from this folder, such
 
 def import_plugins(names: Sequence[str] | str | None) -> None:
     """Import modules that register something. Raises ConfigError about ``plugins`` where one cannot be imported."""
+    _make_working_folder_importable()
     for name in [names] if isinstance(names, str) else names or ():
-        _make_working_folder_importable()
         try:
             import_module(name)
         except Exception as error:
-            missing = isinstance(error, ModuleNotFoundError) and name.startswith(str(error.name))
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            problem = f"cannot be imported ({type(error).__name__}: {error})"
-            remedy = REMEDY if missing else f"correct {place.filename}, line {place.lineno}"
-            raise ConfigError("plugins", name, problem, remedy) from error
+            raise _import_problem(name, error) from error
 
 
 def config_folders(names: Sequence[str]) -> list[Path]:
-    """Return the folders of configurations that lie beside modules, without importing these."""
+    """Return the folders of configurations that lie beside modules. Only packages around these are imported."""
     _make_working_folder_importable()
     folders = []
     for name in names:
         try:
             spec = find_spec(name)
-        except (ImportError, ValueError):
-            spec = None
+        except Exception as error:
+            raise _import_problem(name, error) from error
         if spec is None or spec.origin is None:
             raise ConfigError("plugins", name, "there is no such module", REMEDY)
         folders.append(Path(spec.origin).absolute().parent / "configs")
     return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+def _import_problem(name: str, error: Exception) -> ConfigError:
+    """Return the error about a plugin, with the line of its package where something went wrong."""
+    if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+        return ConfigError("plugins", name, "there is no such module", REMEDY)
+    problem = f"cannot be imported ({type(error).__name__}: {error})"
+    if isinstance(error, SyntaxError):
+        return ConfigError("plugins", name, problem, f"correct {error.filename}, line {error.lineno}")
+    part = f"/{name.partition('.')[0]}"
+    frames = traceback.extract_tb(error.__traceback__)
+    place = next(
+        (frame for frame in reversed(frames) if f"{part}/" in frame.filename or f"{part}.py" in frame.filename),
+        frames[-1],
+    )
+    return ConfigError("plugins", name, problem, f"correct {place.filename}, line {place.lineno}")
 
 
 def _make_working_folder_importable() -> None:

@@ -214,8 +214,9 @@ def test_class_without_class_names_is_named(tmp_path: Path) -> None:
         def table(self, split: str) -> list[Video]:
             return [GOOD]
 
-    with pytest.raises(NotImplementedError, match="Nameless needs heads"):
+    with pytest.raises(ConfigError, match="Nameless has no heads") as error:
         _ = Nameless(root=tmp_path).heads
+    assert error.value.key == "data.dataset.name"
 
 
 def test_registered_class_is_built_by_the_data_module(kitchen: Path) -> None:

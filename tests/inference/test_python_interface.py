@@ -107,6 +107,11 @@ def test_predictor_needs_a_name_for_each_output(checkpoint: Path) -> None:
     with pytest.raises(ConfigError) as error:
         vivit.Predictor(network())
     assert error.value.key == "preprocessing"
+    net, preprocessing = vivit.load(checkpoint)
+    with pytest.raises(ConfigError) as error:
+        vivit.Predictor(net, preprocessing=preprocessing, frames=4)
+    assert error.value.key == "frames"
+    assert vivit.Predictor(net, preprocessing=preprocessing, num_workers=3).preprocessing.workers == 3
 
 
 def test_reader_returns_the_frames_of_a_plain_decode(clip: str) -> None:

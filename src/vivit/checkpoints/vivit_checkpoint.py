@@ -118,6 +118,10 @@ def _check_record(record: Mapping[str, Any], file: Path) -> None:
     for part in ("config", "preprocessing", "data"):
         if not isinstance(record.get(part, {}), Mapping):
             raise CheckpointError(file, "is not a map of keys to values", key=part)
+    types: dict[str, Any] = {"root": str, "dataset": Mapping, "train_share": int | float}
+    for key, value in record.get("data", {}).items():
+        if not isinstance(value, types.get(key, ())):
+            raise CheckpointError(file, f"{value!r} is no such value", key=f"data.{key}")
     if not isinstance(record["config"].get("tokeniser"), Mapping):
         raise CheckpointError(file, "is not a map of keys to values", key="config.tokeniser")
     clips = record["preprocessing"]

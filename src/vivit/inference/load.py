@@ -1,7 +1,7 @@
 """Load a trained network from a file of any format: ours, the authors' (scenic), or Hugging Face's."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from vivit.models import ViViT
 
 log = logging.getLogger(__name__)
 
-PUBLISHED = {"stride": 2, "resize": 256}
-"""How the paper cuts clips of Kinetics: every second frame, of pictures with a short side of 256."""
 SCENIC_OPTIONS = ("model", "frames", "height", "width", "sampled_frames", "order")
 """Options of a network that the authors' parameters do not determine."""
 
@@ -42,48 +40,27 @@ class LoadedModel:
     """Modules that registered its network."""
 
 
-def read_scenic(
-    source: Path,
-    *,
-    model: str | None = None,
-    frames: int | None = None,
-    height: int | None = None,
-    width: int | None = None,
-    sampled_frames: int | None = None,
-    order: str | None = None,
-    **_: Any,
-) -> LoadedModel:
+def read_scenic(source: Path, options: Mapping[str, Any]) -> LoadedModel:
     """Load a checkpoint of the authors' code, or one that was written here with further metadata."""
-    typed = {
-        "model": model, "frames": frames, "height": height, "width": width, "sampled_frames": sampled_frames,
-        "order": order,
-    }  # fmt: skip
     metadata = scenic_metadata(source)
     stored = metadata.get("network", {})
-    options = {key: stored.get(key) if typed[key] is None else typed[key] for key in SCENIC_OPTIONS}
+    merged = {key: stored.get(key) if options.get(key) is None else options[key] for key in SCENIC_OPTIONS}
     for key in SCENIC_OPTIONS[:4]:
-        if options[key] is None:
+        if merged[key] is None:
             raise ConfigError(
                 key, problem=f"is not set, and {source}, a file of the authors' code, does not contain it",
                 remedy=f"set {key}=...",
             )  # fmt: skip
-    options["order"] = options["order"] or "space_time"
-    net, report = model_from_scenic(source, **options)  # type: ignore[arg-type]  # its own checks
+    merged["order"] = merged["order"] or "space_time"
+    net, report = model_from_scenic(source, **merged)
     classes = parse_classes(metadata.get("heads"), net, source)
     return LoadedModel(net, str(report), classes, parse_preprocessing(metadata, source))
 
 
-def read_huggingface(
-    source: Path,
-    *,
-    frames: int | None = None,
-    height: int | None = None,
-    width: int | None = None,
-    num_heads: int | None = None,
-    **_: Any,
-) -> LoadedModel:
+def read_huggingface(source: Path, options: Mapping[str, Any]) -> LoadedModel:
     """Load a folder or file of Hugging Face's ViViT."""
-    net, report = model_from_huggingface(source, frames=frames, height=height, width=width, num_heads=num_heads)
+    keys = ("frames", "height", "width", "num_heads")
+    net, report = model_from_huggingface(source, **{key: options.get(key) for key in keys})
     metadata, notes = huggingface_metadata(source, net.clip_size[1:])
     classes = parse_classes(metadata.get("heads"), net, source)
     if classes is None and (names := huggingface_labels(source)) is not None:
@@ -92,7 +69,7 @@ def read_huggingface(
     return LoadedModel(net, text, classes, parse_preprocessing(metadata, source))
 
 
-def read_vivit(source: Path, **_: Any) -> LoadedModel:
+def read_vivit(source: Path, options: Mapping[str, Any]) -> LoadedModel:
     """Load a checkpoint of this repository, which needs no options."""
     net, record = load_network(source)
     return LoadedModel(
@@ -105,7 +82,11 @@ def read_vivit(source: Path, **_: Any) -> LoadedModel:
     )
 
 
-READERS = {"scenic": read_scenic, "huggingface": read_huggingface, "vivit": read_vivit}
+READERS: dict[str, Callable[[Path, Mapping[str, Any]], LoadedModel]] = {
+    "scenic": read_scenic,
+    "huggingface": read_huggingface,
+    "vivit": read_vivit,
+}
 
 
 def detect_source_format(source: Path) -> str:
@@ -137,10 +118,10 @@ def read_model(path: str | Path, **options: Any) -> LoadedModel:
     source = Path(path)
     if not source.exists():
         raise ConfigError("path", path, "there is no such file", "set a file or folder of weights")
-    known = {"model", "frames", "height", "width", "sampled_frames", "order", "num_heads"}
-    if unknown := sorted(set(options) - known):
-        raise ConfigError(unknown[0], options[unknown[0]], "is no option", f"set one of {', '.join(sorted(known))}")
-    return READERS[detect_source_format(source)](source, **options)
+    known = (*SCENIC_OPTIONS, "num_heads")
+    if unknown := sorted(set(options) - set(known)):
+        raise ConfigError(unknown[0], options[unknown[0]], "is no option", f"set one of {', '.join(known)}")
+    return READERS[detect_source_format(source)](source, options)
 
 
 def load(path: str | Path, **options: Any) -> tuple[ViViT, Preprocessing]:
@@ -162,7 +143,7 @@ def load(path: str | Path, **options: Any) -> tuple[ViViT, Preprocessing]:
 def preprocessing_of(loaded: LoadedModel, path: str | Path) -> Preprocessing:
     """Return the preprocessing of a loaded network; what its file does not contain is the paper's, with a warning."""
     frames, height, width = loaded.net.clip_size
-    assumed = PUBLISHED | {"resize": round(min(height, width) * 256 / 224)}
+    assumed = {"stride": 2, "resize": round(min(height, width) * 256 / 224)}
     if missing := {key: assumed[key] for key in assumed if key not in loaded.preprocessing}:
         log.warning("%s does not contain how clips are cut: assumed %s", path, missing)
     plain = {**assumed, **loaded.preprocessing, "frames": frames, "crop": [height, width]}

@@ -34,7 +34,7 @@ class Predictor:
     ``classes``, names by head, and its ``preprocessing``. ``views`` such as "4x3" are temporal x spatial views of each
     video, by default those of the checkpoint. ``batch_size`` is the number of clips that go through the network at a
     time. ``device`` is "cpu", "cuda" or "mps"; None: the accelerator, if there is one. ``num_workers`` processes decode
-    files; 0: this one.
+    files; 0: this one, None: one for each core.
 
         predictor = vivit.Predictor("best.ckpt")
         predictor("clip.mp4", top_k=5)["label"][0]   # {"class": "archery", "probability": 0.93}
@@ -50,7 +50,7 @@ class Predictor:
         preprocessing: Preprocessing | None = None,
         views: str | None = None,
         batch_size: int = 8,
-        num_workers: int = 0,
+        num_workers: int | None = 0,
         device: str | torch.device | None = None,
         **options: Any,
     ) -> None:
@@ -60,13 +60,18 @@ class Predictor:
             classes = classes or loaded.classes
         elif preprocessing is None:
             raise ConfigError("preprocessing", problem="is missing beside a network", remedy="pass what load returns")
+        elif options:
+            key = sorted(options)[0]
+            raise ConfigError(key, options[key], "is for files, and has no effect beside a network", "leave it out")
         else:
             network, stored = model, preprocessing
         outputs = network.head.projection.out_features
         self.classes: Mapping[str, Sequence[str]] = classes or {"label": [str(i) for i in range(outputs)]}
+        if not isinstance(self.classes, Mapping):
+            raise ConfigError("classes", problem="are not names by head", remedy='pass {"label": [...]}')
         if (count := sum(map(len, self.classes.values()))) != outputs:
             raise ConfigError("classes", count, f"the network has {outputs} outputs", "pass a name for each")
-        self.preprocessing = preprocessing or replace(stored, workers=num_workers)
+        self.preprocessing = replace(preprocessing or stored, workers=num_workers)
         if views is not None:
             self.preprocessing = self.preprocessing.with_views(views)
         self.batch_size = batch_size
@@ -90,8 +95,7 @@ class Predictor:
         """Return the ``top_k`` most probable classes of a video, by head; of several videos, a list of those.
 
         A video is a file, a folder of numbered pictures, or an array or tensor of its frames, uint8 [f, h, w, 3] in
-        RGB. None
-        returns all classes. Raises VideoError for a file that cannot be read.
+        RGB. None returns all classes. Raises VideoError for a file that cannot be read.
         """
         if isinstance(videos, str | Path | np.ndarray | Tensor):
             return self([videos], top_k=top_k)[0]

@@ -19,13 +19,14 @@ def register_model(name: str, **fixed: Any) -> Callable[[type[M]], type[M]]:
     """Return a class decorator that gives a model its name, which configurations and checkpoints use.
 
     ``fixed`` are options that the name stands for: the average-pool baseline is a factorised encoder with
-    ``temporal_depth=0``. Raises ValueError where another class has the name.
+    ``temporal_depth=0``. Raises ConfigError where another class has the name.
     """
 
     def register(cls: type[M]) -> type[M]:
         taken = _MODELS.get(name)
         if taken is not None and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ValueError(f"the model {name!r} is {taken.__module__}.{taken.__qualname__} already")
+            problem = f"is the name of {taken.__module__}.{taken.__qualname__} already"
+            raise ConfigError("model", name, problem, "register it by another name")
         if not fixed:
             cls.name = name
         _MODELS[name], _FIXED[name] = cls, fixed

@@ -1,12 +1,14 @@
-"""Which frames and crops of a video a network takes: as a configuration, and as plain values that any format stores."""
+"""Which frames and crops of a video a network takes: from configurations to the plain values that any format stores."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import format_views
-from vivit.inference.preprocessing import DEFAULT_VIEWS, parse_preprocessing
+from vivit.evaluation import get_aggregation
+from vivit.inference.preprocessing import DEFAULT_VIEWS
 from vivit.launch import Job
 from vivit.overrides import override_key
 
@@ -16,12 +18,6 @@ STORED_KEYS = (*CLIP_KEYS, "square_pixels")
 """What files of other formats store of it."""
 DATA_KEYS = ("root", "dataset", "train_share")
 """Keys of a data set that name its videos."""
-VIEW_SAMPLER = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True}
-"""Configuration of the sampler of test views; its defaults are one view."""
-RESIZE_CLASSES = {
-    "fused": "vivit.data.transforms.resize.FusedResize",
-    "reference": "vivit.data.transforms.resize.ReferenceResize",
-}
 
 
 def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,18 +38,6 @@ def data_record(data: Mapping[str, Any]) -> dict[str, Any]:
     clip = {"frames": int(data["frames"]), "crop": [int(side) for side in data["crop"]]}
     source = {key: data[key] for key in DATA_KEYS if key in data and data[key] != "???"}
     return {"preprocessing": clip | clip_settings_to_plain(data), "data": source}
-
-
-def clip_settings_from_plain(plain: Mapping[str, Any], source: object) -> dict[str, Any]:
-    """Return the configuration of a data set from plain values of a file. Raises CheckpointError for wrong ones."""
-    values = parse_preprocessing(plain, source)
-    config: dict[str, Any] = {key: values[key] for key in ("stride", "resize") if key in values}
-    if "views" in values:
-        config["views"] = VIEW_SAMPLER | values["views"]
-    if "resampling" in values:
-        target = RESIZE_CLASSES[values["resampling"]]
-        config["resampling"] = {"_target_": target, "square_pixels": values["square_pixels"]}
-    return config
 
 
 def merge_clip_settings(
@@ -79,17 +63,26 @@ def merge_clip_settings(
     return plain, tuple(assumed)
 
 
-def merge_views(recorded: Any, cfg: DictConfig, job: Job) -> Any:
-    """Return the configuration of views: the typed one, averaged as the checkpoint's unless that is typed too.
+def merge_typed_settings(recorded: Mapping[str, Any], cfg: DictConfig, job: Job) -> dict[str, Any]:
+    """Return a checkpoint's preprocessing with the views and the resampling that its command says, in plain values.
 
-    ``recorded`` is the checkpoint's, which counts where nothing is typed; a converted checkpoint may have none.
+    Typed views count before the checkpoint's, and are averaged as its are, unless that is typed too. Views that only a
+    data set brings count where the checkpoint has none. What a checkpoint stores never becomes a configuration: Hydra
+    would build what it names. Raises ConfigError for views that are impossible.
     """
-    configured = cfg.get("views")  # None where the group is null
-    if not configured or (recorded and not job.cli_overrides("views")):
-        return recorded
-    if not recorded or job.cli_overrides("views.average"):
-        return configured
-    return OmegaConf.merge(configured, {"average": recorded.average})
+    groups = {key: cfg[key] for key in ("views", "resampling") if cfg.get(key)}  # None where a group is null
+    configured = clip_settings_to_plain(
+        {key: OmegaConf.to_container(node, resolve=True) for key, node in groups.items()}
+    )
+    views, stored = configured.pop("views", None), recorded.get("views")
+    if views:  # as keys of the command, before they are taken for the checkpoint's
+        get_aggregation(views["average"])
+        MultiViewSampler(frames=1, stride=1, resize=1, crop=(1, 1), **views)
+    if not views or (stored and not job.cli_overrides("views")):
+        views = stored
+    elif stored and not job.cli_overrides("views.average"):
+        views |= {"average": stored.get("average", DEFAULT_VIEWS["average"])}
+    return {**recorded, **configured, **({"views": views} if views else {})}
 
 
 def format_clip_settings(plain: Mapping[str, Any], keys: Sequence[str] = CLIP_KEYS) -> str:

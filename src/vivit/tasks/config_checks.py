@@ -46,9 +46,8 @@ def check_keys(cfg: DictConfig, command: str) -> None:
                 raise ConfigError(
                     f"{group}.{name}", problem="has no _target_, the class to build", remedy="correct a misspelt name"
                 )
-    for group in ("paths", "size"):
-        if group in cfg:
-            instantiate(cfg[group])  # raises for a misspelt key
+    if "paths" in cfg:
+        instantiate(cfg.paths)  # raises for a misspelt key
 
 
 def root_keys(command: str) -> set[str]:

@@ -43,7 +43,7 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     for key, value in (("source_format", source_format), ("target_format", target_format)):
         if value not in READERS:
             raise ConfigError(key, value, "is unknown", f"set one of {', '.join(READERS)}")
-    loaded = READERS[source_format](source, **typed_options(cfg, job.choices.get("model")))
+    loaded = READERS[source_format](source, typed_options(cfg, job.choices.get("model")))
     check_weights(loaded.net, source, "nothing was written")
     log.info("%s", loaded.report)
     loaded, assumed = add_missing_settings(loaded, cfg, job)
@@ -56,7 +56,7 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         )
     with atomic_output(target) as output:
         WRITERS[target_format](loaded, output)
-        reread = READERS[target_format](output, **network_options(loaded.net))
+        reread = READERS[target_format](output, network_options(loaded.net))
         check, lost = compare_networks(loaded.net, reread.net), lost_settings(loaded, reread)
     results: dict[str, Any] = {
         "source": str(source),

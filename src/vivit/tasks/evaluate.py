@@ -1,25 +1,28 @@
 """The task of `eval.py`: metrics of a checkpoint, or of saved predictions."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vivit.checkpoints.vivit_checkpoint import load_network
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
+from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import format_views
 from vivit.errors import ABSENT, ConfigError
 from vivit.evaluation.predictions_reader import PredictionsFile
+from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
-from vivit.tasks.build import build_aggregator, build_dataset
-from vivit.tasks.clip_settings import DATA_KEYS, clip_settings_from_plain, merge_views
+from vivit.tasks.build import build_aggregator, build_dataset, to_plain
+from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
@@ -69,20 +72,22 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
 
     Its clips stay those of the checkpoint, but for what is typed: a data set brings views for its own training.
     """
-    file = cfg.ckpt_path
-    clip = {key: record["preprocessing"][key] for key in ("frames", "crop")}
-    config = clip | clip_settings_from_plain(record["preprocessing"], file) | dict(record.get("data", {}))
-    if not cfg.get("data") and "root" not in config:
-        raise ConfigError("data", problem=f"{file} names no data set", remedy="set data=... data.root=...")
-    clips = OmegaConf.create({"_target_": "vivit.data.VideoDataModule", "seed": 0, "timeout": cfg.timeout} | config)
+    file, source = cfg.ckpt_path, dict(record.get("data", {}))
     if cfg.get("data"):
-        clips.root, clips.dataset = cfg.data.root, OmegaConf.to_container(cfg.data.dataset, resolve=True)
-        clips.train_share = cfg.data.train_share
-    clips.views = merge_views(clips.get("views"), cfg, job)
-    if cfg.get("resampling"):
-        clips.resampling = cfg.resampling
-    clips.batch_size, clips.num_workers, clips.skip_unreadable = cfg.batch_size, cfg.num_workers, cfg.skip_unreadable
-    data: VideoDataModule = instantiate(clips, _convert_="all")
+        source = {"root": cfg.data.root, "dataset": to_plain(cfg.data.dataset), "train_share": cfg.data.train_share}
+    if "root" not in source:
+        raise ConfigError("data", problem=f"{file} names no data set", remedy="set data=... data.root=...")
+    clips = merge_typed_settings(record["preprocessing"], cfg, job)
+    preprocessing = Preprocessing.from_plain(clips, file)
+    views = preprocessing.views
+    data = VideoDataModule(
+        **{key: source[key] for key in DATA_KEYS if key in source},
+        frames=views.frames, stride=views.stride, resize=views.resize, crop=views.crop,
+        views=partial(MultiViewSampler, **parse_preprocessing(clips, file).get("views", {})),
+        resampling=preprocessing.resampling,
+        batch_size=cfg.batch_size, num_workers=cfg.num_workers, timeout=cfg.timeout,
+        skip_unreadable=cfg.skip_unreadable, seed=0,
+    )  # fmt: skip
     data.prepare_data()
     check_classes(record["classes"], data.heads, "the checkpoint")
     data.test_split = cfg.split

@@ -97,7 +97,8 @@ class VideoDataset(ABC):
     @cached_property
     def heads(self) -> Mapping[str, Sequence[str]]:
         """Class names of each head, in the order of the network's outputs: an attribute or a property."""
-        raise NotImplementedError(f"{type(self).__name__} needs heads, the class names of each head")
+        problem = f"its class {type(self).__name__} has no heads"
+        raise ConfigError("data.dataset.name", problem=problem, remedy="define heads, the class names of each head")
 
     @abstractmethod
     def table(self, split: Split) -> pa.Table | Sequence[Video]:
