@@ -9,9 +9,10 @@ from hydra.conf import ConfigSourceInfo
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
 
+from vivit.config_folder import CONFIGS
 from vivit.errors import ConfigError
 from vivit.launch.command_line import begin, replace_null_option
-from vivit.launch.subprocess_job import CONFIGS, config_options
+from vivit.launch.subprocess_job import config_options
 from vivit.launch.trainer_checks import check_trainer
 
 Compose = Callable[..., DictConfig]

@@ -4,8 +4,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from vivit.config_folder import CONFIGS
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch.renamed_keys import REMOVED_KEYS, RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
@@ -13,7 +13,6 @@ from vivit.launch.steady_output import steady_output
 from vivit.overrides import split_override
 from vivit.plugins import config_folders
 
-CONFIGS = Path(__file__).absolute().parents[3] / "configs"
 NO_OPTION = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
 """A group set to null or to nothing, neither of which Hydra accepts."""
 SEARCH_PATH = "hydra.searchpath"

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from vivit.launch.command_line import CONFIGS
+from vivit.config_folder import CONFIGS
 from vivit.launch.job import Job
 from vivit.run_folder import error_of_killed, read_stored_status, write_status
 from vivit.signals import DeferredSignals

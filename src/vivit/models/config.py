@@ -2,14 +2,14 @@
 
 from dataclasses import asdict, dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from vivit.config_folder import CONFIGS
 from vivit.errors import ConfigError
 
-SIZE_FOLDER = Path(__file__).parents[3] / "configs" / "size"
+SIZE_FOLDER = CONFIGS / "size"
 
 Gelu = Literal["tanh", "erf"]
 

@@ -9,12 +9,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.config_folder import CONFIGS
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
 from vivit.launch.renamed_keys import REMOVED_KEYS
 from vivit.overrides import split_override
 
-CONFIGS = Path(__file__).parents[3] / "configs"
 OBJECT_GROUPS = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
 
