@@ -6,11 +6,16 @@ RECORDING = ("records", "skip_recorded")
 LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout")
 LOGGING_CALLBACKS = ("checkpoint", "throughput", "curves", "progress", "nan_check", "run_metadata", "wandb_media")
 """Callbacks that change no weight."""
-NOT_IN_HASH = ("paths", "logger", "resume", *LOADING, *RECORDING, *(f"callbacks.{name}" for name in LOGGING_CALLBACKS))
+NEUTRAL_KEYS = ("paths", "logger", "resume", *LOADING, *RECORDING, *(f"callbacks.{name}" for name in LOGGING_CALLBACKS))
 """Keys that leave a run's result as it is: its folder, its logs, its speed."""
 ONE_DEVICE = ("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1")
 SEVERAL_DEVICES = ("trainer=ddp", "trainer=ddp_cpu")
 """Trainers that compute in float32, with ``data.batch_size`` clips on each device."""
+HARDWARE_KEYS = (
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "precision", "matmul_precision")),
+    "data.batch_size",
+)
+"""Keys that options of ``trainer`` set: where a job runs. Typed alone, a precision or a batch is a setting."""
 USER_DATASETS = ("folder", "csv", "csv_folds")
 """Data sets that are defined by ``data.root``; the others hold the same videos wherever they lie."""
 
@@ -43,7 +48,7 @@ def distinguishing_overrides(overrides: Sequence[str], data: str | None = None) 
     Initial weights are among them, by their paths: two names of one file count as two files.
     """
     dataset = data or override_value(overrides, "data")
-    ignored = (*NOT_IN_HASH, "sweep", "seed", *(() if dataset in USER_DATASETS else ("data.root",)))
+    ignored = (*NEUTRAL_KEYS, "sweep", "seed", *(() if dataset in USER_DATASETS else ("data.root",)))
     hardware = {*hardware_overrides(overrides), "ckpt_path=auto"}
     return [override for override in overrides if not matches_key(override, ignored) and override not in hardware]
 

@@ -21,6 +21,8 @@ from vivit.text import one_line
 State = Literal["running", "done", "failed", "interrupted"]
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 """Environment variables by which torch, Lightning and SLURM number the processes of one run."""
+JOB_FILE = "job.json"
+"""Which job of a sweep's row a folder holds: row, scale, seed, what was typed beside them, and its configuration."""
 RANK_ERROR = "error_of_another_rank.txt"
 """Written by a rank that fails alone, because it may end the first one with it."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -7,8 +7,10 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import DictConfig
 
-from vivit.overrides import matches_key
+from vivit.launch.job_identity import JobIdentity, job_identity, task_overrides
+from vivit.overrides import distinguishing_overrides, matches_key
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,7 @@ class Job:
     """A run's folder, the options of its groups, its overrides, and the sweep that it is part of.
 
     ``resumes`` means that the run starts from the last checkpoint of its own folder, wherever there is one.
+    ``identity`` is what a job of a row is found again by.
     """
 
     folder: Path
@@ -23,18 +26,33 @@ class Job:
     overrides: list[str]
     sweep: str | None
     resumes: bool = False
+    identity: JobIdentity | None = None
 
     def cli_overrides(self, *keys: str) -> list[str]:
         """Return the overrides of some keys and those below them that the command line sets itself."""
         return [override for override in self.overrides if matches_key(override, keys)]
 
     @classmethod
-    def current(cls) -> "Job":
-        """Return the job that Hydra runs now. A job of a sweep that is started once more resumes."""
-        hydra = HydraConfig.get()
+    def current(cls, cfg: DictConfig) -> "Job":
+        """Return the job that Hydra runs now, with its configuration. A job of a sweep started again resumes."""
+        hydra: Any = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         sweep = sweep_of(folder, str(hydra.mode), hydra.sweep.dir)
-        return cls(folder, dict(hydra.runtime.choices), list(hydra.overrides.task), sweep, resumes=sweep is not None)
+        return cls(
+            folder,
+            dict(hydra.runtime.choices),
+            task_overrides(hydra),
+            sweep,
+            resumes=sweep is not None,
+            identity=job_identity(cfg, hydra) if sweep is not None else None,
+        )
+
+    @property
+    def group(self) -> str:
+        """Name of the runs that differ in nothing but their seed: one row of a table."""
+        if self.identity is not None:
+            return " ".join([self.identity.row, *self.identity.extra])
+        return " ".join(text.lstrip("+") for text in distinguishing_overrides(self.overrides)) or "default"
 
 
 def sweep_of(folder: Path, mode: Any, sweep_dir: str | None) -> str | None:

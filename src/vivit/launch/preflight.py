@@ -16,13 +16,14 @@ from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder
 from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
 from vivit.launch.job import sweep_of
+from vivit.launch.job_identity import configured_sweep
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import HYDRA_FOLDER, check_resume
 from vivit.launch.subprocess_job import hydra_quote
-from vivit.overrides import NOT_IN_HASH, matches_key
+from vivit.overrides import NEUTRAL_KEYS, matches_key
 from vivit.run_folder import is_rank_zero, read_status
+from vivit.sweeps import SCALES
 
-DEFAULT_SCALE = "laptop"
 TIME_IN_NAME = "${now:"
 """In the name of a folder that is a new one each time."""
 OUTPUTS = ("results.json", "predictions.json", "checkpoints/*.ckpt")
@@ -99,17 +100,19 @@ def check_sweep(config: DictConfig) -> None:
 
 
 def check_scale(config: DictConfig) -> None:
-    """Raise ConfigError for a scale that the sweep does not have."""
+    """Raise ConfigError for a scale that the sweep does not have, and for a row of no sweep."""
     choices = config.hydra.runtime.choices
-    sweep, scale = choices.get("sweep"), choices.get("scale")
-    if scale in (None, DEFAULT_SCALE):
-        return
+    scale, sweep = choices.get("scale"), configured_sweep(config.hydra)
     if sweep is None:
-        raise ConfigError("scale", scale, "is for sweeps", "a single run as published is an experiment: experiment=")
-    (configs,) = (Path(source.path) for source in config.hydra.runtime.config_sources if source.provider == "main")
-    if not (configs / "sweep_scale" / f"{sweep}_{scale}.yaml").is_file():
+        if config.get("row") is not None:
+            raise ConfigError("row", config.row, "is for sweeps", "set sweep=, or leave it out")
+        if scale not in (None, SCALES[0]):
+            raise ConfigError(
+                "scale", scale, "is for sweeps", "a single run as published is an experiment: experiment="
+            )
+    elif scale not in sweep.seeds:
         raise ConfigError(
-            "scale", scale, f"sweep={sweep} does not have it: it answers no table of the paper", "leave it out"
+            "scale", scale, f"sweep={sweep.name} does not have it", f"set one of {', '.join(sweep.seeds)}"
         )
 
 
@@ -172,7 +175,7 @@ def sweep_folder(config: DictConfig) -> Path:
     if is_new(config, "sweep"):
         folder = _written(folder, lambda: create_new(folder))
     check_writable(folder)
-    overrides = sorted(text for text in config.hydra.overrides.task if not matches_key(text, NOT_IN_HASH))
+    overrides = sorted(text for text in config.hydra.overrides.task if not matches_key(text, NEUTRAL_KEYS))
     lock_folder(folder, f"{LOCK_FILE}-{hashlib.sha256(repr(overrides).encode()).hexdigest()[:8]}")
     return folder
 

@@ -4,61 +4,26 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Sequence
-from contextlib import suppress
 
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
-from vivit.launch.booleans import parse_booleans
+from vivit.launch.job_identity import job_identity, plain_config, shorten
 from vivit.launch.resume import HYDRA_FOLDER
-from vivit.overrides import NOT_IN_HASH, distinguishing_overrides, matches_key
-
-INITIAL_WEIGHTS = ("init_from",)
-"""Weights that a sweep may start from; where it does, ``weights.source`` holds the path too."""
-PATHS = {"root": ".", "data": "./data", "logs": "./logs", "run": "."}
-"""Values of ``paths`` for the hash, so that it does not depend on where they lie."""
-MAX_NAME_LENGTH = 180
-"""Characters of a name before its hash; most disks allow 255 in all."""
-TRAIN_ONLY = dict.fromkeys(("loader", "resampling", "seed", "views"))
-"""Keys that a data set refers to and that not every command has."""
-
-ADDED_KEYS = {"resampling.square_pixels": False, "data.resampling.square_pixels": False, "weights.key": None}
-"""Later keys, with the value under which a run is the same as before: they change no job's hash at that value."""
+from vivit.overrides import NEUTRAL_KEYS, matches_key
 
 
 def job_name(*, _root_: DictConfig) -> str:
-    """Return the folder name of a sweep's job: its overrides without '=', and a hash of all that decides its result."""
-    overrides = [text for text in _root_.hydra.overrides.task if not matches_key(text, ("sweep=", *NOT_IN_HASH))]
-    readable = "_".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in overrides)
-    short = readable[-MAX_NAME_LENGTH:].lstrip("-_.")
-    digest = hashlib.sha256(json.dumps(config_for_hash(_root_), sort_keys=True).encode()).hexdigest()[:8]
+    """Return the folder name of a job: its row and seed, and what was typed beside ``sweep=``.
+
+    Of other multiruns: its overrides without '=', and a hash of all that decides its result.
+    """
+    if (job := job_identity(_root_, _root_.hydra)) is not None:
+        return job.name
+    overrides = [text for text in _root_.hydra.overrides.task if not matches_key(text, ("sweep=", *NEUTRAL_KEYS))]
+    short = shorten("_".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in overrides))
+    digest = hashlib.sha256(json.dumps(plain_config(_root_), sort_keys=True).encode()).hexdigest()[:8]
     return f"{short}_{digest}" if short else digest
-
-
-def run_group(overrides: Sequence[str]) -> str:
-    """Return the name of the runs that differ in nothing but their seed: one row of a table."""
-    return " ".join(override.lstrip("+") for override in distinguishing_overrides(overrides)) or "default"
-
-
-def config_for_hash(cfg: DictConfig) -> dict:
-    """Return all of a configuration that decides a run's result, in plain values."""
-    unresolved = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(unresolved, dict)
-    copy = OmegaConf.create(TRAIN_ONLY | {key: node for key, node in unresolved.items() if key != "hydra"})
-    copy.paths.update(PATHS)
-    with suppress(ValueError):  # which the job itself raises
-        parse_booleans(copy)
-    plain = OmegaConf.to_container(copy, resolve=True)
-    assert isinstance(plain, dict)
-    unchanged = [key for key, before in ADDED_KEYS.items() if OmegaConf.select(copy, key) == before]
-    for key in (*NOT_IN_HASH, *INITIAL_WEIGHTS, *unchanged):
-        node = plain
-        *groups, name = key.split(".")
-        for group in groups:
-            node = node.get(group) or {}
-        node.pop(name, None)
-    return plain
 
 
 def run_folder(new: str, *, _root_: DictConfig) -> str:

@@ -7,6 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 from vivit.launch.job import Job, sweep_of
+from vivit.launch.job_identity import job_identity
 from vivit.overrides import matches_key
 
 HYDRA_FOLDER = ".hydra"
@@ -54,7 +55,9 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
     sweep_dir = hydra.sweep._get_node("dir")._value()  # may be an interpolation that nobody can resolve any more
     sweep = sweep_of(job.folder, hydra.mode, None if "${" in str(sweep_dir) else sweep_dir)
     overrides = [*hydra.overrides.task, *(text for text in job.overrides if not matches_key(text, ["resume"]))]
-    return config, replace(job, choices=dict(hydra.runtime.choices), overrides=overrides, sweep=sweep, resumes=True)
+    identity = job_identity(config, hydra) if sweep is not None else None
+    choices = dict(hydra.runtime.choices)
+    return config, replace(job, choices=choices, overrides=overrides, sweep=sweep, resumes=True, identity=identity)
 
 
 def _batch_size(config: DictConfig, devices: int) -> int:

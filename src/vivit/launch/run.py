@@ -10,10 +10,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from vivit.errors import ConfigError
 from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
-from vivit.launch.records import read_record, write_record
+from vivit.launch.records import check_same_job, read_record, write_job_file, write_record
 from vivit.launch.resume import load_resumed_config
 from vivit.launch.subprocess_job import needs_subprocess, run_in_subprocess
 from vivit.launch.trainer_checks import check_trainer
@@ -41,14 +42,20 @@ def run(task: Task, cfg: DictConfig) -> float | None:
 
     An error that a user can mend is printed as one line. A single run that fails ends the process with exit code 1; a
     job of a sweep raises, and Hydra continues with the next. A job that is done, or that has a record where those
-    count, is skipped: the name of its folder contains a hash of all that decides its result. SIGTERM, Ctrl-C and a
-    closed terminal end the process with exit codes 143, 130 and 129, in training after a checkpoint is written.
+    count, is skipped. SIGTERM, Ctrl-C and a closed terminal end the process with exit codes 143, 130 and 129, in
+    training after a checkpoint is written.
     """
     logging.raiseExceptions = False  # a full disk is reported once, not by every line of the log
-    job = Job.current()
+    job = Job.current(cfg)
     if cfg.get("resume"):
         cfg, job = load_resumed_config(cfg, job)
-    elif job.sweep is not None and (results := read_finished_results(job.folder)):
+    elif job.sweep is not None:
+        try:
+            check_same_job(cfg, job)
+        except ConfigError as error:  # of this command: the run stays as it is
+            log.error("%s is not started: %s", job.folder.name, error)
+            raise RuntimeError(str(error)) from None
+    if not cfg.get("resume") and job.sweep is not None and (results := read_finished_results(job.folder)):
         log.info("%s is done, skipped; delete its folder to run it again", job.folder.name)
         write_record(cfg, job)
         return results["metrics"].get(OPTIMIZED_METRIC)
@@ -121,6 +128,7 @@ def _run_rank_zero(task: Task, cfg: DictConfig, job: Job) -> Mapping[str, float]
     (job.folder / RANK_ERROR).unlink(missing_ok=True)  # of an earlier start
     write_status(job.folder, "running")
     try:
+        write_job_file(cfg, job)
         metrics = task(cfg, job)
     except (SystemExit, KeyboardInterrupt) as stopped:
         code = stopped.code if isinstance(stopped, SystemExit) else 128 + signal.SIGINT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import wandb
 
 from vivit.errors import ConfigError, UserError
-from vivit.reporting.paper import BY_NAME, Sweep
+from vivit.sweeps import Sweep, read_sweeps
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
@@ -36,9 +36,10 @@ def make_dashboards(
 def select_sweeps(names: str | Sequence[str] | None) -> list[Sweep]:
     """Return the named sweeps, or all. Raises ConfigError for an unknown name."""
     names = [names] if isinstance(names, str) else names
-    if unknown := sorted(set(names or ()) - BY_NAME.keys()):
-        raise ConfigError("sweeps", unknown[0], "there is no such sweep", f"choose from {', '.join(BY_NAME)}")
-    return [BY_NAME[name] for name in names or BY_NAME]
+    sweeps = read_sweeps()
+    if unknown := sorted(set(names or ()) - sweeps.keys()):
+        raise ConfigError("sweeps", unknown[0], "there is no such sweep", f"choose from {', '.join(sweeps)}")
+    return [sweeps[name] for name in names or sweeps]
 
 
 def write_reports(reports: Mapping[str, "Report"], folder: Path) -> Iterator[str]:

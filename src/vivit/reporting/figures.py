@@ -10,13 +10,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vivit.plotting import add_legend
-from vivit.reporting.paper import LENGTH, MODELS
 from vivit.reporting.sweep_results import RowResult, SweepResult
 from vivit.reporting.tables import mean, stdev
 
 COLORS = ("#3b7dd8", "#d9702b", "#2f9e6e", "#b657a8", "#8a8f98")
 MARKERS = "osD^v"
-SHORT = {model: label.partition(",")[0] for label, model in MODELS} | {"average_pool": "average pooling"}
+SHORT = {
+    "spatiotemporal": "Model 1",
+    "factorised_encoder": "Model 2",
+    "factorised_self_attention": "Model 3",
+    "factorised_dot_product": "Model 4",
+    "average_pool": "average pooling",
+}
+"""Names of the models in legends."""
+LENGTH = "tokeniser.tubelet.0"
+"""Key of the frames of a tubelet."""
 MIN_AXIS_RANGE = 10
 """Points of accuracy that an axis spans."""
 Point = tuple[int | float, int | float, int | float]
@@ -73,7 +81,7 @@ def _series(rows: Sequence[RowResult], label: Callable[[Mapping[str, Any]], str]
     """Return the rows that have runs, by the names of their lines."""
     series: dict[str, list[RowResult]] = {}
     for row in rows:
-        if row.done and LENGTH in row.row.overrides:
+        if row.done and LENGTH in list(row.done.values())[-1].settings:
             series.setdefault(label(_last_results(row)), []).append(row)
     return series
 
@@ -121,7 +129,7 @@ def _over_views(rows: Sequence[RowResult]) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     for i, row in enumerate(row for row in rows if row.done):
-        frames = (_last_results(row).get("recipe") or {}).get("frames") or row.row.overrides["data.frames"]
+        frames = (_last_results(row).get("recipe") or {}).get("frames") or row.label
         points = [(n, mean(of) or 0.0, stdev(of) or 0.0) for n, of in row.by_views.items()]
         _line(axes, i, f"{frames} frames", points)
     axes.set(xlabel="views of a video", ylabel="top-1, %")
@@ -135,11 +143,11 @@ def _against_flops(rows: Sequence[RowResult]) -> Figure:
     """One point a model: ours on the left, the paper's on the right."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for i, row in enumerate(row for row in rows if row.row.laptop):
-        name = SHORT[(row.row.laptop or {})["model"]]
+    for i, row in enumerate(row for row in rows if row.row.printed):
+        name = SHORT[row.row.name]
         if row.done:
             _line(left, i, name, _accuracies([row], lambda row: _last_results(row)["paper_gflops"]))
-        _line(right, i, name, [(row.row.paper["gflops"], row.row.paper["k400"], 0)])
+        _line(right, i, name, [(row.row.printed["gflops"], row.row.printed["k400"], 0)])
     _widen(left)
     left.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     right.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")

@@ -40,6 +40,18 @@ def read_status(folder: Path) -> tuple[str, str | None, str]:
     return state, " ".join((error or "").split()) or None, time or ""
 
 
+def read_job(folder: Path) -> dict[str, Any]:
+    """Return ``job.json`` of a run folder: row, scale, seed, what was typed beside them; empty for a run of no row."""
+    file = folder / run_folder.JOB_FILE
+    if not file.is_file():
+        return {}
+    job = read_object(file)
+    for key, (kind, is_valid) in JOB_KINDS.items():
+        if not is_valid(job.get(key)):
+            raise ValueError(f"{file.name}: {key} is not {kind}")
+    return job
+
+
 def read_object(file: Path) -> dict[str, Any]:
     """Return an object of JSON without NaN or infinity. Raises ValueError, or OSError, with the reason."""
     try:
@@ -105,12 +117,15 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("params", "gmac", "paper_gflops"), ("a number", _number)),
     **dict.fromkeys(("train_seconds", "step_seconds", "peak_mb"), ("a number", _or_none(_number))),
     **dict.fromkeys(
-        ("model", "size", "tokeniser", "data", "experiment", "views", "scale", "commit", "finished"),
+        ("model", "size", "tokeniser", "data", "experiment", "views", "scale", "row", "commit", "finished"),
         ("a string", _or_none(lambda value: isinstance(value, str))),
     ),
+    "extra": ("a list of strings", _or_none(_strings)),
+    "data_format": ("a whole number", _or_none(lambda value: type(value) is int)),
     "recipe": ("values by name", _or_none(_recipe)),
     "metrics_by_views": ("numbers by name, by views", _or_none(_views)),
     "epochs": ("a list of numbers by name", _or_none(_epochs)),
     "versions": ("strings by name", _or_none(_versions)),
 }
 """Keys of results that are read, with what each must be."""
+JOB_KINDS = {key: KINDS[key] for key in ("row", "scale", "extra", "data_format")}

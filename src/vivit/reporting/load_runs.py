@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from vivit.overrides import split_override
-from vivit.reporting.json_checks import read_results, read_status
+from vivit.reporting.json_checks import read_job, read_results, read_status
+from vivit.sweeps import SCALES
 
 Status = Literal["running", "done", "failed", "interrupted", "unreadable"]
 
@@ -24,6 +25,8 @@ class RunRecord:
     time: str = ""
     """Since when it has this status, UTC."""
     is_record: bool = False
+    job: Mapping[str, Any] = field(default_factory=dict)
+    """Which job of a sweep's row it is, of a run that is not done; results contain it."""
     settings: Mapping[str, str] = field(init=False)
     """Its overrides by key, without the marks of an addition."""
 
@@ -32,9 +35,29 @@ class RunRecord:
         object.__setattr__(self, "settings", {key: value or "" for key, value in pairs})
 
     @property
+    def row(self) -> str | None:
+        """Name of its row; None for what is no row of a sweep."""
+        return (self.results or self.job).get("row")
+
+    @property
+    def scale(self) -> str:
+        """The scale of its sweep."""
+        return (self.results or self.job).get("scale") or SCALES[0]
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """Overrides that were typed beside its sweep, and change its result."""
+        return tuple((self.results or self.job).get("extra") or ())
+
+    @property
+    def data_format(self) -> int | None:
+        """Version of the files that its data set draws; None where it draws none."""
+        return (self.results or self.job).get("data_format")
+
+    @property
     def seed(self) -> int | str:
         """Its seed; of a run that is not done, the value of its override, be it a number or not."""
-        seed = self.results["seed"] if self.results else self.settings.get("seed", 1)
+        seed: int | str = self.results["seed"] if self.results else self.settings.get("seed", 1)
         return int(seed) if str(seed).isdecimal() else seed
 
 
@@ -71,7 +94,8 @@ def _read_folder(folder: Path) -> RunRecord:
         overrides = _overrides(folder)
         status, error, time = read_status(folder)
         if status != "done":
-            return RunRecord(folder, cast(Status, status), error, {}, sweep, overrides, time)
+            job = read_job(folder)
+            return RunRecord(folder, cast(Status, status), error, {}, sweep, overrides, time, job=job)
         results = read_results(folder / "results.json")
         return RunRecord(folder, "done", None, results, sweep, tuple(results["overrides"]), time)
     except (OSError, ValueError) as error:

@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vivit.reporting.claims import claims_table, summary
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures
+from vivit.reporting.findings import findings_table, summary
 from vivit.reporting.load_runs import RunRecord, read_runs
 from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.page import Section, render_page
-from vivit.reporting.paper import BY_NAME, SWEEPS
 from vivit.reporting.sources import commands_table, commits_table, run_path, runs_table
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
 from vivit.reporting.tables import Table
 from vivit.reporting.writers import to_csv, to_latex, to_markdown
 from vivit.run_folder import git_commit
+from vivit.sweeps import read_sweeps
 
 TITLE = "ViViT: the paper's tables and figures, and ours"
 NO_RUNS = "No run with results yet: `make train` makes one, `make sweep` all of the paper's tables, in hours."
@@ -48,17 +48,17 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
 
     ``metadata`` is about the report itself, by name: command, commit, time.
     """
-    results = [result for sweep in SWEEPS for result in sweep_results(sweep, runs)]
+    results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
     defaults = {result.sweep.name: result for result in results if result.is_default}
     figures = {
         figure.name: write_figure(figure.draw, figure.name, figure.caption, folder / "figures")
         for figure in make_figures(defaults)
     }
-    claims = claims_table(defaults)
-    sections = [Section(claims.title, summary(claims), [claims])]
+    findings = findings_table(defaults)
+    sections = [Section(findings.title, summary(findings), [findings])]
     sections += [_sweep_section(result, figures) for result in results]
     sections.append(_table6_section(runs))
-    sections += _other_runs_section([run for run in runs if run.sweep not in BY_NAME], logs)
+    sections += _other_runs_section([run for run in runs if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
     sections.append(Section(SOURCES, "", [table for table in sources if table.lines]))
     lead = _lead(runs, logs, metadata)
@@ -67,7 +67,7 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     tables = [table for section in sections for table in section.tables]
     _write_tables(tables, folder)
     images = [f"![{figure.caption}](figures/{name}.png)\n" for name, figure in figures.items()]
-    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(claims), *images]
+    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(findings), *images]
     text = "\n".join([*parts, *map(to_markdown, tables[1:])])
     (folder / "report.md").write_text(text, **ENCODING)
     return text

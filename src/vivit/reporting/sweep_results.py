@@ -8,8 +8,8 @@ from typing import Any
 
 from vivit.overrides import distinguishing_overrides, hardware_overrides, override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
-from vivit.reporting.paper import Row, Sweep
 from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
+from vivit.sweeps import SCALES, Row, Sweep
 
 TOP1 = "test/acc_top1"
 MAX_NAME_LENGTH = 150
@@ -76,7 +76,7 @@ class RowResult:
 
     def line(self) -> dict[str, Value]:
         """Return the numbers of this row: the paper's, and ours over its seeds."""
-        paper = {"paper_params" if key == "params" else key: value for key, value in self.row.paper.items()}
+        paper = {"paper_params" if key == "params" else key: value for key, value in self.row.printed.items()}
         line: dict[str, Value] = {"label": self.label, "runs": len(self.done), **paper}
         if not (runs := [run.results for run in self.done.values()]):
             return line
@@ -116,7 +116,7 @@ class SweepResult:
     @property
     def is_default(self) -> bool:
         """Whether this is the sweep at laptop scale without extra overrides."""
-        return self.scale == "laptop" and not self.extra
+        return self.scale == SCALES[0] and not self.extra
 
     @property
     def name(self) -> str:
@@ -130,18 +130,21 @@ class SweepResult:
     @property
     def title(self) -> str:
         """Title of the sweep, with the scale and the extra overrides."""
-        overrides = ([f"scale={self.scale}"] if self.scale != "laptop" else []) + list(self.extra)
+        overrides = [*self._scale, *self.extra]
         return self.sweep.title + (f" ({' '.join(overrides)})" if overrides else "")
 
     @property
     def command(self) -> str:
         """The command that runs what is missing."""
-        scale = [] if self.scale == "laptop" else [f"scale={self.scale}"]
-        return " ".join(["python src/train.py", f"sweep={self.sweep.name}", *scale, *self.extra, *self._shared])
+        return " ".join(["python src/train.py", f"sweep={self.sweep.name}", *self._scale, *self.extra, *self._shared])
+
+    @property
+    def _scale(self) -> list[str]:
+        return [] if self.scale == SCALES[0] else [f"scale={self.scale}"]
 
     @property
     def _shared(self) -> list[str]:
-        """Overrides of hardware and of the videos' folder that all runs have: job names depend on them too."""
+        """Overrides of hardware and of the videos' folder that all runs have."""
         overrides = [run.overrides for run in self.done]
         first = overrides[0] if overrides else ()
         shared = [*hardware_overrides(first), *(text for text in first if override_key(text) == "data.root")]
@@ -155,7 +158,7 @@ class SweepResult:
     @property
     def seeds(self) -> Sequence[int]:
         """The seeds that every row needs; with extra overrides, none."""
-        return range(1, 1 + (0 if self.extra else self.sweep.seeds if self.scale == "laptop" else 1))
+        return range(1, 1 + (0 if self.extra else self.sweep.seeds.get(self.scale, 0)))
 
     @property
     def missing(self) -> int:
@@ -202,22 +205,19 @@ def _views_column(n: int) -> Column:
 
 
 def sweep_results(sweep: Sweep, runs: Sequence[RunRecord]) -> list[SweepResult]:
-    """Return a sweep's runs sorted into rows: its default setting first, then every other scale and extra override."""
+    """Return a sweep's runs sorted into rows: its default setting first, then every other scale and extra override.
+
+    Runs on an older format of the data are a setting of their own.
+    """
+    own = [run for run in runs if run.sweep == sweep.name]
+    latest = max((run.data_format or 0 for run in own), default=0)
     groups: dict[tuple[str, tuple[str, ...]], list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        if run.sweep == sweep.name:
-            groups[scale_and_extra(sweep, run)].append(run)
-    default = ("laptop", ())
+    for run in own:
+        older = run.data_format is not None and run.data_format < latest
+        groups[run.scale, (*run.extra, *([f"data.dataset.format={run.data_format}"] if older else []))].append(run)
+    default = (SCALES[0], ())
     order = [default, *sorted(key for key in groups if key != default)]
     return [_sweep_result(sweep, scale, extra, groups.get((scale, extra), [])) for scale, extra in order]
-
-
-def scale_and_extra(sweep: Sweep, run: RunRecord) -> tuple[str, tuple[str, ...]]:
-    """Return the scale of a run, and the overrides that are neither a row's nor the sweep's and change its result."""
-    scale = run.settings.get("scale", "laptop")
-    axes = {key for row in sweep.rows for key in row.overrides_at(scale)}
-    fixed = sweep.fixed_overrides(scale)
-    return scale, tuple(text for text in distinguishing(run) if override_key(text) not in axes and text not in fixed)
 
 
 def distinguishing(run: RunRecord) -> list[str]:
@@ -227,29 +227,19 @@ def distinguishing(run: RunRecord) -> list[str]:
 
 
 def _sweep_result(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequence[RunRecord]) -> SweepResult:
-    unplaced = tuple(run for run in runs if not run.overrides and run.status != "done")
-    rest = [run for run in runs if run not in unplaced]
-    rows = []
-    for row in sweep.rows:
-        overrides = row.overrides_at(scale).items()
-        matching = [run for run in rest if overrides <= run.settings.items()]
-        rest = [run for run in rest if run not in matching]
-        if matching or not extra:
-            rows.append(_row_result(row, row.label_at(scale), matching))
-    axes = list(sweep.rows[0].overrides_at(scale))
-    for label, others in _by_label(rest, axes).items():
-        rows.append(_row_result(Row(label, {}), label, others))
-    return SweepResult(sweep, scale, extra, tuple(rows), unplaced)
-
-
-def _by_label(runs: Sequence[RunRecord], axes: Sequence[str]) -> dict[str, list[RunRecord]]:
-    """Return runs whose values the paper has no row for, by their values."""
-    groups: dict[str, list[RunRecord]] = defaultdict(list)
+    unplaced = tuple(run for run in runs if run.row is None and run.status != "done")
+    by_row: dict[str | None, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        if run.overrides:
-            label = " ".join(f"{key}={run.settings[key]}" for key in axes if key in run.settings)
-            groups[label or "others"].append(run)
-    return groups
+        if run not in unplaced:
+            by_row[run.row].append(run)
+    rows = [
+        _row_result(row, row.label_at(scale), by_row.pop(row.name, []))
+        for row in sweep.rows
+        if row.name in by_row or not extra
+    ]
+    for name, others in by_row.items():  # rows that the file had once
+        rows.append(_row_result(Row(name or "", name or "others", {}, {}), name or "others", others))
+    return SweepResult(sweep, scale, extra, tuple(rows), unplaced)
 
 
 def _row_result(row: Row, label: str, runs: Sequence[RunRecord]) -> RowResult:

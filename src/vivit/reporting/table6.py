@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from vivit.overrides import override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
-from vivit.reporting.paper import BY_NAME
 from vivit.reporting.sweep_results import distinguishing
 from vivit.reporting.tables import Column, Table, Value, mean, stdev
+from vivit.sweeps import read_sweeps
 
 Number = float | None
 PAPER_PREFIX = "ViViT"
@@ -157,8 +157,10 @@ def _experiment_lines(part: SotaTable, runs: Sequence[RunRecord]) -> list[dict[s
     for run in runs:
         experiment = run.results.get("experiment")
         if run.status == "done" and experiment and run.results.get("data") in part.data:
-            other = [override for override in distinguishing(run) if override_key(override) != "experiment"]
-            other += [f"sweep={run.sweep}"] if run.sweep in BY_NAME else []  # which sets more than its overrides
+            if run.sweep in read_sweeps():
+                other = [f"sweep={run.sweep}", f"row={run.row}", *run.extra]
+            else:
+                other = [override for override in distinguishing(run) if override_key(override) != "experiment"]
             groups[experiment, str(run.results.get("views")), " ".join(other)].append(run)
     ordered = sorted(groups.items())
     return [_experiment_line(part, *key, list(latest_per_seed(group).values())) for key, group in ordered]

@@ -6,20 +6,21 @@ from typing import Any
 import wandb_workspaces.expr as expr
 import wandb_workspaces.reports.v2 as wr
 
-from vivit.reporting.paper import Sweep
+from vivit.overrides import override_key
 from vivit.reporting.sweep_results import sweep_results
 from vivit.reporting.tables import Table
 from vivit.reporting.writers import to_markdown
+from vivit.sweeps import Sweep
 
 ACCURACIES = {"k400": "top-1 on Kinetics-400", "epic": "top-1 of actions on EPIC-Kitchens-100"}
-"""The paper's accuracies that a report's text mentions, by the key of ``Row.paper``."""
+"""The paper's accuracies that a report's text mentions, by the key of ``Row.printed``."""
 RUN_GROUP = "run_group"
 """Key in a run's configuration: all that a job varies but its seed, so one value for each row of a table."""
 CLIP_KEYS = ("frames", "stride", "resize", "crop")
 """Keys of a data set that runs log as preprocessing."""
 SEED = "seed"
 STEP = "trainer/global_step"
-GROUPS = ("model", "size", "row", "experiment")
+GROUPS = ("model", "size", "experiment")
 """Groups of which a run logs the selected option."""
 SPEED = ("speed/clips_per_second", "speed/data_wait_share", "speed/peak_mb")
 STRENGTHS = "strength/.*"
@@ -51,16 +52,16 @@ def build_report(sweep: Sweep, project: str, entity: str = "") -> wr.Report:
 
 def paper_text(sweep: Sweep) -> str:
     """Return the paper's numbers as a sentence for each accuracy and a table; empty where it prints none."""
-    if not any(row.paper for row in sweep.rows):
+    if not any(row.printed for row in sweep.rows):
         return ""
-    sentences = [accuracy_range(sweep, key) for key in ACCURACIES if any(key in row.paper for row in sweep.rows)]
+    sentences = [accuracy_range(sweep, key) for key in ACCURACIES if any(key in row.printed for row in sweep.rows)]
     return "\n\n".join([*sentences, paper_table(sweep)])
 
 
 def accuracy_range(sweep: Sweep, key: str) -> str:
     """Return a sentence with the paper's lowest and highest accuracy."""
-    rows = sorted((row for row in sweep.rows if key in row.paper), key=lambda row: row.paper[key])
-    low, high = (f"{row.paper[key]:.1f} % ({row.label})" for row in (rows[0], rows[-1]))
+    rows = sorted((row for row in sweep.rows if key in row.printed), key=lambda row: row.printed[key])
+    low, high = (f"{row.printed[key]:.1f} % ({row.label})" for row in (rows[0], rows[-1]))
     return f"In the paper, {ACCURACIES[key]} goes from {low} to {high}."
 
 
@@ -73,8 +74,8 @@ def paper_table(sweep: Sweep) -> str:
 
 def varied_keys(sweep: Sweep) -> list[str]:
     """Return the keys, in the configuration that a run logs, by which the rows of a sweep differ."""
-    overrides = [row.overrides_at(scale) for row in sweep.rows for scale in ("laptop", "paper")]
-    return list(dict.fromkeys(logged_key(key) for row in overrides for key in row))
+    overrides = [text for row in sweep.rows for of in row.overrides.values() for text in of]
+    return list(dict.fromkeys(["row", *(logged_key(override_key(text)) for text in overrides)]))
 
 
 def logged_key(key: str) -> str:
@@ -111,7 +112,7 @@ def metrics_of_validation(sweep: Sweep) -> list[str]:
 
 def has_actions(sweep: Sweep) -> bool:
     """Whether the labels of a sweep's data are verbs and nouns."""
-    return "data=motion_verb_noun" in sweep.laptop
+    return "data=motion_verb_noun" in sweep.overrides["laptop"]
 
 
 def result_panels(sweep: Sweep) -> wr.PanelGrid:

@@ -8,12 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.views import format_views
 from vivit.launch import Job
-from vivit.launch.resolvers import run_group
 from vivit.training import CurvePlotter, LastCheckpoint, ThroughputMonitor
 from vivit.training.lightning_compat import get_callbacks
 from vivit.training.optim import count_steps
 
-CONFIG_GROUPS = ("model", "size", "tokeniser", "data", "experiment", "scale", "row")
+CONFIG_GROUPS = ("model", "size", "tokeniser", "data", "experiment", "scale")
 """Groups whose options ``results.json`` contains."""
 
 
@@ -32,6 +31,9 @@ def run_results(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict
     """Return the configuration of a run and its metrics."""
     return {group: job.choices.get(group) for group in CONFIG_GROUPS} | {
         "sweep": job.sweep,
+        "row": job.identity.row if job.identity else None,
+        "extra": list(job.identity.extra) if job.identity else [],
+        "data_format": OmegaConf.select(cfg, "data.dataset.format"),
         "run_name": job.folder.name,
         "seed": cfg.seed,
         "views": format_views(cfg.views.temporal, cfg.views.spatial),
@@ -46,7 +48,8 @@ def run_metadata(cfg: DictConfig, job: Job) -> dict[str, Any]:
     """Return what loggers sort runs by, beside network and data: options, what varies, the seed, initial weights."""
     return {
         "config_groups": {group: job.choices.get(group) for group in CONFIG_GROUPS},
-        "run_group": run_group(job.overrides),
+        "row": job.identity.row if job.identity else None,
+        "run_group": job.group,
         "seed": cfg.seed,
         "trainer": {"precision": cfg.trainer.precision},
         "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vivit.data.datasets.csv import CsvDataset
-from vivit.data.datasets.motion.drawing import MIRROR, NOUNS, VERBS
+from vivit.data.datasets.motion.drawing import FORMAT, MIRROR, NOUNS, VERBS
 from vivit.data.datasets.motion.generation import generate_if_missing
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.transforms.flip import Flip
@@ -14,14 +14,20 @@ from vivit.errors import ConfigError
 @register_dataset("motion")
 @dataclass(kw_only=True)
 class Motion(CsvDataset):
-    """The embedded data set. ``label_columns`` are its heads: ["verb"], or ["noun", "verb"] as in EPIC-Kitchens."""
+    """The embedded data set. ``label_columns`` are its heads: ["verb"], or ["noun", "verb"] as in EPIC-Kitchens.
+
+    ``format`` is the version of how its videos are drawn, for results to be compared by; this code draws one.
+    """
 
     label_columns: Sequence[str] = ("verb",)
+    format: int = FORMAT
     classes: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: {"verb": VERBS, "noun": NOUNS})
     flip: Flip = field(init=False, default="harmless")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.format != FORMAT:
+            raise ConfigError("data.dataset.format", self.format, f"this code draws format {FORMAT}", "leave it out")
         if unknown := sorted(set(self.label_columns) - {"verb", "noun"}):
             raise ConfigError(
                 "data.dataset.label_columns",

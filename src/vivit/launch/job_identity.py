@@ -1,0 +1,136 @@
+"""What a job of a sweep is found again by, the name of its folder, and what decides its result."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.launch.booleans import parse_booleans
+from vivit.overrides import NEUTRAL_KEYS, distinguishing_overrides, override_key, override_value
+from vivit.sweeps import SCALES, Row, Sweep, parse_sweep
+
+MAX_NAME_LENGTH = 180
+"""Characters of a name before its hash; most disks allow 255 in all."""
+JOB_KEYS = ("sweep", "scale", "row", "seed")
+"""Keys by which a job is found, beside what is typed."""
+INITIAL_WEIGHTS = ("init_from",)
+"""Weights that a sweep may start from; where it does, ``weights.source`` holds the path too."""
+PATHS = {"root": ".", "data": "./data", "logs": "./logs", "run": "."}
+"""Values of ``paths`` for comparisons, which must not depend on where they lie."""
+TRAIN_ONLY = dict.fromkeys(("loader", "resampling", "seed", "views"))
+"""Keys that a data set refers to and that not every command has."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobIdentity:
+    """What a job of a sweep is found again by.
+
+    ``overrides`` are all that decide its result, ``extra`` those of them that are not the row's but typed beside it;
+    ``data_format`` is the version of the files that the data set draws, None where it draws none.
+    """
+
+    sweep: str
+    row: str
+    scale: str
+    seed: str
+    extra: tuple[str, ...]
+    data_format: int | None
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the job's folder, and of its record."""
+        words = [self.row, *([] if self.scale == SCALES[0] else [self.scale]), *self.extra, f"seed={self.seed}"]
+        return file_name(words)
+
+    def plain(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def configured_sweep(hydra: DictConfig) -> Sweep | None:
+    """Return the sweep that is selected; None without one. ``hydra`` is that node of the configuration."""
+    name = hydra.runtime.choices.get("sweep")
+    if not name:
+        return None
+    content: Any = OmegaConf.to_container(hydra.sweeper, resolve=False)
+    return parse_sweep(name, content)
+
+
+def job_identity(cfg: DictConfig, hydra: DictConfig) -> JobIdentity | None:
+    """Return what the job of a configuration is found again by; None where it is no row of a sweep."""
+    sweep = configured_sweep(hydra)
+    row = None if sweep is None else sweep.row(cfg.get("row"))
+    if sweep is None or row is None:
+        return None
+    scale = hydra.runtime.choices.get("scale", SCALES[0])
+    data_format = OmegaConf.select(cfg, "data.dataset.format")
+    return identity(sweep, row, scale, task_overrides(hydra), data_format)
+
+
+def task_overrides(hydra: DictConfig) -> list[str]:
+    """Return the overrides of a job as they were typed, with what they refer to."""
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    return overrides
+
+
+def identity(sweep: Sweep, row: Row, scale: str, overrides: Sequence[str], data_format: int | None) -> JobIdentity:
+    """Return what a job of a row is found again by, from its overrides."""
+    decisive, own = decisive_overrides(overrides), decisive_overrides(sweep.job_overrides(row, scale))
+    return JobIdentity(
+        sweep=sweep.name,
+        row=row.name,
+        scale=scale,
+        seed=override_value(overrides, "seed") or "1",
+        extra=tuple(text for text in decisive if text not in own),
+        data_format=data_format,
+        overrides=decisive,
+    )
+
+
+def decisive_overrides(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that decide a job's result beside its row and seed, sorted, whatever its hardware."""
+    rest = [text for text in distinguishing_overrides(overrides) if override_key(text) not in JOB_KEYS]
+    return tuple(sorted(text.lstrip("+") for text in rest))
+
+
+def file_name(words: Sequence[str]) -> str:
+    """Return overrides as the name of a file: without '=', and with a hash where another letter was replaced or cut."""
+    text = "_".join(words).replace("=", "-")
+    short = shorten(text)
+    return short if short == text else f"{short}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def shorten(text: str) -> str:
+    """Return a text without letters that a name of a file cannot have, and no longer than it can be."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[-MAX_NAME_LENGTH:].lstrip("-_.")
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """Return all of a configuration that decides a run's result, in plain values, wherever its folders lie."""
+    unresolved = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(unresolved, dict)
+    copy = OmegaConf.create(TRAIN_ONLY | {key: node for key, node in unresolved.items() if key != "hydra"})
+    copy.paths.update(PATHS)
+    with suppress(ValueError):  # which the job itself raises
+        parse_booleans(copy)
+    plain: Any = OmegaConf.to_container(copy, resolve=True)
+    for key in (*NEUTRAL_KEYS, *INITIAL_WEIGHTS):
+        node = plain
+        *groups, name = key.split(".")
+        for group in groups:
+            node = node.get(group) or {}
+        node.pop(name, None)
+    return plain
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a plain configuration with one entry for each value, by its dotted key."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
