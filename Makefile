@@ -42,8 +42,7 @@ format: install  ## mend what can be mended
 smoke: install  ## three batches of everything
 	$(BIN)/python src/train.py debug=limit
 
-SWEEPS := seeds time_order precision input_encoding model_variants temporal_depth regularisation resolution \
-	backbone tokens frames_views frames_constant_tokens attention_order pooling temporal_init
+SWEEPS := $(filter-out _%,$(notdir $(basename $(wildcard configs/sweep/*.yaml))))
 RUNS := logs/train/runs
 
 sweep: install  ## all tables and figures on the embedded data set, hours; goes on where it stopped (SWEEPS="pooling": some)

@@ -15,9 +15,22 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LONGEST = 260
 """Lines of a file."""
 
-LEAVES = {"config_folder", "errors", "io", "overrides", "plotting", "plugins", "run_folder", "signals", "text"}
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+LEAVES = {
+    "config_folder",
+    "errors",
+    "io",
+    "overrides",
+    "plotting",
+    "plugins",
+    "run_folder",
+    "signals",
+    "sweeps",
+    "text",
+}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
-LEAF_IMPORTS = {"plotting": {"text"}, "run_folder": {"io", "text"}}
+LEAF_IMPORTS = {"plotting": {"text"}, "run_folder": {"io", "text"}, "sweeps": {"config_folder"}}
 
 ROOMS = {
     "structures": {"errors"},
@@ -171,8 +184,25 @@ def test_tree_in_the_documents_is_generated_from_the_docstrings() -> None:
     assert module["TARGET"].read_text(encoding="utf-8") == module["tree"](), "run python docs/write_tree.py"
 
 
-def test_the_readme_stays_short_and_names_every_room() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert len(readme.splitlines()) < 250
+def test_the_readme_is_read_in_a_minute() -> None:
+    """At most 900 words of prose: tables, code and pictures aside."""
+    readme = re.sub(r"```.*?```", "", (REPOSITORY / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    prose = [line for line in readme.splitlines() if not line.startswith(("    ", "|", "!", "```"))]
+    assert len(" ".join(prose).split()) <= 900
+
+
+def test_the_documents_name_every_room_and_every_page_is_linked() -> None:
+    rooms_page = (REPOSITORY / "docs" / "rooms.md").read_text(encoding="utf-8")
     rooms = {path.name for path in (SOURCE / "vivit").iterdir() if path.is_dir() and any(path.glob("*.py"))}
-    assert not {room for room in rooms if f"{room}/" not in readme}
+    assert not {room for room in rooms if f"{room}/" not in rooms_page}
+    pages = sorted((REPOSITORY / "docs").glob("*.md"))
+    texts = {page.name: page.read_text(encoding="utf-8") for page in [REPOSITORY / "README.md", *pages]}
+    assert not [
+        page.name for page in pages if not any(page.name in text for of, text in texts.items() if of != page.name)
+    ]
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]

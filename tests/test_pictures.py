@@ -1,4 +1,4 @@
-"""The README's pictures show what the models and the records are."""
+"""The documents' pictures show what the models and the records are."""
 
 import json
 import runpy
@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-README = PICTURES.parents[1] / "README.md"
+DOCS = PICTURES.parent
 TEXT = "{http://www.w3.org/2000/svg}text"
 
 
@@ -16,7 +16,7 @@ def test_picture_of_the_models_has_two_with_class_tokens_and_two_with_means() ->
     texts = ["".join(text.itertext()) for text in ElementTree.parse(PICTURES / "models.svg").iter(TEXT)]
     pools = [text for text in texts if text in ("class token", "mean of all tokens")]
     assert pools == ["class token", "class token", "mean of all tokens", "mean of all tokens"]
-    assert "docs/pictures/models.svg" in README.read_text(encoding="utf-8")
+    assert "pictures/models.svg" in (DOCS / "models.md").read_text(encoding="utf-8")
 
 
 def test_figures_have_the_points_of_the_records() -> None:
@@ -31,4 +31,4 @@ def test_figures_have_the_points_of_the_records() -> None:
                 assert line == [pytest.approx(point) for point in expected[label]], f"{name}: {label}"
         svg = ElementTree.parse(PICTURES / f"{name}.svg")
         assert len(list(svg.iter())) > 50
-        assert f"docs/pictures/{name}.svg" in README.read_text(encoding="utf-8")
+        assert f"pictures/{name}.svg" in (DOCS / "sweeps.md").read_text(encoding="utf-8")

@@ -7,11 +7,11 @@ import pytest
 from forked import Command, start
 
 from vivit.reporting.load_runs import read_runs
-from vivit.reporting.paper import SWEEPS
 from vivit.reporting.sweep_results import sweep_results
+from vivit.sweeps import read_sweeps
 
 SHORT = ("debug=limit", "data.num_workers=0", "data.batch_size=4", "callbacks.progress=null", "trainer=cpu")
-ROWS = "row=input_encoding/uniform_frames,input_encoding/central_frame"
+ROWS = "row=uniform_frames,central_frame"
 
 
 def command(logs: Path, data: Path, output: Path, *words: str) -> Command:
@@ -40,7 +40,7 @@ def test_records_stand_for_runs(small_motion: Path, tmp_path: Path) -> None:
         assert kept.keys() == (whole.keys() - {"config"}) | {"finished"}
         assert kept["metrics"] == whole["metrics"]
         assert (kept["scale"], kept["seed"], kept["recipe"]["frames"]) == ("laptop", 1, 16)
-    (table,) = (found for found in SWEEPS if found.name == "input_encoding")
+    table = read_sweeps()["input_encoding"]
     by_folder, by_record = (
         sweep_results(table, read_runs(*where))[-1].table().lines
         for where in ((logs,), (tmp_path / "no logs", records))
@@ -56,6 +56,6 @@ def test_records_stand_for_runs(small_motion: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_start_that_is_not_there_is_one_clear_error(small_motion: Path, tmp_path: Path) -> None:
-    swept = sweep(tmp_path / "logs", small_motion, tmp_path / "none", "row=input_encoding/random")
+    swept = sweep(tmp_path / "logs", small_motion, tmp_path / "none", "row=random")
     assert swept.wait() == 1
     assert "pretrain_image_vit/checkpoints/best.ckpt" in swept.said

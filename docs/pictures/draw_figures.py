@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from vivit.reporting.figure_files import render
 from vivit.reporting.figures import ReportFigure, make_figures
 from vivit.reporting.load_runs import read_runs
-from vivit.reporting.paper import SWEEPS
 from vivit.reporting.sweep_results import sweep_results
+from vivit.sweeps import read_sweeps
 
 INK = "#77818c"
 NAMES = ("accuracy_flops", "tokens", "precision")
@@ -24,7 +24,7 @@ Points = dict[str, list[list[float]]]
 def figures() -> list[ReportFigure]:
     """Return the README's figures."""
     runs = read_runs(None, HERE.parent / "results")
-    results = [result for sweep in SWEEPS for result in sweep_results(sweep, runs)]
+    results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
     defaults = {result.sweep.name: result for result in results if result.is_default}
     return [figure for figure in make_figures(defaults) if figure.name in NAMES]
 

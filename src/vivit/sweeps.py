@@ -114,9 +114,16 @@ def _row(place: str, name: str, content: Mapping[str, Any], scales: Sequence[str
 
 def _finding(file: str, content: Mapping[str, Any], rows: Sequence[str]) -> Finding:
     _check_keys(f"{file}: findings", content, FINDING_KEYS, required=("text", "row"))
-    finding = Finding(**{**content, "printed": tuple(content["printed"]) if "printed" in content else None})
+    equals, printed = content.get("equals"), content.get("printed")
+    finding = Finding(
+        text=content["text"],
+        row=content["row"],
+        better_than=content.get("better_than"),
+        equals=None if equals is None else float(equals),
+        printed=None if printed is None else (float(printed[0]), float(printed[1])),
+    )
     if (finding.better_than is None) == (finding.equals is None):
-        raise ConfigError(f"{file}: findings", finding.text, "has to name one of better_than and equals", "set one")
+        raise ConfigError(f"{file}: findings", finding.text, "has to have one of better_than and equals", "set one")
     for row in (finding.row, finding.better_than):
         if row is not None and row not in rows:
             raise ConfigError(f"{file}: findings", row, "is no row of it", f"set one of {', '.join(rows)}")

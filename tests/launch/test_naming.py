@@ -1,10 +1,8 @@
 """A job's folder is named after what decides its result, and nothing else."""
 
-import json
 import pickle
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +11,6 @@ from vivit.launch import Preflight
 from vivit.launch.resolvers import job_name
 
 Compose = Callable[..., DictConfig]
-RECORDS = sorted((Path(__file__).parents[2] / "docs" / "results").glob("*/*.json"))
 
 
 def hashed(cfg: DictConfig) -> str:
@@ -72,17 +69,3 @@ def test_a_job_that_arrives_elsewhere_knows_the_names() -> None:
     OmegaConf.clear_resolver("job_name")
     assert isinstance(pickle.loads(pickle.dumps(Preflight())), Preflight)
     assert OmegaConf.has_resolver("job_name")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.stem)
-def test_a_record_has_the_name_that_its_job_has_today(record: Path, composed: Compose) -> None:
-    """Or `skip_recorded=true` would run it again, and its numbers would be of another configuration than this one."""
-    overrides = json.loads(record.read_text())["overrides"]
-    cfg = composed(*overrides, hydra=True)
-    cfg.hydra.overrides.task = overrides
-    assert job_name(_root_=cfg) == record.stem
-
-
-def test_there_are_records() -> None:
-    assert RECORDS

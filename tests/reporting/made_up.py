@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vivit.launch.job_identity import identity
+from vivit.sweeps import read_sweeps
+
 TIME = "2026-01-02T03:04:05+00:00"
 
 
@@ -24,7 +27,21 @@ def run_folder(
     (folder / "status.json").write_text(json.dumps({"status": status, "time": TIME, "error": error}))
     if status == "done":
         (folder / "results.json").write_text(json.dumps(results(sweep, job, overrides, found)))
+    if sweep is not None:
+        (folder / "job.json").write_text(json.dumps(row_of(sweep, overrides)))
     return folder
+
+
+def row_of(sweep: str, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """What a job says of its row: the one that is typed, or the first whose overrides it has."""
+    table, scale = read_sweeps().get(sweep), "paper" if "scale=paper" in overrides else "laptop"
+    typed = next((word.removeprefix("row=") for word in overrides if word.startswith("row=")), None)
+    rows = [] if table is None else [row for row in table.rows if set(row.overrides[scale]) <= set(overrides)]
+    row = table.row(typed) if table is not None and typed else next(iter(rows), None)
+    if table is None or row is None:
+        return {"row": typed, "scale": scale, "extra": [], "data_format": None}
+    said = identity(table, row, scale, overrides, None).plain()
+    return {key: said[key] for key in ("row", "scale", "extra", "data_format")}
 
 
 def results(sweep: str | None, job: str, overrides: tuple[str, ...], found: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +57,8 @@ def results(sweep: str | None, job: str, overrides: tuple[str, ...], found: Mapp
         "seed": int(said.get("seed", 1)),
         "model": said.get("model", "factorised_encoder"),
     }
-    return usual | measured | made | known | {"recipe": recipe, "overrides": list(overrides)} | dict(found)
+    own = row_of(sweep, overrides) if sweep is not None else {"row": None, "scale": "laptop", "extra": []}
+    return usual | measured | made | known | own | {"recipe": recipe, "overrides": list(overrides)} | dict(found)
 
 
 def scored(top1: float) -> dict[str, float]:

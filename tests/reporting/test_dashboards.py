@@ -16,10 +16,10 @@ from omegaconf import DictConfig
 from vivit.checkpoints.vivit_checkpoint import model_record
 from vivit.errors import ConfigError, UserError
 from vivit.launch import Job
-from vivit.launch.resolvers import run_group
+from vivit.launch.job_identity import identity
 from vivit.reporting import dashboards
 from vivit.reporting.dashboards import make_dashboards, report_ids, to_json
-from vivit.reporting.paper import SWEEPS, Sweep
+from vivit.sweeps import Sweep, read_sweeps
 from vivit.tasks.build import build_network, to_plain
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.results_json import run_metadata
@@ -31,8 +31,9 @@ pytestmark = pytest.mark.filterwarnings(
 REPOSITORY = Path(__file__).parents[2]
 CONFIGS = REPOSITORY / "configs"
 RECORDS = sorted((REPOSITORY / "docs" / "results").glob("*/*.json"))
+SWEEPS = tuple(read_sweeps().values())
 BY_SWEEP = pytest.mark.parametrize("sweep", SWEEPS, ids=lambda sweep: sweep.name)
-GROUPS = {"model", "size", "row", "experiment", "data", "views", "scale"}
+GROUPS = {"model", "size", "experiment", "data", "views", "scale"}
 
 
 def report_spec(sweep: Sweep) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def run(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     logs = tmp_path_factory.mktemp("logs")
     process = subprocess.run(
         [
-            *(sys.executable, "src/train.py", "sweep=attention_order", "model.attention_order=time_space", "seed=2"),
+            *(sys.executable, "src/train.py", "sweep=attention_order", "row=time_space", "seed=2"),
             *(f"data.root={small_motion}", "debug=limit", "data.num_workers=0", f"paths.logs={logs}"),
             *("logger=wandb", "logger.wandb.offline=true", "trainer.log_every_n_steps=1"),
             "callbacks.regularisation.mixup={_target_: vivit.training.regularisation.Linear, start: 0, end: 0.3}",
@@ -94,7 +95,7 @@ def is_logged(key: str, config: Any) -> bool:
 
 
 def test_dashboards_are_those_of_the_configured_sweeps() -> None:
-    assert {sweep.name for sweep in SWEEPS} == {file.stem for file in (CONFIGS / "sweep").glob("*.yaml")}
+    assert {sweep.name for sweep in SWEEPS} == {file.stem for file in (CONFIGS / "sweep").glob("[!_]*.yaml")}
 
 
 @BY_SWEEP
@@ -107,7 +108,7 @@ def test_report_has_the_runs_of_its_sweep_and_the_numbers_of_the_paper(sweep: Sw
     text = next(block["content"] for block in spec["spec"]["blocks"] if block["type"] == "markdown-block")
     assert sweep.caption in text
     for row in sweep.rows:
-        for number in row.paper.values():
+        for number in row.printed.values():
             assert (f"{number:,}" if isinstance(number, int) else f"{number:,.1f}") in text
     assert any(panel["viewType"] == "Bar Chart" for panel in panels(spec))
 
@@ -142,11 +143,12 @@ def test_report_curve_of_strengths_matches_those_of_a_run(run: Path) -> None:
 def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: Callable[..., DictConfig]) -> None:
     """Metadata and configuration of a job of this sweep, as `train` logs them; another job's log has the same keys."""
     real = json.loads((run / "run_metadata.json").read_text())
-    row = sweep.rows[-1].overrides_at("laptop")
-    overrides = [f"{key}={value}" for key, value in row.items()]
-    cfg = composed(f"sweep={sweep.name}", *overrides)
+    row = sweep.rows[-1]
+    overrides = [f"sweep={sweep.name}", f"row={row.name}", *sweep.job_overrides(row, "laptop")]
+    cfg = composed(*overrides)
     cfg.paths.run = "logs"
-    about = run_metadata(cfg, Job(Path("job"), {key: row.get(key) for key in GROUPS}, overrides, sweep.name))
+    own = identity(sweep, row, "laptop", overrides, None)
+    about = run_metadata(cfg, Job(Path("job"), dict.fromkeys(GROUPS), overrides, sweep.name, identity=own))
     with torch.device("meta"):
         logged = about | model_record(build_network(cfg, 8)) | data_record(to_plain(cfg.data))
     assert logged.keys() <= real.keys()
@@ -156,16 +158,21 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
 
 def test_run_logs_its_setting_seed_and_groups(run: Path) -> None:
     real = json.loads((run / "run_metadata.json").read_text())
-    assert real["run_group"].startswith("model.attention_order=time_space ")
+    assert real["run_group"].startswith("time_space ")
     assert "seed" not in real["run_group"]
+    assert real["row"] == "time_space"
     assert (real["seed"], real["config_groups"]["model"]) == (2, "factorised_self_attention")
 
 
 def test_run_group_has_neither_seed_nor_paths() -> None:
-    overrides = ["+row=regularisation/mixup", "data=motion_verb_noun", "seed=3", "sweep=x", "data.num_workers=1"]
-    assert run_group(overrides) == "row=regularisation/mixup data=motion_verb_noun"
-    assert run_group(["seed=3", "sweep=seeds", "paths.logs=/tmp", "records=docs/results"]) == "default"
-    assert run_group(["seeds=3", "data.num_workers_of_mine=2"]) == "seeds=3 data.num_workers_of_mine=2"
+    def group(*overrides: str) -> str:
+        return Job(Path("job"), {}, list(overrides), None).group
+
+    assert (
+        group("+loss.mixup=1", "data=motion", "seed=3", "sweep=x", "data.num_workers=1") == "loss.mixup=1 data=motion"
+    )
+    assert group("seed=3", "paths.logs=/tmp", "records=docs/results") == "default"
+    assert group("seeds=3", "data.num_workers_of_mine=2") == "seeds=3 data.num_workers_of_mine=2"
 
 
 def test_dashboards_are_files_by_default(tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ from matplotlib.figure import Figure
 
 from vivit.reporting.figures import make_figures
 from vivit.reporting.load_runs import read_runs
-from vivit.reporting.paper import SWEEPS
 from vivit.reporting.sweep_results import sweep_results
+from vivit.sweeps import read_sweeps
 
 Points = list[tuple[float, float]]
 
 
 def drawn(logs: Path, name: str) -> Figure:
     runs = read_runs(logs)
-    own = {sweep.name: sweep_results(sweep, runs)[0] for sweep in SWEEPS}
+    own = {sweep.name: sweep_results(sweep, runs)[0] for sweep in read_sweeps().values()}
     (picture,) = [picture for picture in make_figures(own) if picture.name == name]
     return picture.draw()
 

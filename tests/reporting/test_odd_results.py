@@ -10,8 +10,8 @@ from made_up import results, run_folder, scored
 
 from vivit.reporting import make_report
 from vivit.reporting.load_runs import read_runs
-from vivit.reporting.paper import BY_NAME
 from vivit.reporting.sweep_results import sweep_results
+from vivit.sweeps import read_sweeps
 
 SAID = ("model=spatiotemporal", "sweep=model_variants")
 
@@ -101,7 +101,7 @@ def test_an_odd_status_is_a_run_that_cannot_be_read(status: Any, tmp_path: Path)
 def test_seeds_are_counted(seeds: int, said: str | None, tmp_path: Path) -> None:
     for seed in range(1, seeds + 1):
         run_folder(tmp_path, "seeds", f"job_{seed}", f"seed={seed}", "sweep=seeds", metrics=scored(0.5))
-    (answer,) = sweep_results(BY_NAME["seeds"], read_runs(tmp_path))
+    (answer,) = sweep_results(read_sweeps()["seeds"], read_runs(tmp_path))
     caption = answer.table().caption
     assert "three seeds;" not in caption
     assert (f"Here: {said}" in caption) if said else ("seed" not in caption)
@@ -113,5 +113,6 @@ def test_rows_of_several_numbers_of_seeds_say_so(tmp_path: Path) -> None:
             said = (f"model={model}", f"seed={seed}", "sweep=model_variants")
             run_folder(tmp_path, "model_variants", f"{model}_{seed}", *said, metrics=scored(0.5))
     assert (
-        "Here: one to three seeds," in sweep_results(BY_NAME["model_variants"], read_runs(tmp_path))[0].table().caption
+        "Here: one to three seeds,"
+        in sweep_results(read_sweeps()["model_variants"], read_runs(tmp_path))[0].table().caption
     )

@@ -9,9 +9,9 @@ import pytest
 from made_up import run_folder, scored
 
 from vivit.reporting import make_report
-from vivit.reporting.paper import SWEEPS
 from vivit.reporting.tables import Column, Table
 from vivit.reporting.writers import escape_latex, to_latex, to_markdown
+from vivit.sweeps import read_sweeps
 
 VOID = {"meta", "source", "img"}
 
@@ -52,13 +52,11 @@ SHOWN = {
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a report of every sweep's first seed, of a broken run and of one with odd letters."""
     logs, folder = tmp_path_factory.mktemp("logs"), tmp_path_factory.mktemp("report")
-    for sweep in SWEEPS:
+    for sweep in read_sweeps().values():
         for i, row in enumerate(sweep.rows):
-            said = [f"{key}={value}" for key, value in row.overrides_at("laptop").items()]
+            said = (f"row={row.name}", *sweep.job_overrides(row, "laptop"))
             found = SHOWN.get(sweep.name, {})
-            run_folder(
-                logs, sweep.name, f"{sweep.name}{i}", *said, *sweep.laptop, metrics=scored(0.5 + i / 100), **found
-            )
+            run_folder(logs, sweep.name, f"{sweep.name}{i}", *said, metrics=scored(0.5 + i / 100), **found)
     (run_folder(logs, None, "broken") / "status.json").write_text("{")
     run_folder(logs, None, "odd", "data.root=/my_videos/50%&<b>", metrics=scored(0.25), data="folder")
     make_report(str(logs), None, folder)
@@ -88,7 +86,7 @@ def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
 @pytest.mark.slow
 def test_every_table_is_in_every_format(report: Path) -> None:
     text, source = (report / "report.md").read_text(), (report / "report.tex").read_text()
-    for sweep in SWEEPS:
+    for sweep in read_sweeps().values():
         assert f"## {sweep.title}\n" in text
         assert escape_latex(sweep.title) in source
         with (report / "tables" / f"{sweep.name}_laptop.csv").open() as file:
@@ -102,7 +100,7 @@ def test_every_table_is_in_every_format(report: Path) -> None:
 
 def test_the_latex_has_as_many_cells_as_its_head_says(report: Path) -> None:
     source = (report / "report.tex").read_text()
-    assert source.count(r"\begin{table}") == source.count(r"\end{table}") > len(SWEEPS)
+    assert source.count(r"\begin{table}") == source.count(r"\end{table}") > len(read_sweeps())
     for layout, body in re.findall(r"\\begin\{tabular\}\{([lr]+)\}(.*?)\\end\{tabular\}", source, re.DOTALL):
         rows = [line for line in body.splitlines() if line.endswith(r"\\")]
         assert len(rows) > 1

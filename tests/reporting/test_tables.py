@@ -9,15 +9,15 @@ from made_up import TIME, results, run_folder, scored
 from vivit.overrides import distinguishing_overrides
 from vivit.reporting.load_runs import read_runs
 from vivit.reporting.other_runs import other_runs_table
-from vivit.reporting.paper import BY_NAME
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
+from vivit.sweeps import read_sweeps
 
 MODEL_1, MODEL_2 = ("Model 1, spatio-temporal", "Model 2, factorised encoder")
 
 
 def answered(logs: Path, sweep: str, records: Path | None = None) -> list[SweepResult]:
-    return sweep_results(BY_NAME[sweep], read_runs(logs, records))
+    return sweep_results(read_sweeps()[sweep], read_runs(logs, records))
 
 
 def lines(answer: SweepResult) -> dict[str, dict]:
@@ -126,19 +126,19 @@ def test_several_devices_are_no_other_setting_where_an_experiment_shares_the_cli
 @pytest.mark.parametrize(
     ("sweep", "scale", "override", "own"),
     [
-        ("regularisation", (), "size=base", False),
-        ("regularisation", ("scale=paper",), "size=base", True),
-        ("regularisation", (), "data=motion_verb_noun", True),
-        ("temporal_depth", (), "experiment=k400_base_factorised_encoder", False),
-        ("temporal_depth", ("scale=paper",), "experiment=k400_base_factorised_encoder", True),
-        ("temporal_depth", (), "views=4x1", True),
+        ("regularisation", ("row=mixup",), "size=base", False),
+        ("regularisation", ("row=mixup", "scale=paper"), "size=base", True),
+        ("regularisation", ("row=mixup",), "data=motion_verb_noun", True),
+        ("temporal_depth", ("row=1_layer",), "experiment=k400_base_factorised_encoder", False),
+        ("temporal_depth", ("row=1_layer", "scale=paper"), "experiment=k400_base_factorised_encoder", True),
+        ("temporal_depth", ("row=1_layer", "scale=paper"), "views=4x1", True),
     ],
 )
 def test_what_a_sweep_sets_at_one_scale_is_another_setting_at_the_other(
     sweep: str, scale: tuple[str, ...], override: str, own: bool, tmp_path: Path
 ) -> None:
     run_folder(tmp_path, sweep, "a", "seed=1", *scale, override, metrics=scored(0.5))
-    answer = answered(tmp_path, sweep)[1 if scale or not own else 0]
+    (answer,) = (found for found in answered(tmp_path, sweep) if found.done)
     assert len(answer.done) == 1
     assert answer.extra == (() if own else (override,))
 
@@ -185,10 +185,10 @@ def test_two_folders_of_videos_are_two_data_sets(tmp_path: Path) -> None:
     assert [line["other"] for line in others.lines] == ["data.root=/mine", "data.root=/yours"]
 
 
-def test_a_value_between_the_paper_s_is_a_row_of_its_own(tmp_path: Path) -> None:
-    run_folder(tmp_path, "temporal_depth", "a", "model.temporal_depth=2", "seed=1", metrics=scored(0.5))
+def test_a_row_that_the_file_had_once_is_a_row_still(tmp_path: Path) -> None:
+    run_folder(tmp_path, "temporal_depth", "a", "row=2_layers", "model.temporal_depth=2", "seed=1", metrics=scored(0.5))
     (answer,) = answered(tmp_path, "temporal_depth")
-    assert lines(answer)["model.temporal_depth=2"]["top1"] == 50
+    assert lines(answer)["2_layers"]["top1"] == 50
     assert [line["label"] for line in answer.table().lines][:5] == [
         f"{n} layers".replace("1 layers", "1 layer") for n in (0, 1, 4, 8, 12)
     ]
@@ -218,7 +218,7 @@ def test_of_two_runs_of_a_seed_the_folder_counts_before_the_record_and_then_the_
 
 def test_the_paper_s_numbers_are_the_paper_s() -> None:
     def column(sweep: str, key: str) -> list[float | None]:
-        return [row.paper.get(key) for row in BY_NAME[sweep].rows]
+        return [row.printed.get(key) for row in read_sweeps()[sweep].rows]
 
     assert column("input_encoding", "k400") == [78.5, 73.2, 77.6, 79.2]
     assert column("model_variants", "k400") == [80.0, 78.8, 77.4, 76.3, 75.8]
@@ -232,7 +232,7 @@ def test_the_paper_s_numbers_are_the_paper_s() -> None:
     assert column("resolution", "gflops") == [1446, 2919, 3992]
     assert column("resolution", "ms") == [58.9, 147.6, 238.8]
     for plotted in ("backbone", "tokens", "attention_order", "pooling", "temporal_init"):
-        assert not any(row.paper for row in BY_NAME[plotted].rows), "the paper prints no numbers"
+        assert not any(row.printed for row in read_sweeps()[plotted].rows), "the paper prints no numbers"
 
 
 def test_table_6_has_the_paper_s_rows_and_then_ours(tmp_path: Path) -> None:
@@ -275,9 +275,9 @@ def test_table_6_keeps_a_sweep_s_runs_apart_because_it_sets_more_than_their_over
     said = (f"experiment={name}", "data.frames=64", "views=4x1")
     for sweep in (None, "frames_constant_tokens"):
         found = {"experiment": name, "data": "kinetics400", "metrics": scored(0.7)}
-        run_folder(tmp_path, sweep, "a", *said, **found)
+        run_folder(tmp_path, sweep, "a", *said, *(["row=64_frames", "scale=paper"] if sweep else []), **found)
     ours = [line["method"] for line in table6(read_runs(tmp_path))[0].lines if line["by"] == "ours"]
-    assert ours == [f"{name} data.frames=64 views=4x1{of}" for of in ("", " sweep=frames_constant_tokens")]
+    assert ours == [f"{name} data.frames=64 views=4x1", f"{name} sweep=frames_constant_tokens row=64_frames"]
 
 
 def test_records_need_no_log_folder(tmp_path: Path) -> None:

@@ -30,6 +30,6 @@ def resolve_weight_file(path: str | os.PathLike[str], key: str = "weights.source
         raise ConfigError(key, file, "is a folder", "set the file in it that holds the weights")
     if not file.is_file():
         address = next((address for end, address in PUBLISHED.items() if file.match(end)), None)
-        remedy = f"get it from {address}" if address else "README.md lists public ones"
+        remedy = f"get it from {address}" if address else "docs/weights.md lists public ones"
         raise ConfigError(key, file, "there is no such file", f"{remedy}, or set another")
     return file

@@ -80,13 +80,13 @@ def task_overrides(hydra: DictConfig) -> list[str]:
 
 def identity(sweep: Sweep, row: Row, scale: str, overrides: Sequence[str], data_format: int | None) -> JobIdentity:
     """Return what a job of a row is found again by, from its overrides."""
-    decisive, own = decisive_overrides(overrides), decisive_overrides(sweep.job_overrides(row, scale))
+    decisive, of_row = decisive_overrides(overrides), decisive_overrides(sweep.job_overrides(row, scale))
     return JobIdentity(
         sweep=sweep.name,
         row=row.name,
         scale=scale,
         seed=override_value(overrides, "seed") or "1",
-        extra=tuple(text for text in decisive if text not in own),
+        extra=tuple(text for text in decisive if text not in of_row),
         data_format=data_format,
         overrides=decisive,
     )

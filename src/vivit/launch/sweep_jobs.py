@@ -26,8 +26,8 @@ def sweep_jobs(sweep: Sweep, typed: Sequence[Override]) -> list[list[str]]:
     head = [f"sweep={sweep.name}", *([] if scale == SCALES[0] else [f"scale={scale}"])]
     jobs = []
     for row, extra in itertools.product(rows, itertools.product(*axes)):
-        own = [text for text in sweep.job_overrides(row, scale) if override_key(text) not in choices]
-        jobs += [[*head, f"row={row.name}", *own, *extra, f"seed={seed}"] for seed in seeds]
+        fixed = [text for text in sweep.job_overrides(row, scale) if override_key(text) not in choices]
+        jobs += [[*head, f"row={row.name}", *fixed, *extra, f"seed={seed}"] for seed in seeds]
     _check_names(sweep, scale, jobs)
     return jobs
 

@@ -90,16 +90,16 @@ def _run_folders(logs: Path) -> Iterator[Path]:
 def _read_folder(folder: Path) -> RunRecord:
     sweep = folder.parent.name if folder.parent.parent.name == "multiruns" else None
     overrides: tuple[str, ...] = ()
+    job: dict[str, Any] = {}
     try:
-        overrides = _overrides(folder)
+        overrides, job = _overrides(folder), read_job(folder)
         status, error, time = read_status(folder)
         if status != "done":
-            job = read_job(folder)
             return RunRecord(folder, cast(Status, status), error, {}, sweep, overrides, time, job=job)
         results = read_results(folder / "results.json")
         return RunRecord(folder, "done", None, results, sweep, tuple(results["overrides"]), time)
     except (OSError, ValueError) as error:
-        return RunRecord(folder, "unreadable", f"{type(error).__name__}: {error}", {}, sweep, overrides)
+        return RunRecord(folder, "unreadable", f"{type(error).__name__}: {error}", {}, sweep, overrides, job=job)
 
 
 def _read_record(file: Path) -> RunRecord:

@@ -209,10 +209,10 @@ def sweep_results(sweep: Sweep, runs: Sequence[RunRecord]) -> list[SweepResult]:
 
     Runs on an older format of the data are a setting of their own.
     """
-    own = [run for run in runs if run.sweep == sweep.name]
-    latest = max((run.data_format or 0 for run in own), default=0)
+    of_sweep = [run for run in runs if run.sweep == sweep.name]
+    latest = max((run.data_format or 0 for run in of_sweep), default=0)
     groups: dict[tuple[str, tuple[str, ...]], list[RunRecord]] = defaultdict(list)
-    for run in own:
+    for run in of_sweep:
         older = run.data_format is not None and run.data_format < latest
         groups[run.scale, (*run.extra, *([f"data.dataset.format={run.data_format}"] if older else []))].append(run)
     default = (SCALES[0], ())

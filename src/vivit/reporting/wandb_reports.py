@@ -22,6 +22,8 @@ SEED = "seed"
 STEP = "trainer/global_step"
 GROUPS = ("model", "size", "experiment")
 """Groups of which a run logs the selected option."""
+LOGGED = ("model.", "tokeniser.", "data.", "weights.", "trainer.precision")
+"""How the keys begin whose values a run logs, beside its row."""
 SPEED = ("speed/clips_per_second", "speed/data_wait_share", "speed/peak_mb")
 STRENGTHS = "strength/.*"
 """Regular expression of the metrics of regularisers with a schedule."""
@@ -75,13 +77,19 @@ def paper_table(sweep: Sweep) -> str:
 def varied_keys(sweep: Sweep) -> list[str]:
     """Return the keys, in the configuration that a run logs, by which the rows of a sweep differ."""
     overrides = [text for row in sweep.rows for of in row.overrides.values() for text in of]
-    return list(dict.fromkeys(["row", *(logged_key(override_key(text)) for text in overrides)]))
+    keys = [key for text in overrides if (key := logged_key(override_key(text))) is not None]
+    return list(dict.fromkeys(["row", *keys]))
 
 
-def logged_key(key: str) -> str:
-    """Return the key under which a run logs the value of an override; lists are logged as one value."""
+def logged_key(key: str) -> str | None:
+    """Return the key under which a run logs the value of an override; None where it logs none.
+
+    Lists are logged as one value.
+    """
     if key in GROUPS:
         return f"config_groups.{key}"
+    if not key.startswith(LOGGED):
+        return None
     key = key.rstrip("0123456789").rstrip(".")
     group, _, below = key.partition(".")
     if group == "model":

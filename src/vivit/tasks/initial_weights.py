@@ -53,7 +53,7 @@ def check_weights_source(cfg: DictConfig) -> None:
         raise ConfigError(
             "weights.source",
             problem="the file to start from is not set",
-            remedy="README.md lists public ones; weights=imagenet21k_base|large|huge are the paper's",
+            remedy="docs/weights.md lists public ones; weights=imagenet21k_base|large|huge are the paper's",
         )
     if source := weights.get("source"):
         resolve_weight_file(source)
@@ -70,5 +70,5 @@ def load_initial_weights(cfg: DictConfig, network: nn.Module) -> None:
     elif cfg.data.dataset.name != "motion":
         log.warning(
             "TRAINING FROM RANDOM WEIGHTS. The paper starts every network from an image ViT, and real videos are "
-            "hardly learnt without: set weights=image weights.source=FILE (README.md lists where to get files)"
+            "hardly learnt without: set weights=image weights.source=FILE (docs/weights.md lists where to get files)"
         )
