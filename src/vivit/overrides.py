@@ -6,7 +6,15 @@ RECORDING = ("records", "skip_recorded")
 LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout")
 LOGGING_CALLBACKS = ("checkpoint", "throughput", "curves", "progress", "nan_check", "run_metadata", "wandb_media")
 """Callbacks that change no weight."""
-NEUTRAL_KEYS = ("paths", "logger", "resume", *LOADING, *RECORDING, *(f"callbacks.{name}" for name in LOGGING_CALLBACKS))
+NEUTRAL_KEYS = (
+    "plugins",
+    "paths",
+    "logger",
+    "resume",
+    *LOADING,
+    *RECORDING,
+    *(f"callbacks.{name}" for name in LOGGING_CALLBACKS),
+)
 """Keys that leave a run's result as it is: its folder, its logs, its speed."""
 ONE_DEVICE = ("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1")
 SEVERAL_DEVICES = ("trainer=ddp", "trainer=ddp_cpu")
