@@ -4,25 +4,7 @@ python src/dashboards.py
 python src/dashboards.py push=true entity=NAME project=vivit
 """
 
-from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
-
-from vivit import launch
-from vivit.reporting.dashboards import make_dashboards
-
-
-@hydra.main(version_base="1.3", config_path="../configs", config_name="dashboards")
-def main(cfg: DictConfig) -> None:
-    """Make the reports, and print their paths or URLs."""
-    folder, account = Path(HydraConfig.get().runtime.output_dir), {"project": cfg.project, "entity": cfg.entity}
-    paths = launch.exit_on_user_error(lambda: make_dashboards(cfg.sweeps, folder, push=cfg.push, **account))
-    for path in paths:
-        print(path)
-
+from vivit.commands.dashboards import main
 
 if __name__ == "__main__":
-    launch.begin()
     main()

@@ -4,6 +4,7 @@ import ast
 import re
 import runpy
 import sys
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,25 +13,21 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 SOURCE = REPOSITORY / "src"
 FILES = sorted(SOURCE.rglob("*.py"))
+COMMANDS = [file for file in FILES if file.parent.name == "commands" and file.stem != "__init__"]
 LONGEST = 260
 """Lines of a file."""
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
-LEAVES = {
-    "config_folder",
-    "errors",
-    "io",
-    "overrides",
-    "plotting",
-    "plugins",
-    "run_folder",
-    "signals",
-    "sweeps",
-    "text",
-}
+LEAVES = {"config_folder", "entry_points", "errors", "io", "overrides", "plotting", "plugins", "run_folder"}
+LEAVES |= {"signals", "sweeps", "text"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
-LEAF_IMPORTS = {"plotting": {"text"}, "run_folder": {"io", "text"}, "sweeps": {"config_folder"}}
+LEAF_IMPORTS = {
+    "plotting": {"text"},
+    "run_folder": {"config_folder", "io", "text"},
+    "entry_points": {"config_folder"},
+    "sweeps": {"config_folder"},
+}
 
 ROOMS = {
     "structures": {"errors"},
@@ -47,6 +44,7 @@ ROOMS = {
         *LEAVES,
         *("structures", "models", "data", "evaluation", "checkpoints", "inference", "training", "benchmarks", "launch"),
     },
+    "commands": {"tasks", "launch", "reporting"},
 }
 """Rooms of ours that each room may import, beside itself (DESIGN: data flows one way)."""
 
@@ -63,6 +61,7 @@ FORBIDDEN = {
     "reporting": {"torch", "lightning", "hydra", "omegaconf"},
     "launch": {"torch", "lightning"},
     "tasks": set(),
+    "commands": {"torch", "lightning"},
 }
 """Libraries that each room may not import."""
 
@@ -112,16 +111,28 @@ def test_imports_keep_to_the_plan(file: Path) -> None:
     assert not libraries & PEERS or here == "benchmarks"
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.parent == SOURCE], ids=name)
-def test_scripts_are_thin(file: Path) -> None:
-    """A docstring with the command, ``@hydra.main``, one call."""
+@pytest.mark.parametrize("file", COMMANDS, ids=name)
+def test_commands_are_thin(file: Path) -> None:
+    """A docstring with the command, ``@launch.command``, one call."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    assert f"python src/{file.name}" in (ast.get_docstring(tree) or "")
+    assert f"vivit-{file.stem}" in (ast.get_docstring(tree) or "")
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert [function.name for function in functions] == ["main"]
     assert len(functions[0].body) <= 4
     used = {module.split(".")[1] for module in imported(file) if module.startswith("vivit.")}
-    assert used <= {"tasks", "launch"} or used == TORCHLESS.get(file.name)
+    assert used == TORCHLESS.get(file.name, {"tasks", "launch"})
+
+
+def test_every_command_is_a_script_and_an_entry_point_of_the_same_function() -> None:
+    commands = {file.stem for file in COMMANDS}
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["scripts"] == {f"vivit-{command}": f"vivit.commands.{command}:main" for command in commands}
+    assert {file.stem for file in FILES if file.parent == SOURCE} == commands
+    for command in commands:
+        tree = ast.parse((SOURCE / f"{command}.py").read_text(encoding="utf-8"))
+        assert f"python src/{command}.py" in (ast.get_docstring(tree) or "")
+        code = [ast.unparse(node) for node in tree.body[1:]]
+        assert code == [f"from vivit.commands.{command} import main", "if __name__ == '__main__':\n    main()"]
 
 
 @pytest.mark.parametrize("file", FILES, ids=name)

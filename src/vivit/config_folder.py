@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PACKAGED = Path(__file__).absolute().parent / "configs"
-"""Only an installed package has this folder; a clone has one copy of its configurations, at its root."""
-CONFIGS = PACKAGED if PACKAGED.is_dir() else PACKAGED.parents[2] / "configs"
+INSTALLED = PACKAGED.is_dir()
+"""Whether this package was installed with its configurations; a clone, editable or not, has them at its root only."""
+CONFIGS = PACKAGED if INSTALLED else PACKAGED.parents[2] / "configs"
 """The folder of all configurations of this package, which Hydra and others read."""

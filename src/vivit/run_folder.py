@@ -15,6 +15,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Column, Table
 
+from vivit.config_folder import INSTALLED
 from vivit.io import write_json
 from vivit.text import one_line
 
@@ -140,6 +141,8 @@ def provenance() -> dict[str, Any]:
 
 def git_commit() -> str | None:
     """Return the commit of this code, with "-dirty" where files were changed; None without git or a clone."""
+    if INSTALLED:
+        return None  # a repository around it is another's
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         output = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)

@@ -49,6 +49,14 @@ def test_its_command_composes_to_the_same_run(
     assert ours == theirs
 
 
+def test_a_command_of_ours_starts_its_own_script(within: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the sweep: the process of a queue has an ``sys.argv`` of its own."""
+    monkeypatch.setattr(sys, "argv", ["queue.py"])
+    within("hydra.job.name=train", "hydra.mode=MULTIRUN")
+    command = command_of(Job(FOLDER, {}, [], FOLDER.parent.name))
+    assert command[1] == str(Path(__file__).parents[2] / "src" / "train.py")
+
+
 @pytest.mark.parametrize(
     ("overrides", "apart"),
     [

@@ -119,9 +119,9 @@ def test_figure_9_has_a_column_for_every_number_of_views(report: Path) -> None:
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
     text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
     assert f"Runs in {tmp_path}/logs: none." in text
-    assert "No run with results yet: `make train`" in text
+    assert "No run with results yet: `python src/train.py`" in text
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "<code>make train</code>" in page
+    assert "<code>python src/train.py</code>" in page
     assert "not run yet: python src/train.py sweep=model_variants" in page
     assert not (tmp_path / "report" / "figures").exists()
 

@@ -104,7 +104,7 @@ def available_readers() -> dict[str, Reader]:
         try:
             import_module(name)
         except ImportError:
-            log.warning("left out: %s is not installed (make install EXTRAS=bench)", name)
+            log.warning("left out: %s is not installed (`make install EXTRAS=bench`, or pip install it)", name)
         except (RuntimeError, OSError) as error:  # torchcodec without ffmpeg
             log.warning("left out: %s cannot be loaded (is ffmpeg installed?): %s", name, str(error).split("\n", 1)[0])
         else:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vivit.entry_points import start_arguments
 from vivit.errors import ConfigError
 
-SCRIPT = Path(__file__).parents[2] / "train.py"
 COLUMNS = ("clips_per_second", "data_wait_share", "step_seconds", "peak_mb")
 
 
@@ -24,7 +24,7 @@ def train_rows(*, overrides: Sequence[str], num_workers: Sequence[int], folder: 
     for number in num_workers:
         run = Path(folder) / f"workers_{number}"
         command = [*overrides, f"data.num_workers={number}", "test=false", f"hydra.run.dir={run}"]
-        if subprocess.run([sys.executable, SCRIPT, *command], check=False).returncode:
+        if subprocess.run([sys.executable, *start_arguments("train"), *command], check=False).returncode:
             problem = f"train.py {' '.join(command)} failed"
             raise ConfigError("bench.overrides", list(overrides), problem, "its error is above")
         results = json.loads((run / "results.json").read_text(encoding="utf-8"))

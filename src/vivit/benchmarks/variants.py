@@ -85,7 +85,7 @@ def transformers(net: nn.Module) -> Variant | None:
     try:
         from transformers import VivitForVideoClassification
     except ImportError:
-        log.warning("transformers is not installed and left out: pip install -e '.[dev]'")
+        log.warning("transformers is not installed and left out; `make install`, or pip install it")
         return None
     with TemporaryDirectory() as folder:
         save_huggingface(net, Path(folder) / "model")

@@ -1,6 +1,6 @@
 """What surrounds every run: run folder, status, resume, ranks, sweeps, errors in one line."""
 
-from vivit.launch.command_line import begin
+from vivit.launch.command_line import begin, command
 from vivit.launch.job import Job
 from vivit.launch.preflight import Preflight, check_writable, exit_on_user_error
 from vivit.launch.resolvers import job_name, register_resolvers
@@ -12,6 +12,7 @@ __all__ = [
     "Preflight",
     "begin",
     "check_writable",
+    "command",
     "exit_on_user_error",
     "format_error",
     "job_name",

@@ -3,7 +3,12 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig
 
 from vivit.config_folder import CONFIGS
 from vivit.errors import ABSENT, ConfigError
@@ -17,6 +22,25 @@ NO_OPTION = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
 """A group set to null or to nothing, neither of which Hydra accepts."""
 SEARCH_PATH = "hydra.searchpath"
 """Hydra's key of further folders of configurations."""
+
+
+def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callable[[], None]]:
+    """Return a decorator that makes a function of a configuration a command, which reads ``sys.argv``.
+
+    Its name in folders is that of its module: ``train`` of ``vivit.commands.train``.
+    """
+
+    def decorate(function: Callable[[DictConfig], Any]) -> Callable[[], None]:
+        main = hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(function)
+
+        @wraps(function)
+        def start() -> None:
+            begin()
+            main()
+
+        return start
+
+    return decorate
 
 
 def begin() -> None:

@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from vivit.config_folder import CONFIGS
+from vivit.entry_points import start_arguments
 from vivit.launch.job import Job
 from vivit.run_folder import error_of_killed, read_stored_status, write_status
 from vivit.signals import DeferredSignals
@@ -85,9 +86,8 @@ def command_of(job: Job) -> list[str]:
     hydra = HydraConfig.get()
     hydra_overrides = [override for override in hydra.overrides.hydra if not override.startswith(SWEEP_ONLY)]
     folders = {"hydra.run.dir": job.folder, "hydra.sweep.dir": job.folder.parent}
-    script = Path(__file__).parents[2] / f"{hydra.job.name}.py"
-    program = str(script) if script.is_file() else sys.argv[0]  # a queue starts its own script, which runs our task
-    start = [sys.executable, program, f"--config-name={hydra.job.config_name}", *config_options()]
+    program = start_arguments(hydra.job.name) or [sys.argv[0]]  # a queue starts its own script, which runs our task
+    start = [sys.executable, *program, f"--config-name={hydra.job.config_name}", *config_options()]
     quoted = [f"{key}={hydra_quote(folder)}" for key, folder in folders.items()]
     return [*start, *job.overrides, *hydra_overrides, "hydra.mode=RUN", *quoted]
 

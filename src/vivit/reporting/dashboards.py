@@ -27,7 +27,9 @@ def make_dashboards(
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("wandb_workspaces"):
             raise
-        raise UserError("dashboards need wandb-workspaces, not installed; pip install -e '.[dashboards]'") from None
+        raise UserError(
+            "dashboards need wandb-workspaces, which is not installed; `make install`, or pip install it"
+        ) from None
     owner = (entity or default_entity()) if push else entity or ""
     reports = {sweep.name: build_report(sweep, project, owner) for sweep in selected}
     return save_reports(reports.values(), report_ids(owner, project)) if push else write_reports(reports, folder)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vivit.entry_points import typed
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures
 from vivit.reporting.findings import findings_table, summary
@@ -20,7 +21,6 @@ from vivit.run_folder import git_commit
 from vivit.sweeps import read_sweeps
 
 TITLE = "ViViT: the paper's tables and figures, and ours"
-NO_RUNS = "No run with results yet: `make train` makes one, `make sweep` all of the paper's tables, in hours."
 TABLE6 = "Table 6: beside the best of their time"
 SOURCES = "Where the numbers come from"
 ENCODING = {"encoding": "utf-8", "errors": "backslashreplace"}
@@ -38,7 +38,8 @@ def make_report(logs: str, records: str | None, folder: Path) -> str:
 
 def report_metadata() -> dict[str, str]:
     """Return what makes this report: the command, the commit of this code, and the time."""
-    command = " ".join(["python", *sys.argv])
+    name = Path(sys.argv[0]).name
+    command = " ".join([*([name] if name.startswith("vivit-") else ["python", sys.argv[0]]), *sys.argv[1:]])
     time = datetime.now(UTC).isoformat(timespec="seconds")
     return {"command": command, "commit": git_commit() or "unknown", "time": time}
 
@@ -82,7 +83,7 @@ def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) ->
     from_records = f", {records} of them known by their records" if records else ""
     lead = [f"Runs in {logs}: {text}{from_records}." if runs else f"Runs in {logs}: none."]
     if not counts["done"]:
-        lead.append(NO_RUNS)
+        lead.append(f"No run with results yet: `{typed('train')}` makes one, with sweep= those of a table.")
     lead.append(
         "Ours are means over seeds, with the sample standard deviation, of small networks on the embedded data set "
         "unless a title says otherwise; the paper's are of large ones on real videos, so that rows compare and not "

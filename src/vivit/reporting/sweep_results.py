@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from vivit.entry_points import typed
 from vivit.overrides import distinguishing_overrides, hardware_overrides, override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
 from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
@@ -136,7 +137,7 @@ class SweepResult:
     @property
     def command(self) -> str:
         """The command that runs what is missing."""
-        return " ".join(["python src/train.py", f"sweep={self.sweep.name}", *self._scale, *self.extra, *self._shared])
+        return " ".join([typed("train"), f"sweep={self.sweep.name}", *self._scale, *self.extra, *self._shared])
 
     @property
     def _scale(self) -> list[str]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vivit.entry_points import typed
 from vivit.overrides import override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
 from vivit.reporting.sweep_results import distinguishing
@@ -141,7 +142,7 @@ def sota_table(part: SotaTable, runs: Sequence[RunRecord]) -> Table:
     columns += [Column(metric, f"{title}, %", 1, stdev=f"{metric} spread") for metric, title in part.metrics]
     columns += [Column("views", "views"), Column("tflops", "TFLOPs, all views", 2), Column("runs", "runs")]
     experiments = _experiment_lines(part, runs)
-    missing = f"no experiment on data={part.data[0]} has been run: python src/train.py experiment=..."
+    missing = f"no experiment on data={part.data[0]} has been run: {typed('train')} experiment=..."
     lines = (*(_paper_line(part, method) for method in part.methods), *experiments)
     return Table(f"best_{part.name}", part.title, "", tuple(columns), lines, () if experiments else (missing,))
 

@@ -6,6 +6,7 @@ from typing import Any
 import wandb_workspaces.expr as expr
 import wandb_workspaces.reports.v2 as wr
 
+from vivit.entry_points import typed
 from vivit.overrides import override_key
 from vivit.reporting.sweep_results import sweep_results
 from vivit.reporting.tables import Table
@@ -33,7 +34,7 @@ WIDTH = 24
 
 def build_report(sweep: Sweep, project: str, entity: str = "") -> wr.Report:
     """Return the report of a sweep; the service is not asked for anything."""
-    command = f"Its runs: `python src/train.py sweep={sweep.name} logger=wandb`"
+    command = f"Its runs: `{typed('train')} sweep={sweep.name} logger=wandb`"
     return wr.Report(
         project=project,
         entity=entity,

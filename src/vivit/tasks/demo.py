@@ -44,7 +44,7 @@ def demo(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             raise ConfigError(key, cfg[key], "is not possible", "set a whole number, 1 or more")
     check_head_fusion(cfg.head_fusion)
     if not find_spec("gradio"):
-        raise UserError("the page needs gradio, which is not installed; run `make install`")
+        raise UserError("the page needs gradio, which is not installed; `make install`, or pip install it")
     from starlette.middleware import Middleware  # a dependency of gradio
 
     check_address(cfg.host, cfg.port)

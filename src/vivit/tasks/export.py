@@ -56,5 +56,8 @@ def check_target(target: Path) -> None:
         )
     if missing := [package for package in ONNX_PACKAGES if not find_spec(package)]:
         raise ConfigError(
-            "target", target, f"ONNX needs {', '.join(missing)}, which are not installed", "run `make install`"
+            "target",
+            target,
+            f"ONNX needs {', '.join(missing)}, which are not installed",
+            "`make install`, or pip install them",
         )

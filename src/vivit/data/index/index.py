@@ -13,6 +13,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError
 from vivit.io import atomic_write
 
@@ -127,7 +128,7 @@ def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int) 
             "data.dataset.copies",
             side,
             f"{folder} has no copies of these videos",
-            f"make them with python src/prepare.py copies={side}",
+            f"make them with {typed('prepare')} copies={side}",
         )
     if count < len(paths):
         log.warning(
