@@ -3,20 +3,25 @@
 PYTHON ?= python3
 EXTRAS ?= dev
 BIN := .venv/bin
-STAMP := .venv/.installed-$(subst $(empty) ,-,$(EXTRAS))
+STAMP := .venv/.installed-$(EXTRAS)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKS := requirements.lock $(if $(filter bench,$(EXTRAS)),requirements-bench.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install train test test-fast lint format smoke sweep report benchmark
+.PHONY: help install lock train test test-fast lint format smoke sweep report benchmark
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(STAMP)  ## set up .venv; EXTRAS=bench adds the peers of the benchmarks
 
-$(STAMP): pyproject.toml
+# Hashes decide: first setuptools, which builds what has no wheel, then all else, and this project without dependencies.
+$(STAMP): $(LOCKS) pyproject.toml setup.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing into .venv (a few minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,slurm,export,demo,dashboards,$(EXTRAS)]'
+	@awk '/^setuptools==/,!/\\$$/' requirements.lock | $(PIP) --require-hashes --requirement /dev/stdin
+	@$(PIP) --require-hashes --no-build-isolation $(addprefix --requirement ,$(LOCKS))
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 train: install  ## train the factorised encoder on the embedded data set
@@ -58,3 +63,13 @@ report: install  ## tables, figures and a page of everything in logs/ and docs/r
 
 benchmark: install  ## parameters and multiply-adds of every model beside the paper's
 	$(BIN)/python src/benchmark.py bench=model
+
+# For maintainers, with uv from anywhere (pip install uv). Versions stay as they are where the ranges allow it.
+UV ?= uv
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --annotation-style line --custom-compile-command "make lock" $(UPGRADE)
+BENCH := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")
+
+lock:  ## lock versions and hashes anew after a change of pyproject.toml; UPGRADE=--upgrade takes the newest
+	$(COMPILE) $(addprefix --extra ,dev slurm export demo dashboards) --output-file requirements.lock pyproject.toml
+	$(PYTHON) -c '$(BENCH)' | $(COMPILE) --no-deps --constraints requirements.lock --output-file requirements-bench.lock -

@@ -1,16 +1,12 @@
 """Every configuration composes and builds, and every misspelling is one clear error."""
 
-import re
-import tomllib
 from collections.abc import Callable
 from copy import deepcopy
 from inspect import signature
-from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -194,31 +190,3 @@ def test_the_default_run_is_known_to_the_last_key(composed: Compose) -> None:
     cfg = composed()
     cfg.paths.run = "logs"  # Hydra names it only within a run
     check_keys(cfg, "train")
-
-
-def project() -> dict:
-    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-
-
-def test_conda_s_environment_is_the_project_s() -> None:
-    """It installs this project with its pins, and says nothing else about versions that could contradict them."""
-    packages = yaml.safe_load((REPOSITORY / "environment.yaml").read_text())["dependencies"]
-    (pip,) = (entry["pip"] for entry in packages if isinstance(entry, dict))
-    made = re.search(r"--editable '\.\[([\w,]+),\$\(EXTRAS\)\]'", (REPOSITORY / "Makefile").read_text())
-    assert made is not None
-    assert f"--editable .[{made[1]}]" in pip  # the same extras as `make install` takes
-    pins = {re.split("[=<>!~]", entry)[0]: entry for entry in packages if isinstance(entry, str)}
-    python = re.fullmatch(r"python=(\d+)\.(\d+)", pins.pop("python"))
-    lowest = re.fullmatch(r">=(\d+)\.(\d+)", project()["requires-python"])
-    assert python is not None
-    assert lowest is not None
-    assert tuple(map(int, python.groups())) >= tuple(map(int, lowest.groups()))
-    extras = [entry for entry in pip if not entry.startswith("--")]
-    assert not [entry for entry in [*pins.values(), *extras] if re.search("[=<>~]", entry)]
-
-
-def test_every_dependency_is_pinned_once() -> None:
-    pinned = project()["dependencies"] + [*chain(*project()["optional-dependencies"].values())]
-    names = [entry.split("==")[0] for entry in pinned]
-    assert all(re.fullmatch(r"[\w.-]+(\[\w+\])?==[\w.]+", entry) for entry in pinned)
-    assert len(names) == len(set(names))
