@@ -26,7 +26,7 @@ def lines(folder: Path, depth: int) -> Iterator[str]:
     for file in sorted(folder.glob("*.py")):
         if file.name != "__init__.py":
             yield entry(f"{'    ' * (depth + 1)}{file.name}", summary(file))
-    for below in sorted(path.parent for path in folder.glob("*/__init__.py")):
+    for below in sorted({path.parent for path in folder.glob("*/*.py")}):
         yield from lines(below, depth + 1)
 
 
