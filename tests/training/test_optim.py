@@ -56,6 +56,44 @@ def test_optimizer_config_warms_up_in_epochs_and_steps_its_schedule() -> None:
     assert rates[3] == max(rates) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "options", "fused", "expected"),
+    [
+        (torch.optim.AdamW, {}, "auto", True),
+        (torch.optim.SGD, {"momentum": 0.9}, "auto", True),
+        (torch.optim.RAdam, {}, "auto", None),
+        (torch.optim.AdamW, {"foreach": True}, "auto", None),
+        (torch.optim.AdamW, {"fused": False}, "auto", False),
+        (torch.optim.AdamW, {}, False, None),
+        (torch.optim.RAdam, {}, False, None),
+    ],
+    ids=str,
+)
+def test_optimizer_is_fused_where_the_device_is_one_for_it_and_its_class_has_the_form(
+    optimizer: Any, options: dict[str, Any], fused: Any, expected: bool | None
+) -> None:
+    """What is typed beside the optimizer counts; where it is none, torch chooses as it does without us."""
+    recipe = OptimizerConfig(partial(optimizer, lr=0.5, **options), 0.0, fused=fused)
+    for fuse, found in ((True, expected), (False, options.get("fused"))):
+        made, _ = recipe(nn.Linear(2, 3), total_steps=8, steps_per_epoch=2, fuse=fuse)
+        assert made.param_groups[0].get("fused") is found
+
+
+def test_fused_optimizer_is_used_on_any_device_when_it_is_set() -> None:
+    for fused, optimizer in ((True, torch.optim.AdamW), (True, torch.optim.SGD)):
+        recipe = OptimizerConfig(partial(optimizer, lr=0.5), 0.0, fused=fused)
+        made, _ = recipe(nn.Linear(2, 3), total_steps=8, steps_per_epoch=2)
+        assert made.param_groups[0]["fused"] is True
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(("optimizer", "fused"), [(torch.optim.RAdam, True), (torch.optim.AdamW, "sometimes")])
+def test_fused_optimizer_that_there_is_not_is_refused(optimizer: Any, fused: Any) -> None:
+    with pytest.raises(ConfigError) as error:
+        OptimizerConfig(partial(optimizer, lr=0.5), 0.0, fused=fused)(nn.Linear(2, 3), total_steps=8, steps_per_epoch=2)
+    assert (error.value.key, error.value.value) == ("optim.fused", fused)
+
+
 def test_optimizer_leaves_frozen_parameters_out() -> None:
     network = nn.Linear(2, 3)
     network.bias.requires_grad_(False)

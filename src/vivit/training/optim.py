@@ -4,7 +4,8 @@ import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import Any, Literal
 
 from lightning import Trainer
 from lightning.pytorch.utilities import rank_zero_only
@@ -23,6 +24,9 @@ MAX_LR = 1e36
 
 ParamGroup = dict[str, Any]
 """Parameters of one group of an optimizer, and the settings that differ in it; ``lr_scale`` multiplies the rate."""
+
+IMPLEMENTATIONS = ("fused", "foreach", "differentiable")
+"""Arguments of torch's optimizers that choose how a step is computed; at most one of them may be set."""
 
 LRFactor = Callable[[int, int, int], float]
 """A schedule: (step, warm-up steps, all steps) to the factor of the base rate."""
@@ -103,14 +107,23 @@ class OptimizerConfig:
     """An optimizer, partial except for its parameters; warm-up, schedule and parameter groups.
 
     ``scheduler`` is any function such as ``warmup_cosine``; its factor multiplies the base rate of every group.
+    ``fused`` takes an optimizer's fused form, which writes every parameter once a step; "auto": where the device is one
+    to ``fuse`` on, and the optimizer's class has the form. Raises ConfigError for another value.
     """
 
     optimizer: Callable[..., Optimizer]
     warmup_epochs: float = 2.5
     param_groups: Callable[[nn.Module], list[ParamGroup]] = single_group
     scheduler: LRFactor = warmup_cosine
+    fused: bool | Literal["auto"] = "auto"
 
-    def __call__(self, network: nn.Module, *, total_steps: int, steps_per_epoch: int) -> tuple[Optimizer, LambdaLR]:
+    def __post_init__(self) -> None:
+        if self.fused not in (True, False, "auto"):
+            raise ConfigError("optim.fused", self.fused, "is neither auto nor a boolean", "set auto, true or false")
+
+    def __call__(
+        self, network: nn.Module, *, total_steps: int, steps_per_epoch: int, fuse: bool = False
+    ) -> tuple[Optimizer, LambdaLR]:
         """Return the optimizer and its schedule for a run of ``total_steps`` steps."""
         warmup = self.warmup_steps(total_steps=total_steps, steps_per_epoch=steps_per_epoch)
         if warmup != int(self.warmup_epochs * steps_per_epoch):
@@ -126,13 +139,23 @@ class OptimizerConfig:
 
         scales = [group["lr_scale"] for group in groups]
         try:
-            optimizer = self.optimizer(groups)
+            optimizer = self.optimizer(groups, **({"fused": True} if self._is_fused(fuse) else {}))
         except TypeError as error:  # an argument that it does not take, or lacks
             remedy = "set the arguments that it takes; ~optim.optimizer.weight_decay removes one"
             raise ConfigError("optim.optimizer", problem=f"cannot be built ({error})", remedy=remedy) from None
         if (rate := optimizer.defaults["lr"]) > MAX_LR:
             raise ConfigError("optim.optimizer.lr", rate, f"is more than {MAX_LR:g}", "set one such as 1e-3")
         return optimizer, LambdaLR(optimizer, [lr_factor(scale) for scale in scales])
+
+    def _is_fused(self, fuse: bool) -> bool:
+        """Return whether the optimizer is to be fused. Raises ConfigError for a class that has no such form."""
+        has_form = "fused" in signature(getattr(self.optimizer, "func", self.optimizer)).parameters
+        if self.fused == "auto":
+            typed = getattr(self.optimizer, "keywords", {})
+            return fuse and has_form and not any(name in typed for name in IMPLEMENTATIONS)
+        if self.fused and not has_form:
+            raise ConfigError("optim.fused", True, "optim.optimizer._target_ has no fused form", "set auto")
+        return self.fused
 
     def warmup_steps(self, *, total_steps: int, steps_per_epoch: int) -> int:
         """Return the steps of the warm-up: a tenth of the run if it would not end before the run does."""
