@@ -13,11 +13,13 @@ from lightning.pytorch.callbacks import LearningRateFinder, WeightAveraging
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, score
 from vivit.structures import Batch, Predictions
+from vivit.training.clipping import GradientClipping
 from vivit.training.lightning_compat import (
     count_by_epochs,
     get_callbacks,
@@ -70,6 +72,7 @@ class VideoClassifier(LightningModule):
         self._callbacks: list[Callback] = []
         self._bad_videos = 0  # of this epoch so far, on this rank
         self._step_metrics: list[Tensor] = []  # loss and accuracy of the parts of this step so far
+        self.clipping = GradientClipping()
         self._checkpoint: dict[str, Any] | None = None  # waits for the optimizer
         self._configured: list[dict[str, Any]] = []  # settings of the optimizer as configured
         self.val_loss = MeanMetric(nan_strategy=math.nan)  # else a loss that is not a number would be left out
@@ -127,6 +130,15 @@ class VideoClassifier(LightningModule):
         loss, accuracy = metrics if len(self._step_metrics) == 1 else torch.stack(self._step_metrics).mean(0)
         step = {"train/loss": loss, "train/acc_top1": accuracy}
         self.log_dict(step, prog_bar=True, batch_size=len(batch.videos), sync_dist=True)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of a step."""
+        self.clipping.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_epoch_end(self) -> None:
         """Log the number of bad videos, on all ranks together."""

@@ -1,0 +1,74 @@
+"""Gradient clipping, and the norm of gradients, computed once for whoever checks and whoever clips them."""
+
+import math
+
+from lightning import Trainer
+from lightning.pytorch.plugins.precision import FSDPPrecision
+from lightning.pytorch.utilities import GradClipAlgorithmType
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
+from torch.optim import Optimizer
+
+from vivit.errors import ConfigError
+
+
+class GradientClipping:
+    """Clips as Lightning does, by torch's functions, also beside a fused optimizer in bf16-mixed.
+
+    There Lightning refuses, because a fused optimizer may have to divide gradients by the factor of a gradient scaler
+    itself; without a scaler there is no such factor. Raises ConfigError where there is one.
+    """
+
+    def __init__(self) -> None:
+        self._norm: Tensor | None = None
+
+    def norm(self, trainer: Trainer, optimizer: Optimizer) -> Tensor:
+        """Return the norm by which this step's gradients will be clipped; where they will not, their largest number.
+
+        Of this rank: where it has shards of the gradients, of these alone. NaN where a gradient is NaN.
+        """
+        by_norm = (
+            trainer.gradient_clip_val or 0
+        ) > 0 and trainer.gradient_clip_algorithm != GradClipAlgorithmType.VALUE
+        self._norm = total_norm(optimizer, 2.0 if by_norm and not is_left_to_plugin(trainer) else math.inf)
+        return self._norm
+
+    def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:
+        """Scale gradients to a norm of at most ``value``; with the algorithm "value", cut off every number there."""
+        norm, self._norm = self._norm, None
+        if value is None or value <= 0:
+            return
+        kind = GradClipAlgorithmType(algorithm or GradClipAlgorithmType.NORM)
+        if is_left_to_plugin(trainer):
+            if has_scaler(trainer) and getattr(optimizer, "_step_supports_amp_scaling", False):
+                remedy = "set trainer.precision=bf16-mixed, optim.fused=false or trainer.gradient_clip_val=null"
+                raise ConfigError("optim.fused", True, "divides by a scaler's factor behind the clipping", remedy)
+            trainer.precision_plugin.clip_gradients(optimizer, value, kind)
+        elif kind == GradClipAlgorithmType.VALUE:
+            clip_grad_value_(get_parameters(optimizer), value)
+        else:
+            clip_grads_with_norm_(
+                get_parameters(optimizer), value, total_norm(optimizer, 2.0) if norm is None else norm
+            )
+
+
+def is_left_to_plugin(trainer: Trainer) -> bool:
+    """Return whether Lightning's precision plugin clips: shards, whose norm it knows, and behind a gradient scaler."""
+    return isinstance(trainer.precision_plugin, FSDPPrecision) or has_scaler(trainer)
+
+
+def has_scaler(trainer: Trainer) -> bool:
+    """Return whether gradients are those of a loss that a gradient scaler has multiplied, as in 16-mixed."""
+    return getattr(trainer.precision_plugin, "scaler", None) is not None
+
+
+def total_norm(optimizer: Optimizer, order: float) -> Tensor:
+    """Return the norm of the gradients of an optimizer's parameters, of this rank."""
+    parameters = get_parameters(optimizer)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None and parameter.grad.numel()]
+    return get_total_norm(gradients, order).to(parameters[0].device)
+
+
+def get_parameters(optimizer: Optimizer) -> list[nn.Parameter]:
+    """Return the parameters of all groups of an optimizer."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
