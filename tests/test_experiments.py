@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from forked import start
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from published_folders import DATA_SETS
@@ -339,3 +340,26 @@ def test_epic_kitchens_goes_on_with_a_network_of_kinetics(
     assert any(name.startswith("network.temporal.blocks.0.") for name in kept)
     assert not any(name.startswith("network.temporal.blocks.1.") for name in kept)
     assert all(torch.equal(ours[name], theirs[name]) for name in kept)
+
+
+@pytest.mark.slow
+def test_kinetics_trains_as_gpus_do_on_two_ranks_of_the_cpu(roots: Path, tmp_path: Path) -> None:
+    """Two steps in bfloat16, clipped, with a fused optimizer, by DDP with a static graph; as published but for size."""
+    small = ["size=tiny", "size.temporal_depth=1", "data.batch_size=1", "data.frames=4", "data.resize=36"]
+    small += ["data.crop=[32,32]", "data.num_workers=0", "data.dataset.num_classes=2", "views=1x1"]
+    on_cpus = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=bf16-mixed", "optim.fused=true"]
+    command = start(
+        *(tmp_path / "output.txt", "src/train.py", "experiment=k400_base_factorised_encoder", "trainer=ddp"),
+        *(f"data.root={roots / 'kinetics'}", f"weights.source={roots / 'vit.pt'}", "trainer.max_epochs=1"),
+        "+trainer.limit_train_batches=2",
+        *(f"paths.logs={tmp_path}", f"hydra.run.dir={tmp_path / 'run'}", *small, *on_cpus),
+    )
+    assert command.wait() == 0, command.said
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["compute"] == {
+        "precision": "bf16-mixed", "matmul_precision": None, "fused": True, "static_graph": True, "pin_memory": False,
+    }  # fmt: skip
+    assert (results["optimizer"]["name"], results["config"]["trainer"]["gradient_clip_val"]) == ("SGD", 1.0)
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2
+    assert checkpoint["compute"] == results["compute"]

@@ -6,11 +6,14 @@ import shutil
 from collections import defaultdict
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch.distributed
 from lightning import LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vivit.data import VideoDataModule
 from vivit.data.loader import available_cpus
@@ -60,6 +63,42 @@ def test_datamodule_default_workers_are_the_available_cpus(four_videos):
     assert loader.num_workers == min(available_cpus(), 8) >= 1
     assert loader.prefetch_factor == 3
     assert loader.timeout == 7
+
+
+@pytest.mark.parametrize(
+    ("device", "key", "pinned"),
+    [("cuda", None, True), ("cpu", None, False), ("cuda", False, False), ("cpu", True, True)],
+)
+def test_datamodule_pins_batches_where_the_trainer_has_gpus(four_videos, device, key, pinned):
+    data = video_data(four_videos, pin_memory=key)
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    data.trainer = SimpleNamespace(
+        strategy=strategy, global_rank=0, world_size=1, overfit_batches=0, max_steps=-1, max_epochs=1
+    )
+    for loader in (data.train_dataloader(), data.val_dataloader(), data.test_dataloader()):
+        assert loader.pin_memory is pinned
+
+
+class Copies(TorchDispatchMode):
+    """Notes of every copy of a tensor to another device whether the host goes on meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.non_blocking: list[bool] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
+        if func is torch.ops.aten._to_copy.default:
+            self.non_blocking.append((kwargs or {}).get("non_blocking", False))
+        return func(*args, **kwargs or {})
+
+
+def test_batch_is_copied_while_the_host_goes_on(four_videos):
+    batch = next(iter(video_data(four_videos, max_bad_share=1.0).train_dataloader()))
+    with Copies() as copies:
+        moved = move_data_to_device(batch, torch.device("meta"))
+    assert type(moved) is type(batch)
+    assert moved.frames.device == moved.labels.device == torch.device("meta")
+    assert copies.non_blocking == [True] * 4, "frames, labels, rows and first frames"
 
 
 def ranks_of(machine, allowed):

@@ -8,6 +8,7 @@ import pytest
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from vivit.training import lightning_compat
 from vivit.training.lightning_compat import OVERRIDDEN, get_average_model, get_callbacks, get_log_interval, is_training
@@ -45,6 +46,10 @@ def test_logger_connector_logs_steps_epochs_and_tests(run: Trainer) -> None:
     for function in (connector.update_train_step_metrics, connector.update_train_epoch_metrics, connector.on_epoch_end):
         assert arguments(function) == []
     assert arguments(connector.log_metrics)[0] == "metrics"
+
+
+def test_ddp_strategy_passes_its_options_on() -> None:
+    assert DDPStrategy(static_graph=True)._ddp_kwargs == {"static_graph": True}
 
 
 def test_trainer_and_module_have_attributes_that_their_types_do_not_declare(run: Trainer) -> None:

@@ -38,7 +38,8 @@ class VideoDataModule(LightningDataModule):
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
     this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run
-    (0: never). Training skips bad videos as long as they are no more than ``max_bad_share`` of an epoch; evaluation
+    (0: never). ``pin_memory`` has batches copied to a GPU while the host goes on (None: where the trainer has GPUs).
+    Training skips bad videos as long as they are no more than ``max_bad_share`` of an epoch; evaluation
     stops at the first, unless ``skip_unreadable``, and then ``skipped_videos`` returns them.
     """
 
@@ -59,6 +60,7 @@ class VideoDataModule(LightningDataModule):
         num_workers: int | None = None,
         prefetch_factor: int = 2,
         timeout: float = 0,
+        pin_memory: bool | None = None,
         max_bad_share: float = 0.0,
         skip_unreadable: bool = False,
         train_share: float = 1.0,
@@ -91,6 +93,7 @@ class VideoDataModule(LightningDataModule):
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
+        self.pin_memory = pin_memory
         self.max_bad_share = max_bad_share
         self.skip_unreadable = skip_unreadable
         self._skipped: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
@@ -175,7 +178,10 @@ class VideoDataModule(LightningDataModule):
     def _worker_config(self, prefetch_factor: int) -> WorkerConfig:
         """Return the workers of a loader: unless configured, one for each core of this rank's share."""
         number = min(available_cpus(), MOST_WORKERS) if self.num_workers is None else self.num_workers
-        return WorkerConfig(number, prefetch_factor, self.timeout)
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return WorkerConfig(
+            number, prefetch_factor, self.timeout, on_gpu if self.pin_memory is None else self.pin_memory
+        )
 
     def _total_steps(self, of_an_epoch: int) -> float:
         """Return the number of batches of the training; infinite where it has no end."""

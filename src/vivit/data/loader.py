@@ -39,6 +39,8 @@ class WorkerConfig(NamedTuple):
     """Batches that each worker has ready, or in the making."""
     timeout: float = 0
     """Seconds that a batch may take before this counts as a hang; 0 waits forever."""
+    pin_memory: bool = False
+    """Whether batches are copied to memory that a GPU reads while the host goes on."""
 
 
 def available_cpus() -> int:
@@ -111,7 +113,7 @@ class ClipLoader(DataLoader[Clip]):
             worker_init_fn=ignore_signals,
             prefetch_factor=workers.prefetch if workers.number else None,
             timeout=workers.timeout if workers.number else 0,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=workers.pin_memory,
         )
 
     def batches(self) -> Iterator[Batch]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from vivit.data.dataset import ClipDataset
 from vivit.data.datasets import FlipLabelMap
 from vivit.data.loader import EvalLoader, WorkerConfig, available_cpus
@@ -142,4 +144,6 @@ class Preprocessing:
     def _loader(self, clips: ClipDataset, batch_size: int, skipped: dict[int, str] | None = None) -> EvalLoader:
         batches = DistributedEvalBatchSampler(len(clips), batch_size)
         workers = min(available_cpus() if self.workers is None else self.workers, len(batches))
-        return EvalLoader(clips, batches, WorkerConfig(workers, prefetch=1), skipped)
+        return EvalLoader(
+            clips, batches, WorkerConfig(workers, prefetch=1, pin_memory=torch.cuda.is_available()), skipped
+        )

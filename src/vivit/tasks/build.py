@@ -16,6 +16,7 @@ from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
 from vivit.training import VideoClassifier, disable_malloc_trim
 
@@ -99,7 +100,7 @@ def build_trainer(cfg: DictConfig) -> Trainer:
         [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in OBJECT_GROUPS
     )
     return instantiate(
-        cfg.trainer,
+        trainer_options(cfg.trainer),
         callbacks=callbacks,
         logger=loggers or False,
         default_root_dir=cfg.paths.run,

@@ -23,9 +23,11 @@ from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_aggregator, build_dataset, to_plain
 from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings
+from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
+from vivit.training.compute import precision_settings
 
 LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable")
 """Keys of this command that data sets have in training too."""
@@ -62,9 +64,10 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         aggregator=build_aggregator(data),
     )  # fmt: skip
     disable_malloc_trim()
-    trainer = instantiate(cfg.trainer, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
+    options = trainer_options(cfg.trainer)
+    trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
-    return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics)
+    return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer))
 
 
 def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataModule:
@@ -115,8 +118,17 @@ def evaluate_scores(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     )
 
 
-def finalize_eval(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metrics: bool) -> Mapping[str, float]:
-    """Write results, tables and, where it is configured, a submission; return the metrics."""
+def finalize_eval(
+    cfg: DictConfig,
+    job: Job,
+    scores: PredictionsFile,
+    with_metrics: bool,
+    compute: Mapping[str, Any] | None = None,
+) -> Mapping[str, float]:
+    """Write results, tables and, where it is configured, a submission; return the metrics.
+
+    ``compute`` is how the scores were computed; None where they were read.
+    """
     typed = cfg.get("views") if cfg.scores else None
     views = format_views(typed.temporal, typed.spatial) if typed and job.cli_overrides("views") else None
     average = typed.average if typed and job.cli_overrides("views.average") else None
@@ -127,7 +139,7 @@ def finalize_eval(cfg: DictConfig, job: Job, scores: PredictionsFile, with_metri
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
         )
-    results |= {"skipped_videos": metadata.skipped_videos} | provenance()
+    results |= {"skipped_videos": metadata.skipped_videos} | ({"compute": compute} if compute else {}) | provenance()
     write_json(job.folder / "results.json", results)
     print_results(results, job.folder)
     return results["metrics"]

@@ -14,6 +14,7 @@ from vivit.launch import Job
 from vivit.models.flops import count_flops
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_data, build_module, build_trainer
+from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
 from vivit.tasks.results_json import (
@@ -26,6 +27,7 @@ from vivit.tasks.results_json import (
 from vivit.tasks.test import prepare_test, run_test, write_metrics
 from vivit.tasks.training_checks import check_mixup, check_monitors
 from vivit.training import RunMetadata, format_model, log_test_metrics
+from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,9 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_mixup(cfg)
     seed_everything(cfg.seed, verbose=False)
     checkpoint = resolve_checkpoint(cfg.ckpt_path, job)
-    if not checkpoint:
+    if checkpoint:
+        cfg = keep_settings(cfg, Path(checkpoint))
+    else:
         check_weights_source(cfg)
     data = build_data(cfg)
     module = build_module(cfg, data)
@@ -58,6 +62,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         log_time_is_over(trainer, job.folder)
     metrics, optimizer = last_metrics(trainer), optimizer_summary(trainer)
     history = training_history(trainer)  # testing a checkpoint resets the throughput monitor
+    compute = {"compute": compute_settings(trainer)}
     test_results: dict[str, Any] = {"metrics": {}}
     if test_metadata is not None:
         scores, skipped = run_test(trainer, module, data, test_metadata, job.folder, best_checkpoint(trainer))
@@ -69,7 +74,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if trainer.is_global_zero:
         metrics |= test_results.pop("metrics")
         costs = {"params": cost.params, "gmac": cost.gmac, "paper_gflops": cost.paper_gflops}
-        results = run_results(cfg, job, metrics) | test_results | optimizer | costs | history
+        results = run_results(cfg, job, metrics) | test_results | optimizer | compute | costs | history
         results |= {"skipped_videos": skipped} | provenance()
         write_json(job.folder / "results.json", results)
         print_results(results, job.folder)

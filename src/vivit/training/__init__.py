@@ -13,6 +13,7 @@ from vivit.training.callbacks.regularisation import RegularisationScheduler
 from vivit.training.callbacks.run_metadata import RunMetadata
 from vivit.training.callbacks.throughput import ThroughputMonitor
 from vivit.training.csv_logger import ResumableCSVLogger
+from vivit.training.ddp import StaticGraphDDPStrategy
 from vivit.training.fsdp import BlockFSDPStrategy
 from vivit.training.lightning_compat import log_test_metrics
 from vivit.training.losses import SoftTargetLoss
@@ -39,6 +40,7 @@ __all__ = [
     "ResumableEarlyStopping",
     "RunMetadata",
     "SoftTargetLoss",
+    "StaticGraphDDPStrategy",
     "ThroughputMonitor",
     "VideoClassifier",
     "disable_malloc_trim",

@@ -19,7 +19,8 @@ from torchmetrics import MeanMetric
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, score
 from vivit.structures import Batch, Predictions
-from vivit.training.clipping import GradientClipping
+from vivit.training.clipping import GradientClipping, has_scaler
+from vivit.training.compute import CHECKPOINT_KEY, compute_settings, is_gpu
 from vivit.training.lightning_compat import (
     count_by_epochs,
     get_callbacks,
@@ -188,7 +189,8 @@ class VideoClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its schedule, stepped after every step."""
-        optimizer, scheduler = self.optimizer_config(self.network, **count_steps(self.trainer))
+        fuse = is_gpu(self.trainer) and not has_scaler(self.trainer)
+        optimizer, scheduler = self.optimizer_config(self.network, **count_steps(self.trainer), fuse=fuse)
         self._configured = [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -201,6 +203,7 @@ class VideoClassifier(LightningModule):
         """Add the record, and what a resume needs beside Lightning's own state."""
         checkpoint["vivit"] = dict(self.record)
         checkpoint["clips_a_step"] = list(self._step_size)
+        checkpoint[CHECKPOINT_KEY] = compute_settings(self.trainer)
         checkpoint["optimizer"] = type(self.trainer.optimizers[0]).__name__
         bad = torch.tensor(self._bad_videos, device=self.trainer.strategy.root_device)
         checkpoint["bad_videos"] = int(self.trainer.strategy.reduce(bad, reduce_op="sum"))

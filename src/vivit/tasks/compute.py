@@ -1,0 +1,64 @@
+"""What a configuration leaves to the machine that computes: precision, and the arithmetic of its products."""
+
+import logging
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from vivit.errors import ConfigError
+from vivit.training.compute import read_compute_settings
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+RESUMED_KEYS = {"precision": "trainer.precision", "fused": "optim.fused"}
+"""Settings of a run that it keeps over a resume, by the keys that leave them to the machine."""
+MATMUL_PRECISIONS = ("highest", "high", "medium")
+
+
+def keep_settings(cfg: DictConfig, checkpoint: Path) -> DictConfig:
+    """Return a configuration with the settings of the run that saved a checkpoint, in place of each "auto".
+
+    So a resume on another kind of machine computes as the run did.
+    """
+    saved, resumed = read_compute_settings(checkpoint), deepcopy(cfg)
+    with read_write(resumed), open_dict(resumed):
+        for name, key in RESUMED_KEYS.items():
+            if name in saved and OmegaConf.select(cfg, key, default=AUTO) == AUTO:
+                OmegaConf.update(resumed, key, saved[name])
+    return resumed
+
+
+def trainer_options(node: DictConfig) -> dict[str, Any]:
+    """Return the options of Lightning's Trainer in plain values, and set the precision of products on a GPU.
+
+    ``precision=auto`` becomes bfloat16 with weights in float32 where a GPU computes in it, and else float32.
+    ``matmul_precision`` is no option of the Trainer. Raises ConfigError for an unknown one.
+    """
+    options: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
+    on_gpu = uses_cuda(options)
+    if (matmul := options.pop("matmul_precision", None)) is not None:
+        if matmul not in MATMUL_PRECISIONS:
+            remedy = f"set one of {', '.join(MATMUL_PRECISIONS)}"
+            raise ConfigError("trainer.matmul_precision", matmul, "is no precision of products", remedy)
+        if on_gpu:
+            torch.set_float32_matmul_precision(matmul)
+    if options.get("precision") == AUTO:
+        options["precision"] = "bf16-mixed" if on_gpu and has_bfloat16() else "32-true"
+        rank_zero_only(log.info)("trainer.precision=%s, by the device", options["precision"])
+    return options
+
+
+def uses_cuda(options: Mapping[str, Any]) -> bool:
+    """Return whether a Trainer of these options computes on a GPU of CUDA's kind."""
+    return options.get("accelerator", AUTO) in (AUTO, "gpu", "cuda") and torch.cuda.is_available()
+
+
+def has_bfloat16() -> bool:
+    """Return whether this machine's GPU computes in bfloat16, rather than imitating it."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
