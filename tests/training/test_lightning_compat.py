@@ -36,6 +36,7 @@ def test_fit_loop_has_the_hooks_of_resume_and_preemption(run: Trainer) -> None:
     assert arguments(loop.setup_data) == []
     assert loop._data_fetcher is None
     assert arguments(loop.epoch_loop._should_check_val_fx) == ["data_fetcher"]
+    assert arguments(loop.epoch_loop._broadcast_sigterm_tensor) == []
     assert isinstance(loop.epoch_loop._batches_that_stepped, int)
     progress = loop.epoch_progress.current
     assert {"processed", "ready"} <= progress.state_dict().keys()
@@ -46,6 +47,11 @@ def test_logger_connector_logs_steps_epochs_and_tests(run: Trainer) -> None:
     for function in (connector.update_train_step_metrics, connector.update_train_epoch_metrics, connector.on_epoch_end):
         assert arguments(function) == []
     assert arguments(connector.log_metrics)[0] == "metrics"
+
+
+def test_progress_bar_shows_what_it_is_passed(run: Trainer) -> None:
+    lightning_compat.show_in_progress_bar(run, {"train/loss": 0.5})
+    assert run.progress_bar_metrics == {"train/loss": 0.5}
 
 
 def test_ddp_strategy_passes_its_options_on() -> None:

@@ -1,4 +1,4 @@
-"""Gradients, weights or an average that are no numbers: no step is taken, the last checkpoint is the one before."""
+"""Gradients, weights or an average that are no numbers: nothing of them is saved, and fused optimizers take no step."""
 
 from collections.abc import Callable
 from functools import partial
@@ -91,7 +91,7 @@ def test_nan_gradient_ends_the_run_and_the_last_checkpoint_resumes(
     trainer(**options).fit(whole, *loaders())
     epoch = step // of_an_epoch + 1
     with pytest.raises(
-        NonFiniteError, match=rf"finite, but its largest gradient is \w+ at step {step} \(epoch {epoch}\); .*lower"
+        NonFiniteError, match=rf"finite, but the norm of its gradient is \w+ at step {step} \(epoch {epoch}\); .*lower"
     ):
         trainer(*kept(), BadGradient(step, value), **options).fit(cut, *loaders())
     if not step:
@@ -101,7 +101,8 @@ def test_nan_gradient_ends_the_run_and_the_last_checkpoint_resumes(
         checkpoint = torch.load(file, weights_only=True)
         assert step - every < checkpoint["global_step"] <= step
         assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
-    assert all(tensor.isfinite().all() for tensor in weights(cut).values()), "the step was taken"
+    if name.startswith("fused"):
+        assert all(tensor.isfinite().all() for tensor in weights(cut).values()), "the step was taken"
     rest = with_optimizer(module(), name)
     trainer(*kept(), **options).fit(rest, *loaders(), ckpt_path=file, weights_only=True)
     assert_same(weights(rest), weights(whole))
@@ -116,7 +117,7 @@ def test_nan_check_does_not_change_a_good_run(name: str, module: Module, loaders
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_nan_check_synchronises_only_where_the_optimizer_cannot_skip(
+def test_nan_check_is_read_in_steps_that_loggers_record_alone(
     name: str, module: Module, loaders: Loaders, trainer: Trainers
 ) -> None:
     read: list[int] = []
@@ -127,7 +128,7 @@ def test_nan_check_synchronises_only_where_the_optimizer_cannot_skip(
             super()._raise_recorded(trainer)
 
     trainer(Counted(), epochs=EPOCHS, log_every_n_steps=4).fit(with_optimizer(module(), name), *loaders())
-    assert read == ([3, 7, 10] if name.startswith("fused") else [*range(10), 10]), "and once at the end"
+    assert read == [3, 4, 7, 9, 10], "the last of each epoch is one, and once at the end"
 
 
 def spoil(where: str, pl_module: Any, trainer: Trainer) -> None:
@@ -190,7 +191,7 @@ def test_nan_of_the_last_step_is_detected_without_a_checkpoint(
 ) -> None:
     """Of the gradient only the optimizer would know."""
     bad = Spoil(where, 5) if where == "weights" else BadGradient(4)
-    with pytest.raises(NonFiniteError, match=r"is not finite behind step 5|its largest gradient is inf at step 4"):
+    with pytest.raises(NonFiniteError, match=r"is not finite behind step 5|the norm of its gradient is inf at step 4"):
         trainer(bad, NaNCheck(), epochs=1).fit(with_optimizer(module(), "fused AdamW"), *loaders())
 
 
@@ -234,7 +235,7 @@ def test_nan_gradient_on_one_rank_stops_both_with_the_same_error(parts: int, ste
     """As where each has its own shard of it; the second case is the very last step."""
     first, second = in_two_ranks(damaged, tmp_path, parts, step)
     assert first == second
-    assert first.startswith(f"the loss is finite, but its largest gradient is inf at step {step} (epoch 1); ")
+    assert first.startswith(f"the loss is finite, but the norm of its gradient is inf at step {step} (epoch 1); ")
     checkpoint = torch.load(tmp_path / "kept" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == step
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())

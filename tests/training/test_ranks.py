@@ -116,7 +116,7 @@ def fit(
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
     train = DistributedBatchSampler(VIDEOS, BATCH // ranks, 3, rank, ranks)
-    usual = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False}
+    usual = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False, "log_every_n_steps": 1}
     options: dict[str, Any] = usual | {"strategy": "ddp" if ranks > 1 else "auto"} | others
     trainer = Trainer(
         accelerator="cpu", devices=ranks, callbacks=list(callbacks), enable_progress_bar=False,

@@ -97,7 +97,7 @@ def test_regularisation_strengths_are_logged_with_the_learning_rate(
             for name, value in trainer.callback_metrics.items():
                 logged.setdefault(name, []).append(float(value))
 
-    trainer(strengths(), Log(), epochs=1).fit(module(rate=0.01), *loaders())
+    trainer(strengths(), Log(), epochs=1, log_every_n_steps=1).fit(module(rate=0.01), *loaders())
     assert logged["strength/mixup"] == [0, 0, 0, pytest.approx(0.3), pytest.approx(0.3)]
     assert logged["strength/stochastic_depth"] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert logged["train/learning_rate"][0] == 0
@@ -122,7 +122,7 @@ def test_rand_augment_magnitude_is_logged_as_the_workers_compute_it(
         def on_train_batch_end(self, trainer: Trainer, *others: Any) -> None:
             logged.append(float(trainer.callback_metrics["strength/rand_augment"]))
 
-    trainer(RegularisationScheduler(), Log(), epochs=EPOCHS).fit(module(), Data())
+    trainer(RegularisationScheduler(), Log(), epochs=EPOCHS, log_every_n_steps=1).fit(module(), Data())
     assert logged == pytest.approx([2.0 * step for step in range(STEPS * EPOCHS)])
 
 

@@ -75,10 +75,11 @@ class StochasticDepth(nn.Module):
             return x + branch(branch_input)
         mask = self.sample_mask(len(x))
         if torch.compiler.is_compiling():
-            return x + branch(branch_input) * mask.to(x).view(-1, *[1] * (x.ndim - 1))
-        if mask.all():
+            return x + branch(branch_input) * mask.to(x, non_blocking=True).view(-1, *[1] * (x.ndim - 1))
+        indices = mask.nonzero().squeeze(1)  # the mask is the host's, so that nobody waits for a GPU
+        if len(indices) == len(x):
             return x + branch(branch_input)
-        indices = mask.nonzero().squeeze(1).to(x.device, non_blocking=True)
+        indices = indices.to(x.device, non_blocking=True)
         return x.index_add(0, indices, branch(branch_input[indices]).to(x.dtype))
 
 

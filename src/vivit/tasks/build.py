@@ -18,7 +18,7 @@ from vivit.models import BackboneConfig, ViViT, build_model
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
-from vivit.training import VideoClassifier, disable_malloc_trim
+from vivit.training import TimeLimit, VideoClassifier, disable_malloc_trim
 
 SIZE_KEYS = [field.name for field in fields(BackboneConfig)]
 """Keys of the group ``size``."""
@@ -99,10 +99,10 @@ def build_trainer(cfg: DictConfig) -> Trainer:
     callbacks, loggers = (
         [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in OBJECT_GROUPS
     )
+    options = trainer_options(cfg.trainer)
+    if (limit := options.pop("max_time", None)) is not None:  # Lightning's own timer has ranks wait in every step
+        limit = instantiate(limit, _convert_="all") if isinstance(limit, dict) else limit
+        callbacks.insert(0, TimeLimit(limit))  # before those that ask whether a step is the last
     return instantiate(
-        trainer_options(cfg.trainer),
-        callbacks=callbacks,
-        logger=loggers or False,
-        default_root_dir=cfg.paths.run,
-        _convert_="all",  # of its mappings, as that of max_time, Lightning reads plain ones
+        options, callbacks=callbacks, logger=loggers or False, default_root_dir=cfg.paths.run, _convert_="all"
     )

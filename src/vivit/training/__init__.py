@@ -12,6 +12,7 @@ from vivit.training.callbacks.preemption import PreemptionCheckpoint
 from vivit.training.callbacks.regularisation import RegularisationScheduler
 from vivit.training.callbacks.run_metadata import RunMetadata
 from vivit.training.callbacks.throughput import ThroughputMonitor
+from vivit.training.callbacks.time_limit import TimeLimit
 from vivit.training.csv_logger import ResumableCSVLogger
 from vivit.training.ddp import StaticGraphDDPStrategy
 from vivit.training.fsdp import BlockFSDPStrategy
@@ -42,6 +43,7 @@ __all__ = [
     "SoftTargetLoss",
     "StaticGraphDDPStrategy",
     "ThroughputMonitor",
+    "TimeLimit",
     "VideoClassifier",
     "disable_malloc_trim",
     "format_model",

@@ -84,6 +84,35 @@ def is_accumulating(trainer: Trainer) -> bool:
     return trainer.fit_loop._should_accumulate()
 
 
+def is_logged_step(trainer: Trainer, step: int) -> bool:
+    """Return whether step ``step``, counted from 1, is one behind which ranks communicate and the host may wait.
+
+    Those are the steps that loggers record, every ``log_every_n_steps`` and the one behind which a run stops, and the
+    last of an epoch and of all, which are reported and saved. Of the parts of a step it is the last one alone.
+    """
+    if is_accumulating(trainer):
+        return False
+    every = get_log_interval(trainer)
+    due = every > 0 and step % every == 0
+    return due or trainer.should_stop or trainer.is_last_batch or step == trainer.max_steps
+
+
+def show_in_progress_bar(trainer: Trainer, metrics: Mapping[str, float]) -> None:
+    """Pass numbers to the progress bar, of whatever class.
+
+    Lightning would read those of ``log(prog_bar=True)`` from their device in every step.
+    """
+    trainer._logger_connector._progress_bar_metrics.update(metrics)
+
+
+def drop_signal_broadcast(trainer: Trainer) -> None:
+    """Take out of every step what Lightning broadcasts: whether the first rank has received SIGTERM.
+
+    Whoever calls this has the ranks agree on signals in another way.
+    """
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
+
+
 def is_step_boundary(trainer: Trainer) -> bool:
     """Return whether a run may be saved and ended behind this batch: a whole step that no validation follows."""
     loop = trainer.fit_loop

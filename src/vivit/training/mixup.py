@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
 def one_hot(labels: Int[Tensor, "b heads"], num_classes: Sequence[int]) -> Float[Tensor, "b k"]:
-    """Return the one-hot vectors of all heads, behind one another."""
-    return torch.cat([F.one_hot(labels[:, i], k) for i, k in enumerate(num_classes)], dim=1).float()
+    """Return the one-hot vectors of all heads, behind one another; torch raises for a label that is no class.
+
+    Unlike torch's own function this reads no number of a tensor, which a host would have to wait for.
+    """
+    zeros = (torch.zeros(len(labels), k, device=labels.device) for k in num_classes)
+    return torch.cat([each.scatter_(1, labels[:, i : i + 1], 1.0) for i, each in enumerate(zeros)], dim=1)
 
 
 def mixup(
@@ -29,5 +32,5 @@ def mixup(
 
 def smooth_labels(targets: Float[Tensor, "b k"], smoothing: float, num_classes: Sequence[int]) -> Float[Tensor, "b k"]:
     """Return y (1 - s) + s / K, for each head with its K (Szegedy et al. 2016)."""
-    uniform = torch.cat([torch.full((k,), smoothing / k) for k in num_classes]).to(targets)
+    uniform = torch.cat([targets.new_full((k,), smoothing / k) for k in num_classes])
     return targets * (1 - smoothing) + uniform

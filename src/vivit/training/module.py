@@ -33,6 +33,7 @@ from vivit.training.mixup import one_hot
 from vivit.training.optim import OptimizerConfig, count_steps
 from vivit.training.optimizer_state import RESTART, StepSize, apply_configured_settings
 from vivit.training.rng import draw_stochastic_depth, step_generator
+from vivit.training.step_metrics import STEP_METRICS, StepMetrics
 from vivit.training.validation_accuracy import ValidationAccuracy
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class VideoClassifier(LightningModule):
         self.aggregator = aggregator or ViewAggregator()
         self._callbacks: list[Callback] = []
         self._bad_videos = 0  # of this epoch so far, on this rank
-        self._step_metrics: list[Tensor] = []  # loss and accuracy of the parts of this step so far
+        self._step_metrics = StepMetrics()
         self.clipping = GradientClipping()
         self._checkpoint: dict[str, Any] | None = None  # waits for the optimizer
         self._configured: list[dict[str, Any]] = []  # settings of the optimizer as configured
@@ -83,7 +84,7 @@ class VideoClassifier(LightningModule):
     def logged_metrics(self) -> list[str]:
         """Names of the metrics that this module logs in training."""
         val = [f"val/{name}" for name in sorted(self.val_accuracy.names)]
-        return ["val/loss", *val, "train/loss", "train/acc_top1", "train/bad_videos"]
+        return ["val/loss", *val, *STEP_METRICS, "train/bad_videos"]
 
     def setup(self, stage: str) -> None:
         """Record the callbacks of this run; a search for the rate removes them while it lasts."""
@@ -121,16 +122,14 @@ class VideoClassifier(LightningModule):
         accumulated = self.trainer.accumulate_grad_batches
         first = batch_idx // accumulated * accumulated
         metrics = torch.stack([loss.detach().float(), self._batch_accuracy(logits, batch)])
-        self._log_step(metrics, batch_idx == first, batch)
+        step = self._step_metrics.add(self.trainer, metrics, first=batch_idx == first)
+        self.log_dict(step, batch_size=len(batch.videos))
         parts = min(accumulated, self.trainer.num_training_batches - first)
         return loss if parts == accumulated else loss * (accumulated / parts)
 
-    def _log_step(self, metrics: Tensor, first: bool, batch: Batch) -> None:
-        """Log the means over the parts of this step so far; loggers get that of all."""
-        self._step_metrics = [metrics] if first else [*self._step_metrics, metrics]
-        loss, accuracy = metrics if len(self._step_metrics) == 1 else torch.stack(self._step_metrics).mean(0)
-        step = {"train/loss": loss, "train/acc_top1": accuracy}
-        self.log_dict(step, prog_bar=True, batch_size=len(batch.videos), sync_dist=True)
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Pass loss and accuracy to the progress bar."""
+        self._step_metrics.show(self.trainer)
 
     def configure_gradient_clipping(
         self,

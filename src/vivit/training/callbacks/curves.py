@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
 
@@ -13,13 +15,15 @@ from vivit.training.lightning_compat import is_accumulating
 class CurvePlotter(Callback):
     """Plots ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation.
 
-    Rank 0 does it alone. A mean over an epoch is one over all of its batches, also over a resume; validation is the
-    epoch's last, and is left out of an epoch that has none.
+    A mean over an epoch is one over all of its batches, of all ranks, also over a resume: every rank adds up its own,
+    and they are put together when the epoch ends or is saved. Validation is the epoch's last, and is left out of an
+    epoch that has none.
     """
 
     def __init__(self, folder: str) -> None:
         self.file = Path(folder) / "curves.png"
         self.epochs: list[dict[str, int | float]] = []
+        self._strategy: Strategy | None = None
         self._begin(0)
 
     def _begin(self, epoch: int) -> None:
@@ -27,7 +31,10 @@ class CurvePlotter(Callback):
         self._means: dict[str, Any] = {}
         self._val: dict[str, float] = {}
 
-    @rank_zero_only
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Record by what ranks communicate."""
+        self._strategy = trainer.strategy
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -49,18 +56,23 @@ class CurvePlotter(Callback):
         if not trainer.sanity_checking:
             self._val = {name: float(metrics[name]) for name in ("val/loss", "val/acc_top1") if name in metrics}
 
-    @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch and plot."""
-        means = {name: float(mean) for name, mean in self._means.items()}
-        self.epochs.append({"epoch": trainer.current_epoch + 1} | means | self._val)
+        """Record the epoch and plot, on rank 0."""
+        self.epochs.append({"epoch": trainer.current_epoch + 1} | self._means_of_ranks() | self._val)
         self._begin(self._epoch)
-        plot_curves(self.epochs, self.file)
+        if trainer.is_global_zero:
+            plot_curves(self.epochs, self.file)
+
+    def _means_of_ranks(self) -> dict[str, float]:
+        """Return the means of the epoch in progress over all ranks, which must call it at once."""
+        if self._strategy is None or not self._means:
+            return dict(self._means)
+        means = torch.tensor([float(mean) for mean in self._means.values()], device=self._strategy.root_device)
+        return dict(zip(self._means, self._strategy.reduce(means, reduce_op="mean").tolist(), strict=True))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the complete epochs, and the means of the one in progress."""
-        means = {name: float(mean) for name, mean in self._means.items()}
-        return {"epochs": self.epochs, "under_way": [self._epoch, self._batches, means, self._val]}
+        """Return the complete epochs, and the means of the one in progress; all ranks must call it at once."""
+        return {"epochs": self.epochs, "under_way": [self._epoch, self._batches, self._means_of_ranks(), self._val]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the curves of the run that is resumed; earlier checkpoints have less of the epoch in progress."""

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from vivit.signals import DeferredSignals
+from vivit.training.agreement import StopAgreement
 from vivit.training.callbacks.checkpoint import LastCheckpoint
 from vivit.training.lightning_compat import (
+    drop_signal_broadcast,
     is_mid_epoch_validation,
     is_step_boundary,
     log_train_epoch,
@@ -27,14 +28,16 @@ class PreemptionCheckpoint(Checkpoint):
 
     That is behind the step in progress, or behind the validation, where that is in progress or due; a second signal
     ends the run at once, and what was learnt since the last checkpoint is lost. One rank that receives a signal is
-    enough. It is a ``Checkpoint`` to Lightning, which therefore calls it behind all other callbacks.
+    enough: all hear of it in the next step on which they agree, within ten seconds. It is a ``Checkpoint`` to
+    Lightning, which therefore calls it behind all other callbacks.
 
-    It replaces Lightning's own handler of SIGTERM, which communicates with the other ranks wherever they are: they
-    could wait for one another for ever.
+    It replaces Lightning's own handler of SIGTERM, which communicates with the other ranks wherever they are (they
+    could wait for one another for ever), and what Lightning broadcasts in every step for its sake.
     """
 
     def __init__(self) -> None:
         self._signals = DeferredSignals()
+        self._agreement = StopAgreement()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Record the handlers of the signals, before Lightning replaces them."""
@@ -43,6 +46,7 @@ class PreemptionCheckpoint(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Defer the signals."""
         self._signals.install()
+        drop_signal_broadcast(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the handlers back."""
@@ -56,7 +60,7 @@ class PreemptionCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """End the run here if a signal came, but not between a step and its validation."""
-        if is_step_boundary(trainer):
+        if is_step_boundary(trainer) and self._agreement.is_due(trainer, trainer.global_step):
             self._end_on_signal(trainer, log=partial(log_train_step, trainer))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,10 +73,7 @@ class PreemptionCheckpoint(Checkpoint):
         self._end_on_signal(trainer, log=partial(log_train_epoch, trainer))
 
     def _end_on_signal(self, trainer: Trainer, log: Callable[[], None] = lambda: None) -> None:
-        number = self._signals.caught or 0
-        if trainer.world_size > 1:
-            received = torch.tensor(number, device=trainer.strategy.root_device)
-            number = int(trainer.strategy.reduce(received, reduce_op="max"))
+        number = self._agreement.largest(trainer, trainer.global_step, self._signals.caught or 0)
         if not number:
             return
         for checkpoint in trainer.checkpoint_callbacks:

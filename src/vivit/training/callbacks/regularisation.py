@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from vivit.training.lightning_compat import is_logged_step
 from vivit.training.regularisation import SETTERS, Constant, Schedule, check_range, max_strength
 
 
@@ -45,11 +46,13 @@ class RegularisationScheduler(Callback):
         return None if schedule is None else max_strength(schedule)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Set and log the strengths of this step."""
+        """Set the strengths of this step, and log them where loggers record it: a number is a copy to the device."""
         progress = training_progress(trainer, batch_idx)
         strengths = {name: schedule(progress) for name, schedule in self.schedules.items()}
         for name, strength in strengths.items():
             SETTERS[name](pl_module, strength)
+        if not is_logged_step(trainer, trainer.global_step + 1):
+            return
         if callable(magnitude := rand_augment_magnitude(trainer)):
             strengths["rand_augment"] = magnitude(progress)
         rates = {"train/learning_rate": max(group["lr"] for group in trainer.optimizers[0].param_groups)}

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from vivit.training.lightning_compat import is_logged_step
 from vivit.training.malloc import reset_peak_memory
 
 
@@ -35,13 +36,15 @@ class ThroughputMonitor(Callback):
     """Measures training time over all resumes, the median step, peak memory, throughput and waiting for data.
 
     Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, the share of time in which a step
-    waited for its batch, both over the last 50 steps, and ``speed/peak_mb``.
+    waited for its batch, both over the last 50 steps, and ``speed/peak_mb``. Times are the host's: between two steps
+    that loggers record it runs ahead of a GPU, which it waits for there, so that a step's time is a mean over these.
     """
 
     def __init__(self) -> None:
         self.train_seconds = 0.0
         self._since = self._step_ended = 0.0
         self._steps: list[float] = []
+        self._unlogged: list[float] = []
         self._recent: deque[StepTimes] = deque(maxlen=50)
         self._total = StepTimes()
 
@@ -63,12 +66,16 @@ class ThroughputMonitor(Callback):
     ) -> None:
         """Add the step and the time since the last one."""
         now = time.perf_counter()
-        self._steps.append(now - self._step_began)
-        step = StepTimes(len(batch[0]) * trainer.world_size, self._step_began - self._step_ended, self._steps[-1])
+        self._unlogged.append(now - self._step_began)
+        step = StepTimes(len(batch[0]) * trainer.world_size, self._step_began - self._step_ended, self._unlogged[-1])
         self._recent.append(step)
         self._total += step
         self.train_seconds += now - self._since
         self._since = self._step_ended = now
+        if not is_logged_step(trainer, trainer.global_step):
+            return
+        self._steps += [statistics.mean(self._unlogged)] * len(self._unlogged)
+        self._unlogged = []
         for name, value in (sum(self._recent, StepTimes()).speed() | {"peak_mb": self.peak_mb}).items():
             pl_module.log(f"speed/{name}", value, on_step=True, on_epoch=False, batch_size=1)
 
