@@ -99,6 +99,7 @@ def test_precision_of_products_that_there_is_not_is_refused(trainer: str, compos
         (("trainer=gpu",), {"precision": "32-true", "fused": False}, ("32-true", False)),
         (("trainer=gpu", "trainer.precision=32-true", "optim.fused=false"), {"precision": "bf16-mixed", "fused": True},
          ("32-true", False)),
+        (("trainer=gpu", "optim=sgd"), {"precision": "bf16-mixed", "fused": True}, ("bf16-mixed", "auto")),
         (("trainer=gpu",), None, ("auto", "auto")),
     ],
     ids=str,
@@ -106,8 +107,8 @@ def test_precision_of_products_that_there_is_not_is_refused(trainer: str, compos
 def test_resume_keeps_what_the_machine_of_the_run_decided(
     words: tuple[str, ...], saved: dict | None, expected: tuple, composed: Compose, tmp_path: Path
 ) -> None:
-    """Unless it is set now; a checkpoint of an earlier version says nothing."""
-    torch.save({} if saved is None else {"compute": saved}, tmp_path / "last.ckpt")
+    """Unless it is set now, or is another optimizer's; a checkpoint of an earlier version says nothing."""
+    torch.save({} if saved is None else {"compute": saved, "optimizer": "AdamW"}, tmp_path / "last.ckpt")
     cfg = composed(*words)
     resumed = keep_settings(cfg, tmp_path / "last.ckpt")
     assert (resumed.trainer.precision, resumed.optim.fused) == expected

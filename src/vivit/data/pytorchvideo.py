@@ -202,7 +202,9 @@ class LabeledVideoLoader(StatefulTrainLoader):
         while clips := list(islice(samples, self.order.batch_size)):
             frames, labels, videos, bad, first_frames = zip(*clips, strict=True)
             all_bad = tuple(chain.from_iterable(bad))
-            yield Batch(torch.cat(frames), torch.cat(labels), torch.cat(videos), all_bad, torch.cat(first_frames))
+            batch = torch.cat(frames)
+            batch = batch.pin_memory() if self.workers.pin_memory and torch.cuda.is_available() else batch
+            yield Batch(batch, torch.cat(labels), torch.cat(videos), all_bad, torch.cat(first_frames))
 
     def labeled_dataset(self, keys: list[SampleKey]) -> LabeledVideoDataset:
         """Return the data set of the clips of some keys."""

@@ -16,19 +16,21 @@ from vivit.training.compute import read_compute_settings
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
-RESUMED_KEYS = {"precision": "trainer.precision", "fused": "optim.fused"}
-"""Settings of a run that it keeps over a resume, by the keys that leave them to the machine."""
 MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
 def keep_settings(cfg: DictConfig, checkpoint: Path) -> DictConfig:
     """Return a configuration with the settings of the run that saved a checkpoint, in place of each "auto".
 
-    So a resume on another kind of machine computes as the run did.
+    So a resume on another kind of machine computes as the run did. Another optimizer, which is refused later, has none.
     """
     saved, resumed = read_compute_settings(checkpoint), deepcopy(cfg)
+    optimizer = str(OmegaConf.select(cfg, "optim.optimizer._target_")).rpartition(".")[2]
+    settings = {"precision": "trainer.precision"} | (
+        {"fused": "optim.fused"} if optimizer == saved["optimizer"] else {}
+    )
     with read_write(resumed), open_dict(resumed):
-        for name, key in RESUMED_KEYS.items():
+        for name, key in settings.items():
             if name in saved and OmegaConf.select(cfg, key, default=AUTO) == AUTO:
                 OmegaConf.update(resumed, key, saved[name])
     return resumed

@@ -44,14 +44,14 @@ def run_results(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict
     }
 
 
-def run_metadata(cfg: DictConfig, job: Job) -> dict[str, Any]:
+def run_metadata(cfg: DictConfig, job: Job, trainer: Trainer) -> dict[str, Any]:
     """Return what loggers sort runs by, beside network and data: options, what varies, the seed, initial weights."""
     return {
         "config_groups": {group: job.choices.get(group) for group in CONFIG_GROUPS},
         "row": job.identity.row if job.identity else None,
         "run_group": job.group,
         "seed": cfg.seed,
-        "trainer": {"precision": cfg.trainer.precision},
+        "trainer": {"precision": str(trainer.precision)},
         "weights": OmegaConf.to_container(cfg.weights, resolve=True) if cfg.get("weights") else None,
     }
 

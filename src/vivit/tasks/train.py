@@ -47,7 +47,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     module = build_module(cfg, data)
     check_monitors(cfg, module)
     trainer = build_trainer(cfg)
-    add_run_metadata(trainer, run_metadata(cfg, job))
+    add_run_metadata(trainer, run_metadata(cfg, job, trainer))
     height, width = cfg.data.crop
     cost = count_flops(module.network, frames=cfg.data.frames, height=height, width=width, strict=False)
     if cost.uncounted:

@@ -27,10 +27,9 @@ class GradientClipping:
 
         Of this rank: where it has shards of the gradients, of these alone. NaN where a gradient is NaN.
         """
-        by_norm = (
-            trainer.gradient_clip_val or 0
-        ) > 0 and trainer.gradient_clip_algorithm != GradClipAlgorithmType.VALUE
-        self._norm = total_norm(optimizer, 2.0 if by_norm and not is_left_to_plugin(trainer) else math.inf)
+        value, by_value = trainer.gradient_clip_val or 0, trainer.gradient_clip_algorithm == GradClipAlgorithmType.VALUE
+        clipped_by_norm = value > 0 and not by_value and not is_left_to_plugin(trainer)
+        self._norm = total_norm(optimizer, 2.0 if clipped_by_norm else math.inf)
         return self._norm
 
     def clip(self, trainer: Trainer, optimizer: Optimizer, value: float | None, algorithm: str | None) -> None:

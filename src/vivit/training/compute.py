@@ -33,8 +33,12 @@ def compute_settings(trainer: Trainer) -> dict[str, Any]:
 
 
 def read_compute_settings(checkpoint: Path) -> Mapping[str, Any]:
-    """Return the settings of the training that saved a checkpoint; none of an earlier version, which has none."""
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get(CHECKPOINT_KEY, {})
+    """Return the settings of the training that saved a checkpoint, and the name of its ``optimizer``.
+
+    A checkpoint of an earlier version may lack some.
+    """
+    saved = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return saved.get(CHECKPOINT_KEY, {}) | {"optimizer": saved.get("optimizer")}
 
 
 def is_gpu(trainer: Trainer) -> bool:

@@ -38,7 +38,10 @@ class CurvePlotter(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Add the step's metrics, means over its parts, to the running means, without a synchronisation."""
+        """Add the step's metrics, means over its parts, to the running means, without a synchronisation.
+
+        Of a step that loggers record they are those of all ranks already, of which the mean over ranks is the same.
+        """
         if self._epoch != trainer.current_epoch:
             self._begin(trainer.current_epoch)
         if is_accumulating(trainer):
