@@ -43,6 +43,7 @@ def test_module_first_loss_is_that_of_uniform_predictions(module: Module, loader
     run = trainer(epochs=1, limit_train_batches=1)
     run.fit(module(), *loaders())
     assert float(run.callback_metrics["train/loss"]) == pytest.approx(np.log(3), rel=1e-6)
+    assert run.progress_bar_metrics["train/loss"] == float(run.callback_metrics["train/loss"])
 
 
 def test_validation_logs_every_accuracy(module: Module, loaders: Loaders, trainer: Trainers) -> None:

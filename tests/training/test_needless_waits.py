@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.signals import exit_on_signal
 from vivit.training import (
+    EMA,
     AtomicCheckpointIO,
     CurvePlotter,
     LastCheckpoint,
@@ -74,10 +75,10 @@ class Numbered(Callback):
 
 
 def watches(folder: Path) -> list[Callback]:
-    """All that watches a run by default, and a limit of time."""
+    """All that watches a run by default, the moving average, and a limit of time."""
     last = LastCheckpoint(dirpath=str(folder / "kept"), every_n_train_steps=100)
     usual = [PreemptionCheckpoint(), ThroughputMonitor(), CurvePlotter(str(folder)), NaNCheck()]
-    return [TimeLimit("00:01:00:00"), RegularisationScheduler(mixup=0.3), last, *usual]
+    return [TimeLimit("00:01:00:00"), RegularisationScheduler(mixup=0.3), EMA(), last, *usual]
 
 
 def collectives(rank: int, folder: Path) -> dict[str, dict[str, int]]:

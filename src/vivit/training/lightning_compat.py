@@ -176,6 +176,11 @@ def get_average_model(callback: WeightAveraging) -> AveragedModel | None:
     return callback._average_model
 
 
+def set_average_model(callback: WeightAveraging, average: AveragedModel) -> None:
+    """Set the average of a weight-averaging callback, in place of its ``setup``."""
+    callback._average_model = average
+
+
 def wandb_options(logger: WandbLogger) -> dict[str, Any]:
     """Return the arguments, to be changed, by which a W&B run will be started."""
     return logger._wandb_init

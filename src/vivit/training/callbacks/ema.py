@@ -9,9 +9,10 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from vivit.errors import ConfigError
-from vivit.training.lightning_compat import get_average_model, is_fitting
+from vivit.training.lightning_compat import get_average_model, is_fitting, set_average_model
 
 
 class EMA(WeightAveraging):
@@ -28,7 +29,8 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float = 0.999) -> None:
         if not 0 <= decay < 1:
             raise ConfigError("callbacks.ema.decay", decay, "is not in [0, 1)", "set one such as 0.999")
-        super().__init__(avg_fn=partial(update_average, decay=decay))
+        super().__init__()
+        self._update = partial(update_average, decay=decay)
         self._trained: list[Tensor] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -37,10 +39,9 @@ class EMA(WeightAveraging):
             raise ConfigError(
                 "trainer", "fsdp", "shards the weights, and callbacks.ema averages whole ones", "leave one of them out"
             )
-        self._device = trainer.strategy.root_device
-        super().setup(trainer, pl_module, stage)
-        average = get_average_model(self)
-        if stage == "fit" and average is not None:
+        if stage == "fit":
+            average = WeightAverage(pl_module, trainer.strategy.root_device, self._update, use_buffers=True)
+            set_average_model(self, average)
             trainer.precision_plugin.convert_module(average.module)
             for tensor in parameters_and_buffers(average.module):
                 if tensor.is_floating_point() and tensor.element_size() < torch.float32.itemsize:
@@ -62,6 +63,28 @@ class EMA(WeightAveraging):
         """Load weights and average where training resumes."""
         if is_fitting(trainer):
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
+
+
+class WeightAverage(AveragedModel):
+    """torch's average, except that no step reads from the device whether it is the first."""
+
+    _steps = 0  # as n_averaged, on the host
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the average towards the weights of a step; after the first, it is these."""
+        assert self.avg_fn is not None
+        for average, weights in zip(parameters_and_buffers(self.module), parameters_and_buffers(model), strict=True):
+            average.data.copy_(
+                self.avg_fn(average.data, weights.data, self.n_averaged) if self._steps else weights.data
+            )
+        self.n_averaged += 1
+        self._steps += 1
+
+    def load_state_dict(self, *args: Any, **options: Any) -> Any:
+        """Load an average and the number of its steps."""
+        keys = super().load_state_dict(*args, **options)
+        self._steps = int(self.n_averaged)
+        return keys
 
 
 def update_average(average: Tensor, weights: Tensor, n: Tensor, *, decay: float) -> Tensor:
