@@ -11,12 +11,13 @@ class BuildWithConfigs(build_py):
     """Builds the package with its configurations; an editable installation reads those of the clone."""
 
     def run(self) -> None:
-        """Build into an empty folder, so that no file of an earlier build is packaged."""
-        package = Path(self.build_lib, "vivit")
-        rmtree(package, ignore_errors=True)
+        """Build into an empty folder, without files of an earlier build, and add the configurations."""
+        if self.editable_mode:
+            super().run()
+            return
+        rmtree(self.build_lib, ignore_errors=True)
         super().run()
-        if not self.editable_mode:
-            copytree("configs", package / "configs")
+        copytree("configs", Path(self.build_lib, "vivit", "configs"))
 
 
 setup(cmdclass={"build_py": BuildWithConfigs})

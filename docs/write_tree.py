@@ -11,7 +11,8 @@ HEAD = """# The tree
 Every module and the first line of its docstring; `python docs/write_tree.py` writes this page.
 
 ```text
-configs/  data/  docs/  logs/  notebooks/  tests/  Makefile  environment.yaml  pyproject.toml
+configs/  data/  docs/  logs/  notebooks/  tests/
+Makefile  pyproject.toml  setup.py  requirements.lock  requirements-bench.lock  environment.yaml
 """
 
 

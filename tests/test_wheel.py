@@ -86,7 +86,8 @@ def test_a_build_leaves_out_what_an_earlier_one_left(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "setup.py").write_bytes((REPOSITORY / "setup.py").read_bytes())
     (tmp_path / "setup.cfg").write_text("[options]\npackages = vivit\npackage_dir =\n    = src\n")
-    for name in ("src/vivit/__init__.py", "configs/size/tiny.yaml", "build/lib/vivit/configs/sweep/old.yaml"):
+    left = ("build/lib/old.py", "build/lib/vivit/configs/sweep/old.yaml")
+    for name in ("src/vivit/__init__.py", "configs/size/tiny.yaml", *left):
         (tmp_path / name).touch()
     subprocess.run([sys.executable, "setup.py", "--quiet", "build_py"], cwd=tmp_path, check=True)
     built = {path.relative_to(tmp_path / "build/lib").as_posix() for path in tmp_path.glob("build/**/*.*")}
