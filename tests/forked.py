@@ -64,17 +64,26 @@ def forking() -> ForkServerContext:
 
 
 def start(
-    output: Path, *words: str, environment: Mapping[str, str] | None = None, folder: Path = REPOSITORY
+    output: Path,
+    *words: str,
+    environment: Mapping[str, str] | None = None,
+    folder: Path = REPOSITORY,
+    workers: str | None = None,
 ) -> Command:
-    """Start ``python words...`` in a folder, in a session of its own; all that it says goes into a file."""
-    process = forking().Process(target=_run, args=(output, words, dict(environment or {}), folder))
+    """Start ``python words...`` in a folder, in a session of its own; all that it says goes into a file.
+
+    ``workers`` is how it starts its workers; None: as this Python does by default.
+    """
+    process = forking().Process(target=_run, args=(output, words, dict(environment or {}), folder, workers))
     process.start()
     return Command(process, output)
 
 
-def _run(output: Path, words: tuple[str, ...], environment: dict[str, str], folder: Path) -> None:
+def _run(output: Path, words: tuple[str, ...], environment: dict[str, str], folder: Path, workers: str | None) -> None:
+    multiprocessing.set_start_method(workers, force=True)
     os.chdir(folder)
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # which the server blocks where the tests' own loaders started it
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # which whoever runs the tests may ignore, as nohup does
     os.environ.update({"OMP_NUM_THREADS": "1"} | environment)
     sys.path.insert(0, str(REPOSITORY / "src"))

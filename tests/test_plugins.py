@@ -75,6 +75,19 @@ def test_training_goes_on_after_a_kill(trained: Path) -> None:
     assert results["config"]["plugins"] == ["mylab.video"]
 
 
+def test_weights_do_not_depend_on_how_workers_are_started(lab: Path) -> None:
+    """A worker that is no fork of the command has neither imported the plugin nor read the data set."""
+    weights = []
+    for method in ("fork", "forkserver"):
+        words = (PLUGINS, "model=time_first", "data=clips_json", f"data.root={lab / 'videos'}", *CLIP, *SMALL)
+        words = (*words, "data.num_workers=2", "test=no", f"hydra.run.dir={lab / method}", f"paths.logs={lab / 'logs'}")
+        script = str(REPOSITORY / "src" / "train.py")
+        process = start(lab / f"{method}.txt", script, *words, folder=lab, workers=method)
+        assert process.wait() == 0, process.said
+        weights.append(torch.load(lab / method / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+
+
 def test_image_weights_start_the_encoder_and_leave_the_rest(lab: Path, trained: Path) -> None:
     log = (trained / "train.log").read_text()
     assert "fresh     time (12 tensors)" in log

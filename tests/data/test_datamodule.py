@@ -62,7 +62,7 @@ def test_datamodule_default_workers_are_the_available_cpus(four_videos):
     loader = video_data(four_videos, num_workers=None, prefetch_factor=3, timeout=7.0).val_dataloader()
     assert loader.num_workers == min(available_cpus(), 8) >= 1
     assert loader.prefetch_factor == 3
-    assert loader.timeout == 7
+    assert loader.workers.timeout == 7
 
 
 @pytest.mark.parametrize(

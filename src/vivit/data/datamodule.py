@@ -19,6 +19,7 @@ from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.transforms.resize import FusedResize, Resize
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import ViewSampler
+from vivit.data.worker_processes import start_worker_server
 from vivit.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,8 @@ class VideoDataModule(LightningDataModule):
         self.max_bad_share = max_bad_share
         self.skip_unreadable = skip_unreadable
         self._skipped: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
+        if num_workers != 0:
+            start_worker_server()  # which has its imports done by the time that the network is built
 
     def prepare_data(self) -> None:
         """Generate the data set if it is an embedded one, and check that it exists."""

@@ -7,13 +7,10 @@ a user sees is the same for any number of workers.
 import logging
 import os
 import platform
-import signal
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from types import FrameType
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.distributed
@@ -22,13 +19,11 @@ from torch.utils.data import DataLoader
 from vivit.data.dataset import TRIES, ClipDataset, collate
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.data.worker_processes import init_worker, start_worker_server
 from vivit.errors import ConfigError, DataError
 from vivit.structures import Batch, Clip
 
 log = logging.getLogger(__name__)
-
-GRACE = 30
-"""Seconds by which a worker outlives a SIGTERM at most."""
 
 
 class WorkerConfig(NamedTuple):
@@ -62,38 +57,6 @@ def _allowed_cpus() -> set[int]:
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
-def ignore_signals(worker: int) -> None:
-    """Ignore signals in a worker whose process group is asked to end, so that the run can finish its step and save.
-
-    Ctrl-C, a closed terminal and a cluster's signals reach every process of a group. The run itself stops its workers
-    when it ends.
-    """
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, _exit_later)
-
-
-def exit_with_parent(parent: int) -> None:
-    """Ignore signals in a worker of a pool, and end it when the process ``parent`` that started it is gone.
-
-    A pool's workers keep both ends of their queue open, and would wait on it forever.
-    """
-    ignore_signals(0)
-    threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
-
-
-def _watch_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
-
-
-def _exit_later(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)
-    signal.alarm(GRACE)
-
-
 class ClipLoader(DataLoader[Clip]):
     """Complete batches, from workers that stay alive between epochs; bad videos are reported in them."""
 
@@ -103,47 +66,66 @@ class ClipLoader(DataLoader[Clip]):
         batches: DistributedBatchSampler | DistributedEvalBatchSampler,
         workers: WorkerConfig,
     ) -> None:
-        self.order, self.videos = batches, dataset.videos
+        self.order, self.videos, self.workers = batches, dataset.videos, workers
+        if workers.number:
+            start_worker_server()
         super().__init__(
             dataset,
             batch_sampler=batches,
             num_workers=workers.number,
             collate_fn=collate,
             persistent_workers=workers.number > 0,
-            worker_init_fn=ignore_signals,
+            worker_init_fn=init_worker,
             prefetch_factor=workers.prefetch if workers.number else None,
-            timeout=workers.timeout if workers.number else 0,
             pin_memory=workers.pin_memory,
         )
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches of one epoch. Raises ``ConfigError`` with the files in question where a worker hangs."""
-        expected, batches = iter(self.order), super().__iter__()
+        expected, batches = iter(self.order), cast(Any, super().__iter__())
+        if self.workers.number:  # so that a script that ends with its loader alive ends them, as with pinned memory
+            batches._register_persistent_workers_atexit()
         while True:
-            keys = next(expected, ())
-            try:
-                batch = next(batches)
-            except StopIteration:
+            with self._time_limit(next(expected, ())):
+                batch = next(batches, None)
+            if batch is None:
                 return
-            except RuntimeError as error:
-                if "timed out" not in str(error):
-                    raise
-                self._kill_workers()
-                raise self._timeout_error(keys) from None
             yield batch
 
-    def _kill_workers(self) -> None:
+    @contextmanager
+    def _time_limit(self, keys: Sequence[SampleKey]) -> Iterator[None]:
+        """Kill the workers and raise where a batch takes too long.
+
+        torch's own ``timeout`` would not do: as long as it lasts, the death of a worker that is no fork of this process
+        goes unnoticed.
+        """
+        if not (self.workers.number and self.workers.timeout):
+            yield
+            return
+        late = threading.Event()
+        timer = threading.Timer(self.workers.timeout, self._kill_workers, [late])
+        timer.start()
+        try:
+            yield
+        except RuntimeError:  # of torch, about workers that are gone
+            if not late.is_set():
+                raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise self._timeout_error(keys)
+
+    def _kill_workers(self, late: threading.Event) -> None:
         """Kill the workers, because one that hangs inside a library ignores other signals and would outlive the run."""
+        late.set()
         for worker in getattr(self._iterator, "_workers", ()):
-            with suppress(RuntimeError):  # torch raises for a worker that dies, and here it should
-                worker.kill()
-                worker.join()
+            worker.kill()
 
     def _timeout_error(self, keys: Sequence[SampleKey]) -> ConfigError:
         files = ", ".join(self.videos[key.row].path for key in keys)
         return ConfigError(
             "data.timeout",
-            f"{self.timeout:g}",
+            f"{self.workers.timeout:g}",
             f"a batch did not come within that many seconds; reading hangs at one of {files}",
             "remove the file, or set a longer time (timeout= in eval.py)",
         )

@@ -29,10 +29,11 @@ from pytorchvideo.data.video import VideoPathHandler
 from torch.utils.data import DataLoader, Sampler
 
 from vivit.data.dataset import ClipDataset, TrainClipDataset, collate
-from vivit.data.loader import StatefulTrainLoader, WorkerConfig, ignore_signals
+from vivit.data.loader import StatefulTrainLoader, WorkerConfig
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, SampleKey
 from vivit.data.views import CropBox
+from vivit.data.worker_processes import init_worker
 from vivit.structures import Batch, Clip, DecodeFailure, Video
 
 log = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ class LabeledVideoLoader(StatefulTrainLoader):
         max_bad_share: float = 0.0,
     ) -> None:
         super().__init__(dataset, batches, workers, max_bad_share)
-        self.clips, self.workers = dataset, workers
+        self.clips = dataset
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches of one epoch, from workers started for it, because they never hear of the next epoch."""
@@ -194,7 +195,7 @@ class LabeledVideoLoader(StatefulTrainLoader):
                 self.labeled_dataset(list(chain.from_iterable(self.order))),
                 batch_size=None,
                 num_workers=self.workers.number,
-                worker_init_fn=ignore_signals,
+                worker_init_fn=init_worker,
                 prefetch_factor=self.workers.prefetch * self.order.batch_size if self.workers.number else None,
                 timeout=self.workers.timeout if self.workers.number else 0,
             )

@@ -7,7 +7,6 @@ import csv
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from vivit.data.datasets import Split, VideoDataset
 from vivit.data.index.index import SCHEMA, exists, read_index, transcoded_dir, transcoded_path, write_piece
 from vivit.data.index.probe import probe
 from vivit.data.index.transcode import is_copy, transcode
-from vivit.data.loader import exit_with_parent
+from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 
 PIECE, PERIOD = 1000, 60.0
@@ -174,39 +173,24 @@ def _rows(work: Work, paths: Sequence[str], workers: int) -> Iterator[Row]:
     Whatever ends this process ends the others at once: each leaves a file complete or absent.
     """
     remaining = list(reversed(paths))
-    pool = _pool(workers)
     try:
-        for begin in range(0, len(paths), PIECE):  # a million waiting files would fill the memory
-            for future in [pool.submit(work, path) for path in paths[begin : begin + PIECE]]:
-                row = future.result()
-                remaining.pop()
-                yield row
+        with worker_pool(workers) as pool:
+            for begin in range(0, len(paths), PIECE):  # a million waiting files would fill the memory
+                for future in [pool.submit(work, path) for path in paths[begin : begin + PIECE]]:
+                    row = future.result()
+                    remaining.pop()
+                    yield row
     except BrokenProcessPool:
         for path in reversed(remaining):
             yield _row_in_new_process(work, path)
-    finally:
-        kill(pool)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, initializer=exit_with_parent, initargs=(os.getpid(),))
-
-
-def kill(pool: ProcessPoolExecutor) -> None:
-    """Kill a pool's processes without waiting for their work."""
-    for process in list((pool._processes or {}).values()):
-        process.kill()
-    pool.shutdown()  # which cancels nothing: a pool that breaks stumbles over what was cancelled
 
 
 def _row_in_new_process(work: Work, path: str) -> Row:
-    pool = _pool(1)
     try:
-        return pool.submit(work, path).result()
+        with worker_pool(1) as pool:
+            return pool.submit(work, path).result()
     except BrokenProcessPool:
         return {"path": path, "bytes": 0, "decoded": False, "problem": "crashes the decoder"}
-    finally:
-        kill(pool)
 
 
 def transcode_one(root: Path, folder: Path, path: str, *, side: int, gop: int, crf: int) -> Row:

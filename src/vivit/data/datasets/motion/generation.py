@@ -4,7 +4,6 @@ import csv
 import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +14,7 @@ from jaxtyping import UInt8
 from tqdm import tqdm
 
 from vivit.data.datasets.motion.drawing import FORMAT, SPLITS, Split, render, scene
+from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 
 COLUMNS = ("path", "verb", "noun", "background", "texture", "frames")
@@ -60,7 +60,7 @@ def generate(folder: Path, splits: Sequence[Split] = SPLITS, seed: int = 0) -> N
     tasks = [(folder, split, index, seed) for split in splits for index in range(split.videos)]
     for split in splits:
         (folder / split.name).mkdir(parents=True)
-    with ProcessPoolExecutor() as pool:
+    with worker_pool() as pool:
         results = pool.map(_generate_video, tasks, chunksize=16)
         rows = list(tqdm(results, "drawing motion", len(tasks), unit=" videos"))
     for split in splits:
