@@ -1,9 +1,11 @@
 """From a configuration to the pictures of a sample: the paper's strengths, and what reaches a clip on its way."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hydra.utils import instantiate
 
 from vivit.data import VideoDataModule
@@ -90,6 +92,7 @@ class Trainer:
     """What the data module asks of one."""
 
     global_rank, world_size, accumulate_grad_batches = 0, 1, 2
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
 
     def __init__(self, max_epochs, max_steps) -> None:
         self.max_epochs, self.max_steps = max_epochs, max_steps

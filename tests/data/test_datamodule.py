@@ -21,6 +21,9 @@ from vivit.data.readers.video_error import VideoError
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.errors import ConfigError
 
+CPU = SimpleNamespace(root_device=torch.device("cpu"))
+"""What a data module asks of a trainer's strategy."""
+
 
 @pytest.fixture(scope="module")
 def four_videos(small_motion, tmp_path_factory):
@@ -128,7 +131,7 @@ def test_available_cpus_are_divided_among_ranks_that_share_them(four_videos, mon
     monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 4)
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     data = video_data(four_videos, num_workers=None)
-    data.trainer = SimpleNamespace(num_devices=4, global_rank=0, world_size=4)
+    data.trainer = SimpleNamespace(strategy=CPU, num_devices=4, global_rank=0, world_size=4)
     assert data.val_dataloader().num_workers == workers
 
 

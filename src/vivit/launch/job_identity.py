@@ -44,8 +44,8 @@ class JobIdentity:
     @property
     def name(self) -> str:
         """Name of the job's folder, and of its record."""
-        words = [self.row, *([] if self.scale == SCALES[0] else [self.scale]), *self.extra, f"seed={self.seed}"]
-        return file_name(words)
+        parts = [self.row, *([] if self.scale == SCALES[0] else [self.scale]), *self.extra, f"seed={self.seed}"]
+        return file_name(parts)
 
     def plain(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -98,9 +98,9 @@ def decisive_overrides(overrides: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(text.lstrip("+") for text in rest))
 
 
-def file_name(words: Sequence[str]) -> str:
+def file_name(parts: Sequence[str]) -> str:
     """Return overrides as the name of a file: without '=', and with a hash where another letter was replaced or cut."""
-    text = "_".join(words).replace("=", "-")
+    text = "_".join(parts).replace("=", "-")
     short = shorten(text)
     return short if short == text else f"{short}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
