@@ -4,7 +4,7 @@ python src/benchmark.py bench=model
 python src/benchmark.py bench=loader bench.videos=FOLDER
 """
 
-from vivit.commands.benchmark import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.benchmark import main
 
-if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python src/convert.py source=vivit-b-16x2-kinetics400 target=vivit.ckpt
 """
 
-from vivit.commands.convert import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.convert import main
 
-if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ python src/dashboards.py
 python src/dashboards.py push=true entity=NAME project=vivit
 """
 
-from vivit.commands.dashboards import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.dashboards import main
 
-if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python src/demo.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt
 """
 
-from vivit.commands.demo import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.demo import main
 
-if __name__ == "__main__":
     main()

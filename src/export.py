@@ -3,7 +3,7 @@
 python src/export.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt target=clip.onnx
 """
 
-from vivit.commands.export import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.export import main
 
-if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ python src/predict.py ckpt_path=logs/train/runs/.../checkpoints/best.ckpt video=
 python src/predict.py ckpt_path=... video=long.mp4 every=0.5 explain=true
 """
 
-from vivit.commands.predict import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.predict import main
 
-if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python src/prepare.py data=kinetics400 data.root=/kinetics copies=256
 """
 
-from vivit.commands.prepare import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.prepare import main
 
-if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python src/report.py
 """
 
-from vivit.commands.report import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.report import main
 
-if __name__ == "__main__":
     main()

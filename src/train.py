@@ -3,7 +3,7 @@
 python src/train.py model=factorised_encoder
 """
 
-from vivit.commands.train import main
+if __name__ == "__main__":  # workers may import this file: they need nothing of it
+    from vivit.commands.train import main
 
-if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ import pytest
 from vivit.data.datasets import CsvDataset, CsvKFold, FlipLabelMap, Motion, VideoFolder, motion
 from vivit.errors import ConfigError, DataError
 from vivit.structures import Video
-from vivit.tasks.build import build_dataset
+from vivit.tasks.dataset import build_dataset
 
 SPLITS = ("train", "val", "test")
 TRAIN = "path,label,start,end,group\nb.mp4,wave,,,1\na.mp4,hop,0.5,2,1\n"

@@ -11,7 +11,7 @@ import pytest
 from vivit.data.datasets import EpicKitchensFrames, EpicKitchensVideos, Kinetics, Moments, SomethingSomething
 from vivit.data.datasets.class_names import read_class_names
 from vivit.errors import ConfigError, DataError
-from vivit.tasks.build import build_dataset
+from vivit.tasks.dataset import build_dataset
 
 ANNOTATIONS = Path(os.environ.get("VIVIT_SHARED") or Path(__file__).parents[3] / "shared") / "annotations"
 EPIC = {

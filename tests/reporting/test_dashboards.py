@@ -20,8 +20,8 @@ from vivit.launch.job_identity import identity
 from vivit.reporting import dashboards
 from vivit.reporting.dashboards import make_dashboards, report_ids, to_json
 from vivit.sweeps import Sweep, read_sweeps
-from vivit.tasks.build import build_network, to_plain
-from vivit.tasks.clip_settings import data_record
+from vivit.tasks.build import build_network
+from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.results_json import run_metadata
 
 pytestmark = pytest.mark.filterwarnings(

@@ -10,15 +10,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vivit import launch
-from vivit.reporting.dashboards import make_dashboards
 
 
 @launch.command("dashboards")
 def main(cfg: DictConfig) -> None:
     """Make the reports, and print their paths or URLs."""
+    from vivit.reporting.dashboards import make_dashboards  # here, so that --help waits for no matplotlib
+
     folder, account = Path(HydraConfig.get().runtime.output_dir), {"project": cfg.project, "entity": cfg.entity}
-    paths = launch.exit_on_user_error(lambda: make_dashboards(cfg.sweeps, folder, push=cfg.push, **account))
-    for path in paths:
+    for path in launch.exit_on_user_error(lambda: make_dashboards(cfg.sweeps, folder, push=cfg.push, **account)):
         print(path)
 
 

@@ -9,15 +9,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vivit import launch
-from vivit.reporting import make_report
 
 
 @launch.command("report")
 def main(cfg: DictConfig) -> None:
     """Read, tabulate, draw, write, and print the Markdown."""
+    from vivit.reporting import make_report  # here, so that --help waits for no matplotlib
+
     folder = Path(HydraConfig.get().runtime.output_dir)
-    print(make_report(cfg.logs, cfg.records, folder))
-    print(f"Written to {folder / 'index.html'}")
+    print(make_report(cfg.logs, cfg.records, folder), f"Written to {folder / 'index.html'}", sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,18 @@
 """Objects that a configuration or the record of a checkpoint describes."""
 
 from dataclasses import fields
-from pathlib import Path
-from typing import Any
 
 from hydra.utils import instantiate
 from lightning import Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vivit.checkpoints.vivit_checkpoint import VERSION, model_record
 from vivit.data import VideoDataModule
-from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
-from vivit.tasks.clip_settings import data_record
+from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
 from vivit.training import TimeLimit, VideoClassifier, disable_malloc_trim
@@ -29,12 +26,6 @@ def build_data(cfg: DictConfig) -> VideoDataModule:
     data: VideoDataModule = instantiate(cfg.data, _convert_="all")
     data.prepare_data()
     return data
-
-
-def build_dataset(cfg: DictConfig) -> VideoDataset:
-    """Return the data set alone, with all of its training videos."""
-    options: Any = OmegaConf.to_container(cfg.data.dataset, resolve=True, throw_on_missing=True)
-    return dataset_from_options(options, root=Path(cfg.data.root))
 
 
 def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
@@ -77,12 +68,6 @@ def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
             remedy = "a file in configs/model has the registered name, and defaults: [_base]"
             raise ConfigError(f"model.{key}", problem="is missing", remedy=remedy)
     return build_model(**options, num_classes=num_classes)
-
-
-def to_plain(node: DictConfig) -> dict[str, Any]:
-    """Return a part of a configuration in plain values."""
-    plain: Any = OmegaConf.to_container(node, resolve=True)
-    return plain
 
 
 def build_aggregator(data: VideoDataModule) -> ViewAggregator:

@@ -20,6 +20,12 @@ DATA_KEYS = ("root", "dataset", "train_share")
 """Keys of a data set that name its videos."""
 
 
+def to_plain(node: DictConfig) -> dict[str, Any]:
+    """Return a part of a configuration in plain values."""
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return plain
+
+
 def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values of a data set's configuration."""
     plain: dict[str, Any] = {key: int(data[key]) for key in ("stride", "resize") if data.get(key) is not None}
@@ -48,7 +54,7 @@ def merge_clip_settings(
     What is typed counts before what a file has, which is ``recorded``, and that before the configuration's defaults;
     these are not needed for a ``complete`` record. The choice of a data set counts as typed where the file has nothing.
     """
-    configured = clip_settings_to_plain(OmegaConf.to_container(cfg.data, resolve=True))  # type: ignore[arg-type]
+    configured = clip_settings_to_plain(to_plain(cfg.data))
     plain: dict[str, Any] = {}
     assumed: list[str] = []
     dataset_typed = any(override_key(override) == "data" for override in job.cli_overrides("data"))
@@ -71,9 +77,7 @@ def merge_typed_settings(recorded: Mapping[str, Any], cfg: DictConfig, job: Job)
     would build what it names. Raises ConfigError for views that are impossible.
     """
     groups = {key: cfg[key] for key in ("views", "resampling") if cfg.get(key)}  # None where a group is null
-    configured = clip_settings_to_plain(
-        {key: OmegaConf.to_container(node, resolve=True) for key, node in groups.items()}
-    )
+    configured = clip_settings_to_plain({key: to_plain(node) for key, node in groups.items()})
     views, stored = configured.pop("views", None), recorded.get("views")
     if views:  # as keys of the command, before they are taken for the checkpoint's
         get_aggregation(views["average"])

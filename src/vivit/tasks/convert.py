@@ -10,15 +10,16 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.checkpoints.vivit_checkpoint import check_weights
+from vivit.data.datasets.video_list import named_heads
 from vivit.errors import ConfigError, UserError
 from vivit.inference.load import READERS, LoadedModel, detect_source_format
 from vivit.io import atomic_output, write_json
 from vivit.launch import Job
 from vivit.models import ViViT
 from vivit.run_folder import provenance
-from vivit.tasks.build import build_data, to_plain
-from vivit.tasks.clip_settings import CLIP_KEYS, data_record, format_clip_settings, merge_clip_settings
+from vivit.tasks.clip_settings import CLIP_KEYS, data_record, format_clip_settings, merge_clip_settings, to_plain
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.dataset import build_dataset
 from vivit.tasks.weight_formats import (
     WRITERS,
     detect_target_format,
@@ -88,7 +89,9 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
         check_outputs(cfg.head_sizes)
         heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.head_sizes.items()}
     elif not OmegaConf.is_missing(cfg.data, "root"):
-        heads = {head: list(names) for head, names in build_data(cfg).heads.items()}
+        dataset = build_dataset(cfg)
+        dataset.prepare()
+        heads = {head: list(names) for head, names in named_heads(dataset.heads, type(dataset).__name__).items()}
         loaded = replace(loaded, data=data_record(to_plain(cfg.data))["data"])
     else:
         heads = dict(loaded.classes or {"label": [str(i) for i in range(outputs)]})

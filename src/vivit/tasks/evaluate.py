@@ -21,10 +21,11 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
-from vivit.tasks.build import build_aggregator, build_dataset, to_plain
-from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings
+from vivit.tasks.build import build_aggregator
+from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
+from vivit.tasks.dataset import build_dataset
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 from vivit.training.compute import precision_settings

@@ -10,8 +10,8 @@ from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
-from vivit.tasks.build import build_dataset
 from vivit.tasks.config_checks import check_dataset_overrides, check_keys
+from vivit.tasks.dataset import build_dataset
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from vivit.errors import ConfigError
 from vivit.inference.load import SCENIC_OPTIONS, LoadedModel
 from vivit.models import ViViT, model_name, model_options
 from vivit.tasks.clip_settings import STORED_KEYS
-from vivit.training.callbacks.checkpoint import AtomicCheckpointIO
 
 
 def write_scenic(loaded: LoadedModel, target: Path) -> None:
@@ -35,6 +34,8 @@ def write_huggingface(loaded: LoadedModel, target: Path) -> None:
 
 def write_vivit(loaded: LoadedModel, target: Path) -> None:
     """Write a checkpoint for eval.py: the weights, and the record from which all else is built."""
+    from vivit.training.callbacks.checkpoint import AtomicCheckpointIO  # here: other formats wait for no Lightning
+
     frames, height, width = loaded.net.clip_size
     record = {
         "version": VERSION,
