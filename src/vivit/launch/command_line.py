@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from vivit.config_folder import CONFIGS
 from vivit.errors import ABSENT, ConfigError
+from vivit.launch.lazy_help import allow_lazy_help
 from vivit.launch.renamed_keys import REMOVED_KEYS, RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
@@ -46,9 +47,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 def begin() -> None:
     """Prepare this process: printing that cannot fail, resolvers, and ``group=null`` where a group has a ``none``.
 
-    Empty variables of Weights & Biases, as compose files set them, are unset here: it would take them for values.
+    Python's reader of arguments is made to take Hydra's. Empty variables of Weights & Biases, as compose files set
+    them, are unset here: it would take them for values.
     """
     steady_output()
+    allow_lazy_help()
     for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
         del os.environ[name]
     register_resolvers()
