@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 RECORDING = ("records", "skip_recorded")
-LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout")
+LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout", "data.pin_memory")
 LOGGING_CALLBACKS = ("checkpoint", "throughput", "curves", "progress", "nan_check", "run_metadata", "wandb_media")
 """Callbacks that change no weight."""
 NEUTRAL_KEYS = (
@@ -17,10 +17,11 @@ NEUTRAL_KEYS = (
 )
 """Keys that leave a run's result as it is: its folder, its logs, its speed."""
 ONE_DEVICE = ("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1")
-SEVERAL_DEVICES = ("trainer=ddp", "trainer=ddp_cpu")
-"""Trainers that compute in float32, with ``data.batch_size`` clips on each device."""
+SEVERAL_DEVICES = ("trainer=ddp", "trainer=ddp_cpu", "trainer=fsdp")
+"""Trainers with ``data.batch_size`` clips on each device; in which precision, their results contain."""
 HARDWARE_KEYS = (
     *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "precision", "matmul_precision")),
+    "optim.fused",
     "data.batch_size",
 )
 """Keys that options of ``trainer`` set: where a job runs. Typed alone, a precision or a batch is a setting."""
@@ -64,9 +65,9 @@ def distinguishing_overrides(overrides: Sequence[str], data: str | None = None) 
 def hardware_overrides(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that only select hardware, which rows of tables ignore.
 
-    Hardware changes results within rounding, so names of jobs keep it. Several devices are among them where an
-    experiment divides the clips of a step among devices; elsewhere each device has a batch of its own, so that a step
-    has more clips. ``trainer=fsdp`` never is: it computes in bfloat16.
+    Hardware changes results within the rounding of its precision, so names of ad-hoc jobs keep it. Several devices are
+    among them where an experiment divides the clips of a step among devices; elsewhere each device has a batch of its
+    own, so that a step has more clips.
     """
     keys = {override_key(override) for override in overrides}
     divided = "experiment" in keys and "data.batch_size" not in keys
