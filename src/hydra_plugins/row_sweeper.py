@@ -38,7 +38,10 @@ class RowSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[Any]:
-        """Launch all jobs; return what they return. Ends the process, with one line, where the rows do not allow it."""
+        """Launch all jobs; return what they return, and raise what the first raised that failed.
+
+        Ends the process, with one line, where the rows do not allow what is typed.
+        """
         assert self.config is not None
         assert self.launcher is not None
         assert self.hydra_context is not None
@@ -50,4 +53,7 @@ class RowSweeper(Sweeper):
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        return [self.launcher.launch(jobs, initial_job_idx=0)]
+        results = self.launcher.launch(jobs, initial_job_idx=0)
+        for result in results:
+            _ = result.return_value  # raises where the job failed, behind all others
+        return [results]

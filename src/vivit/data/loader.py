@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -113,6 +113,9 @@ class ClipLoader(DataLoader[Clip]):
         finally:
             timer.cancel()
         if late.is_set():
+            for worker in getattr(self._iterator, "_workers", ()):
+                with suppress(RuntimeError):  # torch raises for a worker that dies, and here it should
+                    worker.join()
             raise self._timeout_error(keys)
 
     def _kill_workers(self, late: threading.Event) -> None:
