@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
 from omegaconf import DictConfig
 
 from vivit.checkpoints.vivit_checkpoint import model_record
@@ -148,7 +149,8 @@ def test_report_groups_by_keys_that_jobs_log(sweep: Sweep, run: Path, composed: 
     cfg = composed(*overrides)
     cfg.paths.run = "logs"
     own = identity(sweep, row, "laptop", overrides, None)
-    about = run_metadata(cfg, Job(Path("job"), dict.fromkeys(GROUPS), overrides, sweep.name, identity=own))
+    job = Job(Path("job"), dict.fromkeys(GROUPS), overrides, sweep.name, identity=own)
+    about = run_metadata(cfg, job, Trainer(accelerator="cpu", logger=False, enable_checkpointing=False))
     with torch.device("meta"):
         logged = about | model_record(build_network(cfg, 8)) | data_record(to_plain(cfg.data))
     assert logged.keys() <= real.keys()
