@@ -1,4 +1,4 @@
-"""Help texts that are objects, as Hydra 1.3 passes one to argparse, which refuses them from Python 3.14 on."""
+"""Objects as help texts: Hydra 1.3 passes one to argparse, which refuses them from Python 3.14 on."""
 
 import argparse
 
