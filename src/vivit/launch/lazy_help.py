@@ -4,7 +4,7 @@ import argparse
 
 
 def allow_lazy_help() -> None:
-    """Let argparse check only help texts that are text.
+    """Make argparse check only help texts that are text.
 
     From 3.14 on it checks each when its option is added. That of Hydra's ``--shell-completion`` is an object, which is
     text only when it is printed, so that every command would end before it reads its arguments. Does nothing in older
