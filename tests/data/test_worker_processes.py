@@ -47,7 +47,7 @@ POOL = """
         print(pool.submit(len, "a").result(), flush=True)
 """
 
-Start = Callable[[str], subprocess.Popen]
+Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def start(tmp_path: Path, small_motion: Path) -> Iterator[Start]:
     """Start a script in a session of its own, which ends with the test."""
     processes: list[subprocess.Popen] = []
 
-    def start(code: str) -> subprocess.Popen:
+    def start(code: str, header: str = HEADER) -> subprocess.Popen:
         script = tmp_path / "script.py"
-        script.write_text(HEADER + code)
+        script.write_text(header + code)
         command = [sys.executable, str(script), str(small_motion), str(tmp_path)]
         processes.append(subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, text=True))
         return processes[-1]
@@ -89,12 +89,17 @@ def test_loader_workers_import_what_reading_takes(start: Start) -> None:
 
 
 def test_server_has_imported_what_workers_need(start: Start) -> None:
-    """The work itself, a built-in function, imports nothing."""
+    """The script itself, and the work, a built-in function, import nothing."""
     code = """
+if __name__ == "__main__":
+    import multiprocessing
+    from vivit.data.worker_processes import worker_pool
+
+    multiprocessing.set_start_method("forkserver")
     with worker_pool(1) as pool:
         print(*pool.submit(eval, "[*__import__('sys').modules]").result())
 """
-    (modules,) = output(start(code))
+    (modules,) = output(start(code, header=""))
     assert {"torch", "av", "vivit.data.loader", "vivit.data.datasets.motion.generation"} <= set(modules.split())
 
 
