@@ -107,9 +107,11 @@ class ClipLoader(DataLoader[Clip]):
         timer.start()
         try:
             yield
-        except RuntimeError:  # of torch, about workers that are gone
+        except (RuntimeError, ConnectionError, EOFError) as error:  # about workers that are gone
             if not late.is_set():
-                raise
+                if isinstance(error, RuntimeError) or "DataLoader worker" in str(error):
+                    raise
+                raise RuntimeError("DataLoader worker exited unexpectedly, while its batch was received") from error
         finally:
             timer.cancel()
         if late.is_set():
