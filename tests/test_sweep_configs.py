@@ -15,7 +15,7 @@ from vivit.config_folder import CONFIGS
 from vivit.errors import ConfigError
 from vivit.launch.job import Job
 from vivit.launch.job_identity import configured_sweep, identity, job_identity, plain_config
-from vivit.launch.preflight import check_scale
+from vivit.launch.preflight import check_run, check_scale
 from vivit.launch.records import read_record
 from vivit.launch.resolvers import job_name
 from vivit.launch.sweep_jobs import sweep_jobs
@@ -178,6 +178,11 @@ def test_a_key_that_is_new_changes_no_name(composed: Compose) -> None:
         ({"laptop": None}, "sweep=mine"),
         ({"epochs": 4}, "sweep=mine"),
         ({"laptop": {"seed": 3}}, "sweep=mine: laptop"),
+        ({"laptop": {"seeds": "3"}}, "sweep=mine: laptop.seeds"),
+        ({"laptop": {"seeds": 0}}, "sweep=mine: laptop.seeds"),
+        ({"overrides": "model.pool=cls"}, "sweep=mine"),
+        ({"rows": ["a"]}, "sweep=mine: rows"),
+        ({"rows": {"a": {"label": "A", "laptop": {"seed": 1}}}}, "sweep=mine: rows.a"),
         ({"rows": {"a": {"overrides": ["seed=1"]}}}, "sweep=mine: rows.a"),
         ({"rows": {"a": {"label": "A", "override": []}}}, "sweep=mine: rows.a"),
         ({"findings": [{"text": "t", "row": "b", "equals": 50}]}, "sweep=mine: findings"),
@@ -208,6 +213,13 @@ def test_a_row_of_table_4_has_all_that_stands_above_it(composed: Compose) -> Non
     assert row("mixup") == ("load_video_weights", 0.2, "RandAugment", 0.2, 0.1)
 
 
+def test_a_sweep_at_the_paper_s_scale_alone_has_a_table_and_a_command() -> None:
+    sweep = parse_sweep("mine", {"title": "Mine", "paper": {"seeds": 2}, "rows": {"a": {"label": "A"}}})
+    (answer,) = sweep_results(sweep, [])
+    assert (answer.scale, answer.is_default, answer.missing) == ("paper", True, 2)
+    assert answer.command.endswith("sweep=mine scale=paper")
+
+
 def test_a_scale_that_a_sweep_has_not_and_a_row_of_no_sweep_are_refused(composed: Compose) -> None:
     check_scale(composed(hydra=True))
     check_scale(composed("sweep=seeds", hydra=True))
@@ -219,3 +231,6 @@ def test_a_scale_that_a_sweep_has_not_and_a_row_of_no_sweep_are_refused(composed
         with pytest.raises(ConfigError) as refused:
             check_scale(composed(*typed, hydra=True))
         assert refused.value.key == key
+    with pytest.raises(ConfigError) as refused:
+        check_run(composed("sweep=seeds", "hydra.mode=RUN", hydra=True))
+    assert (refused.value.key, refused.value.value) == ("sweep", "seeds")

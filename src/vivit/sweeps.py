@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -67,6 +68,11 @@ class Sweep:
     overrides: Mapping[str, tuple[str, ...]]
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def default_scale(self) -> str:
+        """Scale of its table in the report: the first that it has."""
+        return next(iter(self.seeds))
+
     def row(self, name: str | None) -> Row | None:
         """Return the row of a name; None where there is no such row."""
         return next((row for row in self.rows if row.name == name), None)
@@ -80,7 +86,7 @@ class Sweep:
 def read_sweeps() -> dict[str, Sweep]:
     """Return all sweeps by name: the paper's tables and figures in its order, then the others."""
     files = [file for file in (CONFIGS / "sweep").glob("*.yaml") if not file.stem.startswith("_")]
-    sweeps = [parse_sweep(file.stem, yaml.safe_load(file.read_text(encoding="utf-8"))) for file in files]
+    sweeps = [parse_sweep(file.stem, _read_yaml(file)) for file in files]
     return {sweep.name: sweep for sweep in sorted(sweeps, key=_order)}
 
 
@@ -93,6 +99,10 @@ def parse_sweep(name: str, content: Mapping[str, Any]) -> Sweep:
         raise ConfigError(file, problem="has neither laptop nor paper", remedy="set laptop: {seeds: 1}")
     for scale in scales:
         _check_keys(f"{file}: {scale}", content[scale], SCALE_KEYS)
+        if type(seeds := content[scale].get("seeds", 1)) is not int or seeds < 1:
+            raise ConfigError(f"{file}: {scale}.seeds", seeds, "is no number of seeds", "set a whole number, 1 or more")
+    if not isinstance(content["rows"], Mapping):
+        raise ConfigError(f"{file}: rows", content["rows"], "is no mapping", "set name: {label: ..., overrides: [...]}")
     rows = tuple(_row(f"{file}: rows.{row}", str(row), of, scales) for row, of in content["rows"].items())
     findings = [_finding(file, of, [row.name for row in rows]) for of in content.get("findings") or ()]
     return Sweep(
@@ -101,14 +111,16 @@ def parse_sweep(name: str, content: Mapping[str, Any]) -> Sweep:
         caption=content.get("caption") or "",
         rows=rows,
         seeds={scale: content[scale].get("seeds", 1) for scale in scales},
-        overrides={scale: _overrides(content, content[scale]) for scale in scales},
+        overrides={
+            scale: _overrides(file, content.get("overrides"), content[scale].get("overrides")) for scale in scales
+        },
         findings=tuple(findings),
     )
 
 
 def _row(place: str, name: str, content: Mapping[str, Any], scales: Sequence[str]) -> Row:
     _check_keys(place, content, ROW_KEYS, required=("label",))
-    overrides = {scale: _overrides(content, {"overrides": content.get(scale)}) for scale in scales}
+    overrides = {scale: _overrides(place, content.get("overrides"), content.get(scale)) for scale in scales}
     return Row(name, content["label"], overrides, content.get("printed") or {}, content.get("stand_in"))
 
 
@@ -130,8 +142,19 @@ def _finding(file: str, content: Mapping[str, Any], rows: Sequence[str]) -> Find
     return finding
 
 
-def _overrides(*parts: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(override for part in parts for override in part.get("overrides") or ())
+def _overrides(place: str, *parts: Any) -> tuple[str, ...]:
+    for part in parts:
+        if part is not None and not (isinstance(part, list) and all(isinstance(text, str) for text in part)):
+            raise ConfigError(place, part, "is no list of overrides", "set one, as [model.pool=cls, data.frames=8]")
+    return tuple(override for part in parts for override in part or ())
+
+
+def _read_yaml(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+        raise ConfigError(f"sweep={file.stem}", problem=f"is no YAML: {problem}", remedy="mend the file") from None
 
 
 def _check_keys(place: str, content: Any, keys: Sequence[str], required: Sequence[str] = ()) -> None:

@@ -104,6 +104,14 @@ def test_a_broken_record_is_named(job: Job, tmp_path: Path) -> None:
     assert (refused.value.key, refused.value.value) == ("records", file)
 
 
+@pytest.mark.parametrize("text", ["{", "[1]", "3"])
+def test_a_damaged_job_file_is_named(text: str, job: Job, tmp_path: Path) -> None:
+    (job.folder / "job.json").write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        check_same_job(asked(tmp_path), job)
+    assert refused.value.value == job.folder / "job.json"
+
+
 def test_a_folder_holds_its_job_with_its_settings(job: Job, tmp_path: Path) -> None:
     cfg = asked(tmp_path, trainer={"max_epochs": 4, "accelerator": "cpu"}, optim={"lr": 0.1})
     write_job_file(cfg, job)

@@ -56,6 +56,13 @@ def test_a_model_without_an_accuracy_is_drawn_where_the_paper_has_one(tmp_path: 
     assert theirs["Model 1"] == [(455.2, 80.0)]
 
 
+def test_a_row_of_which_the_paper_prints_nothing_is_drawn_on_our_side(tmp_path: Path) -> None:
+    run_folder(tmp_path, "model_variants", "a", "row=mine", "model=mine", metrics=scored(0.5), paper_gflops=2.0)
+    ours, theirs = points(drawn(tmp_path, "accuracy_flops"))
+    assert ours == {"mine": [(2, 50)]}
+    assert "mine" not in theirs
+
+
 @pytest.mark.parametrize("metrics", [{}, scored(0.25)], ids=["without", "with"])
 def test_figure_9_draws_every_number_of_views_that_was_scored(metrics: dict[str, float], tmp_path: Path) -> None:
     run_folder(tmp_path, "frames_views", "a", "data.frames=4", metrics=metrics)

@@ -17,7 +17,11 @@ def main(cfg: DictConfig) -> None:
     from vivit.reporting import make_report  # here, so that --help waits for no matplotlib
 
     folder = Path(HydraConfig.get().runtime.output_dir)
-    print(make_report(cfg.logs, cfg.records, folder), f"Written to {folder / 'index.html'}", sep="\n")
+    print(
+        launch.exit_on_user_error(lambda: make_report(cfg.logs, cfg.records, folder)),
+        f"Written to {folder / 'index.html'}",
+        sep="\n",
+    )
 
 
 if __name__ == "__main__":

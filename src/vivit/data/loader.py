@@ -82,8 +82,10 @@ class ClipLoader(DataLoader[Clip]):
 
     def batches(self) -> Iterator[Batch]:
         """Yield the batches of one epoch. Raises ``ConfigError`` with the files in question where a worker hangs."""
+        is_first = self._iterator is None
         expected, batches = iter(self.order), cast(Any, super().__iter__())
-        if self.workers.number:  # so that a script that ends with its loader alive ends them, as with pinned memory
+        if self.workers.number and is_first:
+            # a script that ends with its loader alive ends them too, as with pinned memory
             batches._register_persistent_workers_atexit()
         while True:
             with self._time_limit(next(expected, ())):

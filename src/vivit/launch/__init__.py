@@ -1,6 +1,6 @@
 """What surrounds every run: run folder, status, resume, ranks, sweeps, errors in one line."""
 
-from vivit.launch.command_line import begin, command
+from vivit.launch.command_line import command
 from vivit.launch.job import Job
 from vivit.launch.preflight import Preflight, check_writable, exit_on_user_error
 from vivit.launch.resolvers import job_name, register_resolvers
@@ -10,7 +10,6 @@ from vivit.launch.user_errors import format_error
 __all__ = [
     "Job",
     "Preflight",
-    "begin",
     "check_writable",
     "command",
     "exit_on_user_error",

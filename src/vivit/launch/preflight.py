@@ -80,6 +80,9 @@ def check_run(config: DictConfig) -> None:
     if config.get("resume"):
         check_resume(Path(config.resume), list(config.hydra.overrides.task))
     check_scale(config)
+    if config.hydra.runtime.choices.get("sweep") and config.get("row") is None:
+        sweep = config.hydra.runtime.choices.sweep
+        raise ConfigError("sweep", sweep, "has jobs of several rows", "leave out hydra.mode=RUN, or set row=")
     check_working_folder(config)
     parse_booleans(config)
 

@@ -42,8 +42,10 @@ def check_same_job(cfg: DictConfig, job: Job) -> None:
     file = job.folder / JOB_FILE
     if job.identity is None or not file.is_file() or not any(next(job.folder.glob(name), None) for name in OUTPUTS):
         return
-    before, now = json.loads(file.read_text(encoding="utf-8")), json.loads(json.dumps(plain_config(cfg)))
-    differences = [f"{key}={old} instead of {new}" for key, old, new in _changed(before["config"], now)]
+    before = _read_json(file, "hydra.sweep.dir", "move its folder away")
+    now = json.loads(json.dumps(plain_config(cfg)))
+    changed = _changed(before.get("config") or {}, now)
+    differences = [f"{key}={old} instead of {new}" for key, old, new in changed]
     if difference := _difference(before, job.identity):
         differences.append(difference)
     if differences:
@@ -91,15 +93,23 @@ def read_record(cfg: DictConfig, job: Job) -> dict[str, Any] | None:
 def _read(file: Path, job: Job) -> dict[str, Any] | None:
     if not file.is_file():
         return None
-    try:
-        record = dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:
-        raise ConfigError("records", file, f"is no record ({error})", "delete it to run the job again") from None
+    record = _read_json(file, "records", "delete it to run the job again")
     assert job.identity is not None
     if (difference := _difference(record, job.identity)) is not None:
         log.info("%s is of another job (%s), which a new record replaces", file, difference)
         return None
     return record
+
+
+def _read_json(file: Path, key: str, remedy: str) -> dict[str, Any]:
+    """Return the object that a file holds. Raises ConfigError, about a key, where it holds none."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(key, file, f"is damaged ({error})", remedy) from None
+    if not isinstance(content, dict):
+        raise ConfigError(key, file, "holds no object of JSON", remedy)
+    return content
 
 
 def _difference(stored: Mapping[str, Any], job: JobIdentity) -> str | None:

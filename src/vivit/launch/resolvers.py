@@ -1,4 +1,4 @@
-"""Resolvers of configurations: names of jobs and folders, the batch of a device, sums and quotients."""
+"""Resolvers of configurations: names of jobs and folders, the batch of a device, quotients."""
 
 import hashlib
 import json
@@ -66,4 +66,3 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("hydra_output_subdir", hydra_output_subdir, replace=True)
     OmegaConf.register_new_resolver("per_device_batch_size", per_device_batch_size, replace=True)
     OmegaConf.register_new_resolver("divide", lambda a, b: a // b, replace=True)
-    OmegaConf.register_new_resolver("add", lambda a, b: a + b, replace=True)

@@ -143,11 +143,12 @@ def _against_flops(rows: Sequence[RowResult]) -> Figure:
     """One point a model: ours on the left, the paper's on the right."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for i, row in enumerate(row for row in rows if row.row.printed):
-        name = SHORT[row.row.name]
+    for i, row in enumerate(rows):
+        name = SHORT.get(row.row.name, row.label)
         if row.done:
             _line(left, i, name, _accuracies([row], lambda row: _last_results(row)["paper_gflops"]))
-        _line(right, i, name, [(row.row.printed["gflops"], row.row.printed["k400"], 0)])
+        if {"gflops", "k400"} <= row.row.printed.keys():
+            _line(right, i, name, [(row.row.printed["gflops"], row.row.printed["k400"], 0)])
     _widen(left)
     left.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     right.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")

@@ -116,8 +116,8 @@ class SweepResult:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the sweep at laptop scale without extra overrides."""
-        return self.scale == SCALES[0] and not self.extra
+        """Whether this is the sweep at its default scale without extra overrides."""
+        return self.scale == self.sweep.default_scale and not self.extra
 
     @property
     def name(self) -> str:
@@ -216,7 +216,7 @@ def sweep_results(sweep: Sweep, runs: Sequence[RunRecord]) -> list[SweepResult]:
     for run in of_sweep:
         older = run.data_format is not None and run.data_format < latest
         groups[run.scale, (*run.extra, *([f"data.dataset.format={run.data_format}"] if older else []))].append(run)
-    default = (SCALES[0], ())
+    default = (sweep.default_scale, ())
     order = [default, *sorted(key for key in groups if key != default)]
     return [_sweep_result(sweep, scale, extra, groups.get((scale, extra), [])) for scale, extra in order]
 

@@ -121,7 +121,7 @@ def metrics_of_validation(sweep: Sweep) -> list[str]:
 
 def has_actions(sweep: Sweep) -> bool:
     """Whether the labels of a sweep's data are verbs and nouns."""
-    return "data=motion_verb_noun" in sweep.overrides["laptop"]
+    return "data=motion_verb_noun" in sweep.overrides[sweep.default_scale]
 
 
 def result_panels(sweep: Sweep) -> wr.PanelGrid:
