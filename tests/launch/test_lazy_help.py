@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from vivit.launch import begin
+from vivit.launch.command_line import begin
 
 
 @pytest.fixture(autouse=True)

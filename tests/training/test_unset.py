@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 CODE = """
-from vivit import launch
-launch.begin()  # as every command does
+from vivit.launch.command_line import begin
+begin()  # as every command does
 from vivit.training.wandb_logger import ResumableWandbLogger
 run = ResumableWandbLogger("run", project="mine").experiment
 print(run.settings.mode, run.project, run.name)
