@@ -1,26 +1,30 @@
-"""The embedded data set ``motion``: its drawings, their generation on this machine, and the data set class."""
+"""The embedded data set ``motion``: its scenes, their drawing and generation on this machine, and the data set class."""
 
 from vivit.data.datasets.motion.dataset import Motion
-from vivit.data.datasets.motion.drawing import (
+from vivit.data.datasets.motion.drawing import object_mask, render
+from vivit.data.datasets.motion.generation import COLUMNS, encode, generate, generate_if_missing
+from vivit.data.datasets.motion.scenes import (
+    DIFFICULTIES,
     MIRROR,
-    NOUNS,
+    PAIRS,
+    REVERSE,
     SIDE,
     SPLITS,
     VERBS,
     Scene,
     Split,
-    object_mask,
-    render,
     scene,
-    signed_distance,
     trajectory,
 )
-from vivit.data.datasets.motion.generation import COLUMNS, encode, generate, generate_if_missing
+from vivit.data.datasets.motion.shapes import NOUNS, signed_distance
 
 __all__ = [
     "COLUMNS",
+    "DIFFICULTIES",
     "MIRROR",
     "NOUNS",
+    "PAIRS",
+    "REVERSE",
     "SIDE",
     "SPLITS",
     "VERBS",

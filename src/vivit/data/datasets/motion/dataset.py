@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vivit.data.datasets.csv import CsvDataset
-from vivit.data.datasets.motion.drawing import FORMAT, MIRROR, NOUNS, VERBS
 from vivit.data.datasets.motion.generation import generate_if_missing
+from vivit.data.datasets.motion.scenes import FORMAT, MIRROR, VERBS
+from vivit.data.datasets.motion.shapes import NOUNS
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.transforms.flip import Flip
 from vivit.errors import ConfigError

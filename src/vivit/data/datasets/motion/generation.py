@@ -5,6 +5,7 @@ import fcntl
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,11 +14,12 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from vivit.data.datasets.motion.drawing import FORMAT, SPLITS, Split, render, scene
+from vivit.data.datasets.motion.drawing import render
+from vivit.data.datasets.motion.scenes import DIFFICULTIES, FORMAT, SPLITS, Split, scene
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 
-COLUMNS = ("path", "verb", "noun", "background", "texture", "frames")
+COLUMNS = ("path", "verb", "noun", "background", "texture", "frames", *DIFFICULTIES)
 """Columns of the CSV file of a split."""
 
 
@@ -32,7 +34,7 @@ def encode(frames: UInt8[np.ndarray, "f h w 3"], path: Path) -> None:
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": "12", "preset": "veryfast", "bf": "2"}
+        stream.options = {"crf": "12", "preset": "veryfast", "bf": "2", "x264-params": "mbtree=0"}
         for frame in frames:
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p", threads=1)
             container.mux(stream.encode(picture))
@@ -70,13 +72,14 @@ def generate(folder: Path, splits: Sequence[Split] = SPLITS, seed: int = 0) -> N
     (folder / "format.txt").write_text(f"{FORMAT}\n")
 
 
-def _generate_video(task: tuple[Path, Split, int, int]) -> tuple[str | int, ...]:
+def _generate_video(task: tuple[Path, Split, int, int]) -> tuple[str | int | float, ...]:
     """Draw and encode one video, and return its row of the CSV file."""
     folder, split, index, seed = task
     drawn = scene(split, index, seed)
     path = f"{split.name}/{index:05d}.mp4"
     encode(render(drawn), folder / path)
-    return path, drawn.verb, drawn.noun, drawn.background, drawn.texture, drawn.frames
+    difficulties = (round(value, 4) for value in astuple(drawn.difficulty))
+    return path, drawn.verb, drawn.noun, drawn.background, drawn.texture, drawn.frames, *difficulties
 
 
 def _check_format(root: Path) -> None:

@@ -1,0 +1,221 @@
+"""The scenes of the embedded data set, Something-Something in miniature: what happens in a video, and how hard it is to see.
+
+A textured shape (the noun) performs one of twelve movements (the verb) before a textured background. Verbs come in pairs
+that are each other run backwards, and what makes them a test of *video* models is that only time tells them apart:
+* four pairs are a phase that runs round a circle, forwards or backwards: a position on a torus that wraps at the picture's
+  edge, an angle on an orbit, a size on a saw-tooth. Two frames show the direction;
+* two pairs are two trips there and back, in one order or in the other: sideways and upright, a change of size and
+  sideways. Any two frames look alike in both; only what comes first tells them apart, so it takes several tubelets;
+* every start is uniform on its circle, and a movement begins after and ends before pauses of equally distributed length,
+  so no single frame, no first or last frame and no unordered set of frames distinguishes a verb from its opposite:
+  order-blind pooling can only name the pair;
+* what else is drawn, is drawn before the verb is looked at, so none of it can depend on it;
+* backgrounds and object textures come from pools that the splits do not share;
+* a flipped clip shows the flipped verb (``MIRROR``), a clip run backwards its opposite (``REVERSE``).
+
+Every video draws its difficulties for itself (``Difficulty``), each from one end of its range to the other.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from jaxtyping import Float
+
+from vivit.data.datasets.motion.shapes import NOUNS
+
+PAIRS = (
+    ("left", "right"),
+    ("up", "down"),
+    ("clockwise", "anticlockwise"),
+    ("grow", "shrink"),
+    ("sway_then_bob", "bob_then_sway"),
+    ("swell_then_sway", "sway_then_swell"),
+)
+VERBS = tuple(verb for pair in PAIRS for verb in pair)
+REVERSE = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
+"""What a verb is when its video runs backwards."""
+MIRROR = {"left": "right", "right": "left", "clockwise": "anticlockwise", "anticlockwise": "clockwise"}
+"""What a verb is in a mirror, where that is another one."""
+
+FORMAT = 3
+"""Version of the drawings; raised whenever they change."""
+
+SIDE = 64
+"""Height and width of every video, in pixels."""
+
+SIZE_RATIO = 3.0
+"""The largest size of a growing shape over its smallest."""
+TRIP = 16.0
+"""Pixels that a trip goes at most before it turns back; a longer way is several trips."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A split: its name, its number of videos, and the pool of its backgrounds and textures."""
+
+    name: str
+    videos: int
+    pool: range
+
+
+SPLITS = (
+    Split("train", 22 * len(VERBS) * len(NOUNS), range(0, 400)),
+    Split("val", 2 * len(VERBS) * len(NOUNS), range(400, 460)),
+    Split("test", 11 * len(VERBS) * len(NOUNS), range(460, 520)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """How hard a video is.
+
+    ``speed``: pixels a frame along the path of the movement; a change of size has a path of ``SIDE`` from the smallest
+    to the largest. ``size``: radius in pixels, the geometric mean of a size that changes. ``contrast``: grey levels
+    between shape and background. ``moving``: share of the time in which it moves. ``drift``: pixels a frame by which
+    the background passes, as when a camera follows the shape. ``noise``: standard deviation in grey levels.
+    ``distractors``: grey shapes that swing to and fro.
+    """
+
+    speed: float
+    size: float
+    contrast: float
+    moving: float
+    drift: float
+    noise: float
+    distractors: int
+
+
+DIFFICULTIES = tuple(field.name for field in fields(Difficulty))
+
+
+def draw_difficulty(rng: np.random.Generator) -> Difficulty:
+    """Return difficulties drawn at random, speed, size and contrast uniform in their logarithm."""
+    return Difficulty(
+        speed=_log_uniform(rng, 0.9, 5.4),
+        size=_log_uniform(rng, 7.0, 18.0),
+        contrast=_log_uniform(rng, 30.0, 125.0),
+        moving=rng.uniform(0.5, 1),
+        drift=rng.uniform(0, 0.5),
+        noise=rng.uniform(1, 8),
+        distractors=int(rng.integers(0, 3)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Swing:
+    """A distractor: its noun, its middle and how far it swings (row, column), the angle a frame and at the start."""
+
+    noun: str
+    middle: tuple[float, float]
+    reach: tuple[float, float]
+    rate: float
+    start: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All parameters of one video: lengths in pixels, angles in radians, the phase in turns, ``begin`` in frames."""
+
+    verb: str
+    noun: str
+    difficulty: Difficulty
+    background: int
+    texture: int
+    frames: int
+    phase: float
+    begin: float
+    signs: tuple[int, int]
+    home: tuple[float, float]
+    shift: tuple[float, float]
+    orbit: float
+    tilt: float
+    heading: float
+    view: tuple[float, float]
+    swings: tuple[Swing, ...]
+    seed: int
+
+
+def scene(split: Split, index: int, seed: int = 0) -> Scene:
+    """Return scene ``index`` of a split, drawn at random; verbs and nouns take turns, so classes are balanced."""
+    rng = np.random.default_rng([FORMAT, seed, split.pool.start, index])
+    difficulty = draw_difficulty(rng)
+    frames = int(rng.integers(36, 49))
+    return Scene(
+        difficulty=difficulty,
+        frames=frames,
+        background=int(rng.choice(split.pool)),
+        texture=int(rng.choice(split.pool)),
+        phase=rng.uniform(),
+        begin=rng.uniform(0, (1 - difficulty.moving) * (frames - 1)),
+        signs=(int(rng.choice((-1, 1))), int(rng.choice((-1, 1)))),
+        home=(rng.uniform(0, SIDE), rng.uniform(0, SIDE)),
+        shift=(rng.uniform(-8, 8), rng.uniform(-8, 8)),
+        orbit=rng.uniform(15, 21),
+        tilt=rng.uniform(0, 2 * np.pi),
+        heading=rng.uniform(0, 2 * np.pi),
+        view=(rng.uniform(0, SIDE), rng.uniform(0, SIDE)),
+        swings=tuple(_draw_swing(rng) for _ in range(difficulty.distractors)),
+        seed=int(rng.integers(2**31)),
+        verb=VERBS[index % len(VERBS)],
+        noun=NOUNS[index // len(VERBS) % len(NOUNS)],
+    )
+
+
+def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f"], Float[np.ndarray, " f"]]:
+    """Return the shape's centre (row, column; modulo ``SIDE``) and radius, in pixels, at every frame."""
+    lasts = s.difficulty.moving * (s.frames - 1)
+    way = s.difficulty.speed * np.clip(np.arange(s.frames) - s.begin, 0, lasts)
+    backwards = s.verb in dict(PAIRS).values()
+    if s.verb in VERBS[:8]:
+        return _turn(s, -way if backwards else way)
+    return _trips(s, way, s.difficulty.speed * lasts / 2, backwards)
+
+
+def _turn(s: Scene, way: Float[np.ndarray, " f"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the path of a phase that went a signed ``way`` round its circle."""
+    row, column = (np.full(len(way), at) for at in s.home)
+    radius = np.full(len(way), s.difficulty.size)
+    match s.verb:
+        case "left" | "right":
+            column = column - way
+        case "up" | "down":
+            row = row - way
+        case "clockwise" | "anticlockwise":
+            angle = 2 * np.pi * s.phase + way / s.orbit
+            row, column = (SIDE / 2 + shift for shift in s.shift)
+            row, column = row + s.orbit * np.sin(angle), column + s.orbit * np.cos(angle)
+        case _:
+            radius = radius * SIZE_RATIO ** ((s.phase + way / SIDE) % 1 - 0.5)
+    return row, column, radius
+
+
+def _trips(
+    s: Scene, way: Float[np.ndarray, " f"], half: float, backwards: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the path of trips there and back in one manner for the first ``half`` of the way, then in another."""
+    first, second = (sign * _there_and_back(np.clip(way - start, 0, half), half) for sign, start in zip(s.signs, (0, half), strict=True))
+    if backwards:
+        first, second = second, first
+    row, column = (np.full(len(way), at) for at in s.home)
+    radius = np.full(len(way), s.difficulty.size)
+    if s.verb in ("sway_then_bob", "bob_then_sway"):
+        return row + second, column + first, radius
+    return row, column + second, radius * SIZE_RATIO ** (first / (2 * TRIP))
+
+
+def _there_and_back(way: Float[np.ndarray, " f"], whole: float) -> Float[np.ndarray, " f"]:
+    """Return the distance from home after a ``way`` on trips of equal length that together are ``whole``."""
+    trips = np.ceil(whole / (2 * TRIP))
+    turn = whole / (2 * trips)
+    return turn - np.abs(way % (2 * turn) - turn) if whole else np.zeros_like(way)
+
+
+def _draw_swing(rng: np.random.Generator) -> Swing:
+    middle, reach = rng.uniform(0, SIDE, 2), rng.uniform(-8, 8, 2)
+    return Swing(
+        str(rng.choice(NOUNS)), (middle[0], middle[1]), (reach[0], reach[1]), rng.uniform(0.1, 0.3), rng.uniform(0, 2 * np.pi)
+    )
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
