@@ -17,10 +17,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vivit.errors import DataError
-from vivit.evaluation.intervals import mean_rate_interval, wilson
+from vivit.evaluation.intervals import mean_rate_interval
 from vivit.evaluation.joint_classes import joint_labels, joint_log_probs
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
 from vivit.evaluation.predictions_reader import PredictionsFile
+from vivit.wilson import wilson
 
 ACTION = "action"
 CHUNK = 64

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vivit.plotting import add_legend
-from vivit.reporting.sweep_results import RowResult, SweepResult
+from vivit.reporting.row_results import RowResult
+from vivit.reporting.sweep_results import SweepResult
 from vivit.reporting.tables import mean, stdev
 
 COLORS = ("#3b7dd8", "#d9702b", "#2f9e6e", "#b657a8", "#8a8f98")

@@ -114,6 +114,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("a whole number", lambda value: type(value) is int),
     "metrics": ("numbers", _numbers),
     "overrides": ("a list of strings", _strings),
+    "videos": ("a whole number", _or_none(lambda value: type(value) is int)),
     **dict.fromkeys(("params", "gmac", "paper_gflops"), ("a number", _number)),
     **dict.fromkeys(("train_seconds", "step_seconds", "peak_mb"), ("a number", _or_none(_number))),
     **dict.fromkeys(

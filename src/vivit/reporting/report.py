@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vivit.entry_points import typed
+from vivit.reporting.claims import claims_table, judge_claims, summary
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures
-from vivit.reporting.findings import findings_table, summary
 from vivit.reporting.load_runs import RunRecord, read_runs
 from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.page import Section, render_page
@@ -55,8 +55,9 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
         figure.name: write_figure(figure.draw, figure.name, figure.caption, folder / "figures")
         for figure in make_figures(defaults)
     }
-    findings = findings_table(defaults)
-    sections = [Section(findings.title, summary(findings), [findings])]
+    judgements = judge_claims(defaults)
+    claims = claims_table(judgements)
+    sections = [Section(claims.title, summary(judgements), [claims])]
     sections += [_sweep_section(result, figures) for result in results]
     sections.append(_table6_section(runs))
     sections += _other_runs_section([run for run in runs if run.sweep not in read_sweeps()], logs)
@@ -68,7 +69,7 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     tables = [table for section in sections for table in section.tables]
     _write_tables(tables, folder)
     images = [f"![{figure.caption}](figures/{name}.png)\n" for name, figure in figures.items()]
-    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(findings), *images]
+    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(claims), *images]
     text = "\n".join([*parts, *map(to_markdown, tables[1:])])
     (folder / "report.md").write_text(text, **ENCODING)
     return text
@@ -85,7 +86,8 @@ def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) ->
     if not counts["done"]:
         lead.append(f"No run with results yet: `{typed('train')}` makes one, with sweep= those of a table.")
     lead.append(
-        "Ours are means over seeds, with the sample standard deviation, of small networks on the embedded data set "
+        "Ours are means over seeds, with the sample standard deviation, or of a single run with its accuracy's 95 % "
+        "interval (Wilson's), of small networks on the embedded data set "
         "unless a title says otherwise; the paper's are of large ones on real videos, so that rows compare and not "
         "numbers. Parameters and FLOPs are of one clip."
     )
