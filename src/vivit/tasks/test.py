@@ -18,6 +18,7 @@ from vivit.evaluation.confusion_matrix import (
     write_confused_pairs,
     write_confusion_counts,
 )
+from vivit.evaluation.difficulty import quantile_bins
 from vivit.evaluation.epic_kitchens import compute_official_metrics
 from vivit.evaluation.metrics import SCORES_ONLY, compute_metrics, missing_labels_message
 from vivit.evaluation.predictions import PredictionsMetadata, merge
@@ -35,6 +36,7 @@ def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> Predict
     if with_metrics and (unlabelled := videos.unlabelled()):
         problem = missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos")
         raise ConfigError("data.dataset", problem=problem, remedy=f"set test=false in train.py; {SCORES_ONLY}")
+    difficulty = data.dataset.difficulty(data.test_split) if with_metrics else {}
     return PredictionsMetadata(
         heads=data.heads,
         views=format_views(views.temporal, views.spatial),
@@ -43,6 +45,7 @@ def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> Predict
         average=views.average,
         split=data.test_split,
         listed=len(videos),
+        score_by={name: quantile_bins(column.to_numpy()) for name, column in difficulty.items()},
         epic_kitchens=data.dataset.official(data.test_split),
     )
 
@@ -65,7 +68,8 @@ def run_test(
     videos, target = data.dataset.videos(data.test_split), folder / SCORES
     metadata = replace(metadata, skipped_videos=skipped, checkpoint=checkpoint)
     try:
-        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"))
+        difficulty = data.dataset.difficulty(data.test_split) if metadata.score_by else {}
+        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"), difficulty)
     finally:
         for part in writer.parts:
             part.unlink(missing_ok=True)
@@ -100,6 +104,8 @@ def write_metrics(
         results["metrics_by_views"] = {
             views: prefix_test(metrics) for views, metrics in evaluation.metrics_by_views.items()
         }
+    if evaluation.by:
+        results["by"] = evaluation.by
     if metadata.epic_kitchens is not None:
         official = compute_official_metrics(evaluation, list(metadata.heads), metadata.epic_kitchens)
         results["epic_kitchens"] = official
