@@ -1,6 +1,7 @@
 """The report: every table and figure of the paper beside our runs, as HTML, Markdown, LaTeX and CSV."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,14 +52,17 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     """
     results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
     defaults = {result.sweep.name: result for result in results if result.is_default}
-    figures = {
-        figure.name: write_figure(figure.draw, figure.name, figure.caption, folder / "figures")
+    figures = [
+        (figure, write_figure(figure.draw, figure.name, figure.caption, folder / "figures"))
         for figure in make_figures(defaults)
-    }
+    ]
+    by_sweep: dict[str, list[FigureData]] = defaultdict(list)
+    for figure, data in figures:
+        by_sweep[figure.sweep].append(data)
     judgements = judge_claims(defaults)
     claims = claims_table(judgements)
     sections = [Section(claims.title, summary(judgements), [claims])]
-    sections += [_sweep_section(result, figures) for result in results]
+    sections += [_sweep_section(result, by_sweep[result.sweep.name]) for result in results]
     sections.append(_table6_section(runs))
     sections += _other_runs_section([run for run in runs if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
@@ -68,7 +72,7 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     (folder / "index.html").write_text(render_page(TITLE, lead, sections), **ENCODING)
     tables = [table for section in sections for table in section.tables]
     _write_tables(tables, folder)
-    images = [f"![{figure.caption}](figures/{name}.png)\n" for name, figure in figures.items()]
+    images = [f"![{figure.caption}](figures/{figure.name}.png)\n" for figure, _ in figures]
     parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(claims), *images]
     text = "\n".join([*parts, *map(to_markdown, tables[1:])])
     (folder / "report.md").write_text(text, **ENCODING)
@@ -94,15 +98,13 @@ def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) ->
     return [*lead, "Made by " + ", ".join(f"{name} `{value}`" for name, value in metadata.items()) + "."]
 
 
-def _sweep_section(result: SweepResult, figures: Mapping[str, FigureData]) -> Section:
-    names = [result.sweep.name, *(["accuracy_flops"] if result.sweep.name == "model_variants" else [])]
-    own_figures = [figures[name] for name in names if result.is_default and name in figures]
+def _sweep_section(result: SweepResult, figures: Sequence[FigureData]) -> Section:
     done = sum(bool(row.done) for row in result.rows)
     begun = any(row.unfinished for row in result.rows)
     state = f"{done} of {len(result.rows)} rows" if result.done or begun else "not run yet"
     if (result.done or begun) and result.missing:
         state += f", {_count(result.missing, 'run')} missing"
-    return Section(result.title, state, [result.table()], own_figures)
+    return Section(result.title, state, [result.table()], figures if result.is_default else ())
 
 
 def _table6_section(runs: Sequence[RunRecord]) -> Section:

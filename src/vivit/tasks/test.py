@@ -29,14 +29,16 @@ from vivit.training.lightning_compat import get_callbacks
 SCORES = "scores.parquet"
 
 
-def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> PredictionsMetadata:
+def prepare_test(
+    data: VideoDataModule, *, with_metrics: bool = True, by_difficulty: bool = True
+) -> PredictionsMetadata:
     """Return the metadata of a test's predictions. Raises, before the test, what would fail after it."""
     videos, views = data.dataset.videos(data.test_split), data.test_views
     get_aggregation(views.average)
     if with_metrics and (unlabelled := videos.unlabelled()):
         problem = missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos")
         raise ConfigError("data.dataset", problem=problem, remedy=f"set test=false in train.py; {SCORES_ONLY}")
-    difficulty = data.dataset.difficulty(data.test_split) if with_metrics else {}
+    difficulty = data.dataset.difficulty(data.test_split) if with_metrics and by_difficulty else {}
     return PredictionsMetadata(
         heads=data.heads,
         views=format_views(views.temporal, views.spatial),
@@ -62,6 +64,7 @@ def run_test(
     writer = PredictionWriter(folder)
     get_callbacks(trainer).append(writer)
     trainer.test(module, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    get_callbacks(trainer).remove(writer)
     skipped = data.skipped_videos()
     if not trainer.is_global_zero:
         return None, skipped
@@ -74,6 +77,26 @@ def run_test(
         for part in writer.parts:
             part.unlink(missing_ok=True)
     return PredictionsFile(target), skipped
+
+
+def score_training_videos(
+    trainer: Trainer, module: VideoClassifier, data: VideoDataModule, folder: Path, checkpoint: str | None
+) -> dict[str, float]:
+    """Score the training videos as those of the test, without augmentation; return the metrics, on the first rank.
+
+    Accuracies while training are those of augmented and mixed clips, and of weights that still change. Videos that
+    cannot be read are left out, as in training.
+    """
+    before = data.test_split, data.skip_unreadable
+    data.test_split, data.skip_unreadable = "train", True
+    try:
+        folder.mkdir(exist_ok=True)
+        file, _ = run_test(trainer, module, data, prepare_test(data, by_difficulty=False), folder, checkpoint)
+    finally:
+        data.test_split, data.skip_unreadable = before
+    if file is None:
+        return {}
+    return {f"test_train/{name}": value for name, value in compute_metrics(file).metrics.items()}
 
 
 def write_scores_only(
