@@ -75,19 +75,25 @@ def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
     return run
 
 
-SAME = ("views", "average", "split", "metrics", "metrics_by_views", "confidence_95", "videos", "skipped_videos")
+SAME = ("views", "average", "split", "metrics", "metrics_by_views", "confidence_95", "videos", "by", "skipped_videos")
 
 
 @pytest.mark.slow
 def test_saved_scores_have_the_same_metrics(checkpoint: Callable[..., Path], run: Run, tmp_path: Path) -> None:
     """Without model and data, which are gone."""
-    file = checkpoint(MOTION)
+    file = checkpoint(MOTION, "+data.dataset.score_by=[frames,texture]")
     first = run("first", f"ckpt_path={file}", "views=4x1", "views.also_report=[1,2]")
     file.unlink()
     again = run("again", f"scores={tmp_path}/first/scores.parquet")
     assert {key: first[key] for key in SAME} == {key: again[key] for key in SAME}
     assert first["views"] == "4x1"
     assert list(first["metrics_by_views"]) == ["1x1", "2x1", "4x1"]
+    assert list(first["by"]) == ["frames", "texture"]
+    for parts in first["by"].values():
+        for views, metrics in first["metrics_by_views"].items():
+            counts = [part["correct_by_views"][views]["action"] for part in parts]
+            assert sum(counts) == pytest.approx(metrics["test/action_acc_top1"] * first["videos"])
+        assert sum(part["videos"] for part in parts) == first["videos"]
     assert first["metrics_by_views"]["4x1"] == first["metrics"]
     assert set(first["metrics"]) == set(first["confidence_95"]) >= {"test/acc_top1", "test/action_acc_top5"}
     for name, (low, high) in first["confidence_95"].items():

@@ -82,7 +82,7 @@ def test_every_job_has_its_row_in_the_report(name: str, scale: str) -> None:
     assert len({run.folder for run in runs}) == len(runs)
     answer = next(found for found in sweep_results(sweep, runs) if found.scale == scale)
     assert (answer.extra, answer.unplaced) == ((), ())
-    assert [len(cell.unfinished) for cell in answer.rows] == [sweep.seeds[scale]] * len(sweep.rows)
+    assert [len(cell.unfinished) for cell in answer.rows] == [len(sweep.seeds_of(row, scale)) for row in sweep.rows]
 
 
 @pytest.mark.slow
@@ -160,6 +160,30 @@ def test_one_line_adds_a_row(composed: Compose) -> None:
     assert composed(*(text for text in added[0] if not text.startswith("sweep="))).model.temporal_depth == 2
 
 
+def test_a_row_has_seeds_of_its_own_at_laptop_scale() -> None:
+    """The sweeper runs them, and the report misses them."""
+    content = {"title": "Mine", "laptop": {"seeds": 3}, "paper": {}, "rows": {"a": {"label": "A", "seeds": 5}}}
+    content["rows"]["b"] = {"label": "B"}
+    sweep = parse_sweep("mine", content)
+    assert [job[-1] for job in jobs(sweep, "row=a")] == [f"seed={n}" for n in (1, 2, 3, 4, 5)]
+    assert [job[-1] for job in jobs(sweep, "row=b")] == [f"seed={n}" for n in (1, 2, 3)]
+    assert [job[-1] for job in jobs(sweep, "row=a", "scale=paper")] == ["seed=1"]
+    assert len(jobs(sweep, "seed=1,2")) == 4
+    (answer,) = sweep_results(sweep, [])
+    assert answer.missing == 8
+    one = RunRecord(Path("b"), "failed", "no disk", {}, "mine", ("seed=1",), job={"row": "b", "scale": "laptop"})
+    (answer,) = sweep_results(sweep, [one])
+    assert answer.missing == 8
+    done = RunRecord(Path("a"), "done", None, {"seed": 2, "row": "a", "metrics": {}, "params": 1, "gmac": 1,
+                     "paper_gflops": 1}, "mine", ("seed=2",))  # fmt: skip
+    (answer,) = sweep_results(sweep, [one, done])
+    assert answer.table().notes == (
+        "A: seeds 1, 3, 4, 5 not run",
+        "B, seed 1: failed, no disk",
+        "B: seeds 2, 3 not run",
+    )
+
+
 def test_a_key_that_is_new_changes_no_name(composed: Compose) -> None:
     """A name has what was typed, not what there is."""
     job = [*jobs(SWEEPS["pooling"])[0], "+trainer.limit_val_batches=2"]
@@ -185,10 +209,23 @@ def test_a_key_that_is_new_changes_no_name(composed: Compose) -> None:
         ({"rows": {"a": {"label": "A", "laptop": {"seed": 1}}}}, "sweep=mine: rows.a"),
         ({"rows": {"a": {"overrides": ["seed=1"]}}}, "sweep=mine: rows.a"),
         ({"rows": {"a": {"label": "A", "override": []}}}, "sweep=mine: rows.a"),
-        ({"findings": [{"text": "t", "row": "b", "equals": 50}]}, "sweep=mine: findings"),
-        ({"findings": [{"text": "t", "row": "a"}]}, "sweep=mine: findings"),
+        ({"rows": {"a": {"label": "A", "seeds": 0}}}, "sweep=mine: rows.a.seeds"),
+        ({"laptop": None, "paper": {}, "rows": {"a": {"label": "A", "seeds": 5}}}, "sweep=mine: rows.a.seeds"),
+        ({"findings": []}, "sweep=mine"),
+        ({"claims": [{"text": "t", "row": "b", "equals": 50, "margin": 1}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "better_than": "b"}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a"}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "same_as": "a"}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "equals": 50}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "equals": 50, "better_than": "a"}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "better_than": "a", "margin": 1}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "same_as": "a", "margin": "1"}]}, "sweep=mine: claims.margin"),
+        ({"claims": [{"text": "t", "row": "a", "better_than": "a", "printed": [1]}]}, "sweep=mine: claims.printed"),
+        ({"claims": [{"text": "t", "row": "a", "better_than_views": 1}]}, "sweep=mine: claims"),
+        ({"claims": [{"text": "t", "row": "a", "views": 4, "better_than_views": 0}]},
+         "sweep=mine: claims.better_than_views"),
     ],
-)
+)  # fmt: skip
 def test_a_file_that_is_no_sweep_is_refused_by_its_key(change: dict, key: str) -> None:
     content = {"title": "Mine", "laptop": {"seeds": 1}, "rows": {"a": {"label": "A"}}}
     assert parse_sweep("mine", content).seeds == {"laptop": 1}

@@ -1,4 +1,4 @@
-"""Draw the README's figures from the records in docs/results: `python docs/pictures/draw_figures.py`.
+"""Draw the documents' figures from the records in docs/results: `python docs/pictures/draw_figures.py`.
 
 In an ink that reads on light and on dark pages alike. ``figures.json`` contains the points of every line, by figure and
 axes: a test compares them with the records, so that another version of matplotlib may draw other bytes.
@@ -16,13 +16,14 @@ from vivit.reporting.sweep_results import sweep_results
 from vivit.sweeps import read_sweeps
 
 INK = "#77818c"
-NAMES = ("accuracy_flops", "tokens", "precision")
+NAMES = ("accuracy_flops", "tokens", "precision", "speed", "size", "contrast", "moving", "overfitting")
+"""Figures of the documents, which are drawn as far as the records have their numbers."""
 HERE = Path(__file__).parent
 Points = dict[str, list[list[float]]]
 
 
 def figures() -> list[ReportFigure]:
-    """Return the README's figures."""
+    """Return the documents' figures."""
     runs = read_runs(None, HERE.parent / "results")
     results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
     defaults = {result.sweep.name: result for result in results if result.is_default}

@@ -14,10 +14,14 @@ from vivit.errors import ConfigError
 
 SCALES = ("laptop", "paper")
 """The embedded data set, and the paper's; the first is the default."""
-KEYS = ("title", "caption", "overrides", *SCALES, "rows", "findings")
+KEYS = ("title", "caption", "overrides", *SCALES, "rows", "claims")
 SCALE_KEYS = ("seeds", "overrides")
-ROW_KEYS = ("label", "stand_in", "overrides", *SCALES, "printed")
-FINDING_KEYS = ("text", "row", "better_than", "equals", "printed")
+ROW_KEYS = ("label", "stand_in", "overrides", *SCALES, "seeds", "printed")
+COMPARISONS = ("better_than", "better_than_views", "same_as", "same_as_views", "equals")
+"""Keys of a claim, of which it has one: what its row is compared with."""
+CLAIM_KEYS = ("text", "row", "views", *COMPARISONS, "margin", "metric", "printed")
+TOP1 = "test/acc_top1"
+"""Name of top-1 accuracy in results, of noun and verb together where there are both."""
 HYDRA_KEYS = ("defaults", "_target_")
 """Keys that only Hydra reads."""
 
@@ -28,7 +32,8 @@ class Row:
 
     ``stand_in`` is what the row is at laptop scale, where that differs. Of the numbers, ``k400`` is top-1 on
     Kinetics-400 and ``epic`` that of actions on EPIC-Kitchens-100, in percent; ``gflops`` are 10^9 FLOPs as the paper
-    counts them, ``params`` 10^6, ``ms`` measured on a TPU-v3.
+    counts them, ``params`` 10^6, ``ms`` measured on a TPU-v3. ``seeds`` is its number of seeds at laptop scale, where
+    that is not the sweep's.
     """
 
     name: str
@@ -36,6 +41,7 @@ class Row:
     overrides: Mapping[str, tuple[str, ...]]
     printed: Mapping[str, float]
     stand_in: str | None = None
+    seeds: int | None = None
 
     def label_at(self, scale: str) -> str:
         """Return the label, and what stands in for the row at laptop scale."""
@@ -43,16 +49,23 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A claim of the paper: a row is better than another, or equals a percentage.
+class Claim:
+    """A statement of the paper about two rows, about one row at two numbers of views, or about a row and a percentage.
 
-    ``printed`` are the paper's accuracies of both rows, where it prints them.
+    Either ``row`` is better than the other, or (``same_as`` and ``equals``) they differ by ``margin`` points at most.
+    ``views`` is the number of temporal views at which rows are scored, by default that of their test, and
+    ``other_views`` that of the other side. ``printed`` are the paper's accuracies of both sides, where the rows lack
+    them.
     """
 
     text: str
     row: str
-    better_than: str | None = None
+    other: str | None = None
     equals: float | None = None
+    views: int | None = None
+    other_views: int | None = None
+    margin: float | None = None
+    metric: str = TOP1
     printed: tuple[float, float] | None = None
 
 
@@ -66,7 +79,7 @@ class Sweep:
     rows: tuple[Row, ...]
     seeds: Mapping[str, int]
     overrides: Mapping[str, tuple[str, ...]]
-    findings: tuple[Finding, ...] = ()
+    claims: tuple[Claim, ...] = ()
 
     @property
     def default_scale(self) -> str:
@@ -76,6 +89,11 @@ class Sweep:
     def row(self, name: str | None) -> Row | None:
         """Return the row of a name; None where there is no such row."""
         return next((row for row in self.rows if row.name == name), None)
+
+    def seeds_of(self, row: Row, scale: str) -> range:
+        """Return the seeds of a row at a scale; none at a scale that the sweep does not have."""
+        number = row.seeds if row.seeds is not None and scale == SCALES[0] else self.seeds.get(scale, 0)
+        return range(1, number + 1)
 
     def job_overrides(self, row: Row, scale: str) -> tuple[str, ...]:
         """Return the overrides of a row's jobs at a scale, beside the seed."""
@@ -99,12 +117,11 @@ def parse_sweep(name: str, content: Mapping[str, Any]) -> Sweep:
         raise ConfigError(file, problem="has neither laptop nor paper", remedy="set laptop: {seeds: 1}")
     for scale in scales:
         _check_keys(f"{file}: {scale}", content[scale], SCALE_KEYS)
-        if type(seeds := content[scale].get("seeds", 1)) is not int or seeds < 1:
-            raise ConfigError(f"{file}: {scale}.seeds", seeds, "is no number of seeds", "set a whole number, 1 or more")
+        _check_count(f"{file}: {scale}.seeds", content[scale].get("seeds", 1))
     if not isinstance(content["rows"], Mapping):
         raise ConfigError(f"{file}: rows", content["rows"], "is no mapping", "set name: {label: ..., overrides: [...]}")
     rows = tuple(_row(f"{file}: rows.{row}", str(row), of, scales) for row, of in content["rows"].items())
-    findings = [_finding(file, of, [row.name for row in rows]) for of in content.get("findings") or ()]
+    claims = [_claim(f"{file}: claims", of, [row.name for row in rows]) for of in content.get("claims") or ()]
     return Sweep(
         name=name,
         title=content["title"],
@@ -114,32 +131,70 @@ def parse_sweep(name: str, content: Mapping[str, Any]) -> Sweep:
         overrides={
             scale: _overrides(file, content.get("overrides"), content[scale].get("overrides")) for scale in scales
         },
-        findings=tuple(findings),
+        claims=tuple(claims),
     )
 
 
 def _row(place: str, name: str, content: Mapping[str, Any], scales: Sequence[str]) -> Row:
     _check_keys(place, content, ROW_KEYS, required=("label",))
     overrides = {scale: _overrides(place, content.get("overrides"), content.get(scale)) for scale in scales}
-    return Row(name, content["label"], overrides, content.get("printed") or {}, content.get("stand_in"))
+    if (seeds := content.get("seeds")) is not None:
+        _check_count(f"{place}.seeds", seeds)
+        if SCALES[0] not in scales:
+            raise ConfigError(
+                f"{place}.seeds", seeds, f"is for scale={SCALES[0]}, which the sweep lacks", "leave it out"
+            )
+    return Row(name, content["label"], overrides, content.get("printed") or {}, content.get("stand_in"), seeds)
 
 
-def _finding(file: str, content: Mapping[str, Any], rows: Sequence[str]) -> Finding:
-    _check_keys(f"{file}: findings", content, FINDING_KEYS, required=("text", "row"))
-    equals, printed = content.get("equals"), content.get("printed")
-    finding = Finding(
-        text=content["text"],
-        row=content["row"],
-        better_than=content.get("better_than"),
-        equals=None if equals is None else float(equals),
-        printed=None if printed is None else (float(printed[0]), float(printed[1])),
-    )
-    if (finding.better_than is None) == (finding.equals is None):
-        raise ConfigError(f"{file}: findings", finding.text, "has to have one of better_than and equals", "set one")
-    for row in (finding.row, finding.better_than):
+def _claim(place: str, content: Mapping[str, Any], rows: Sequence[str]) -> Claim:
+    _check_keys(place, content, CLAIM_KEYS, required=("text", "row"))
+    text, comparisons = content["text"], [key for key in COMPARISONS if content.get(key) is not None]
+    if len(comparisons) != 1:
+        raise ConfigError(place, text, f"has to have one of {', '.join(COMPARISONS)}", "set one")
+    (comparison,) = comparisons
+    of_views, better = comparison.endswith("_views"), comparison.startswith("better_than")
+    if better == (content.get("margin") is not None):
+        remedy = "leave it out" if better else "set how many points count as no difference"
+        raise ConfigError(place, text, f"has {'' if better else 'no '}margin beside {comparison}", remedy)
+    if of_views and content.get("views") is None:
+        raise ConfigError(place, text, f"has no views beside {comparison}", "set views, the number of its row's side")
+    for key in ("views", *(comparisons if of_views else ())):
+        if content.get(key) is not None:
+            _check_count(f"{place}.{key}", content[key])
+    other = content[comparison] if comparison in ("better_than", "same_as") else content["row"] if of_views else None
+    for row in (content["row"], other):
         if row is not None and row not in rows:
-            raise ConfigError(f"{file}: findings", row, "is no row of it", f"set one of {', '.join(rows)}")
-    return finding
+            raise ConfigError(place, row, "is no row of it", f"set one of {', '.join(rows)}")
+    equals, margin, printed = (content.get(key) for key in ("equals", "margin", "printed"))
+    return Claim(
+        text=text,
+        row=content["row"],
+        other=other,
+        equals=None if equals is None else _number(f"{place}.equals", equals),
+        views=content.get("views"),
+        other_views=content[comparison] if of_views else content.get("views"),
+        margin=None if margin is None else _number(f"{place}.margin", margin),
+        metric=content.get("metric") or TOP1,
+        printed=None if printed is None else _pair(f"{place}.printed", printed),
+    )
+
+
+def _check_count(place: str, value: Any) -> None:
+    if type(value) is not int or value < 1:
+        raise ConfigError(place, value, "is no number of them", "set a whole number, 1 or more")
+
+
+def _number(place: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise ConfigError(place, value, "is no number, 0 or more", "set one, in percent or points")
+    return float(value)
+
+
+def _pair(place: str, value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ConfigError(place, value, "are not two accuracies", "set both in percent, as [79.2, 73.2]")
+    return _number(place, value[0]), _number(place, value[1])
 
 
 def _overrides(place: str, *parts: Any) -> tuple[str, ...]:

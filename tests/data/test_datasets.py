@@ -319,3 +319,62 @@ def test_motion_refuses_heads_it_does_not_have(small_motion):
     with pytest.raises(ConfigError, match="no label adverb; choose from verb and noun") as error:
         Motion(root=small_motion, label_columns=["adverb"])
     assert error.value.key == "data.dataset.label_columns"
+
+
+NUMBERS = "path,label,speed,size\na.mp4,hop,1.5,-3\nlost.mp4,hop,9,9\nc.mp4,wave,2.5,0\n"
+
+
+def numbered(root, val=NUMBERS, **settings):
+    (root / "a.mp4").touch()
+    (root / "c.mp4").touch()
+    allowed = {"train": 1.0, "val": 0.5, "test": 0.0}
+    return csv_files(root, val=val, **{"score_by": ["size", "speed"], "max_missing": allowed} | settings)
+
+
+def test_numbers_of_difficulty_are_those_of_the_videos_that_can_be_used(tmp_path):
+    files = numbered(tmp_path)
+    assert [Path(video.path).name for video in files.videos("val")] == ["a.mp4", "c.mp4"]
+    difficulty = {name: column.to_pylist() for name, column in files.difficulty("val").items()}
+    assert difficulty == {"size": [-3, 0], "speed": [1.5, 2.5]}
+    assert numbered(tmp_path, score_by=[]).difficulty("val") == {}
+    assert numbered(tmp_path).videos("train"), "whose list has no such columns"
+
+
+def test_numbers_of_difficulty_follow_a_share_of_the_training_videos(tmp_path):
+    rows = "".join(f"{row}.mp4,{'hop' if row % 2 else 'wave'},{row}\n" for row in range(40))
+    for row in range(40):
+        (tmp_path / f"{row}.mp4").touch()
+    files = csv_files(tmp_path, train=f"path,label,speed\n{rows}", score_by=["speed"], train_share=0.3)
+    stems = [int(Path(video.path).stem) for video in files.videos("train")]
+    assert len(stems) == 12
+    assert files.difficulty("train")["speed"].to_pylist() == stems
+
+
+def test_numbers_of_difficulty_follow_folds(tmp_path):
+    rows = [("hop", f"g{n % 5}", n) for n in range(20)]
+    files = folds(tmp_path, rows, score_by=["kind"], fold=2)
+    stems = [int(Path(video.path).stem) for video in files.videos("test")]
+    assert len(stems) == 4
+    assert files.difficulty("test")["kind"].to_pylist() == stems
+
+
+@pytest.mark.parametrize(
+    ("entry", "column", "row"),
+    [("fast", "speed", 3), ("", "speed", 3), ("nan", "speed", 3), ("inf", "speed", 3), ("9", "contrast", 1)],
+)
+def test_what_is_no_number_is_refused_by_file_row_and_column(tmp_path, entry, column, row):
+    files = numbered(tmp_path, NUMBERS.replace("lost.mp4,hop,9", f"lost.mp4,hop,{entry}"), score_by=[column])
+    with pytest.raises(DataError) as error:
+        files.difficulty("val")
+    assert error.value.file == str(tmp_path / "val.csv")
+    assert (error.value.row, error.value.column) == (row, column)
+
+
+def test_columns_of_a_data_set_without_lists_and_columns_that_are_no_list_are_refused(tmp_path):
+    class_folders(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        VideoFolder(root=tmp_path, score_by=["speed"]).difficulty("train")
+    assert (error.value.key, error.value.value) == ("data.dataset.score_by", ["speed"])
+    with pytest.raises(ConfigError) as error:
+        numbered(tmp_path, score_by=["speed", "speed"])
+    assert error.value.key == "data.dataset.score_by"

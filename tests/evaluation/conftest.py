@@ -19,7 +19,12 @@ def kept(tmp_path: Path) -> Callable[..., PredictionsFile]:
     """Write logits [videos, views, classes] and labels [videos, heads], as a test does."""
 
     def kept(
-        logits: np.ndarray, labels: np.ndarray, sizes: dict[str, int], names: Sequence[str] | None = None, **about: Any
+        logits: np.ndarray,
+        labels: np.ndarray,
+        sizes: dict[str, int],
+        names: Sequence[str] | None = None,
+        difficulty: dict[str, np.ndarray] | None = None,
+        **about: Any,
     ) -> PredictionsFile:
         videos, views = logits.shape[:2]
         told = {
@@ -35,7 +40,8 @@ def kept(tmp_path: Path) -> Callable[..., PredictionsFile]:
         writer.close()
         paths = pa.array([f"{row}.mp4" for row in range(videos)])
         description = PredictionsMetadata(**(told | about))
-        merge([part], target, description, paths, None if names is None else pa.array(names))
+        numbers = {name: pa.array(values) for name, values in (difficulty or {}).items()}
+        merge([part], target, description, paths, None if names is None else pa.array(names), numbers)
         return PredictionsFile(target)
 
     return kept

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from vivit.evaluation.intervals import Z, mean_rate_interval, wilson
+from vivit.evaluation.intervals import Z, mean_rate_interval
 from vivit.evaluation.metrics import compute_metrics
 from vivit.evaluation.predictions_reader import PredictionsFile
+from vivit.wilson import wilson
 
 Kept = Callable[..., PredictionsFile]
 

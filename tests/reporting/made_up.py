@@ -1,7 +1,7 @@
 """Run folders as training leaves them, with numbers that nobody measured."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +64,19 @@ def results(sweep: str | None, job: str, overrides: tuple[str, ...], found: Mapp
 def scored(top1: float) -> dict[str, float]:
     """Metrics of a run, as a fraction."""
     return {"test/acc_top1": top1, "test/acc_top5": 1.0}
+
+
+def by_difficulty(
+    edges: Sequence[float],
+    videos: int,
+    shares: Sequence[float],
+    head: str = "verb",
+    views: Mapping[str, Sequence[float]] | None = None,
+) -> list[dict[str, Any]]:
+    """Parts of a number's range, each with as many videos, of which these shares are right, and with other views."""
+    parts: list[dict[str, Any]] = []
+    for i, share in enumerate(shares):
+        by_views = {name: {head: round(videos * of[i])} for name, of in (views or {}).items()}
+        part = {"low": edges[i], "high": edges[i + 1], "videos": videos, "correct": {head: round(videos * share)}}
+        parts.append(part | ({"correct_by_views": by_views} if by_views else {}))
+    return parts

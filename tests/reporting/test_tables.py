@@ -11,6 +11,7 @@ from vivit.reporting.load_runs import read_runs
 from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
+from vivit.reporting.writers import to_csv, to_markdown
 from vivit.sweeps import read_sweeps
 
 MODEL_1, MODEL_2 = ("Model 1, spatio-temporal", "Model 2, factorised encoder")
@@ -46,6 +47,27 @@ def test_numbers_are_means_and_sample_deviations_over_seeds(tmp_path: Path) -> N
         58.9,
     )
     assert [row["label"] for row in answer.table().lines][:2] == [MODEL_1, MODEL_2]
+
+
+def test_a_single_run_has_the_interval_of_its_accuracy_and_several_their_spread(tmp_path: Path) -> None:
+    """By Wilson from the number of videos, whatever interval a record of an older version holds."""
+    all_right = {"videos": 480, "confidence_95": {"test/acc_top1": [1.0, 1.0]}}
+    variant(tmp_path, "a", "spatiotemporal", 1, metrics=scored(1.0), **all_right)
+    for seed in (1, 2):
+        variant(tmp_path, f"b{seed}", "factorised_encoder", seed, metrics=scored(seed / 4), **all_right)
+    variant(tmp_path, "c", "average_pool", 1, metrics=scored(0.5))
+    run_folder(tmp_path, None, "d", "seed=1", metrics=scored(0.875), **all_right)
+    (answer,) = answered(tmp_path, "model_variants")
+    column = next(column for column in answer.table().columns if column.key == "top1")
+    cells = {label: column.format(line) for label, line in lines(answer).items()}
+    assert cells[MODEL_1] == "100.0 [99.2, 100.0]"
+    assert cells[MODEL_2] == "37.5 ± 17.7"
+    assert cells["Model 2, average pooling"] == "50.0", "of an unknown number of videos"
+    text = to_markdown(other_runs_table([run for run in read_runs(tmp_path) if run.sweep is None]))
+    assert "| 87.5 [84.2, 90.2] |" in text
+    head, first, *_ = to_csv(answer.table()).splitlines()
+    assert "top1,top1_spread,top1_low,top1_high" in head
+    assert ",100.0,,99.2" in first
 
 
 def test_what_is_missing_failed_running_or_corrupt_is_said_by_name(tmp_path: Path) -> None:
@@ -218,7 +240,7 @@ def test_the_paper_s_numbers_are_the_paper_s() -> None:
     def column(sweep: str, key: str) -> list[float | None]:
         return [row.printed.get(key) for row in read_sweeps()[sweep].rows]
 
-    assert column("input_encoding", "k400") == [78.5, 73.2, 77.6, 79.2]
+    assert column("input_encoding", "k400") == [78.5, None, 73.2, 77.6, 79.2]
     assert column("model_variants", "k400") == [80.0, 78.8, 77.4, 76.3, 75.8]
     assert column("model_variants", "epic") == [43.1, 43.7, 39.1, 39.5, 38.8]
     assert column("model_variants", "gflops") == [455.2, 284.4, 372.3, 277.1, 283.9]

@@ -1,5 +1,6 @@
 """The file of scores of a test: the same whatever ranks, workers and portions; each video once, none left behind."""
 
+import csv
 import os
 import socket
 from functools import partial
@@ -32,7 +33,7 @@ CLIP: dict[str, Any] = {"frames": 4, "stride": 2, "resize": 18, "crop": (12, 16)
 def motion(root: Path, views: partial[MultiViewSampler], **keys: Any) -> VideoDataModule:
     keys = {"batch_size": 6, "num_workers": 0} | keys
     return VideoDataModule(
-        root=str(root), dataset={"name": "motion", "label_columns": ["noun", "verb"]}, **CLIP,
+        root=str(root), dataset={"name": "motion", "label_columns": ["noun", "verb"], "score_by": ["frames"]}, **CLIP,
         augment=RandomViewSampler, views=views, seed=3, **keys,
     )  # fmt: skip
 
@@ -94,7 +95,12 @@ def test_predictions_file_has_every_view_of_every_video(alone: Path, small_motio
         assert videos[row["video"]].path == str(small_motion / row["path"])
         assert videos[row["video"]].labels == (row["label_noun"], row["label_verb"])
         assert len(row["logits"]) == 14
+    with (small_motion / "test.csv").open() as file:
+        frames = [float(row["frames"]) for row in csv.DictReader(file)]
+    assert [row["by_frames"] for row in rows[::6]] == frames
     about = PredictionsFile(alone).metadata
+    (edges,) = about.score_by.values()
+    assert (edges[0][0], edges[-1][1]) == (min(frames), max(frames))
     assert list(about.heads) == ["noun", "verb"]
     assert (about.views, about.average, about.split, about.listed) == ("2x3", "logits", "test", VIDEOS)
     assert [file.name for file in alone.parent.iterdir()] == ["scores.parquet"], "no part is left"

@@ -14,14 +14,6 @@ SHRINKAGE = 2.0
 ROUNDING = 1e-15
 
 
-def wilson(correct: int, videos: int) -> tuple[float, float]:
-    """Return the score interval of a share (Wilson 1927): the rates that the observed videos do not reject."""
-    from scipy.stats import binomtest  # 0.7 s to import, which most commands do not need
-
-    interval = binomtest(correct, videos).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
 def mean_rate_interval(correct: Int[np.ndarray, " k"], videos: Int[np.ndarray, " k"]) -> tuple[float, float]:
     """Return the score interval of a mean over classes of their shares.
 

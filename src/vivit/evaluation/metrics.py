@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +18,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vivit.errors import DataError
-from vivit.evaluation.intervals import mean_rate_interval, wilson
+from vivit.evaluation.difficulty import correct_by_difficulty
+from vivit.evaluation.intervals import mean_rate_interval
 from vivit.evaluation.joint_classes import joint_labels, joint_log_probs
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
 from vivit.evaluation.predictions_reader import PredictionsFile
+from vivit.wilson import wilson
 
 ACTION = "action"
 CHUNK = 64
@@ -80,6 +83,8 @@ class EvaluationResult:
     """The metrics of every set of views."""
     interval: dict[str, list[float]]
     """The 95 % confidence interval of every metric."""
+    by: dict[str, list[dict[str, Any]]]
+    """How many videos are right in each part of the range of every number in the file's ``score_by``."""
 
 
 def compute_metrics(file: PredictionsFile, *, views: str | None = None, average: str | None = None) -> EvaluationResult:
@@ -92,27 +97,31 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     file.view_indices(views)
     if unlabelled := file.count_unlabelled():
         raise DataError(file.file, missing_labels_message(unlabelled, "its videos"), SCORES_ONLY)
-    names, labels, predicted, ranks = _collect(file, views, aggregation)
+    names, labels, predicted, ranks, difficulty = _collect(file, views, aggregation)
     metrics_by_views = {
         name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()
     }
     interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
+    by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
-        file.file, names, labels, predicted, ranks[views], metrics_by_views[views], metrics_by_views, interval
+        file.file, names, labels, predicted, ranks[views], metrics_by_views[views], metrics_by_views, interval, by
     )
 
 
 def _collect(
     file: PredictionsFile, views: str, aggregation: Aggregation
-) -> tuple[list[str | None], np.ndarray, np.ndarray, dict[str, dict[str, np.ndarray]]]:
-    """Read the file once: names, labels, predicted classes, and ranks for every set of views."""
+) -> tuple[list[str | None], np.ndarray, np.ndarray, dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Read the file once: names, labels, predicted classes, ranks for every set of views, and numbers of difficulty."""
     metadata = file.metadata
     sizes = [len(classes) for classes in metadata.heads.values()]
     ranks: dict[str, dict[str, list]] = {name: defaultdict(list) for name in metadata.view_indices}
     names, labels, predicted = [], [], []
+    difficulty: dict[str, list] = defaultdict(list)
     for part in file.parts():
         names += part.names
         labels.append(part.labels)
+        for name, numbers in part.difficulty.items():
+            difficulty[name].append(numbers)
         for name, indices in metadata.view_indices.items():
             scores = aggregation(part.views[:, list(indices)].double(), sizes)
             for head, rank in label_ranks(scores, torch.from_numpy(part.labels).long(), metadata.heads).items():
@@ -120,7 +129,8 @@ def _collect(
             if name == views:
                 predicted.append(torch.stack([head.argmax(1) for head in scores.split(sizes, 1)], 1).numpy())
     joined = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in ranks.items()}
-    return names, np.concatenate(labels), np.concatenate(predicted), joined
+    numbers_of = {name: np.concatenate(parts) for name, parts in difficulty.items()}
+    return names, np.concatenate(labels), np.concatenate(predicted), joined, numbers_of
 
 
 def correct_videos(

@@ -56,6 +56,8 @@ class PredictionsMetadata:
     skipped_videos: Mapping[str, Any] = field(default_factory=dict)
     """Videos that could not be read, by split."""
     checkpoint: str | None = None
+    score_by: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    """Numbers of the videos over which accuracy is reported, each with the ends of the parts of its range."""
     epic_kitchens: Mapping[str, Any] | None = None
     """Tail classes and unseen participants, for the official metrics of EPIC-Kitchens."""
 
@@ -95,9 +97,18 @@ class _Row(NamedTuple):
 
 
 def merge(
-    shards: Sequence[Path], target: Path, metadata: PredictionsMetadata, paths: Column, names: Column | None
+    shards: Sequence[Path],
+    target: Path,
+    metadata: PredictionsMetadata,
+    paths: Column,
+    names: Column | None,
+    difficulty: Mapping[str, Column] | None = None,
 ) -> None:
-    """Write the file from the shards of all ranks; ``paths`` and ``names`` are those of the data set's videos."""
+    """Write the file from the shards of all ranks.
+
+    ``paths``, ``names`` and the numbers of ``difficulty`` are those of the data set's videos.
+    """
+    columns = {"path": paths, "name": names} | {f"by_{name}": column for name, column in (difficulty or {}).items()}
     rows = heapq.merge(*map(_rows, shards), key=itemgetter(0))
     writer, last = None, -1
     with atomic_write(target) as partial:
@@ -106,7 +117,7 @@ def merge(
                 if row.video <= last:
                     raise RuntimeError(f"video {row.video} was scored twice")
                 last = row.video
-            table = _table(group, metadata, paths, names)
+            table = _table(group, metadata, columns)
             writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd", use_dictionary=["path"])
             writer.write_table(table, row_group_size=len(table))
         if writer is None:
@@ -125,7 +136,7 @@ def _rows(shard: Path) -> Iterator[_Row]:
                 yield _Row(video, labels, first_frames, np.array(logits[i].values))
 
 
-def _table(group: Sequence[_Row], metadata: PredictionsMetadata, paths: Column, names: Column | None) -> pa.Table:
+def _table(group: Sequence[_Row], metadata: PredictionsMetadata, of_videos: Mapping[str, Column | None]) -> pa.Table:
     classes = sum(map(len, metadata.heads.values()))
     views = len(group[0].logits) // classes
     videos = pa.array(np.repeat([row.video for row in group], views))
@@ -135,8 +146,10 @@ def _table(group: Sequence[_Row], metadata: PredictionsMetadata, paths: Column, 
     first_frames = [frame for row in group for frame in (row.first_frames or unknown)]
     columns = {
         "video": videos,
-        "path": paths.take(videos),
-        "name": pa.nulls(len(videos), pa.string()) if names is None else names.take(videos),
+        **{
+            name: pa.nulls(len(videos), pa.string()) if column is None else column.take(videos)
+            for name, column in of_videos.items()
+        },
         **{f"label_{head}": labels[:, i] for i, head in enumerate(metadata.heads)},
         "view": view,
         "temporal": view // metadata.spatial,

@@ -30,6 +30,8 @@ class PredictionBatch(NamedTuple):
     labels: Int[np.ndarray, "b heads"]
     views: Float[Tensor, "b v k"]
     """Logits of every view."""
+    difficulty: dict[str, Float[np.ndarray, " b"]]
+    """The numbers over which accuracy is reported."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,10 @@ class PredictionsFile:
                 self.file, f"is not a file of predictions ({_reason(error)})",
                 "set scores to a scores.parquet that train.py or eval.py has written",
             ) from None  # fmt: skip
-        if missing := sorted({"video", "path", "name", "view", "logits", *_label_columns(metadata)} - columns):
+        if missing := sorted(
+            {"video", "path", "name", "view", "logits", *_label_columns(metadata), *map(_by, metadata.score_by)}
+            - columns
+        ):
             raise DataError(self.file, "is missing", column=missing[0])
 
     @property
@@ -100,11 +105,17 @@ class PredictionsFile:
         if len(bad := np.flatnonzero(~logits.isfinite().flatten(1).all(1).numpy())):
             raise DataError(self.file, f"those of {first['path'][bad[0]]} are not finite", column="logits")
         videos, names, paths = (first[name] for name in ("video", "name", "path"))
-        return PredictionBatch(videos.to_numpy(), names.to_pylist(), paths.to_pylist(), labels, logits)
+        difficulty = {name: first[_by(name)].to_numpy() for name in metadata.score_by}
+        return PredictionBatch(videos.to_numpy(), names.to_pylist(), paths.to_pylist(), labels, logits, difficulty)
 
 
 def _label_columns(metadata: PredictionsMetadata) -> Sequence[str]:
     return [f"label_{head}" for head in metadata.heads]
+
+
+def _by(name: str) -> str:
+    """Return the column of a number over which accuracy is reported."""
+    return f"by_{name}"
 
 
 def _reason(error: Exception) -> str:

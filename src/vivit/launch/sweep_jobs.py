@@ -20,13 +20,14 @@ def sweep_jobs(sweep: Sweep, typed: Sequence[Override]) -> list[list[str]]:
     choices = {override.get_key_element(): _values(override) for override in typed}
     scale = _value(choices.pop("scale", [SCALES[0]]))
     choices.pop("sweep", None)
-    seeds = choices.pop("seed", [str(seed) for seed in range(1, sweep.seeds[scale] + 1)])
+    typed_seeds = choices.pop("seed", None)
     rows = _select_rows(sweep, scale, choices)
     axes = [[f"{key}={value}" for value in values] for key, values in choices.items()]
     head = [f"sweep={sweep.name}", *([] if scale == SCALES[0] else [f"scale={scale}"])]
     jobs = []
     for row, extra in itertools.product(rows, itertools.product(*axes)):
         fixed = [text for text in sweep.job_overrides(row, scale) if override_key(text) not in choices]
+        seeds = sweep.seeds_of(row, scale) if typed_seeds is None else typed_seeds
         jobs += [[*head, f"row={row.name}", *fixed, *extra, f"seed={seed}"] for seed in seeds]
     _check_names(sweep, scale, jobs)
     return jobs

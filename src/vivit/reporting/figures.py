@@ -1,20 +1,20 @@
 """The paper's figures from our runs, and accuracy against FLOPs with the paper's own numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from vivit.plotting import add_legend
-from vivit.reporting.sweep_results import RowResult, SweepResult
+from vivit.reporting.difficulty_figures import difficulty_figures
+from vivit.reporting.drawing import Point, ReportFigure, draw_line, line_style, widen
+from vivit.reporting.row_results import RowResult
+from vivit.reporting.sweep_results import SweepResult
 from vivit.reporting.tables import mean, stdev
+from vivit.sweeps import TOP1
 
-COLORS = ("#3b7dd8", "#d9702b", "#2f9e6e", "#b657a8", "#8a8f98")
-MARKERS = "osD^v"
 SHORT = {
     "spatiotemporal": "Model 1",
     "factorised_encoder": "Model 2",
@@ -25,20 +25,8 @@ SHORT = {
 """Names of the models in legends."""
 LENGTH = "tokeniser.tubelet.0"
 """Key of the frames of a tubelet."""
-MIN_AXIS_RANGE = 10
-"""Points of accuracy that an axis spans."""
-Point = tuple[int | float, int | float, int | float]
-"""x, y, and how far y spreads."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFigure:
-    """A figure of the report: its file name, title, caption, and the function that draws it."""
-
-    name: str
-    title: str
-    caption: str
-    draw: Callable[[], Figure]
+TRAINING_TOP1 = "test_train/acc_top1"
+"""Top-1 of the training videos, scored as those of the test: without augmentation."""
 
 
 def make_figures(results: Mapping[str, SweepResult]) -> list[ReportFigure]:
@@ -54,19 +42,26 @@ def make_figures(results: Mapping[str, SweepResult]) -> list[ReportFigure]:
             "Accuracy against FLOPs of a clip, by the paper's count: ours on the embedded data, the paper's (Table 2)."
         )
         figures.append(
-            ReportFigure("accuracy_flops", "Accuracy against FLOPs", caption, partial(_against_flops, models.rows))
+            ReportFigure(
+                *("accuracy_flops", models.sweep.name, "Accuracy against FLOPs", caption),
+                partial(_against_flops, models.rows),
+            )
         )
     precision = results["precision"]
     if any(run.results.get("epochs") for run in precision.done):
         caption = "Loss of every epoch, in training and in validation, in both precisions; one line a seed."
         figures.append(
-            ReportFigure("precision", "Loss in float32 and bfloat16", caption, partial(_over_epochs, precision.rows))
+            ReportFigure(
+                *("precision", precision.sweep.name, "Loss in float32 and bfloat16", caption),
+                partial(_over_epochs, precision.rows),
+            )
         )
-    return figures
+    return [*figures, *overfitting_figure(results["regularisation"]), *difficulty_figures(results)]
 
 
 def _figure(result: SweepResult, draw: Callable[[], Figure]) -> ReportFigure:
-    return ReportFigure(result.sweep.name, result.sweep.title, result.sweep.caption, draw)
+    name = result.sweep.name
+    return ReportFigure(name, name, result.sweep.title, result.sweep.caption, draw)
 
 
 def _sizes(rows: Sequence[RowResult]) -> dict[str, list[RowResult]]:
@@ -110,8 +105,10 @@ def _over_lengths(series: Mapping[str, Sequence[RowResult]]) -> Figure:
     left, right = figure.subplots(1, 2)
     lengths = sorted({_length(row) for rows in series.values() for row in rows}, reverse=True)
     for i, (name, rows) in enumerate(series.items()):
-        _line(left, i, name, _accuracies(rows, lambda row: lengths.index(_length(row))))
-        _line(right, i, name, [(lengths.index(_length(row)), _last_results(row)["paper_gflops"], 0) for row in rows])
+        draw_line(left, i, name, _accuracies(rows, lambda row: lengths.index(_length(row))))
+        draw_line(
+            right, i, name, [(lengths.index(_length(row)), _last_results(row)["paper_gflops"], 0) for row in rows]
+        )
     for axes, label in ((left, "top-1, %"), (right, "GFLOPs a clip, as the paper counts")):
         axes.set(xlabel="frames of a tubelet", ylabel=label)
         axes.set_xticks(range(len(lengths)), [str(t) for t in lengths])
@@ -119,7 +116,7 @@ def _over_lengths(series: Mapping[str, Sequence[RowResult]]) -> Figure:
     right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.yaxis.set_major_formatter("{x:g}")
     right.yaxis.set_minor_formatter(NullFormatter())
-    _widen(left)
+    widen(left)
     add_legend(right, frameon=False, loc="upper left")  # more tokens cost more: that corner is empty
     return figure
 
@@ -131,10 +128,10 @@ def _over_views(rows: Sequence[RowResult]) -> Figure:
     for i, row in enumerate(row for row in rows if row.done):
         frames = (_last_results(row).get("recipe") or {}).get("frames") or row.label
         points = [(n, mean(of) or 0.0, stdev(of) or 0.0) for n, of in row.by_views.items()]
-        _line(axes, i, f"{frames} frames", points)
+        draw_line(axes, i, f"{frames} frames", points)
     axes.set(xlabel="views of a video", ylabel="top-1, %")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _widen(axes)
+    widen(axes)
     add_legend(axes, frameon=False)
     return figure
 
@@ -146,10 +143,10 @@ def _against_flops(rows: Sequence[RowResult]) -> Figure:
     for i, row in enumerate(rows):
         name = SHORT.get(row.row.name, row.label)
         if row.done:
-            _line(left, i, name, _accuracies([row], lambda row: _last_results(row)["paper_gflops"]))
+            draw_line(left, i, name, _accuracies([row], lambda row: _last_results(row)["paper_gflops"]))
         if {"gflops", "k400"} <= row.row.printed.keys():
-            _line(right, i, name, [(row.row.printed["gflops"], row.row.printed["k400"], 0)])
-    _widen(left)
+            draw_line(right, i, name, [(row.row.printed["gflops"], row.row.printed["k400"], 0)])
+    widen(left)
     left.set(title="ours", xlabel="GFLOPs a clip, as the paper counts", ylabel="top-1, %")
     right.set(title="the paper, Kinetics-400", xlabel="GFLOPs a clip", ylabel="top-1, %")
     add_legend(right, frameon=False)
@@ -169,7 +166,7 @@ def _over_epochs(rows: Sequence[RowResult]) -> Figure:
                     for epoch in run.results.get("epochs") or ()
                     if epoch.get(name) is not None
                 ]
-                _line(axes, i, row.label if j == 0 else "_", points)
+                draw_line(axes, i, row.label if j == 0 else "_", points)
         axes.set(title=title, xlabel="epoch", yscale="log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("loss" if name == "train/loss" else "")
@@ -177,18 +174,36 @@ def _over_epochs(rows: Sequence[RowResult]) -> Figure:
     return figure
 
 
-def _widen(axes: Axes) -> None:
-    """Make an axis span ten points at least, so that a video or two more do not look like a difference."""
-    low, high = axes.get_ylim()
-    if (more := MIN_AXIS_RANGE - (high - low)) > 0:
-        top = min(high + more / 2, max(high, 100.5))
-        axes.set_ylim(top - MIN_AXIS_RANGE, top)
+def overfitting_figure(result: SweepResult) -> list[ReportFigure]:
+    """Return the figure of training and test accuracy for each row, if any row has both."""
+    rows = [row for row in result.rows if row.percent_by_seed(TRAINING_TOP1) and row.accuracies]
+    if not rows:
+        return []
+    caption = (
+        "Accuracy of the training videos beside that of the test, both without augmentation, for each row of Table 4: "
+        "what lies between them is overfitting. Bars: the standard deviation over seeds."
+    )
+    name = "overfitting"
+    return [ReportFigure(name, result.sweep.name, "Training and test accuracy", caption, partial(_overfitting, rows))]
 
 
-def _line(axes: Axes, i: int, name: str, points: Sequence[Point]) -> None:
-    """Draw a line of points; one without points has its entry in the legend all the same."""
-    x, y, spreads = zip(*sorted(points), strict=True) if points else ((), (), ())
-    yerr, color, marker = spreads if any(spreads) else None, COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
-    axes.errorbar(x, y, yerr=yerr, capsize=3, color=color, marker=marker, label=name)
+def _overfitting(rows: Sequence[RowResult]) -> Figure:
+    """Draw a line of the page for each row, with a point for the training videos and one for those of the test."""
+    figure = Figure(figsize=(9, 1.4 + 0.4 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    values = [[list(row.percent_by_seed(metric).values()) for row in rows] for metric in (TRAINING_TOP1, TOP1)]
+    train, test = ([mean(of) or 0.0 for of in side] for side in values)
+    axes.hlines(range(len(rows)), test, train, color=line_style(4)[0], alpha=0.5, linewidth=1)
+    for i, (name, middles, side) in enumerate(
+        zip(("training videos", "test videos"), (train, test), values, strict=True)
+    ):
+        color, marker = line_style(i)
+        xerr = [stdev(of) or 0.0 for of in side]
+        axes.errorbar(middles, range(len(rows)), xerr=xerr, capsize=3, fmt=marker, color=color, label=name)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="top-1, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
+    add_legend(axes, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    return figure

@@ -102,6 +102,21 @@ def _views(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_numbers, value.values()))
 
 
+def _bins(value: Any) -> bool:
+    """Whether accuracy over numbers of the videos is by name a list of parts, with counts by head."""
+    return isinstance(value, dict) and all(
+        isinstance(parts, list)
+        and all(
+            isinstance(part, dict)
+            and all(_number(part.get(key)) for key in ("low", "high", "videos"))
+            and _numbers(part.get("correct"))
+            and _or_none(_views)(part.get("correct_by_views"))
+            for part in parts
+        )
+        for parts in value.values()
+    )
+
+
 def _versions(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(word, str) for word in value.values())
 
@@ -114,6 +129,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("a whole number", lambda value: type(value) is int),
     "metrics": ("numbers", _numbers),
     "overrides": ("a list of strings", _strings),
+    "videos": ("a whole number", _or_none(lambda value: type(value) is int)),
     **dict.fromkeys(("params", "gmac", "paper_gflops"), ("a number", _number)),
     **dict.fromkeys(("train_seconds", "step_seconds", "peak_mb"), ("a number", _or_none(_number))),
     **dict.fromkeys(
@@ -124,6 +140,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "data_format": ("a whole number", _or_none(lambda value: type(value) is int)),
     "recipe": ("values by name", _or_none(_recipe)),
     "metrics_by_views": ("numbers by name, by views", _or_none(_views)),
+    "by": ("parts of ranges by name", _or_none(_bins)),
     "epochs": ("a list of numbers by name", _or_none(_epochs)),
     "versions": ("strings by name", _or_none(_versions)),
 }

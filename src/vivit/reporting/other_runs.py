@@ -5,14 +5,16 @@ from collections.abc import Sequence
 
 from vivit.overrides import override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
-from vivit.reporting.sweep_results import TOP1, distinguishing
+from vivit.reporting.row_results import single_run_interval
+from vivit.reporting.sweep_results import distinguishing
 from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
+from vivit.sweeps import TOP1
 
 GROUPS = ("data", "model", "tokeniser", "size", "experiment")
 COLUMNS = (
     *(Column(key, key) for key in GROUPS),
     Column("other", "also set"),
-    Column("top1", "top-1, %", 1, stdev="top1_spread"),
+    Column("top1", "top-1, %", 1, stdev="top1_spread", interval=("top1_low", "top1_high")),
     *(Column("views", "views"), Column("runs", "seeds"), Column("params", "parameters, M", 2)),
     *(Column("gmac", "multiply-adds, G", 3), Column("minutes", "training, min", 1)),
 )
@@ -41,6 +43,7 @@ def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, V
     top1 = [100 * run.results["metrics"][TOP1] for run in runs]
     return dict(zip(GROUPS, options, strict=True)) | {
         **{"views": views, "other": other or None, "runs": len(runs), "top1": mean(top1), "top1_spread": stdev(top1)},
+        **single_run_interval([run.results for run in runs], TOP1, "top1"),
         **{"params": runs[-1].results["params"] / 1e6, "gmac": runs[-1].results["gmac"]},
         "minutes": multiply(mean([run.results.get("train_seconds") for run in runs]), 1 / 60),
     }

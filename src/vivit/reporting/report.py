@@ -1,14 +1,15 @@
 """The report: every table and figure of the paper beside our runs, as HTML, Markdown, LaTeX and CSV."""
 
 import sys
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vivit.entry_points import typed
+from vivit.reporting.claims import claims_table, judge_claims, summary
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures
-from vivit.reporting.findings import findings_table, summary
 from vivit.reporting.load_runs import RunRecord, read_runs
 from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.page import Section, render_page
@@ -51,13 +52,17 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     """
     results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
     defaults = {result.sweep.name: result for result in results if result.is_default}
-    figures = {
-        figure.name: write_figure(figure.draw, figure.name, figure.caption, folder / "figures")
+    figures = [
+        (figure, write_figure(figure.draw, figure.name, figure.caption, folder / "figures"))
         for figure in make_figures(defaults)
-    }
-    findings = findings_table(defaults)
-    sections = [Section(findings.title, summary(findings), [findings])]
-    sections += [_sweep_section(result, figures) for result in results]
+    ]
+    by_sweep: dict[str, list[FigureData]] = defaultdict(list)
+    for figure, data in figures:
+        by_sweep[figure.sweep].append(data)
+    judgements = judge_claims(defaults)
+    claims = claims_table(judgements)
+    sections = [Section(claims.title, summary(judgements), [claims])]
+    sections += [_sweep_section(result, by_sweep[result.sweep.name]) for result in results]
     sections.append(_table6_section(runs))
     sections += _other_runs_section([run for run in runs if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
@@ -67,8 +72,8 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     (folder / "index.html").write_text(render_page(TITLE, lead, sections), **ENCODING)
     tables = [table for section in sections for table in section.tables]
     _write_tables(tables, folder)
-    images = [f"![{figure.caption}](figures/{name}.png)\n" for name, figure in figures.items()]
-    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(findings), *images]
+    images = [f"![{figure.caption}](figures/{figure.name}.png)\n" for figure, _ in figures]
+    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(claims), *images]
     text = "\n".join([*parts, *map(to_markdown, tables[1:])])
     (folder / "report.md").write_text(text, **ENCODING)
     return text
@@ -85,22 +90,21 @@ def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) ->
     if not counts["done"]:
         lead.append(f"No run with results yet: `{typed('train')}` makes one, with sweep= those of a table.")
     lead.append(
-        "Ours are means over seeds, with the sample standard deviation, of small networks on the embedded data set "
+        "Ours are means over seeds, with the sample standard deviation, or of a single run with its accuracy's 95 % "
+        "interval (Wilson's), of small networks on the embedded data set "
         "unless a title says otherwise; the paper's are of large ones on real videos, so that rows compare and not "
         "numbers. Parameters and FLOPs are of one clip."
     )
     return [*lead, "Made by " + ", ".join(f"{name} `{value}`" for name, value in metadata.items()) + "."]
 
 
-def _sweep_section(result: SweepResult, figures: Mapping[str, FigureData]) -> Section:
-    names = [result.sweep.name, *(["accuracy_flops"] if result.sweep.name == "model_variants" else [])]
-    own_figures = [figures[name] for name in names if result.is_default and name in figures]
+def _sweep_section(result: SweepResult, figures: Sequence[FigureData]) -> Section:
     done = sum(bool(row.done) for row in result.rows)
     begun = any(row.unfinished for row in result.rows)
     state = f"{done} of {len(result.rows)} rows" if result.done or begun else "not run yet"
     if (result.done or begun) and result.missing:
         state += f", {_count(result.missing, 'run')} missing"
-    return Section(result.title, state, [result.table()], own_figures)
+    return Section(result.title, state, [result.table()], figures if result.is_default else ())
 
 
 def _table6_section(runs: Sequence[RunRecord]) -> Section:

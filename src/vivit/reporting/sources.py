@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vivit.reporting.load_runs import RunRecord
-from vivit.reporting.sweep_results import TOP1, SweepResult
+from vivit.reporting.row_results import single_run_interval
+from vivit.reporting.sweep_results import SweepResult
 from vivit.reporting.tables import Column, Table, Value, multiply
+from vivit.sweeps import TOP1
 
 
 def commits_table(runs: Sequence[RunRecord]) -> Table:
@@ -47,6 +49,7 @@ def runs_table(runs: Sequence[RunRecord], logs: Path) -> Table:
             "run": run_path(run, logs),
             "status": f"{run.status}, recorded" if run.is_record else run.status,
             "top1": multiply(run.results.get("metrics", {}).get(TOP1), 100),
+            **(single_run_interval([run.results], TOP1, "top1") if run.results else {}),
             "minutes": multiply(run.results.get("train_seconds"), 1 / 60),
             "commit": run.results.get("commit"),
             "time": run.time[:16].replace("T", " "),
@@ -55,7 +58,8 @@ def runs_table(runs: Sequence[RunRecord], logs: Path) -> Table:
         for run in runs
     )
     columns = (
-        *(Column("run", "run"), Column("status", "status"), Column("top1", "top-1, %", 1)),
+        *(Column("run", "run"), Column("status", "status")),
+        Column("top1", "top-1, %", 1, interval=("top1_low", "top1_high")),
         *(Column("minutes", "training, min", 1), Column("commit", "commit"), Column("time", "since, UTC")),
         Column("error", "error"),
     )

@@ -1,18 +1,17 @@
 """Runs of a sweep as a table of the paper: our numbers and the paper's side by side, in the paper's rows."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from vivit.entry_points import typed
 from vivit.overrides import distinguishing_overrides, hardware_overrides, override_key
-from vivit.reporting.load_runs import RunRecord, latest_per_seed
-from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
+from vivit.reporting.load_runs import RunRecord
+from vivit.reporting.row_results import RowResult, row_result
+from vivit.reporting.tables import Column, Table
 from vivit.sweeps import SCALES, Row, Sweep
 
-TOP1 = "test/acc_top1"
 MAX_NAME_LENGTH = 150
 """Characters of overrides in a file's name; a hash behind them keeps two settings apart."""
 
@@ -26,7 +25,7 @@ COLUMNS = (
     Column("label", ""),
     Column("k400", "paper: K400, %", 1, from_paper=True),
     Column("epic", "paper: EPIC action, %", 1, from_paper=True),
-    Column("top1", "top-1, %", 1, stdev="top1_spread"),
+    Column("top1", "top-1, %", 1, stdev="top1_spread", interval=("top1_low", "top1_high")),
     Column("runs", "runs"),
     Column("paper_params", "paper: params, M", 1, from_paper=True),
     Column("params", "params, M", 3),
@@ -37,71 +36,6 @@ COLUMNS = (
     Column("step_ms", "step, ms", 0),
     Column("peak_mb", "peak, MB", 0),
 )
-
-
-def top1_by_views(results: Mapping[str, Any]) -> list[tuple[int, float]]:
-    """Return top-1 in percent for every number of temporal views, with as many crops as the main one."""
-    scored = results.get("metrics_by_views") or {str(results.get("views")): results["metrics"]}
-    by_views = {}
-    for views, metrics in scored.items():
-        temporal, _, spatial = views.partition("x")
-        top1 = metrics.get(TOP1, metrics.get(TOP1.removeprefix("test/")))
-        if temporal.isdigit() and spatial == str(results.get("views")).partition("x")[2] and top1 is not None:
-            by_views[int(temporal)] = 100 * top1
-    return sorted(by_views.items())
-
-
-@dataclass(frozen=True, slots=True)
-class RowResult:
-    """A row of a table and its runs: by seed those that count, and those that are not done."""
-
-    row: Row
-    label: str
-    done: Mapping[int | str, RunRecord]
-    unfinished: tuple[RunRecord, ...]
-
-    @property
-    def by_views(self) -> dict[int, list[float]]:
-        """Top-1 in percent, of every seed, by the number of temporal views."""
-        values: dict[int, list[float]] = defaultdict(list)
-        for run in self.done.values():
-            for views, top1 in top1_by_views(run.results):
-                values[views].append(top1)
-        return dict(sorted(values.items()))
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Top-1 in percent, of every seed that has one."""
-        metrics = [run.results["metrics"] for run in self.done.values()]
-        return [100 * values[TOP1] for values in metrics if TOP1 in values]
-
-    def line(self) -> dict[str, Value]:
-        """Return the numbers of this row: the paper's, and ours over its seeds."""
-        paper = {"paper_params" if key == "params" else key: value for key, value in self.row.printed.items()}
-        line: dict[str, Value] = {"label": self.label, "runs": len(self.done), **paper}
-        if not (runs := [run.results for run in self.done.values()]):
-            return line
-        peaks = [run["peak_mb"] for run in runs if run.get("peak_mb") is not None]
-        for views, top1 in self.by_views.items():
-            line |= {f"top1 of {views} views": mean(top1), f"top1 of {views} views, spread": stdev(top1)}
-        return line | {
-            "top1": mean(self.accuracies),
-            "top1_spread": stdev(self.accuracies),
-            "params": runs[-1]["params"] / 1e6,
-            "gmac": runs[-1]["gmac"],
-            "paper_gflops": runs[-1]["paper_gflops"],
-            "step_ms": multiply(mean([run.get("step_seconds") for run in runs]), 1e3),
-            "peak_mb": max(peaks) if peaks else None,
-        }
-
-    def notes(self, seeds: Sequence[int]) -> Iterator[str]:
-        """Yield a note for every run that is failed, running or unreadable, and for seeds that are missing."""
-        begun = {run.seed for run in self.unfinished}
-        for run in self.unfinished:
-            since = f" since {run.time}" if run.status == "running" and run.time else ""
-            yield f"{self.label}, seed {run.seed}: {run.status}{since}{f', {run.error}' if run.error else ''}"
-        if missing := [str(seed) for seed in seeds if seed not in self.done and seed not in begun]:
-            yield f"{self.label}: seed{'s' if len(missing) > 1 else ''} {', '.join(missing)} not run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +90,19 @@ class SweepResult:
         """The runs that make its numbers."""
         return [run for row in self.rows for run in row.done.values()]
 
-    @property
-    def seeds(self) -> Sequence[int]:
-        """The seeds that every row needs; with extra overrides, none."""
-        return range(1, 1 + (0 if self.extra else self.sweep.seeds.get(self.scale, 0)))
+    def seeds_of(self, row: RowResult) -> Sequence[int]:
+        """Return the seeds that a row needs; with extra overrides, none."""
+        return () if self.extra else self.sweep.seeds_of(row.row, self.scale)
 
     @property
     def missing(self) -> int:
         """Number of its runs that are not done."""
-        return sum(seed not in row.done for row in self.rows for seed in self.seeds)
+        return sum(seed not in row.done for row in self.rows for seed in self.seeds_of(row))
 
     def table(self) -> Table:
         """Return the table, with notes about every run that is missing."""
         if self.done or self.extra:
-            notes = [note for row in self.rows for note in row.notes(self.seeds)]
+            notes = [note for row in self.rows for note in row.notes(self.seeds_of(row))]
         else:
             notes = [note for row in self.rows for note in row.notes(())] + [f"not run yet: {self.command}"]
         notes += [f"{run.folder.name}: {run.status}, {run.error}" for run in self.unplaced]
@@ -234,17 +167,10 @@ def _sweep_result(sweep: Sweep, scale: str, extra: tuple[str, ...], runs: Sequen
         if run not in unplaced:
             by_row[run.row].append(run)
     rows = [
-        _row_result(row, row.label_at(scale), by_row.pop(row.name, []))
+        row_result(row, row.label_at(scale), by_row.pop(row.name, []))
         for row in sweep.rows
         if row.name in by_row or not extra
     ]
     for name, others in by_row.items():  # rows that the file had once
-        rows.append(_row_result(Row(name or "", name or "others", {}, {}), name or "others", others))
+        rows.append(row_result(Row(name or "", name or "others", {}, {}), name or "others", others))
     return SweepResult(sweep, scale, extra, tuple(rows), unplaced)
-
-
-def _row_result(row: Row, label: str, runs: Sequence[RunRecord]) -> RowResult:
-    done = latest_per_seed(runs)
-    rest = {run.seed: run for run in runs if run.status != "done" and run.seed not in done}
-    ordered = sorted(rest, key=lambda seed: (isinstance(seed, str), seed))
-    return RowResult(row, label, done, tuple(rest[seed] for seed in ordered))

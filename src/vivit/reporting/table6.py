@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from vivit.entry_points import typed
 from vivit.overrides import override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
+from vivit.reporting.row_results import single_run_interval
 from vivit.reporting.sweep_results import distinguishing
 from vivit.reporting.tables import Column, Table, Value, mean, stdev
 from vivit.sweeps import read_sweeps
@@ -139,7 +140,10 @@ def table6(runs: Sequence[RunRecord]) -> list[Table]:
 def sota_table(part: SotaTable, runs: Sequence[RunRecord]) -> Table:
     """Return one part: the paper's rows in its order, then ours, one for each experiment and number of views."""
     columns = [Column("method", "method"), Column("by", "by")]
-    columns += [Column(metric, f"{title}, %", 1, stdev=f"{metric} spread") for metric, title in part.metrics]
+    columns += [
+        Column(metric, f"{title}, %", 1, stdev=f"{metric} spread", interval=(f"{metric}_low", f"{metric}_high"))
+        for metric, title in part.metrics
+    ]
     columns += [Column("views", "views"), Column("tflops", "TFLOPs, all views", 2), Column("runs", "runs")]
     experiments = _experiment_lines(part, runs)
     missing = f"no experiment on data={part.data[0]} has been run: {typed('train')} experiment=..."
@@ -179,6 +183,7 @@ def _experiment_line(
     for metric, _ in part.metrics:
         values = [100 * run.results["metrics"][metric] for run in runs if metric in run.results["metrics"]]
         line |= {metric: mean(values), f"{metric} spread": stdev(values)}
+        line |= single_run_interval([run.results for run in runs], metric, metric)
     temporal, _, spatial = views.partition("x")
     if temporal.isdigit() and spatial.isdigit():
         line["tflops"] = runs[-1].results["paper_gflops"] * int(temporal) * int(spatial) / 1e3

@@ -10,7 +10,10 @@ EMPTY_CELL = "-"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: the key of its values, its head, digits after the point, and the key of a standard deviation."""
+    """A column: the key of its values, its head, digits after the point, and the key of a standard deviation.
+
+    ``interval`` are the keys of the two ends of an interval, and ``texts`` what stands for a value that is text.
+    """
 
     key: str
     title: str
@@ -18,19 +21,32 @@ class Column:
     stdev: str | None = None
     from_paper: bool = False
     """Whether its numbers are the paper's."""
+    interval: tuple[str, str] | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all its numbers."""
+        return (self.key, *([self.stdev] if self.stdev else []), *(self.interval or ()))
 
     def format(self, line: Mapping[str, Value]) -> str:
-        """Return the text of a line's cell, with its standard deviation; a dash where there is no value.
+        """Return the text of a line's cell, with its standard deviation or interval; a dash where there is no value.
 
         Whole numbers of the paper are printed without a point.
         """
         value = line.get(self.key)
         if value is None or isinstance(value, str):
-            return value or EMPTY_CELL
+            return self.texts.get(value or "", value) or EMPTY_CELL
         if self.from_paper and isinstance(value, int):
             return f"{value:,}"
         deviation = line.get(self.stdev) if self.stdev else None
-        return f"{value:,.{self.digits}f}" + ("" if deviation is None else f" ± {deviation:,.{self.digits}f}")
+        low, high = map(line.get, self.interval or ("", ""))
+        text = self._number(value) + ("" if deviation is None else f" ± {self._number(deviation)}")
+        return text if low is None or high is None else f"{text} [{self._number(low)}, {self._number(high)}]"
+
+    def _number(self, value: Value) -> str:
+        assert isinstance(value, int | float)
+        return f"{round(value, self.digits) + 0.0:,.{self.digits}f}"  # plus zero: without the sign of -0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,8 @@ class Table:
     columns: tuple[Column, ...]
     lines: tuple[Mapping[str, Value], ...]
     notes: tuple[str, ...] = field(default=())
+    all_columns: bool = False
+    """Whether its CSV file has the columns without values too."""
 
     def nonempty_columns(self) -> tuple[Column, ...]:
         """Return the columns in which any line has a value."""

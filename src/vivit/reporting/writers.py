@@ -16,8 +16,9 @@ LATEX = {
 
 
 def to_csv(table: Table) -> str:
-    """Return plain numbers, unrounded; a standard deviation is a column of its own."""
-    keys = [key for column in table.nonempty_columns() for key in (column.key, column.stdev) if key]
+    """Return plain numbers, unrounded; a standard deviation and each end of an interval are columns of their own."""
+    columns = table.columns if table.all_columns else table.nonempty_columns()
+    keys = [key for column in columns for key in column.keys]
     frame = pd.DataFrame([[line.get(key) for key in keys] for line in table.lines], columns=keys, dtype=object)
     return str(frame.to_csv(index=False, lineterminator="\n"))
 

@@ -15,6 +15,9 @@ from vivit.overrides import split_override
 
 log = logging.getLogger(__name__)
 
+RANDOM = ("weights=null", "weights=none")
+"""Overrides by which a network starts from random weights."""
+
 
 def resolve_checkpoint(ckpt_path: str | None, job: Job) -> str | None:
     """Return the path of the checkpoint to resume from; None for a start at step 0.
@@ -30,7 +33,7 @@ def resolve_checkpoint(ckpt_path: str | None, job: Job) -> str | None:
         return None
     else:
         file = resolve_checkpoint_file(ckpt_path)
-        if overrides := [text for text in job.cli_overrides("weights") if text != "weights=null"]:
+        if overrides := [text for text in job.cli_overrides("weights") if text not in RANDOM]:
             key, value = split_override(overrides[0])
             raise ConfigError(
                 key,

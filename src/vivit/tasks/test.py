@@ -18,6 +18,7 @@ from vivit.evaluation.confusion_matrix import (
     write_confused_pairs,
     write_confusion_counts,
 )
+from vivit.evaluation.difficulty import quantile_bins
 from vivit.evaluation.epic_kitchens import compute_official_metrics
 from vivit.evaluation.metrics import SCORES_ONLY, compute_metrics, missing_labels_message
 from vivit.evaluation.predictions import PredictionsMetadata, merge
@@ -28,13 +29,16 @@ from vivit.training.lightning_compat import get_callbacks
 SCORES = "scores.parquet"
 
 
-def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> PredictionsMetadata:
+def prepare_test(
+    data: VideoDataModule, *, with_metrics: bool = True, by_difficulty: bool = True
+) -> PredictionsMetadata:
     """Return the metadata of a test's predictions. Raises, before the test, what would fail after it."""
     videos, views = data.dataset.videos(data.test_split), data.test_views
     get_aggregation(views.average)
     if with_metrics and (unlabelled := videos.unlabelled()):
         problem = missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos")
         raise ConfigError("data.dataset", problem=problem, remedy=f"set test=false in train.py; {SCORES_ONLY}")
+    difficulty = data.dataset.difficulty(data.test_split) if with_metrics and by_difficulty else {}
     return PredictionsMetadata(
         heads=data.heads,
         views=format_views(views.temporal, views.spatial),
@@ -43,6 +47,7 @@ def prepare_test(data: VideoDataModule, *, with_metrics: bool = True) -> Predict
         average=views.average,
         split=data.test_split,
         listed=len(videos),
+        score_by={name: quantile_bins(column.to_numpy()) for name, column in difficulty.items()},
         epic_kitchens=data.dataset.official(data.test_split),
     )
 
@@ -59,17 +64,39 @@ def run_test(
     writer = PredictionWriter(folder)
     get_callbacks(trainer).append(writer)
     trainer.test(module, data, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    get_callbacks(trainer).remove(writer)
     skipped = data.skipped_videos()
     if not trainer.is_global_zero:
         return None, skipped
     videos, target = data.dataset.videos(data.test_split), folder / SCORES
     metadata = replace(metadata, skipped_videos=skipped, checkpoint=checkpoint)
     try:
-        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"))
+        difficulty = data.dataset.difficulty(data.test_split) if metadata.score_by else {}
+        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"), difficulty)
     finally:
         for part in writer.parts:
             part.unlink(missing_ok=True)
     return PredictionsFile(target), skipped
+
+
+def score_training_videos(
+    trainer: Trainer, module: VideoClassifier, data: VideoDataModule, folder: Path, checkpoint: str | None
+) -> dict[str, float]:
+    """Score the training videos as those of the test, without augmentation; return the metrics, on the first rank.
+
+    Accuracies while training are those of augmented and mixed clips, and of weights that still change. Videos that
+    cannot be read are left out, as in training.
+    """
+    before = data.test_split, data.skip_unreadable
+    data.test_split, data.skip_unreadable = "train", True
+    try:
+        folder.mkdir(exist_ok=True)
+        file, _ = run_test(trainer, module, data, prepare_test(data, by_difficulty=False), folder, checkpoint)
+    finally:
+        data.test_split, data.skip_unreadable = before
+    if file is None:
+        return {}
+    return {f"test_train/{name}": value for name, value in compute_metrics(file).metrics.items()}
 
 
 def write_scores_only(
@@ -100,6 +127,8 @@ def write_metrics(
         results["metrics_by_views"] = {
             views: prefix_test(metrics) for views, metrics in evaluation.metrics_by_views.items()
         }
+    if evaluation.by:
+        results["by"] = evaluation.by
     if metadata.epic_kitchens is not None:
         official = compute_official_metrics(evaluation, list(metadata.heads), metadata.epic_kitchens)
         results["epic_kitchens"] = official

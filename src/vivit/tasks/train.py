@@ -24,7 +24,7 @@ from vivit.tasks.results_json import (
     run_results,
     training_history,
 )
-from vivit.tasks.test import prepare_test, run_test, write_metrics
+from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
 from vivit.tasks.training_checks import check_mixup, check_monitors
 from vivit.training import RunMetadata, format_model, log_test_metrics
 from vivit.training.compute import compute_settings
@@ -64,13 +64,15 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     history = training_history(trainer)  # testing a checkpoint resets the throughput monitor
     compute = {"compute": compute_settings(trainer)}
     test_results: dict[str, Any] = {"metrics": {}}
+    best = best_checkpoint(trainer)
     if test_metadata is not None:
-        scores, skipped = run_test(trainer, module, data, test_metadata, job.folder, best_checkpoint(trainer))
+        scores, _ = run_test(trainer, module, data, test_metadata, job.folder, best)
         if scores is not None:
             test_results = write_metrics(scores, job.folder)
             log_test_metrics(trainer, test_results["metrics"])
-    else:
-        skipped = data.skipped_videos()
+    if cfg.get("test_train"):
+        test_results["metrics"] |= score_training_videos(trainer, module, data, job.folder / "test_train", best)
+    skipped = data.skipped_videos()
     if trainer.is_global_zero:
         metrics |= test_results.pop("metrics")
         costs = {"params": cost.params, "gmac": cost.gmac, "paper_gflops": cost.paper_gflops}

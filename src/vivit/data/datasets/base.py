@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.index.index import join_index
@@ -59,7 +60,8 @@ class VideoDataset(ABC):
     logged and left out; more of them is an error. ``index_dir`` is the folder that ``prepare.py`` fills, by default
     ``root/prepared``; ``copies`` reads its copies of that short side in place of the videos. ``train_share`` selects
     that share of every class of the training videos, always the same ones and at least one, to measure how accuracy
-    depends on the number of videos.
+    depends on the number of videos. ``score_by`` are columns of numbers in the CSV file that lists the videos: a test
+    reports its accuracy over them too.
     """
 
     root: Path
@@ -68,6 +70,7 @@ class VideoDataset(ABC):
     index_dir: Path | None = None
     copies: int | None = None
     train_share: float = 1.0
+    score_by: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.train_share <= 1:
@@ -78,6 +81,10 @@ class VideoDataset(ABC):
                 self.max_missing,
                 "is not a share for each split",
                 "set {train:0.05,val:0,test:0} or alike",
+            )
+        if isinstance(self.score_by, str) or len(set(self.score_by)) < len(self.score_by):
+            raise ConfigError(
+                "data.dataset.score_by", self.score_by, "is no list of columns", "set one, each once, as [speed,size]"
             )
         self.root = Path(self.root)
         self.stats: dict[Split, SplitStats] = {}
@@ -115,6 +122,30 @@ class VideoDataset(ABC):
         source = f"{type(self).__name__}.table({split!r})"
         return table_of_videos(listed, self.heads, self.root, source, labelled=split == "train")
 
+    def csv_rows(self, split: Split) -> CsvTable | None:
+        """Return the rows of the CSV file that lists a split, one for each row of ``table``; None where there is none.
+
+        ``score_by`` reads its columns.
+        """
+        return None
+
+    def difficulty(self, split: Split) -> dict[str, Column]:
+        """Return the columns of ``score_by``, by name, with a number for each usable video of a split.
+
+        They are read here and no video carries them. Raises ConfigError where no CSV file lists the videos, and
+        DataError for a column that it lacks and for an entry that is no number.
+        """
+        if not self.score_by:
+            return {}
+        if (rows := self.csv_rows(split)) is None:
+            problem = f"{type(self).__name__} lists its videos in no CSV file"
+            raise ConfigError("data.dataset.score_by", list(self.score_by), problem, "leave it out")
+        rows.require(*self.score_by)
+        listed = self.videos(split).listed
+        return {
+            name: rows.numbers(name, pa.float64(), needed=True, any_sign=True).take(listed) for name in self.score_by
+        }
+
     def official(self, split: Split) -> Mapping[str, Any] | None:
         """Return what the official metrics of a data set need beside labels, in plain values; None: it has none."""
         return None
@@ -122,7 +153,9 @@ class VideoDataset(ABC):
     def videos(self, split: Split) -> VideoTable:
         """Return the usable videos of a split. Raises ``ConfigError`` where too many are missing."""
         if split not in self._videos:
-            table = join_index(self.arrow_table(split), self.root, self.prepared_folder, self.copies)
+            listed = self.arrow_table(split)
+            listed = listed.append_column("listed", pa.array(range(len(listed)), pa.int32()))
+            table = join_index(listed, self.root, self.prepared_folder, self.copies)
             usable = self._usable(split, table)
             selected = stratified_subset(usable, self.train_share) if split == "train" else usable
             self._videos[split] = VideoTable(self.root, selected)

@@ -1,7 +1,7 @@
 """Data sets described by CSV files: one file for each split, or one file cut into folds by groups.
 
 Columns: ``path`` (relative to the root), one column of class names for each head, and optionally ``start`` and
-``end`` in seconds. Other columns are ignored.
+``end`` in seconds. Other columns are ignored, but for those of numbers that ``score_by`` names.
 """
 
 from collections import Counter, defaultdict
@@ -62,12 +62,12 @@ class CsvDataset(VideoDataset):
         """Class names of each column."""
         if self.classes is not None:
             return {column: tuple(self.classes[column]) for column in self.label_columns}
-        rows = self._rows("train")
+        rows = self.csv_rows("train")
         return {column: sorted_classes(set(pc.unique(rows.text(column)).to_pylist())) for column in self.label_columns}
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's file."""
-        rows = self._rows(split)
+        rows = self.csv_rows(split)
         path = rows.text("path")
         labels = [rows.class_ids(column, self.heads[column]) for column in self.label_columns]
         times = {c: rows.numbers(c, pa.float64()) for c in ("start", "end") if c in rows.columns}
@@ -75,7 +75,8 @@ class CsvDataset(VideoDataset):
             rows.check_interval("end", times["start"], times["end"])
         return make_table(path=path, labels=labels, **times)
 
-    def _rows(self, split: Split) -> CsvTable:
+    def csv_rows(self, split: Split) -> CsvTable:
+        """Return the rows of a split's file."""
         return self._read(f"{split}.csv", split)
 
     def _read(self, name: str, videos: str) -> CsvTable:
@@ -115,7 +116,8 @@ class CsvKFold(CsvDataset):
         if not 0 <= self.fold < self.folds:
             raise ConfigError("data.dataset.fold", self.fold, "there is no such fold", f"set 0 to {self.folds - 1}")
 
-    def _rows(self, split: Split) -> CsvTable:
+    def csv_rows(self, split: Split) -> CsvTable:
+        """Return the rows of a split's folds."""
         validation = (self.fold + 1) % self.folds
         eval_folds = {"test": [self.fold], "val": [validation]}
         folds = eval_folds.get(split) or [n for n in range(self.folds) if n not in (self.fold, validation)]

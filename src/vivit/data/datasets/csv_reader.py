@@ -138,7 +138,7 @@ class CsvTable:
         return self.table[column]
 
     def numbers(self, column: str, kind: pa.DataType, *, needed: bool = False, any_sign: bool = False) -> Column:
-        """Return numbers, 0 or more unless of ``any_sign``; empty entries are null, or an error where ``needed``."""
+        """Return finite numbers, 0 or more unless of ``any_sign``; empty ones are null, or an error if ``needed``."""
         texts = self.text(column) if needed else self.table[column]
         texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
         try:
@@ -149,9 +149,11 @@ class CsvTable:
                     expected = "a number" if pa.types.is_floating(kind) else "a whole number"
                     raise self.error(row, column, f"{text!r} is not {expected}") from None
             raise
+        good = pc.is_finite(numbers)
         if not any_sign:
-            good = pc.and_(pc.is_finite(numbers), pc.greater_equal(numbers, 0))
-            self._check(pc.fill_null(good, True), column, "{} is out of range; numbers start at 0")
+            good = pc.and_(good, pc.greater_equal(numbers, 0))
+        problem = "{} is not a finite number" if any_sign else "{} is out of range; numbers start at 0"
+        self._check(pc.fill_null(good, True), column, problem)
         return numbers
 
     def seconds(self, column: str) -> Column:

@@ -48,9 +48,13 @@ class EpicKitchens(VideoDataset):
         files = {"noun": (self.nouns, 300), "verb": (self.verbs, 97)}
         return {head: read_class_names(self.root / file, count) for head, (file, count) in files.items()}
 
+    def csv_rows(self, split: Split) -> CsvTable:
+        """Return the rows of a split's list."""
+        return CsvTable(self.root / self.annotation_files[split])
+
     def table(self, split: Split) -> pa.Table:
         """Return the segments of a split's list."""
-        rows = CsvTable(self.root / self.annotation_files[split])
+        rows = self.csv_rows(split)
         rows.require("narration_id", "participant_id", "video_id")
         fields = {column: rows.text(column) for column in ("participant_id", "video_id")}
         if "noun_class" in rows.columns:

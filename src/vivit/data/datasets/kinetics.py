@@ -48,9 +48,13 @@ class Kinetics(VideoDataset):
             raise DataError(rows.file, f"contains {len(names)} classes, not {self.num_classes}", column="label")
         return {"label": names}
 
+    def csv_rows(self, split: Split) -> CsvTable:
+        """Return the rows of a split's list."""
+        return CsvTable(self.root / self.annotation_files[split])
+
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's list."""
-        rows = CsvTable(self.root / self.annotation_files[split])
+        rows = self.csv_rows(split)
         rows.require("youtube_id", "time_start", "time_end")
         columns = {"youtube_id": rows.text("youtube_id")}
         columns |= {c: rows.numbers(c, pa.int32(), needed=True) for c in ("time_start", "time_end")}

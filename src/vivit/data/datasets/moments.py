@@ -36,9 +36,13 @@ class Moments(VideoDataset):
         """The one head, ``label``."""
         return {"label": read_class_names(self.root / self.class_file, self.num_classes)}
 
+    def csv_rows(self, split: Split) -> CsvTable:
+        """Return the rows of a split's list."""
+        return CsvTable(self.root / self.annotation_files[split], header=["path"])
+
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's list."""
-        rows = CsvTable(self.root / self.annotation_files[split], header=["path"])
+        rows = self.csv_rows(split)
         rows.require()
         path = rows.text("path")
         label = pc.fill_null(pc.struct_field(pc.extract_regex(path, "^(?P<label>[^/]+)/"), [0]), "")

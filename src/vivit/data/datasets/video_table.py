@@ -90,6 +90,8 @@ class VideoTable(Sequence[Video]):
         self._length, columns = len(table), {c: table.column(c) for c in table.column_names}
         self._labels = [columns.pop(c) for c in table.column_names if c.startswith("label_")]
         self._stamps = columns.pop("stamps")
+        self.listed = columns.pop("listed", None)
+        """Row of each video in the list of its split, those that cannot be used included."""
         self._columns = columns
 
     def __getstate__(self) -> dict[str, str]:
