@@ -105,3 +105,31 @@ def test_fixed_positions_are_not_exported_as_if_learned(tmp_path):
         export_scenic(net)
     with pytest.raises(ConfigError, match="parameters"):
         save_huggingface(net, tmp_path / "model")
+
+
+def test_learned_time_tells_time_and_nothing_else():
+    torch.manual_seed(0)
+    table = pos_embed.learned_time((8, 4, 4), 64, True)
+    assert isinstance(table, nn.Parameter)
+    assert table.shape == (129, 64)
+    places = table.detach()[1:].reshape(8, 16, 64)
+    assert places.mean(1).std() == pytest.approx(pos_embed.TIME_STD, rel=0.15)
+    for rest in (places - places.mean(1, keepdim=True), table.detach()[:1]):
+        assert rest.std() == pytest.approx(0.02, rel=0.25)
+    assert pos_embed.learned_time((1, 4, 4), 64, False).std() == pytest.approx(0.02, rel=0.25)
+
+
+@pytest.mark.parametrize("positions", ["learned", "learned_time"])
+def test_repeated_image_positions_keep_the_time_of_learned_time(positions, tmp_path):
+    """The image's part is the mean over time; the network's own time is added, and only to these positions."""
+    torch.manual_seed(0)
+    sizes = {"num_classes": 5, "image_size": 32, "size": "tiny"}
+    image = create_model("spatiotemporal", frames=1, tokeniser={"name": "tubelet", "tubelet": [1, 8, 8]}, **sizes)
+    file = save_network(image, tmp_path / "image.ckpt")
+    video = create_model("spatiotemporal", frames=8, positions=positions, **sizes)
+    before = video.encoder.positions.detach().clone()[1:].reshape(4, 16, 64)
+    load_image_weights(video, source=str(file))
+    after = video.encoder.positions.detach()[1:].reshape(4, 16, 64)
+    torch.testing.assert_close(after.mean(0), image.encoder.positions.detach()[1:])
+    expected = before.mean(1) - before.mean((0, 1)) if positions == "learned_time" else torch.zeros(4, 64)
+    torch.testing.assert_close((after - after.mean(0)).mean(1), expected)

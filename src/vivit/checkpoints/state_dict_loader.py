@@ -17,7 +17,7 @@ from vivit.errors import CheckpointError, ConfigError
 from vivit.models import ViViT
 from vivit.models.attention import Attention
 from vivit.models.encoder import Encoder
-from vivit.models.pos_embed import Grid
+from vivit.models.pos_embed import Grid, time_part
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ class StateDictPlan:
     ) -> None:
         """Resize a table of positions; a class token's row stays with it, or is the network's if the source has none.
 
-        Where the network's is not learned, the source's is ignored. Raises ConfigError for another ``how``, or one that
+        Where an image's are repeated over time and the network's are ``learned_time``, its time is added to them. Where the network's is not learned, the source's is ignored. Raises ConfigError for another ``how``, or one that
         does not fit; CheckpointError for a table that is not that of a grid.
         """
         if how not in get_args(Positions):
@@ -144,6 +144,8 @@ class StateDictPlan:
             raise self.error(f"its {len(table)} rows are not a grid of {old}", key=source_name)
         rows = fit_positions(table[cls_rows:], old, new, interpolation)
         self._note_positions(source_name, old, new, how, interpolation)
+        if old[0] == 1 < new[0] and self.network.config.positions == "learned_time":
+            rows = rows + time_part(self.state[name][-len(rows) :].float(), new).to(rows)
         if f"{target}.cls" in self.state:
             initial = torch.zeros_like(table[:1]) if cls else self.state[name][:1].float()
             rows = torch.cat([table[:1] if cls_rows else initial, rows])

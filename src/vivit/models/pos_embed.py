@@ -1,4 +1,4 @@
-"""Position embeddings: a learned table, fixed sines and cosines, or none.
+"""Position embeddings: a learned table, one that also tells time from the first step, fixed sines, or none.
 
 Each function returns the table for a grid (t, rows, columns) of tokens, flattened with time outermost; ``cls`` adds a
 row for a class token before it. The paper and all released weights learn it; the others are options of the released
@@ -20,6 +20,9 @@ PosEmbed = Callable[[Grid, int, bool], Tensor]
 
 LONGEST_WAVE = 10_000
 
+TIME_STD = 0.5
+"""Standard deviation of what ``learned_time`` adds to a temporal index: about that of a token's content."""
+
 
 def make_pos_embed(name: str, grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
     """Return the table of a name. Raises ConfigError for one that does not exist."""
@@ -31,6 +34,27 @@ def make_pos_embed(name: str, grid: Grid, dim: int, cls: bool) -> Float[Tensor, 
 def learned(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
     """Return one learned vector a token, the class token included, from N(0, 0.02^2)."""
     return nn.Parameter(nn.init.normal_(torch.empty(_length(grid, cls), dim), std=0.02))
+
+
+def learned_time(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
+    """Return learned vectors as ``learned`` does, and add one from N(0, 0.5^2) a temporal index, the same at all places.
+
+    With 0.02 alone a token of the first frames looks like one of the last until training has told them apart, which
+    takes small networks longer than all else. Places stay alike, so motion is still learned everywhere at once. Of a
+    grid without time it is ``learned``.
+    """
+    table = learned(grid, dim, cls)
+    if grid[0] > 1:
+        with torch.no_grad():
+            time = torch.empty(grid[0], dim).normal_(std=TIME_STD)
+            table[int(cls) :] += time.repeat_interleave(grid[1] * grid[2], 0)
+    return table
+
+
+def time_part(places: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "n d"]:
+    """Return the mean vector of each temporal index, less that of all, for every place of a table without class token."""
+    means = places.reshape(grid[0], -1, places.shape[1]).mean(1)
+    return (means - means.mean(0)).repeat_interleave(len(places) // grid[0], 0)
 
 
 def none(grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
@@ -72,6 +96,7 @@ def sinusoidal_3d(grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
 
 POS_EMBEDS: dict[str, PosEmbed] = {
     "learned": learned,
+    "learned_time": learned_time,
     "none": none,
     "sinusoidal_1d": sinusoidal_1d,
     "sinusoidal_3d": sinusoidal_3d,

@@ -2,10 +2,10 @@
 
 A textured shape (the noun) performs one of twelve movements (the verb) before a textured background. Verbs come in pairs
 that are each other run backwards, and what makes them a test of *video* models is that only time tells them apart:
-* four pairs are a phase that runs round a circle, forwards or backwards: a position on a torus that wraps at the picture's
-  edge, an angle on an orbit, a size on a saw-tooth. Two frames show the direction;
-* two pairs are two trips there and back, in one order or in the other: sideways and upright, a change of size and
-  sideways. Any two frames look alike in both; only what comes first tells them apart, so it takes several tubelets;
+* three pairs are a phase that runs round a circle, forwards or backwards: a position on a torus that wraps at the
+  picture's edge, or a size on a saw-tooth. Two frames show the direction;
+* three pairs are two trips there and back, in one order or in the other: to a side (sway), up or down (bob), to another
+  size (swell). Any two frames look alike in both; only what comes first tells them apart, so it takes several tubelets;
 * every start is uniform on its circle, and a movement begins after and ends before pauses of equally distributed length,
   so no single frame, no first or last frame and no unordered set of frames distinguishes a verb from its opposite:
   order-blind pooling can only name the pair;
@@ -26,15 +26,15 @@ from vivit.data.datasets.motion.shapes import NOUNS
 PAIRS = (
     ("left", "right"),
     ("up", "down"),
-    ("clockwise", "anticlockwise"),
     ("grow", "shrink"),
     ("sway_then_bob", "bob_then_sway"),
+    ("bob_then_swell", "swell_then_bob"),
     ("swell_then_sway", "sway_then_swell"),
 )
 VERBS = tuple(verb for pair in PAIRS for verb in pair)
 REVERSE = {one: other for pair in PAIRS for one, other in (pair, pair[::-1])}
 """What a verb is when its video runs backwards."""
-MIRROR = {"left": "right", "right": "left", "clockwise": "anticlockwise", "anticlockwise": "clockwise"}
+MIRROR = {"left": "right", "right": "left"}
 """What a verb is in a mirror, where that is another one."""
 
 FORMAT = 3
@@ -126,8 +126,6 @@ class Scene:
     begin: float
     signs: tuple[int, int]
     home: tuple[float, float]
-    shift: tuple[float, float]
-    orbit: float
     tilt: float
     heading: float
     view: tuple[float, float]
@@ -149,8 +147,6 @@ def scene(split: Split, index: int, seed: int = 0) -> Scene:
         begin=rng.uniform(0, (1 - difficulty.moving) * (frames - 1)),
         signs=(int(rng.choice((-1, 1))), int(rng.choice((-1, 1)))),
         home=(rng.uniform(0, SIDE), rng.uniform(0, SIDE)),
-        shift=(rng.uniform(-8, 8), rng.uniform(-8, 8)),
-        orbit=rng.uniform(15, 21),
         tilt=rng.uniform(0, 2 * np.pi),
         heading=rng.uniform(0, 2 * np.pi),
         view=(rng.uniform(0, SIDE), rng.uniform(0, SIDE)),
@@ -165,49 +161,25 @@ def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f
     """Return the shape's centre (row, column; modulo ``SIDE``) and radius, in pixels, at every frame."""
     lasts = s.difficulty.moving * (s.frames - 1)
     way = s.difficulty.speed * np.clip(np.arange(s.frames) - s.begin, 0, lasts)
-    backwards = s.verb in dict(PAIRS).values()
-    if s.verb in VERBS[:8]:
-        return _turn(s, -way if backwards else way)
-    return _trips(s, way, s.difficulty.speed * lasts / 2, backwards)
+    row, column, size = (np.zeros(s.frames) for _ in range(3))
+    match s.verb.split("_then_"):
+        case ["left"] | ["right"]:
+            column = way if s.verb == "right" else -way
+        case ["up"] | ["down"]:
+            row = way if s.verb == "down" else -way
+        case ["grow"] | ["shrink"]:
+            size = ((s.phase * SIDE + (way if s.verb == "grow" else -way)) % SIDE) - SIDE / 2
+        case parts:
+            half = s.difficulty.speed * lasts / 2
+            for part, sign, start in zip(parts, s.signs, (0, half), strict=True):
+                {"sway": column, "bob": row, "swell": size}[part][:] = sign * _trips(np.clip(way - start, 0, half), half)
+    return s.home[0] + row, s.home[1] + column, s.difficulty.size * SIZE_RATIO ** (size / SIDE)
 
 
-def _turn(s: Scene, way: Float[np.ndarray, " f"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the path of a phase that went a signed ``way`` round its circle."""
-    row, column = (np.full(len(way), at) for at in s.home)
-    radius = np.full(len(way), s.difficulty.size)
-    match s.verb:
-        case "left" | "right":
-            column = column - way
-        case "up" | "down":
-            row = row - way
-        case "clockwise" | "anticlockwise":
-            angle = 2 * np.pi * s.phase + way / s.orbit
-            row, column = (SIDE / 2 + shift for shift in s.shift)
-            row, column = row + s.orbit * np.sin(angle), column + s.orbit * np.cos(angle)
-        case _:
-            radius = radius * SIZE_RATIO ** ((s.phase + way / SIDE) % 1 - 0.5)
-    return row, column, radius
-
-
-def _trips(
-    s: Scene, way: Float[np.ndarray, " f"], half: float, backwards: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the path of trips there and back in one manner for the first ``half`` of the way, then in another."""
-    first, second = (sign * _there_and_back(np.clip(way - start, 0, half), half) for sign, start in zip(s.signs, (0, half), strict=True))
-    if backwards:
-        first, second = second, first
-    row, column = (np.full(len(way), at) for at in s.home)
-    radius = np.full(len(way), s.difficulty.size)
-    if s.verb in ("sway_then_bob", "bob_then_sway"):
-        return row + second, column + first, radius
-    return row, column + second, radius * SIZE_RATIO ** (first / (2 * TRIP))
-
-
-def _there_and_back(way: Float[np.ndarray, " f"], whole: float) -> Float[np.ndarray, " f"]:
-    """Return the distance from home after a ``way`` on trips of equal length that together are ``whole``."""
-    trips = np.ceil(whole / (2 * TRIP))
-    turn = whole / (2 * trips)
-    return turn - np.abs(way % (2 * turn) - turn) if whole else np.zeros_like(way)
+def _trips(way: Float[np.ndarray, " f"], whole: float) -> Float[np.ndarray, " f"]:
+    """Return the distance from home after a ``way`` on equally long trips there and back that together are ``whole``."""
+    turn = whole / (2 * max(1, np.ceil(whole / (2 * TRIP))))
+    return turn - np.abs(way % (2 * turn) - turn) if whole else way
 
 
 def _draw_swing(rng: np.random.Generator) -> Swing:

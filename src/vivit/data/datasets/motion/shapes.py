@@ -41,9 +41,9 @@ def signed_distance(noun: str, y: Distances, x: Distances) -> Distances:
             head = np.maximum(0.8 * side - 0.6 * y - 0.6, y)
             return np.minimum(head, _box(y - 0.45, x, 0.55, 0.25))
         case "hourglass":
-            return np.maximum(0.8 * side - 0.6 * np.abs(y) - 0.1, np.abs(y) - 0.9)
+            return np.maximum(0.8 * side - 0.6 * np.abs(y) - 0.1, np.abs(y) - 0.85)
         case _:
-            return np.abs(np.maximum(side, np.abs(y)) - 0.65) - 0.2
+            return np.abs(np.maximum(side, np.abs(y)) - 0.62) - 0.18
 
 
 def _box(y: Distances, x: Distances, height: float, width: float) -> Distances:
