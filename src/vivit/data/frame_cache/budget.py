@@ -12,14 +12,14 @@ CGROUP = Path("/sys/fs/cgroup")
 """Where Linux has the limits of a container or a job."""
 
 
-def gigabytes(size: float) -> str:
+def gigabytes(size: int | float) -> str:
     """Return a number of bytes as text."""
     return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e9:.4f} GB"
 
 
 def check_budget(sizes: Mapping[str, float], cache_gb: float, *, estimated: bool = False) -> None:
     """Raise ``ConfigError`` where the frames of some splits, in bytes, exceed the budget."""
-    total = sum(sizes.values())
+    total = sum(sizes.values(), 0.0)
     if total > cache_gb * 1e9:
         parts = " and ".join(f"{gigabytes(size)} of {name}" for name, size in sizes.items())
         raise ConfigError(

@@ -68,7 +68,7 @@ class FrameCaches:
         sizes: dict[str, float] = {}
         for split in dict.fromkeys([*splits, *later, *self._plans]):
             if (plan := self._plan(split)).key not in {self._plan(other).key for other in sizes}:
-                sizes[split] = self._size(split, plan, sum(sizes.values()))
+                sizes[split] = self._size(split, plan, sum(sizes.values(), 0.0))
         check_budget(sizes, self.budget)
         for split in missing:
             self._make(split)
@@ -104,7 +104,7 @@ class FrameCaches:
     def _size(self, split: str, plan: CachePlan, others: float) -> float:
         """Return the bytes of a split's frames; raise at once where a sample is far more than ``others`` leave."""
         if self._load(split):
-            return self._open[plan.key].size
+            return float(self._open[plan.key].size)
         if plan.key not in self._surveys:
             count = len(plan.videos)
             if count > 4 * SAMPLE:

@@ -50,11 +50,11 @@ def fill(task: FillTask) -> str:
             reader.visit(range(entry.frames), receive)
     except VideoError as error:
         return error.problem
-    cached = CachedVideo(stored)
-    for (box, size), pictures in zip(views, expected, strict=True):
-        if not np.array_equal(cached.read(numbers, [box], size), pictures):
-            return "its pictures are converted differently"
-    return ""
+    try:
+        cached = [CachedVideo(stored).read(numbers, [box], size) for box, size in views]
+    except (av.FFmpegError, ValueError) as error:
+        return f"its pictures cannot be converted at once ({error})"
+    return "" if all(map(np.array_equal, cached, expected)) else "its pictures are converted differently"
 
 
 def checked_views(height: int, width: int) -> list[tuple[CropBox, tuple[int, int]]]:

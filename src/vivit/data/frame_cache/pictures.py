@@ -69,14 +69,21 @@ class PictureKind(NamedTuple):
 
     @property
     def can_stack(self) -> bool:
-        """Whether pictures may lie below one another: where each begins with a complete row of every plane."""
-        return all(self.height % rows == 0 for rows, _ in self.planes)
+        """Whether FFmpeg takes pictures apart that lie below one another: where no plane halves an odd side."""
+        return halves_no_odd_side(self.pixel_format, self.height, self.width)
 
 
 @lru_cache(maxsize=256)
 def plane_sizes(pixel_format: str, height: int, width: int) -> tuple[tuple[int, int], ...]:
     """Return rows, and bytes of a row, of each plane of a picture."""
     return tuple((plane.height, plane.line_size) for plane in av.VideoFrame(width, height, pixel_format).planes)
+
+
+@lru_cache(maxsize=256)
+def halves_no_odd_side(pixel_format: str, height: int, width: int) -> bool:
+    """Return whether height and width of a picture are multiples of those of each plane."""
+    planes = av.VideoFrame(width, height, pixel_format).planes
+    return all(height % plane.height == 0 and width % plane.width == 0 for plane in planes)
 
 
 def plane_rows(frame: av.VideoFrame) -> list[UInt8[np.ndarray, "_rows _bytes"]]:
