@@ -1,4 +1,4 @@
-"""Whether the frames of a data set fit: into ``data.cache_gb``, and into the memory or disk that is free."""
+"""Whether the frames of a data set fit: into ``data.cache_gb``, and into what is free."""
 
 import math
 import os

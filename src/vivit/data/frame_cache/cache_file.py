@@ -1,4 +1,4 @@
-"""The file of a cache: the pictures of every video, then a table of where they lie. Mapped into memory, never read."""
+"""The file of a cache, mapped into memory: the pictures of every video, then a table of where they lie."""
 
 import json
 import mmap

@@ -1,4 +1,4 @@
-"""A video whose frames lie in the cache: converted by the same pass of libswscale as decoded ones, many at a time."""
+"""A video in the cache: its frames are converted as decoded ones are, many at a time."""
 
 from collections.abc import Sequence
 from functools import lru_cache

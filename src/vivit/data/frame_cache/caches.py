@@ -1,4 +1,4 @@
-"""The caches of a data set, one for each split that is used: made once, within one budget, shared by all processes."""
+"""The caches of a data set, one a split: made once, within one budget, shared by all processes."""
 
 import logging
 import platform

@@ -1,4 +1,4 @@
-"""Decoding of videos into a cache, and the check that what is read there is what the decoder shows."""
+"""Decoding of videos into a cache, and the check that it yields what the decoder does."""
 
 from typing import NamedTuple
 

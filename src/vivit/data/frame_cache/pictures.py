@@ -1,4 +1,4 @@
-"""How the pictures of a video lie in memory: the decoder's own pixels, plane by plane, before any conversion."""
+"""How the pictures of a video lie in memory: the decoder's own pixels, plane by plane."""
 
 from collections.abc import Sequence
 from functools import lru_cache

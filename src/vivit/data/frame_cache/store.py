@@ -1,4 +1,4 @@
-"""Where a cache lies: in memory without a name, gone with its processes, or in a folder, complete or absent."""
+"""Where a cache lies: in memory, gone with its processes, or in a folder, complete or absent."""
 
 import fcntl
 import os
