@@ -103,11 +103,11 @@ class Batch(NamedTuple):
 
 
 def _unpack_batch(
-    frames: Tensor, bad: tuple[DecodeFailure, ...], labels: np.ndarray, videos: np.ndarray, first: np.ndarray | None
+    frames: Tensor, bad: Sequence[DecodeFailure], labels: np.ndarray, videos: np.ndarray, first: np.ndarray | None
 ) -> Batch:
     """Return the batch that another process has sent."""
     first_frames = None if first is None else torch.from_numpy(first)
-    return Batch(frames, torch.from_numpy(labels), torch.from_numpy(videos), bad, first_frames)
+    return Batch(frames, torch.from_numpy(labels), torch.from_numpy(videos), tuple(bad), first_frames)
 
 
 class AttentionMap(NamedTuple):

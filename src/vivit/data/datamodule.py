@@ -115,7 +115,7 @@ class VideoDataModule(LightningDataModule):
             self.caches.make(*self._cached_splits(self.trainer.state.fn))
 
     def setup(self, stage: str) -> None:
-        """Let all ranks of this machine use one cache."""
+        """Use one cache in memory on all ranks of this machine."""
         self.caches.share()
 
     @cached_property
