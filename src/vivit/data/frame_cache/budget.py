@@ -14,7 +14,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def gigabytes(size: int | float) -> str:
     """Return a number of bytes as text."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e9:.4f} GB"
+    return f"{size / 1e9:.3g} GB"
 
 
 def check_budget(sizes: Mapping[str, float], cache_gb: float, *, estimated: bool = False) -> None:
@@ -57,5 +57,6 @@ def free_memory() -> int:
 
 
 def _rounded_up(size: float) -> float:
-    digits = 1 if size >= 1e8 else 4
-    return math.ceil(size / 1e9 * 10**digits) / 10**digits
+    """Return gigabytes in two digits, no less than a number of bytes."""
+    digits = 1 - math.floor(math.log10(size / 1e9))
+    return round(math.ceil(size / 1e9 * 10.0**digits) / 10.0**digits, max(digits, 0))
