@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 RECORDING = ("records", "skip_recorded")
-LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout", "data.pin_memory")
+CACHE = ("data.cache", "data.cache_gb", "data.cache_dir")
+LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout", "data.pin_memory", *CACHE)
 LOGGING_CALLBACKS = ("checkpoint", "throughput", "curves", "progress", "nan_check", "run_metadata", "wandb_media")
 """Callbacks that change no weight."""
 NEUTRAL_KEYS = (

@@ -18,7 +18,7 @@ output of the network.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -89,9 +89,25 @@ class Batch(NamedTuple):
     first_frames: Int[Tensor, "b v"] | None = None
     """Number of the first frame of each view, where the view sampler is known."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is built again in another process, with the frames in shared memory and small tensors by value.
+
+        Each tensor in shared memory costs the process that receives it a conversation with the one that sent it.
+        """
+        small = [None if tensor is None else tensor.numpy() for tensor in (self.labels, self.videos, self.first_frames)]
+        return _unpack_batch, (self.frames, self.bad, *small)
+
     def normalized(self, dtype: torch.dtype) -> Float[Tensor, "b v 3 f h w"]:
         """Return the clips as the network takes them, in [-1, 1]."""
         return normalize_frames(self.frames, dtype)
+
+
+def _unpack_batch(
+    frames: Tensor, bad: Sequence[DecodeFailure], labels: np.ndarray, videos: np.ndarray, first: np.ndarray | None
+) -> Batch:
+    """Return the batch that another process has sent."""
+    first_frames = None if first is None else torch.from_numpy(first)
+    return Batch(frames, torch.from_numpy(labels), torch.from_numpy(videos), tuple(bad), first_frames)
 
 
 class AttentionMap(NamedTuple):

@@ -13,6 +13,7 @@ from lightning import LightningDataModule
 from vivit.data.dataset import ClipDataset, TrainClipDataset
 from vivit.data.datasets import Split, dataset_from_options
 from vivit.data.datasets.video_list import named_heads
+from vivit.data.frame_cache.caches import FrameCaches
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
 from vivit.data.transforms.flip import FlipLabelMap
@@ -20,7 +21,7 @@ from vivit.data.transforms.resize import FusedResize, Resize
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import ViewSampler
 from vivit.data.worker_processes import start_worker_server
-from vivit.errors import ConfigError
+from vivit.errors import ConfigError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ class VideoDataModule(LightningDataModule):
     sampler of training views and ``views`` that of the test views; both are partial, this class adds what they share.
     Validation has one view. ``resampling`` resizes every view. ``batch_size`` counts videos on one device, in training
     and validation; testing takes as many clips, and at least one video. ``train_share`` selects that share of every
-    class of the training videos.
+    class of the training videos. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
+    ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes.
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
     this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run
@@ -66,6 +68,9 @@ class VideoDataModule(LightningDataModule):
         skip_unreadable: bool = False,
         train_share: float = 1.0,
         resampling: Resize | None = None,
+        cache: str = "none",
+        cache_gb: float = 4.0,
+        cache_dir: str | None = None,
     ) -> None:
         super().__init__()
         positive = {"frames": frames, "stride": stride, "resize": resize, "batch_size": batch_size}
@@ -91,6 +96,8 @@ class VideoDataModule(LightningDataModule):
         self.test_views = views(**clip)
         self.resampling = resampling or FusedResize()
         self.test_split: Split = "test"
+        folder = Path(root) / "cache" if cache_dir is None else Path(cache_dir)
+        self.caches = FrameCaches(cache, cache_gb, folder, self.dataset.videos)
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
@@ -102,8 +109,14 @@ class VideoDataModule(LightningDataModule):
             start_worker_server()  # which has its imports done by the time that the network is built
 
     def prepare_data(self) -> None:
-        """Generate the data set if it is an embedded one, and check that it exists."""
+        """Generate the data set if it is an embedded one, and check that it exists; cache what this run reads."""
         self.dataset.prepare()
+        if self.trainer is not None:
+            self.caches.make(*self._cached_splits(self.trainer.state.fn))
+
+    def setup(self, stage: str) -> None:
+        """Use one cache in memory on all ranks of this machine."""
+        self.caches.share()
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
@@ -118,7 +131,12 @@ class VideoDataModule(LightningDataModule):
     def clip_dataset(self, split: Split, view_sampler: ViewSampler) -> ClipDataset:
         """Return the clips of one split, as a view sampler cuts them."""
         return ClipDataset(
-            self.dataset.videos(split), view_sampler, self.flip_labels, self.seed, resampling=self.resampling
+            self.dataset.videos(split),
+            view_sampler,
+            self.flip_labels,
+            self.seed,
+            resampling=self.resampling,
+            cache=self.caches.get(split),
         )
 
     def train_dataloader(self) -> StatefulTrainLoader:
@@ -136,6 +154,7 @@ class VideoDataModule(LightningDataModule):
             self.flip_labels,
             self.seed,
             resampling=self.resampling,
+            cache=self.caches.get("train"),
             steps=self._total_steps(len(batches)),
         )
         return self.loader(clips, batches, self._worker_config(self.prefetch_factor), self.max_bad_share)
@@ -177,6 +196,16 @@ class VideoDataModule(LightningDataModule):
             if count := len(bad) + (stats.skipped if stats else 0):
                 results[split] = {"videos": count, "why": sorted(why | set(bad.values()))}
         return results
+
+    def _cached_splits(self, stage: str | None) -> tuple[list[Split], list[Split]]:
+        """Return the splits that a stage of the trainer reads, and those of a test after it, if there is one."""
+        if stage != "fit":
+            return ([self.test_split] if stage == "test" else ["val"] if stage == "validate" else []), []
+        try:
+            self.dataset.videos(self.test_split)
+        except UserError:  # a run without a test needs none
+            return ["train", "val"], []
+        return ["train", "val"], [self.test_split]
 
     def _worker_config(self, prefetch_factor: int) -> WorkerConfig:
         """Return the workers of a loader: unless configured, one for each core of this rank's share."""

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch.utils.data import Dataset, default_collate
 
+from vivit.data.frame_cache.cache_file import FrameCache
 from vivit.data.readers.open_video import OpenVideo, open_video
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import SampleKey
@@ -27,8 +28,8 @@ TRIES = 16
 class ClipDataset(Dataset[Clip]):
     """Decodes the views that ``view_sampler`` returns. A single sample raises about its video; a batch reports it.
 
-    ``resampling`` resizes the pictures. Training takes ``steps`` steps, by which the strength of a transform may grow
-    or shrink; infinitely many by default.
+    ``resampling`` resizes the pictures. Videos that ``cache`` has are not decoded. Training takes ``steps`` steps, by
+    which the strength of a transform may grow or shrink; infinitely many by default.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ClipDataset(Dataset[Clip]):
         seed: int,
         *,
         resampling: Resize | None = None,
+        cache: FrameCache | None = None,
         steps: float = math.inf,
     ) -> None:
         self.videos = videos
@@ -46,6 +48,7 @@ class ClipDataset(Dataset[Clip]):
         self.flip_labels = flip_labels
         self.seed = seed
         self.resampling = resampling or FusedResize()
+        self.cache = cache
         self.steps = steps
 
     def __len__(self) -> int:
@@ -72,14 +75,22 @@ class ClipDataset(Dataset[Clip]):
     def clip(self, key: SampleKey, rng: np.random.Generator) -> Clip:
         """Return the views that the view sampler draws from ``rng``."""
         video = self.videos[key.row]
-        with self.open(video) as file:
+        with self.open(video, key.row) as file:
             views = self.view_sampler(file.shape, rng)
             frames = self.read_views(file, views)
         return self.apply_transforms(key, video.labels, views, frames, rng)
 
-    def open(self, video: Video) -> OpenVideo:
-        """Return a reader of a video, with square pixels if ``resampling`` asks for them. Raises ``VideoError``."""
-        return open_video(video, square_pixels=self.resampling.square_pixels)
+    def open(self, video: Video, row: int | None = None) -> OpenVideo:
+        """Return a reader of a video, with square pixels if ``resampling`` asks for them. Raises ``VideoError``.
+
+        With its ``row``, the frames are those of the cache where that has them.
+        """
+        square_pixels = self.resampling.square_pixels
+        if self.cache is not None and row is not None:
+            cached = self.cache.video(row, square_pixels=square_pixels)
+            if cached is not None:
+                return cached
+        return open_video(video, square_pixels=square_pixels)
 
     def read_views(self, file: OpenVideo, views: Sequence[View]) -> UInt8[np.ndarray, "v f h w 3"]:
         """Return the decoded views."""

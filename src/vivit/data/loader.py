@@ -9,6 +9,7 @@ import os
 import platform
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, cast
 
@@ -67,6 +68,7 @@ class ClipLoader(DataLoader[Clip]):
         workers: WorkerConfig,
     ) -> None:
         self.order, self.videos, self.workers = batches, dataset.videos, workers
+        self._receiver: ThreadPoolExecutor | None = None
         if workers.number:
             start_worker_server()
         super().__init__(
@@ -81,18 +83,32 @@ class ClipLoader(DataLoader[Clip]):
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the batches of one epoch. Raises ``ConfigError`` with the files in question where a worker hangs."""
+        """Yield the batches of one epoch. Raises ``ConfigError`` with the files in question where a worker hangs.
+
+        A thread receives the next batch of the workers meanwhile: a busy machine answers each of its questions late.
+        """
+        if self._receiver is not None:
+            self._receiver.shutdown()  # of an epoch that was left early
         is_first = self._iterator is None
         expected, batches = iter(self.order), cast(Any, super().__iter__())
-        if self.workers.number and is_first:
+        if not self.workers.number:
+            yield from batches
+            return
+        if is_first:
             # a script that ends with its loader alive ends them too, as with pinned memory
             batches._register_persistent_workers_atexit()
-        while True:
-            with self._time_limit(next(expected, ())):
-                batch = next(batches, None)
-            if batch is None:
-                return
-            yield batch
+        receiver = self._receiver = ThreadPoolExecutor(1, "receive batches")
+        try:
+            pending = receiver.submit(next, batches, None)
+            while True:
+                with self._time_limit(next(expected, ())):
+                    batch = pending.result()
+                if batch is None:
+                    return
+                pending = receiver.submit(next, batches, None)
+                yield batch
+        finally:
+            receiver.shutdown()
 
     @contextmanager
     def _time_limit(self, keys: Sequence[SampleKey]) -> Iterator[None]:

@@ -43,15 +43,16 @@ RATE = 30
 
 
 class VideoPath(str):
-    """A path with the ``video``, a file or a segment of it, that it stands for."""
+    """A path with the ``video``, a file or a segment of it, that it stands for, and its ``row`` in the data set."""
 
     video: Video
+    row: int | None
 
     @classmethod
-    def of(cls, video: Video) -> "VideoPath":
+    def of(cls, video: Video, row: int | None = None) -> "VideoPath":
         """Return the path of a video."""
         path = cls(video.path)
-        path.video = video
+        path.video, path.row = video, row
         return path
 
 
@@ -77,7 +78,7 @@ class LabeledPaths(LabeledVideoPaths):
     def __getitem__(self, index: SampleKey | int) -> tuple[VideoPath, dict[str, Any]]:
         key = index if isinstance(index, SampleKey) else SampleKey(0, 0, index)
         video = self.videos[key.row]
-        return VideoPath.of(video), {"label": video.labels, "key": key}
+        return VideoPath.of(video, key.row), {"label": video.labels, "key": key}
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -90,7 +91,7 @@ class PyAVVideo(PytorchVideo):
         self.name, self.clips = str(path), clips
         self.file, self.problem = None, None
         try:
-            self.file = clips.open(path.video)
+            self.file = clips.open(path.video, path.row)
         except VideoError as error:
             self.problem = error
 

@@ -8,11 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.errors import ConfigError
 from vivit.launch.job import Job, sweep_of
 from vivit.launch.job_identity import job_identity
-from vivit.overrides import matches_key
+from vivit.overrides import CACHE, matches_key, override_key
 
 HYDRA_FOLDER = ".hydra"
 """Where Hydra stores a run's configuration; that of a resume goes into a folder below it."""
-CHANGEABLE = ("trainer.devices", "data.num_workers", "trainer.max_time", "logger")
+CHANGEABLE = ("trainer.devices", "data.num_workers", *CACHE, "trainer.max_time", "logger")
 """Keys that may be set beside ``resume``: where, how fast and how long a run continues, not what it computes."""
 
 
@@ -50,8 +50,8 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
             config.trainer.devices = cfg.trainer.devices
         elif matches_key(override, ["trainer.max_time"]):
             config.trainer.max_time = cfg.trainer.get("max_time")
-        elif matches_key(override, ["data.num_workers"]):
-            config.data.num_workers = cfg.data.num_workers
+        elif (key := override_key(override)) in ("data.num_workers", *CACHE):
+            OmegaConf.update(config, key, OmegaConf.select(cfg, key))
     sweep_dir = hydra.sweep._get_node("dir")._value()  # may be an interpolation that nobody can resolve any more
     sweep = sweep_of(job.folder, hydra.mode, None if "${" in str(sweep_dir) else sweep_dir)
     overrides = [*hydra.overrides.task, *(text for text in job.overrides if not matches_key(text, ["resume"]))]

@@ -30,7 +30,8 @@ from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 from vivit.training.compute import precision_settings
 
-LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable")
+CACHE_KEYS = ("cache", "cache_gb", "cache_dir")
+LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable", *CACHE_KEYS)
 """Keys of this command that data sets have in training too."""
 PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", *LOADER_KEYS)
 """Keys that define how predictions are made, and have no effect on saved ones."""
@@ -90,7 +91,7 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
         views=partial(MultiViewSampler, **parse_preprocessing(clips, file).get("views", {})),
         resampling=preprocessing.resampling,
         batch_size=cfg.batch_size, num_workers=cfg.num_workers, timeout=cfg.timeout,
-        skip_unreadable=cfg.skip_unreadable, seed=0,
+        skip_unreadable=cfg.skip_unreadable, seed=0, **{key: cfg[key] for key in CACHE_KEYS if key in cfg},
     )  # fmt: skip
     data.prepare_data()
     check_classes(record["classes"], data.heads, "the checkpoint")

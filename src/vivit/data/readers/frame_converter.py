@@ -70,11 +70,11 @@ class Orientation(NamedTuple):
         left = displayed[1] - box.left - box.width if self.columns_reversed else box.left
         return CropBox(left, top, box.width, box.height) if self.swapped else box._replace(top=top, left=left)
 
-    def upright(self, picture: UInt8[np.ndarray, "_h _w 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
-        """Return a stored picture as it is displayed; a view, nothing is copied."""
+    def upright(self, pictures: UInt8[np.ndarray, "*n _h _w 3"]) -> UInt8[np.ndarray, "*n _ _ 3"]:
+        """Return stored pictures as they are displayed; a view, nothing is copied."""
         if self.swapped:
-            picture = picture.swapaxes(0, 1)
-        return picture[:: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1]
+            pictures = pictures.swapaxes(-3, -2)
+        return pictures[..., :: -1 if self.rows_reversed else 1, :: -1 if self.columns_reversed else 1, :]
 
 
 class Converter:
@@ -92,11 +92,8 @@ class Converter:
         size: tuple[int, int],
         width: int | None = None,
     ) -> None:
-        width = width or stored[1]
-        displayed = orientation.displayed_size((stored[0], width))
         self._stored, self._orientation, self._size = stored, orientation, orientation.displayed_size(size)
-        boxes = [orientation.stored_box(box, displayed) for box in boxes]
-        self._boxes = [to_stored_width(box, stored[1], width) for box in boxes] if width != stored[1] else boxes
+        self._boxes = stored_boxes(boxes, orientation, stored, width or stored[1])
         self._graphs: dict[str, list[av.filter.Graph]] = {}
 
     def __call__(self, frame: av.VideoFrame, targets: UInt8[np.ndarray, "boxes h w 3"]) -> None:
@@ -106,26 +103,45 @@ class Converter:
                 f"changes its picture from {self._stored[1]}x{self._stored[0]} to {frame.width}x{frame.height}"
             )
         if (kind := frame.format.name) not in self._graphs:
-            self._graphs[kind] = [self._graph(frame, box) for box in self._boxes]
+            self._graphs[kind] = [conversion_graph(frame, box, self._size) for box in self._boxes]
         for graph, target in zip(self._graphs[kind], targets, strict=True):
             graph.push(frame)
-            target[:] = self._orientation.upright(_pixels(graph.vpull()))
+            target[:] = self._orientation.upright(packed_pixels(graph.vpull()))
 
-    def _graph(self, frame: av.VideoFrame, box: CropBox) -> av.filter.Graph:
-        graph = av.filter.Graph()
-        graph.threads = 1  # the default of one per core made a clip of 64x64 pixels ten times slower
-        tick = frame.time_base or Fraction(1, 1000)  # frames that a decoder held back to the end come without
-        chain = [
-            graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick),
-            graph.add("crop", f"{box.width}:{box.height}:{box.left}:{box.top}:exact=1"),
-            graph.add("scale", f"{self._size[1]}:{self._size[0]}:flags=bilinear"),
-            graph.add("format", "rgb24"),
-            graph.add("buffersink"),
-        ]
-        for left, right in pairwise(chain):
-            left.link_to(right)
-        graph.configure()
-        return graph
+
+def conversion_graph(frame: av.VideoFrame, box: CropBox, size: tuple[int, int], stacked: int = 1) -> av.filter.Graph:
+    """Return the filters that convert what ``box`` shows of frames like this one to RGB pictures of ``size``.
+
+    With ``stacked`` so many pictures lie below one another in a frame, as they do after each was converted alone.
+    """
+    graph = av.filter.Graph()
+    graph.threads = 1  # the default of one per core made a clip of 64x64 pixels ten times slower
+    tick = frame.time_base or Fraction(1, 1000)  # frames that a decoder held back to the end come without
+    chain = [
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick),
+        *([graph.add("untile", f"1x{stacked}")] if stacked > 1 else []),
+        graph.add("crop", f"{box.width}:{box.height}:{box.left}:{box.top}:exact=1"),
+        graph.add("scale", f"{size[1]}:{size[0]}:flags=bilinear"),
+        graph.add("format", "rgb24"),
+        *([graph.add("tile", f"1x{stacked}")] if stacked > 1 else []),
+        graph.add("buffersink"),
+    ]
+    for left, right in pairwise(chain):
+        left.link_to(right)
+    graph.configure()
+    return graph
+
+
+def stored_boxes(
+    boxes: Sequence[CropBox], orientation: Orientation, stored: tuple[int, int], width: int
+) -> list[CropBox]:
+    """Return boxes of the displayed picture in pixels of the stored one, of height and width ``stored``.
+
+    The displayed picture is ``width`` pixels wide before it is rotated.
+    """
+    displayed = orientation.displayed_size((stored[0], width))
+    boxes = [orientation.stored_box(box, displayed) for box in boxes]
+    return [to_stored_width(box, stored[1], width) for box in boxes] if width != stored[1] else boxes
 
 
 def to_stored_width(box: CropBox, stored: int, displayed: int) -> CropBox:
@@ -135,7 +151,7 @@ def to_stored_width(box: CropBox, stored: int, displayed: int) -> CropBox:
     return box._replace(left=left, width=right - left)
 
 
-def _pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+def packed_pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
     """Return a packed frame as an array without copying; its lines may be padded."""
     (plane,) = frame.planes
     lines = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)

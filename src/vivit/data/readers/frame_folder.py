@@ -1,6 +1,6 @@
 """Videos that are folders of numbered JPEG frames, as EPIC-Kitchens releases them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -40,6 +40,16 @@ class FrameFolderReader:
         """Frames, height and width."""
         return VideoShape(len(self._numbers), *self._orientation.displayed_size(self._stored_size))
 
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Height and width of the pictures as they are stored."""
+        return self._stored_size
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored pictures are rotated for display."""
+        return self._orientation
+
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
     ) -> UInt8[np.ndarray, "boxes f h w 3"]:
@@ -50,13 +60,18 @@ class FrameFolderReader:
         unique, positions = np.unique(np.asarray(numbers), return_inverse=True)
         views = np.empty((len(boxes), len(unique), *size, 3), np.uint8)
         convert = Converter(self._stored_size, self._orientation, boxes, size)
-        for at, number in enumerate(unique):
+        targets = {int(number): at for at, number in enumerate(unique)}
+        self.visit(targets, lambda number, frame: convert(frame, views[:, targets[number]]))
+        return views[:, positions]
+
+    def visit(self, numbers: Iterable[int], receive: Callable[[int, av.VideoFrame], None]) -> None:
+        """Pass every frame of ``numbers`` to ``receive``, as it was decoded, with its number. Raises ``VideoError``."""
+        for number in numbers:
             frame = self._decode(self._numbers[number])
             try:
-                convert(frame, views[:, at])
+                receive(number, frame)
             except ValueError as error:
                 raise VideoError(self.path, f"{_file_name(self._numbers[number])} {error}") from None
-        return views[:, positions]
 
     def _decode(self, number: int) -> av.VideoFrame:
         name = _file_name(number)

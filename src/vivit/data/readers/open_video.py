@@ -1,13 +1,15 @@
 """The interface of every reader of a video, and which reader opens which video."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, runtime_checkable
 
+import av
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.readers.frame_converter import Orientation
 from vivit.data.readers.frame_folder import FrameFolderReader
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.views import CropBox, VideoShape
@@ -40,7 +42,28 @@ class OpenVideo(Protocol):
     ) -> None: ...
 
 
-def open_video(video: Video, *, square_pixels: bool = False) -> OpenVideo:
+@runtime_checkable
+class DecodedVideo(OpenVideo, Protocol):
+    """An open video whose frames are decoded: it hands them out as they are, too."""
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Height and width of the pictures as they are stored."""
+        ...
+
+    @property
+    def orientation(self) -> Orientation:
+        """How the stored pictures are rotated for display."""
+        ...
+
+    def visit(self, numbers: Iterable[int], receive: Callable[[int, av.VideoFrame], None]) -> None:
+        """Pass every frame of ``numbers`` to ``receive``, as it was decoded, with its number. Raises ``VideoError``."""
+        ...
+
+    def __enter__(self) -> "DecodedVideo": ...
+
+
+def open_video(video: Video, *, square_pixels: bool = False) -> DecodedVideo:
     """Return a reader of a video file, of a segment of one, or of a folder of frames. Raises ``VideoError``.
 
     ``square_pixels`` widens pictures whose pixels are not square as a player does. Frames in a folder have square ones.

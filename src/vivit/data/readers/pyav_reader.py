@@ -12,7 +12,7 @@ can hang when closed early.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
@@ -179,27 +179,34 @@ class PyAVVideoReader:
 
         Raises ``VideoError`` where a frame is damaged or missing.
         """
-        selected = sorted({self._part[number] for number in numbers})
-        position = {number: at for at, number in enumerate(selected)}
-        views = np.empty((len(boxes), len(selected), *size, 3), np.uint8)
+        position = {number: at for at, number in enumerate(sorted(set(numbers)))}
+        views = np.empty((len(boxes), len(position), *size, 3), np.uint8)
         convert = Converter(self._stored_size, self._orientation, boxes, size, self._width)
-        missing = set(selected)
+        self.visit(position, lambda number, frame: convert(frame, views[:, position[number]]))
+        order = [position[number] for number in numbers]
+        return views if order == list(range(len(position))) else views[:, order]
+
+    def visit(self, numbers: Iterable[int], receive: Callable[[int, av.VideoFrame], None]) -> None:
+        """Pass every frame of ``numbers`` to ``receive``, as it was decoded, with its number; again if it was damaged.
+
+        Raises ``VideoError`` where a frame is damaged or missing.
+        """
+        missing = {self._part[number] for number in numbers}
+        count = len(missing)
         with as_video_error(self.path):
             for earlier in self._seeks():
                 damage, decoded = self.new_damage_tracker(), set()
                 for key, number, frame in self._decode_selected(missing, earlier, damage):
-                    convert(frame, views[:, position[number]])
+                    receive(number - self._part.start, frame)
                     decoded.add((key, number))
                 damaged = {number for key, number in decoded if damage.is_damaged(key)}
                 missing -= {number for _, number in decoded} - damaged
                 if not missing:
                     break
         if missing:
-            count = f"{len(missing)} of {len(selected)} wanted frames"
-            problem = f"is damaged in {count}" if missing & damaged else f"lacks {count}; it is damaged"
+            which = f"{len(missing)} of {count} wanted frames"
+            problem = f"is damaged in {which}" if missing & damaged else f"lacks {which}; it is damaged"
             raise VideoError(self.path, problem)
-        order = [position[self._part[number]] for number in numbers]
-        return views if order == list(range(len(selected))) else views[:, order]
 
     def _seeks(self) -> Sequence[float | None]:
         """Return how far before selected frames each pass through the file begins, in seconds; None: at the start."""

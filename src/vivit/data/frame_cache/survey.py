@@ -1,0 +1,92 @@
+"""What decides a cache: the videos of a split, by their files, and how much room their frames take."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import av
+import numpy as np
+
+from vivit.data.frame_cache.cache_file import FORMAT
+from vivit.data.frame_cache.pictures import PictureKind, UncacheableError
+from vivit.data.readers.open_video import open_video
+from vivit.data.readers.video_error import VideoError
+from vivit.structures import Video
+
+Survey = tuple[int, PictureKind]
+"""Number and kind of the pictures of a video."""
+
+
+class CachePlan:
+    """The different videos of a split, and the key of their cache.
+
+    Crops, strides and resizing have no part in it, because pictures are stored as they are decoded.
+    """
+
+    def __init__(self, videos: Sequence[Video]) -> None:
+        numbers: dict[tuple[Any, ...], int] = {}
+        self.videos: list[Video] = []
+        rows = []
+        for video in videos:
+            stamps = video.stamps if video.stamps is None or isinstance(video.stamps, range) else tuple(video.stamps)
+            part = (video.path, video.start, video.end, video.frame_range, stamps)
+            if part not in numbers:
+                numbers[part] = len(self.videos)
+                self.videos.append(video)
+            rows.append(numbers[part])
+        self.rows = np.array(rows, np.int64)
+        self._parts = list(numbers)
+
+    @cached_property
+    def key(self) -> str:
+        """A name that changes with any file, with the list of videos, and with the decoder."""
+        digest = hashlib.sha256(repr((FORMAT, platform.machine(), sorted(av.library_versions.items()))).encode())
+        files: dict[str, str] = {}
+        for part in self._parts:
+            path = str(part[0])
+            if path not in files:
+                files[path] = fingerprint(path)
+            digest.update(repr((part, files[path])).encode("utf-8", "surrogateescape"))
+        digest.update(self.rows.tobytes())
+        return digest.hexdigest()[:32]
+
+
+def fingerprint(path: str) -> str:
+    """Return size and time of change of a file, or of all files of a folder, as text; empty without the file."""
+    try:
+        if not os.path.isdir(path):  # noqa: PTH112  # a Path for every picture of a folder would take seconds
+            return _version(os.stat(path))  # noqa: PTH116
+        with os.scandir(path) as entries:
+            return repr(sorted((entry.name, _version(entry.stat())) for entry in entries))
+    except OSError:
+        return ""
+
+
+def _version(stat: os.stat_result) -> str:
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def survey(video: Video) -> Survey | None:
+    """Return number and kind of the pictures of a video, of which the first is decoded; None where that fails."""
+    kinds: list[PictureKind] = []
+    try:
+        with open_video(video, square_pixels=True) as reader:
+            height, wide = reader.orientation.displayed_size(reader.shape[1:])
+            reader.visit([0], lambda _, frame: kinds.append(PictureKind.of(frame, wide, reader.orientation)))
+            fits = (kinds[0].height, kinds[0].width) == reader.stored_size and kinds[0].height == height
+            return (reader.shape.frames, kinds[0]) if fits else None
+    except (VideoError, UncacheableError):
+        return None
+
+
+def total_bytes(surveys: Iterable[Survey | None]) -> int:
+    """Return the bytes that the pictures of videos take."""
+    return sum(each[0] * each[1].frame_bytes for each in surveys if each)
+
+
+def spread(count: int, of: int) -> list[int]:
+    """Return ``count`` numbers below ``of``, evenly spread."""
+    return [at * of // count for at in range(count)]
