@@ -75,6 +75,12 @@ def test_attention_on_the_object_has_a_higher_share_than_uniform_attention(small
     assert 0.05 < row["area"] < 0.5
     with pytest.raises(ConfigError) as error:
         attention_row(
-            {}, root=small_motion, clips=1585, views=VIEWS, resampling=FusedResize(), frames_per_token=[], grid=(8, 4, 4)
+            {},
+            root=small_motion,
+            clips=1585,
+            views=VIEWS,
+            resampling=FusedResize(),
+            frames_per_token=[],
+            grid=(8, 4, 4),
         )
     assert (error.value.key, error.value.value) == ("bench.clips", 1585)

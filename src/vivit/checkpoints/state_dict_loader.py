@@ -123,8 +123,9 @@ class StateDictPlan:
     ) -> None:
         """Resize a table of positions; a class token's row stays with it, or is the network's if the source has none.
 
-        Where an image's are repeated over time and the network's are ``learned_time``, its time is added to them. Where the network's is not learned, the source's is ignored. Raises ConfigError for another ``how``, or one that
-        does not fit; CheckpointError for a table that is not that of a grid.
+        Where an image's are repeated over time and the network's are ``learned_time``, its time is added to them. Where
+        the network's is not learned, the source's is ignored. Raises ConfigError for another ``how``, or one that does
+        not fit; CheckpointError for a table that is not that of a grid.
         """
         if how not in get_args(Positions):
             raise ConfigError(

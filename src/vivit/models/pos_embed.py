@@ -37,7 +37,7 @@ def learned(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
 
 
 def learned_time(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
-    """Return learned vectors as ``learned`` does, and add one from N(0, 0.5^2) a temporal index, the same at all places.
+    """Return learned vectors, to which one from N(0, 0.5^2) a temporal index is added, the same at all places.
 
     With 0.02 alone a token of the first frames looks like one of the last until training has told them apart, which
     takes small networks longer than all else. Places stay alike, so motion is still learned everywhere at once. Of a
@@ -52,7 +52,7 @@ def learned_time(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
 
 
 def time_part(places: Float[Tensor, "n d"], grid: Grid) -> Float[Tensor, "n d"]:
-    """Return the mean vector of each temporal index, less that of all, for every place of a table without class token."""
+    """Return the mean vector of each temporal index, less that of all, for every place; without a class token."""
     means = places.reshape(grid[0], -1, places.shape[1]).mean(1)
     return (means - means.mean(0)).repeat_interleave(len(places) // grid[0], 0)
 

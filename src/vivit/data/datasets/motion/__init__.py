@@ -1,4 +1,4 @@
-"""The embedded data set ``motion``: its scenes, their drawing and generation on this machine, and the data set class."""
+"""The embedded data set ``motion``: its scenes, how they are drawn and encoded on this machine, and its class."""
 
 from vivit.data.datasets.motion.dataset import Motion
 from vivit.data.datasets.motion.drawing import object_mask, render

@@ -32,7 +32,10 @@ def background(
 def texture_colors(
     number: int, contrast: float
 ) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
-    """Return two colours, brighter than the background by ``contrast``, and the wave that blends them: row, column, phase."""
+    """Return two colours, brighter than backgrounds by ``contrast``, and the wave that blends them.
+
+    The wave is radians a radius over rows and over columns, and a phase.
+    """
     rng = np.random.default_rng([FORMAT, 2, number])
     hue = rng.uniform()
     tints = [colorsys.hsv_to_rgb((hue + shift) % 1, 0.2, value) for shift, value in ((0, 1.0), (0.1, 0.9))]

@@ -1,19 +1,21 @@
-"""The scenes of the embedded data set, Something-Something in miniature: what happens in a video, and how hard it is to see.
+"""The scenes of the embedded data set: what happens in a video, and how hard it is to see.
 
-A textured shape (the noun) performs one of twelve movements (the verb) before a textured background. Verbs come in pairs
-that are each other run backwards, and what makes them a test of *video* models is that only time tells them apart:
+Something-Something in miniature: a textured shape (the noun) performs one of twelve movements (the verb) before a
+textured background. Verbs come in pairs that are each other run backwards. Only time tells the two apart, which makes
+them a test of *video* models:
 * three pairs are a phase that runs round a circle, forwards or backwards: a position on a torus that wraps at the
   picture's edge, or a size on a saw-tooth. Two frames show the direction;
 * three pairs are two trips there and back, in one order or in the other: to a side (sway), up or down (bob), to another
   size (swell). Any two frames look alike in both; only what comes first tells them apart, so it takes several tubelets;
-* every start is uniform on its circle, and a movement begins after and ends before pauses of equally distributed length,
-  so no single frame, no first or last frame and no unordered set of frames distinguishes a verb from its opposite:
-  order-blind pooling can only name the pair;
-* what else is drawn, is drawn before the verb is looked at, so none of it can depend on it;
+* every start is uniform on its circle, and the pauses before and after a movement are equally distributed, so no single
+  frame, no first or last frame and no unordered set of frames distinguishes a verb from its opposite: order-blind
+  pooling can only name the pair;
+* all else is drawn before the verb is looked at, so none of it can depend on it;
 * backgrounds and object textures come from pools that the splits do not share;
 * a flipped clip shows the flipped verb (``MIRROR``), a clip run backwards its opposite (``REVERSE``).
 
-Every video draws its difficulties for itself (``Difficulty``), each from one end of its range to the other.
+Every video draws its difficulties for itself (``Difficulty``). Their ranges were set with another seed of the data
+(``scene``'s ``seed=7``), so that small networks take off within some 10,000 clips and stay below 100 %.
 """
 
 from dataclasses import dataclass, fields
@@ -91,12 +93,12 @@ DIFFICULTIES = tuple(field.name for field in fields(Difficulty))
 def draw_difficulty(rng: np.random.Generator) -> Difficulty:
     """Return difficulties drawn at random, speed, size and contrast uniform in their logarithm."""
     return Difficulty(
-        speed=_log_uniform(rng, 0.9, 5.4),
-        size=_log_uniform(rng, 7.0, 18.0),
-        contrast=_log_uniform(rng, 30.0, 125.0),
+        speed=_log_uniform(rng, 0.6, 5.0),
+        size=_log_uniform(rng, 6.0, 18.0),
+        contrast=_log_uniform(rng, 25.0, 125.0),
         moving=rng.uniform(0.5, 1),
-        drift=rng.uniform(0, 0.5),
-        noise=rng.uniform(1, 8),
+        drift=rng.uniform(0, 0.6),
+        noise=rng.uniform(1, 6),
         distractors=int(rng.integers(0, 3)),
     )
 
@@ -172,12 +174,14 @@ def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f
         case parts:
             half = s.difficulty.speed * lasts / 2
             for part, sign, start in zip(parts, s.signs, (0, half), strict=True):
-                {"sway": column, "bob": row, "swell": size}[part][:] = sign * _trips(np.clip(way - start, 0, half), half)
+                {"sway": column, "bob": row, "swell": size}[part][:] = sign * _trips(
+                    np.clip(way - start, 0, half), half
+                )
     return s.home[0] + row, s.home[1] + column, s.difficulty.size * SIZE_RATIO ** (size / SIDE)
 
 
 def _trips(way: Float[np.ndarray, " f"], whole: float) -> Float[np.ndarray, " f"]:
-    """Return the distance from home after a ``way`` on equally long trips there and back that together are ``whole``."""
+    """Return the distance from home after a ``way`` on equally long trips there and back, together ``whole`` long."""
     turn = whole / (2 * max(1, np.ceil(whole / (2 * TRIP))))
     return turn - np.abs(way % (2 * turn) - turn) if whole else way
 
@@ -185,7 +189,11 @@ def _trips(way: Float[np.ndarray, " f"], whole: float) -> Float[np.ndarray, " f"
 def _draw_swing(rng: np.random.Generator) -> Swing:
     middle, reach = rng.uniform(0, SIDE, 2), rng.uniform(-8, 8, 2)
     return Swing(
-        str(rng.choice(NOUNS)), (middle[0], middle[1]), (reach[0], reach[1]), rng.uniform(0.1, 0.3), rng.uniform(0, 2 * np.pi)
+        str(rng.choice(NOUNS)),
+        (middle[0], middle[1]),
+        (reach[0], reach[1]),
+        rng.uniform(0.1, 0.3),
+        rng.uniform(0, 2 * np.pi),
     )
 
 
