@@ -113,7 +113,8 @@ def test_learned_time_tells_time_and_nothing_else():
     assert isinstance(table, nn.Parameter)
     assert table.shape == (129, 64)
     places = table.detach()[1:].reshape(8, 16, 64)
-    assert places.mean(1).std() == pytest.approx(pos_embed.TIME_STD, rel=0.15)
+    assert places.mean(1).std() == pytest.approx(pos_embed.SHARED_TIME_STD, rel=0.15)
+    assert pos_embed.learned_time((8, 1, 1), 64, False).std() == pytest.approx(pos_embed.TIME_STD, rel=0.15)
     for rest in (places - places.mean(1, keepdim=True), table.detach()[:1]):
         assert rest.std() == pytest.approx(0.02, rel=0.25)
     assert pos_embed.learned_time((1, 4, 4), 64, False).std() == pytest.approx(0.02, rel=0.25)
@@ -125,7 +126,8 @@ def test_repeated_image_positions_keep_the_time_of_learned_time(positions, tmp_p
     torch.manual_seed(0)
     sizes = {"num_classes": 5, "image_size": 32, "size": "tiny"}
     image = create_model("spatiotemporal", frames=1, tokeniser={"name": "tubelet", "tubelet": [1, 8, 8]}, **sizes)
-    file = save_network(image, tmp_path / "image.ckpt")
+    file = tmp_path / "image.ckpt"
+    save_model(image, file)
     video = create_model("spatiotemporal", frames=8, positions=positions, **sizes)
     before = video.encoder.positions.detach().clone()[1:].reshape(4, 16, 64)
     load_image_weights(video, source=str(file))

@@ -20,8 +20,8 @@ PosEmbed = Callable[[Grid, int, bool], Tensor]
 
 LONGEST_WAVE = 10_000
 
-TIME_STD = 0.5
-"""Standard deviation of what ``learned_time`` adds to a temporal index: about that of a token's content."""
+TIME_STD, SHARED_TIME_STD = 0.5, 0.1
+"""Standard deviations of what ``learned_time`` adds to a temporal index: in a sequence of time alone, and with places."""
 
 
 def make_pos_embed(name: str, grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
@@ -37,17 +37,19 @@ def learned(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
 
 
 def learned_time(grid: Grid, dim: int, cls: bool) -> Float[nn.Parameter, "n d"]:
-    """Return learned vectors, to which one from N(0, 0.5^2) a temporal index is added, the same at all places.
+    """Return learned vectors, to which a random one a temporal index is added, the same at all places.
 
-    With 0.02 alone a token of the first frames looks like one of the last until training has told them apart, which
-    takes small networks longer than all else. Places stay alike, so motion is still learned everywhere at once. Of a
-    grid without time it is ``learned``.
+    With the 0.02 of ``learned`` a token of the first frames looks like one of the last until training has told them
+    apart, which takes small networks longer than all else. N(0, 0.5^2) is about a token's content, so it is for a
+    sequence of time alone, as Model 2's temporal encoder has; beside places it would drown them, and is N(0, 0.1^2). Of
+    a grid without time the table is that of ``learned``.
     """
     table = learned(grid, dim, cls)
     if grid[0] > 1:
+        places = grid[1] * grid[2]
+        time = torch.empty(grid[0], dim).normal_(std=TIME_STD if places == 1 else SHARED_TIME_STD)
         with torch.no_grad():
-            time = torch.empty(grid[0], dim).normal_(std=TIME_STD)
-            table[int(cls) :] += time.repeat_interleave(grid[1] * grid[2], 0)
+            table[int(cls) :] += time.repeat_interleave(places, 0)
     return table
 
 

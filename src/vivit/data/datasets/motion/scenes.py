@@ -95,7 +95,7 @@ def draw_difficulty(rng: np.random.Generator) -> Difficulty:
     return Difficulty(
         speed=_log_uniform(rng, 0.6, 5.0),
         size=_log_uniform(rng, 6.0, 18.0),
-        contrast=_log_uniform(rng, 25.0, 125.0),
+        contrast=_log_uniform(rng, 30.0, 125.0),
         moving=rng.uniform(0.5, 1),
         drift=rng.uniform(0, 0.6),
         noise=rng.uniform(1, 6),
