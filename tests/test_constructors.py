@@ -8,6 +8,7 @@ MOST = 10
 LONG = {
     "EncoderConfig": "the record of what all models share, so that their constructors take two arguments",
     "KeyFormat": "a file format as a table: names, layouts, and how its project feeds its networks",
+    "PredictionsMetadata": "what is stored beside predictions, read and written as one record",
     "Scene": "everything that is drawn of one video",
     "VideoDataModule": "the keys of configs/data, one by one, as Hydra fills them",
 }

@@ -24,8 +24,8 @@ from vivit.evaluation.confusion_matrix import (
 from vivit.inference.page import error_html, prediction_html
 from vivit.inference.timeline_plot import plot_sliding
 from vivit.plotting import drawable_text, font_families, text_width
+from vivit.reporting.drawing import draw_line
 from vivit.reporting.figure_files import render
-from vivit.reporting.figures import _line
 from vivit.reporting.page import Section, render_page
 from vivit.reporting.tables import Column, Table
 from vivit.reporting.writers import to_latex, to_markdown
@@ -87,7 +87,7 @@ def test_report_figures_show_names_literally() -> None:
         figure = Figure()
         axes = figure.subplots()
         for at, name in enumerate(ODD[:4]):
-            _line(axes, at, name, [(1, 2, 0), (2, 3 + at, 0)])
+            draw_line(axes, at, name, [(1, 2, 0), (2, 3 + at, 0)])
         plotting.add_legend(axes, frameon=False)
         return figure
 

@@ -121,9 +121,9 @@ def test_costs_at_the_paper_s_scale_are_what_it_prints(row: tuple[str, Row], com
 
 def test_a_sweep_is_narrowed_by_rows_by_what_rows_set_and_by_seeds() -> None:
     sweep = SWEEPS["model_variants"]
-    assert len(jobs(sweep)) == 15
+    assert len(jobs(sweep)) == 25
     (job,) = jobs(sweep, "row=average_pool", "seed=2")
-    assert job == ["sweep=model_variants", "row=average_pool", "trainer.max_epochs=4", "model=average_pool", "seed=2"]
+    assert job == ["sweep=model_variants", "row=average_pool", "trainer.max_epochs=20", "model=average_pool", "seed=2"]
     assert jobs(sweep, "model=average_pool", "seed=2") == [job]
     assert len(jobs(sweep, "row=average_pool,spatiotemporal", "seed=7,8")) == 4
     assert len(jobs(SWEEPS["tokens"], "model=spatiotemporal", "tokeniser.tubelet.0=8,2", "seed=1")) == 2
@@ -157,7 +157,7 @@ def test_one_line_adds_a_row(composed: Compose) -> None:
     after = jobs(parse_sweep("temporal_depth", content))
     added = [job for job in after if job not in before]
     assert [job for job in after if job in before] == before
-    assert [job[1] for job in added] == ["row=2_layers"] * 3
+    assert [job[1] for job in added] == ["row=2_layers"] * 5
     assert composed(*(text for text in added[0] if not text.startswith("sweep="))).model.temporal_depth == 2
 
 

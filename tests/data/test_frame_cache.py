@@ -303,7 +303,7 @@ def test_impossible_values_are_refused(small_motion, options, key):
 
 def data_module(root, workers=0, **options):
     return VideoDataModule(
-        root=str(root), dataset={"name": "motion", "format": 2, "label_columns": ["verb"]}, **CLIP,
+        root=str(root), dataset={"name": "motion", "format": 3, "label_columns": ["verb"]}, **CLIP,
         augment=partial(RandomViewSampler, hflip_prob=0.5), views=partial(MultiViewSampler, temporal=2, spatial=3),
         batch_size=4, seed=1, num_workers=workers, **options,
     )  # fmt: skip
@@ -334,7 +334,7 @@ def test_a_share_of_the_training_videos_is_all_that_is_cached(small_motion):
 
 
 def data_options():
-    return {"format": 2, "label_columns": ["verb"]}
+    return {"format": 3, "label_columns": ["verb"]}
 
 
 MAKE = """

@@ -9,10 +9,10 @@ import torch
 from networks import make_network
 from torch import nn
 
-from vivit.checkpoints import export_scenic, save_huggingface
+from vivit.checkpoints import LoadedModel, export_scenic, load_image_weights, save_huggingface, write_vivit
 from vivit.checkpoints.formats.scenic_state_dict import encoder_views
 from vivit.errors import ConfigError
-from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets, pos_embed
+from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets, create_model, pos_embed
 from vivit.models.attention import Attention
 from vivit.models.blocks import MLP, Block
 from vivit.models.encoder import Encoder
@@ -115,7 +115,7 @@ def test_learned_time_tells_time_and_nothing_else():
     places = table.detach()[1:].reshape(8, 16, 64)
     assert places.mean(1).std() == pytest.approx(pos_embed.SHARED_TIME_STD, rel=0.15)
     assert pos_embed.learned_time((8, 1, 1), 64, False).std() == pytest.approx(pos_embed.TIME_STD, rel=0.15)
-    for rest in (places - places.mean(1, keepdim=True), table.detach()[:1]):
+    for rest in ((places - places.mean(1, keepdim=True)).detach(), table.detach()[:1]):
         assert rest.std() == pytest.approx(0.02, rel=0.25)
     assert pos_embed.learned_time((1, 4, 4), 64, False).std() == pytest.approx(0.02, rel=0.25)
 
@@ -127,7 +127,7 @@ def test_repeated_image_positions_keep_the_time_of_learned_time(positions, tmp_p
     sizes = {"num_classes": 5, "image_size": 32, "size": "tiny"}
     image = create_model("spatiotemporal", frames=1, tokeniser={"name": "tubelet", "tubelet": [1, 8, 8]}, **sizes)
     file = tmp_path / "image.ckpt"
-    save_model(image, file)
+    write_vivit(LoadedModel(image, "", {"noun": list("abcde")}), file)
     video = create_model("spatiotemporal", frames=8, positions=positions, **sizes)
     before = video.encoder.positions.detach().clone()[1:].reshape(4, 16, 64)
     load_image_weights(video, source=str(file))

@@ -81,11 +81,11 @@ def test_what_is_missing_failed_running_or_corrupt_is_said_by_name(tmp_path: Pat
     (answer,) = answered(tmp_path, "model_variants")
     notes = answer.table().notes
     assert f"{MODEL_1}, seed 2: failed, the loss is nan" in notes
-    assert f"{MODEL_1}: seed 3 not run" in notes
+    assert f"{MODEL_1}: seeds 3, 4, 5 not run" in notes
     assert f"{MODEL_2}, seed 1: running since {TIME}" in notes
     assert any(note.startswith(f"{MODEL_2}, seed 2: unreadable, JSONDecodeError") for note in notes)
     assert f"{MODEL_2}, seed 3: unreadable, ValueError: the metrics are not numbers" in notes
-    assert "Model 2, average pooling: seeds 1, 2, 3 not run" in notes
+    assert "Model 2, average pooling: seeds 1, 2, 3, 4, 5 not run" in notes
     assert lines(answer)[MODEL_2]["runs"] == 0
     assert lines(answer)[MODEL_1]["top1_spread"] is None, "of a single run"
 

@@ -180,10 +180,10 @@ def trajectory(s: Scene) -> tuple[Float[np.ndarray, " f"], Float[np.ndarray, " f
     return s.home[0] + row, s.home[1] + column, s.difficulty.size * SIZE_RATIO ** (size / SIDE)
 
 
-def _trips(way: Float[np.ndarray, " f"], whole: float) -> Float[np.ndarray, " f"]:
-    """Return the distance from home after a ``way`` on equally long trips there and back, together ``whole`` long."""
-    turn = whole / (2 * max(1, np.ceil(whole / (2 * TRIP))))
-    return turn - np.abs(way % (2 * turn) - turn) if whole else way
+def _trips(way: Float[np.ndarray, " f"], length: float) -> Float[np.ndarray, " f"]:
+    """Return the distance from home after a ``way`` on equally long trips there and back, together ``length`` long."""
+    turn = length / (2 * max(1, np.ceil(length / (2 * TRIP))))
+    return turn - np.abs(way % (2 * turn) - turn) if length else way
 
 
 def _draw_swing(rng: np.random.Generator) -> Swing:
