@@ -49,14 +49,23 @@ smoke: install  ## three batches of everything
 
 SWEEPS := $(filter-out _%,$(notdir $(basename $(wildcard configs/sweep/*.yaml))))
 RUNS := logs/train/runs
+# Side by side: one per core, two at most, for each needs about 2 GB.
+JOBS ?= $(shell test "$$(getconf _NPROCESSORS_ONLN)" -gt 1 && echo 2 || echo 1)
+SKIP_RECORDED ?= true
+COMMA := ,
+SPACE := $(subst ,, )
+REMAINING = $(BIN)/python src/report.py remaining=true jobs=$(JOBS) skip_recorded=$(SKIP_RECORDED) \
+	'sweeps=[$(subst $(SPACE),$(COMMA),$(strip $(SWEEPS)))]'
+EACH := xargs -P $(JOBS) -I{}
+BESIDE := $(if $(filter-out 1,$(JOBS)),callbacks.progress=null data.num_workers=1)
 
-sweep: install  ## all tables and figures on the embedded data set, hours; goes on where it stopped (SWEEPS="pooling": some)
-	test -f $(RUNS)/pretrain_image_vit/results.json || $(BIN)/python src/train.py pretrain=image_vit
-	test -f $(RUNS)/pretrain_vivit/results.json || $(BIN)/python src/train.py pretrain=vivit
-	@failed=; for sweep in $(SWEEPS); do \
-	    $(BIN)/python src/train.py sweep=$$sweep records=docs/results; code=$$?; \
-	    test $$code -lt 128 || exit $$code; test $$code -eq 0 || failed="$$failed $$sweep"; \
-	done; test -z "$$failed" || { echo "with jobs that failed:$$failed"; exit 1; }
+sweep: install  ## all tables and figures, hours, which it prints; goes on where it stopped (SWEEPS="pooling": some; JOBS=2)
+	@$(REMAINING)
+	@printf '%s\n' image_vit vivit | $(EACH) sh -c 'test -f $(RUNS)/pretrain_{}/results.json || \
+	    $(if $(BESIDE),OMP_NUM_THREADS=1) exec $(BIN)/python src/train.py pretrain={} $(BESIDE)'
+	@printf '%s\n' $(SWEEPS) | $(EACH) $(BIN)/python src/train.py sweep={} records=docs/results \
+	    skip_recorded=$(SKIP_RECORDED) hydra.sweeper.jobs=$(JOBS) || \
+	    { $(REMAINING); echo "with jobs that failed, see above; make sweep tries them again"; exit 1; }
 
 report: install  ## tables, figures and a page of everything in logs/ and docs/results/
 	$(BIN)/python src/report.py

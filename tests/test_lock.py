@@ -132,3 +132,30 @@ def test_a_file_of_another_hash_is_refused(tampered: str | None, tmp_path: Path)
     assert (site / "tiny.py").is_file() == (tampered is None), done.stderr
     assert ("DO NOT MATCH THE HASHES" in done.stderr) == (tampered is not None)
     assert not (site / "stolen.py").exists()
+
+
+def test_a_sweep_prints_its_hours_then_runs_side_by_side(tmp_path: Path) -> None:
+    text = make(tmp_path, "--dry-run", "--old-file=install", "sweep", "SWEEPS=pooling  tokens", "JOBS=3").stdout
+    hours, first, rest = (text.index(part) for part in ("remaining=true jobs=3", "pretrain={}", "sweep={}"))
+    assert hours < first < rest
+    assert "'sweeps=[pooling,tokens]'" in text
+    assert "xargs -P 3" in text
+    assert "hydra.sweeper.jobs=3" in text
+    alone = make(tmp_path, "--dry-run", "--old-file=install", "sweep", "SWEEPS=pooling", "JOBS=1").stdout
+    assert "callbacks.progress=null" not in alone
+
+
+def test_sweeps_go_on_where_one_has_jobs_that_fail(tmp_path: Path) -> None:
+    """With a Python that only writes down what it is started with, and fails for one of them."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/started\ncase "$*" in *sweep=tokens*) exit 1;; esac\n')
+    python.chmod(0o755)
+    arguments = ("--old-file=install", "sweep", f"BIN={tmp_path}", "SWEEPS=tokens pooling seeds", "JOBS=1")
+    done = make(tmp_path, *arguments, check=False)
+    started = (tmp_path / "started").read_text()
+    assert done.returncode != 0
+    assert "jobs that failed" in done.stdout
+    order = ("remaining=true", "pretrain=image_vit", "pretrain=vivit", "sweep=tokens", "sweep=pooling", "sweep=seeds")
+    places = [started.index(part) for part in order]
+    assert places == sorted(places)
+    assert make(tmp_path, *arguments[:3], "SWEEPS=pooling seeds", "JOBS=2").returncode == 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,45 @@ def test_a_job_put_back_into_the_queue_goes_on(small_motion: Path, tmp_path: Pat
     assert f"resumed at step {said.partition('SIGUSR2 at step ')[2].partition(',')[0]}," in said
     assert list(jobs(folder).values()) == [job]
     assert read(job, "status.json")["status"] == "done"
+
+
+def beside(data: Path, tmp_path: Path, *words: str) -> Command:
+    """Start a sweep of rows, two jobs side by side, or start it again."""
+    where = (f"data.root={data}", f"paths.logs={tmp_path / 'logs'}", f"paths.data={tmp_path}", "data.num_workers=0")
+    records = (f"records={tmp_path / 'records'}", "hydra.sweeper.jobs=2", "seed=1")
+    return start(tmp_path / "output.txt", "src/train.py", *where, *records, *SHORT, *words)
+
+
+def test_jobs_side_by_side_end_with_the_sweep_and_go_on(small_motion: Path, tmp_path: Path) -> None:
+    """Ctrl-C once both have a checkpoint; started again, both go on from it, and leave records."""
+    folder = tmp_path / "logs" / "train" / "multiruns" / "pooling"
+    command = beside(small_motion, tmp_path, "sweep=pooling", "trainer.max_epochs=6")
+
+    def running() -> list[Path]:
+        return [path.parents[1] for path in folder.glob("*/checkpoints/last.ckpt")]
+
+    command.wait_for(lambda: len(running()) == 2)
+    pids = [read(job, "status.json")["process"]["pid"] for job in running()]
+    os.kill(command.pid, signal.SIGINT)
+    assert command.wait() == 130, command.said
+    assert not [pid for pid in pids if Path(f"/proc/{pid}/cmdline").is_file()], "a job went on alone"
+    assert [read(job, "status.json")["status"] for job in running()] == ["interrupted"] * 2
+    again = beside(small_motion, tmp_path, "sweep=pooling", "trainer.max_epochs=6")
+    assert again.wait() == 0, again.said
+    assert len(re.findall(r"pooling/\S+: started\n", again.said)) == 2
+    assert len(re.findall(r"pooling/\S+: done with top-1 \d+\.\d % in", again.said)) == 2
+    assert "it/s" not in again.said
+    for job in running():
+        assert "resumed at step " in (job / "output.txt").read_text()
+        results = read(job, "results.json")
+        assert results["test_seconds"] > 0
+        assert read(tmp_path / "records" / "pooling", f"{job.name}.json")["metrics"] == results["metrics"]
+
+
+def test_jobs_side_by_side_that_fail_are_named_at_the_end(small_motion: Path, tmp_path: Path) -> None:
+    """There is no image ViT to start from."""
+    command = beside(small_motion, tmp_path, "sweep=temporal_init", "row=zero,copy")
+    assert command.wait() == 1
+    last = command.said.strip().splitlines()[-1]
+    assert last.startswith("error: temporal_init: 2 of 2 jobs failed: copy_")
+    assert last.count("seed-1") == 2

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ from vivit.errors import ConfigError
 SCALES = ("laptop", "paper")
 """The embedded data set, and the paper's; the first is the default."""
 KEYS = ("title", "caption", "overrides", *SCALES, "rows", "claims")
-SCALE_KEYS = ("seeds", "overrides")
+SCALE_KEYS = ("seeds", "minutes", "overrides")
 ROW_KEYS = ("label", "stand_in", "overrides", *SCALES, "seeds", "printed")
 COMPARISONS = ("better_than", "better_than_views", "same_as", "same_as_views", "equals")
 """Keys of a claim, of which it has one: what its row is compared with."""
 CLAIM_KEYS = ("text", "row", "views", *COMPARISONS, "margin", "metric", "printed")
 TOP1 = "test/acc_top1"
 """Name of top-1 accuracy in results, of noun and verb together where there are both."""
-HYDRA_KEYS = ("defaults", "_target_")
-"""Keys that only Hydra reads."""
+HYDRA_KEYS = ("defaults", "_target_", "jobs")
+"""Keys that only Hydra and its sweeper read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A table or figure: its rows, the seeds of each by scale, and the overrides by scale that all of its jobs have."""
+    """A table or figure: its rows, the seeds of each by scale, and the overrides by scale that all of its jobs have.
+
+    ``minutes`` are about how long one job takes on one core, by scale, where its file has that.
+    """
 
     name: str
     title: str
@@ -80,6 +83,7 @@ class Sweep:
     seeds: Mapping[str, int]
     overrides: Mapping[str, tuple[str, ...]]
     claims: tuple[Claim, ...] = ()
+    minutes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def default_scale(self) -> str:
@@ -132,6 +136,11 @@ def parse_sweep(name: str, content: Mapping[str, Any]) -> Sweep:
             scale: _overrides(file, content.get("overrides"), content[scale].get("overrides")) for scale in scales
         },
         claims=tuple(claims),
+        minutes={
+            scale: _number(f"{file}: {scale}.minutes", content[scale]["minutes"], "of a job on one core")
+            for scale in scales
+            if content[scale].get("minutes") is not None
+        },
     )
 
 
@@ -185,9 +194,9 @@ def _check_count(place: str, value: Any) -> None:
         raise ConfigError(place, value, "is no number of them", "set a whole number, 1 or more")
 
 
-def _number(place: str, value: Any) -> float:
+def _number(place: str, value: Any, unit: str = "in percent or points") -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise ConfigError(place, value, "is no number, 0 or more", "set one, in percent or points")
+        raise ConfigError(place, value, "is no number, 0 or more", f"set one, {unit}")
     return float(value)
 
 

@@ -13,15 +13,16 @@ from vivit import launch
 
 @launch.command("report")
 def main(cfg: DictConfig) -> None:
-    """Read, tabulate, draw, write, and print the Markdown."""
-    from vivit.reporting import make_report  # here, so that --help waits for no matplotlib
+    """Read, tabulate, draw, write, and print the Markdown; or print which jobs are left."""
+    from vivit.reporting import make_report, remaining_table  # here, so that --help waits for no matplotlib
 
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    print(
-        launch.exit_on_user_error(lambda: make_report(cfg.logs, cfg.records, folder)),
-        f"Written to {folder / 'index.html'}",
-        sep="\n",
-    )
+    if cfg.remaining:
+        options = {key: cfg[key] for key in ("sweeps", "jobs", "skip_recorded")}
+        print(launch.exit_on_user_error(lambda: remaining_table(cfg.logs, cfg.records, **options)))
+    else:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        print(launch.exit_on_user_error(lambda: make_report(cfg.logs, cfg.records, folder)))
+        print(f"Written to {folder / 'index.html'}")
 
 
 if __name__ == "__main__":

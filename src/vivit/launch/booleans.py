@@ -11,7 +11,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
 from vivit.errors import ConfigError
 
-BOOLEAN_KEYS = ("full_decode", "explain", "compute_metrics", "push", "skip_unreadable", "skip_recorded", "test", "test_train")
+BOOLEAN_KEYS = (
+    *("full_decode", "explain", "compute_metrics", "push", "remaining"),
+    *("skip_unreadable", "skip_recorded", "test", "test_train"),
+)
 """Boolean keys of the commands themselves; annotations of classes and functions tell those of nodes with a target."""
 REGISTERED = {"data.dataset": "vivit.data.datasets.dataset_class", "model": "vivit.models.registry.model_config"}
 """Nodes that name a registered class, and the function that returns what its options are arguments of."""

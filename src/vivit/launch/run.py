@@ -16,6 +16,7 @@ from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_fold
 from vivit.launch.job import Job
 from vivit.launch.records import check_same_job, read_record, write_job_file, write_record
 from vivit.launch.resume import load_resumed_config
+from vivit.launch.side_by_side import active_pool
 from vivit.launch.subprocess_job import needs_subprocess, run_in_subprocess
 from vivit.launch.trainer_checks import check_trainer
 from vivit.launch.user_errors import format_error, is_user_error
@@ -42,8 +43,8 @@ def run(task: Task, cfg: DictConfig) -> float | None:
 
     An error that a user can mend is printed as one line. A single run that fails ends the process with exit code 1; a
     job of a sweep raises, and Hydra continues with the next. A job that is done, or that has a record where those
-    count, is skipped. SIGTERM, Ctrl-C and a closed terminal end the process with exit codes 143, 130 and 129, in
-    training after a checkpoint is written.
+    count, is skipped. One that runs beside others is started, and its metric not waited for. SIGTERM, Ctrl-C and a
+    closed terminal end the process with exit codes 143, 130 and 129, in training after a checkpoint is written.
     """
     logging.raiseExceptions = False  # a full disk is reported once, not by every line of the log
     job = Job.current(cfg)
@@ -66,6 +67,9 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if isinstance(checked, Refusal) and job.resumes and read_stored_status(job.folder).get("status") == "done":
         raise SystemExit(f"error: {format_error(checked.error)}")  # of this command, not of the run
     install_exit_handlers()
+    if checked is task and (pool := active_pool()) is not None:
+        pool.start(cfg, job)
+        return None
     if checked is task and needs_subprocess(cfg):
         run_in_subprocess(job)
         return (read_finished_results(job.folder) or {"metrics": {}})["metrics"].get(OPTIMIZED_METRIC)

@@ -1,4 +1,4 @@
-"""Run a job of a sweep as a command of its own, where it has several ranks."""
+"""Run a job of a sweep as a command of its own: where it has several ranks, or runs beside others."""
 
 import ctypes
 import logging
@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -14,6 +16,7 @@ from omegaconf import DictConfig
 
 from vivit.config_folder import CONFIGS
 from vivit.entry_points import start_arguments
+from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
 from vivit.run_folder import error_of_killed, read_stored_status, write_status
 from vivit.signals import DeferredSignals
@@ -47,10 +50,7 @@ def run_in_subprocess(job: Job) -> None:
     signals = DeferredSignals()
     signals.save_handlers()
     signals.install()
-    # a session of its own: Ctrl-C reaches this process, which forwards it once
-    with subprocess.Popen(
-        command_of(job), start_new_session=True, preexec_fn=_end_with_parent, env=subprocess_env()
-    ) as process:
+    with start_process(job) as process:
         try:
             code = _wait(process, signals)
         except BaseException:
@@ -59,6 +59,32 @@ def run_in_subprocess(job: Job) -> None:
     signals.restore()
     if signals.caught is not None:
         signals.reraise(signals.caught)
+    check_ended(job, code, before)
+
+
+def start_process(
+    job: Job, *overrides: str, env: Mapping[str, str] | None = None, output: IO[bytes] | None = None
+) -> subprocess.Popen:
+    """Start a job as a command of its own, in a session of its own, which Ctrl-C does not reach; return the process.
+
+    ``env`` are further variables of its environment, ``output`` is where all goes that it prints.
+    """
+    return subprocess.Popen(
+        [*command_of(job), *overrides],
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
+        env=subprocess_env() | dict(env or {}),
+        stdin=None if output is None else subprocess.DEVNULL,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+    )
+
+
+def check_ended(job: Job, code: int, before: Mapping[str, Any]) -> None:
+    """Raise RuntimeError where a job's process failed, whose folder had the status ``before``.
+
+    One that was killed gets a status, unless another process works in its folder.
+    """
     if code == 0:
         return
     status = read_stored_status(job.folder)
@@ -66,7 +92,12 @@ def run_in_subprocess(job: Job) -> None:
         reason = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         begun = status.get("status") == "running" and status != before
         reason = f"{reason}: {error_of_killed(job.folder)}" if begun else reason
+        try:
+            lock_folder(job.folder)
+        except FolderInUseError as error:
+            raise RuntimeError(str(error)) from None
         status = write_status(job.folder, "failed", reason)
+        release_folder(job.folder)
     raise RuntimeError(status["error"])
 
 

@@ -13,6 +13,7 @@ from vivit.reporting.figures import make_figures
 from vivit.reporting.load_runs import RunRecord, read_runs
 from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.page import Section, render_page
+from vivit.reporting.remaining import progress_sentence, remaining
 from vivit.reporting.sources import commands_table, commits_table, run_path, runs_table
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
@@ -89,6 +90,7 @@ def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) ->
     lead = [f"Runs in {logs}: {text}{from_records}." if runs else f"Runs in {logs}: none."]
     if not counts["done"]:
         lead.append(f"No run with results yet: `{typed('train')}` makes one, with sweep= those of a table.")
+    lead.append(progress_sentence(remaining(read_sweeps().values(), runs)))
     lead.append(
         "Ours are means over seeds, with the sample standard deviation, or of a single run with its accuracy's 95 % "
         "interval (Wilson's), of small networks on the embedded data set "

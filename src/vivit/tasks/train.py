@@ -1,6 +1,7 @@
 """The task of `train.py`."""
 
 import logging
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     compute = {"compute": compute_settings(trainer)}
     test_results: dict[str, Any] = {"metrics": {}}
     best = best_checkpoint(trainer)
+    begun = time.perf_counter()
     if test_metadata is not None:
         scores, _ = run_test(trainer, module, data, test_metadata, job.folder, best)
         if scores is not None:
@@ -72,6 +74,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             log_test_metrics(trainer, test_results["metrics"])
     if cfg.get("test_train"):
         test_results["metrics"] |= score_training_videos(trainer, module, data, job.folder / "test_train", best)
+    history |= {"test_seconds": time.perf_counter() - begun}
     skipped = data.skipped_videos()
     if trainer.is_global_zero:
         metrics |= test_results.pop("metrics")
