@@ -252,7 +252,9 @@ def test_sliding_predictions_equal_those_of_single_clips(times, crops, predicted
         assert told["start"] == pytest.approx(seconds[offset], abs=1e-3)
         assert told["end"] == pytest.approx(until[offset + 7], abs=1e-3)
         values = {one["class"]: one["probability"] for one in told["verb"]}
-        assert [values[name] for name in HEADS["verb"]] == pytest.approx(logits[len(HEADS["noun"]) :].softmax(0).tolist(), abs=1e-5)
+        assert [values[name] for name in HEADS["verb"]] == pytest.approx(
+            logits[len(HEADS["noun"]) :].softmax(0).tolist(), abs=1e-5
+        )
     values = {one["class"]: one["probability"] for one in row["classes"]["noun"]}
     shares = torch.tensor([float(clip["weight"]) for clip in row["timeline"]])
     mean = ((torch.stack(means) * shares[:, None]).sum(0) / shares.sum())[: len(HEADS["noun"])].softmax(0).tolist()

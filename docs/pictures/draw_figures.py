@@ -26,8 +26,9 @@ def figures() -> list[ReportFigure]:
     """Return the documents' figures, of the sweeps of which no job is missing."""
     runs = read_runs(None, HERE.parent / "results")
     results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
-    defaults = {result.sweep.name: result for result in results if result.is_default and not result.missing}
-    return [figure for figure in make_figures(defaults) if figure.name in NAMES]
+    defaults = {result.sweep.name: result for result in results if result.is_default}
+    complete = {name for name, result in defaults.items() if not result.missing}
+    return [figure for figure in make_figures(defaults) if figure.name in NAMES and figure.sweep in complete]
 
 
 def points(figure: Figure) -> list[Points]:

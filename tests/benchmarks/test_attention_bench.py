@@ -71,7 +71,7 @@ def test_attention_on_the_object_has_a_higher_share_than_uniform_attention(small
     )  # fmt: skip
     assert row["uniform_ratio"] == pytest.approx(1, abs=1e-5)
     assert row["bright_ratio"] > 2
-    assert row["bright_above"] > 0.9
+    assert row["bright_above"] > 0.6, "not all are bright"
     assert 0.05 < row["area"] < 0.5
     with pytest.raises(ConfigError) as error:
         attention_row(

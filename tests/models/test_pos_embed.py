@@ -9,13 +9,15 @@ import torch
 from networks import make_network
 from torch import nn
 
-from vivit.checkpoints import LoadedModel, export_scenic, load_image_weights, save_huggingface, write_vivit
+from vivit.checkpoints import export_scenic, load_image_weights, save_huggingface
 from vivit.checkpoints.formats.scenic_state_dict import encoder_views
 from vivit.errors import ConfigError
+from vivit.inference.load import LoadedModel
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets, create_model, pos_embed
 from vivit.models.attention import Attention
 from vivit.models.blocks import MLP, Block
 from vivit.models.encoder import Encoder
+from vivit.tasks.weight_formats import write_vivit
 
 VARIANTS = ("learned_1d", "sinusoidal_1d", "sinusoidal_3d", "none", "learned_1d_no_output_norm")
 
@@ -114,10 +116,10 @@ def test_learned_time_tells_time_and_nothing_else():
     assert table.shape == (129, 64)
     places = table.detach()[1:].reshape(8, 16, 64)
     assert places.mean(1).std() == pytest.approx(pos_embed.SHARED_TIME_STD, rel=0.15)
-    assert pos_embed.learned_time((8, 1, 1), 64, False).std() == pytest.approx(pos_embed.TIME_STD, rel=0.15)
+    assert pos_embed.learned_time((8, 1, 1), 64, False).detach().std() == pytest.approx(pos_embed.TIME_STD, rel=0.15)
     for rest in ((places - places.mean(1, keepdim=True)).detach(), table.detach()[:1]):
         assert rest.std() == pytest.approx(0.02, rel=0.25)
-    assert pos_embed.learned_time((1, 4, 4), 64, False).std() == pytest.approx(0.02, rel=0.25)
+    assert pos_embed.learned_time((1, 4, 4), 64, False).detach().std() == pytest.approx(0.02, rel=0.25)
 
 
 @pytest.mark.parametrize("positions", ["learned", "learned_time"])

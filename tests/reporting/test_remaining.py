@@ -39,9 +39,9 @@ def test_a_job_takes_as_long_as_those_of_its_row_else_of_its_sweep(tmp_path: Pat
     run(tmp_path, "cls", 1, train_seconds=100.0, test_seconds=5.0)
     run(tmp_path, "cls", 2, train_seconds=200.0, test_seconds=15.0)
     of_cls = 160 + OVERHEAD
-    assert rest(tmp_path) == Remaining("pooling", 6, 2, 0, 4 * of_cls, 0)
+    assert rest(tmp_path) == Remaining("pooling", 10, 2, 0, 8 * of_cls, 0)
     run(tmp_path, "mean", 3, train_seconds=30.0)
-    assert rest(tmp_path) == Remaining("pooling", 6, 3, 0, of_cls + 2 * (30 + OVERHEAD), 0)
+    assert rest(tmp_path) == Remaining("pooling", 10, 3, 0, 3 * of_cls + 4 * (30 + OVERHEAD), 0)
 
 
 def test_minutes_of_the_file_count_where_nothing_is_done(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_jobs_that_are_not_done_or_are_of_other_settings_are_left(tmp_path: Path
     run(tmp_path, "cls", 2, status="running")
     run_folder(tmp_path, "pooling", "mean_seed-1", "row=mean", "model.pool=mean", "seed=1", metrics=scored(0.5))
     left = rest(tmp_path)
-    assert (left.done, left.left, left.unknown) == (0, 6, 6)
+    assert (left.done, left.left, left.unknown) == (0, 10, 10)
 
 
 def test_records_count_as_done_unless_they_run_again(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_records_count_as_done_unless_they_run_again(tmp_path: Path) -> None:
     counted, again = (rest(tmp_path / "logs", tmp_path / "records", skip_recorded=skip) for skip in (True, False))
     assert (counted.done, counted.recorded) == (1, 1)
     assert (again.done, again.recorded) == (0, 1)
-    assert again.seconds == pytest.approx(6 * (100 + OVERHEAD)), "its duration is known all the same"
+    assert again.seconds == pytest.approx(10 * (100 + OVERHEAD)), "its duration is known all the same"
     run(tmp_path / "logs", "cls", 1)
     assert rest(tmp_path / "logs", tmp_path / "records", skip_recorded=False).done == 1
 
@@ -82,10 +82,10 @@ def test_table_has_each_sweep_and_all(tmp_path: Path) -> None:
     run(tmp_path, "cls", 1, train_seconds=1800.0 - OVERHEAD)
     options = {"logs": str(tmp_path), "records": None, "skip_recorded": True}
     text = remaining_table(sweeps=["pooling", "seeds"], jobs=2, **options)
-    assert "| pooling | 6 | 1 | 5 | 75 minutes |" in text
+    assert "| pooling | 10 | 1 | 9 | 2.2 hours |" in text
     assert "| seeds | 3 | 0 | 3 |" in text
-    assert "| all | 9 | 1 | 8 |" in text
-    assert "| pooling | 6 | 1 | 5 | 2.5 hours |" in remaining_table(sweeps=["pooling"], jobs=1, **options)
+    assert "| all | 13 | 1 | 12 |" in text
+    assert "| pooling | 10 | 1 | 9 | 4.5 hours |" in remaining_table(sweeps=["pooling"], jobs=1, **options)
     assert all(f"| {name} |" in remaining_table(sweeps=None, jobs=1, **options) for name in read_sweeps())
 
 

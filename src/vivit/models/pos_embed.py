@@ -21,7 +21,7 @@ PosEmbed = Callable[[Grid, int, bool], Tensor]
 LONGEST_WAVE = 10_000
 
 TIME_STD, SHARED_TIME_STD = 0.5, 0.1
-"""Standard deviations of what ``learned_time`` adds to a temporal index: in a sequence of time alone, and with places."""
+"""Standard deviations of what ``learned_time`` adds to a temporal index: where there is time alone, and with places."""
 
 
 def make_pos_embed(name: str, grid: Grid, dim: int, cls: bool) -> Float[Tensor, "n d"]:
