@@ -146,7 +146,7 @@ def test_named_data_set_is_scored_completely(checkpoint: Callable[..., Path], ru
     file = checkpoint({"verb": list(motion.VERBS)}, "data.dataset.label_columns=[verb]", "data.train_share=0.2")
     words = (f"ckpt_path={file}", "split=train", "views=1x1")
     own, named = run("own", *words), run("named", *words, "data=motion", f"data.root={small_motion}")
-    assert (own["videos"], named["videos"]) == (8, 48)
+    assert (own["videos"], named["videos"]) == (12, 48)
 
 
 @pytest.fixture
@@ -325,9 +325,9 @@ def test_data_set_of_other_classes_is_refused(
     run("first", f"ckpt_path={checkpoint(MOTION)}")
     scores = f"scores={tmp_path}/first/scores.parquet"
     run("same", scores, "data=motion_verb_noun", f"data.root={small_motion}")
-    with pytest.raises(ConfigError, match=r"has 300 classes of 'noun', .*scores\.parquet 6") as error:
+    with pytest.raises(ConfigError, match=r"has 300 classes of 'noun', .*scores\.parquet 12") as error:
         run("other", scores, "data=epic_kitchens", f"data.root={kitchen}")
     renamed = {"noun": [*MOTION["noun"][:-1], "cube"], "verb": MOTION["verb"]}
     assert error.value.key == "data"
-    with pytest.raises(ConfigError, match="as class 5 of 'noun', the checkpoint has 'cube'"):
+    with pytest.raises(ConfigError, match="as class 11 of 'noun', the checkpoint has 'cube'"):
         run("renamed", f"ckpt_path={checkpoint(renamed)}")
