@@ -116,7 +116,7 @@ def test_it_trains_predicts_and_reports_in_an_empty_folder(run: Run, tmp_path: P
     assert report.returncode == 0, report.stderr
     assert "Runs in logs: 1 done" in report.stdout
     assert "vivit-train sweep=" in report.stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"logs"}
+    assert {path.name for path in tmp_path.iterdir()} == {"logs", "data"}, "and the frames that it decoded"
 
 
 def test_a_queued_sweep_of_several_ranks_starts_them_from_the_package(

@@ -42,7 +42,7 @@ def scored(data: VideoDataModule, folder: Path, ranks: int = 1, **trainer: Any) 
     """Test a network of random weights, as ``train.py`` and ``eval.py`` do."""
     torch.manual_seed(0)
     network = make_network(
-        FactorisedEncoder, Tubelets(dim=12, tubelet=(2, 4, 4)), num_classes=14, frames=4, height=12, width=16,
+        FactorisedEncoder, Tubelets(dim=12, tubelet=(2, 4, 4)), num_classes=24, frames=4, height=12, width=16,
         depth=2, num_heads=3, mlp_dim=20,
         temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=16,
     )  # fmt: skip
@@ -94,7 +94,7 @@ def test_predictions_file_has_every_view_of_every_video(alone: Path, small_motio
     for row in rows:
         assert videos[row["video"]].path == str(small_motion / row["path"])
         assert videos[row["video"]].labels == (row["label_noun"], row["label_verb"])
-        assert len(row["logits"]) == 14
+        assert len(row["logits"]) == 24
     with (small_motion / "test.csv").open() as file:
         frames = [float(row["frames"]) for row in csv.DictReader(file)]
     assert [row["by_frames"] for row in rows[::6]] == frames
