@@ -128,7 +128,7 @@ def beside(data: Path, tmp_path: Path, *words: str) -> Command:
 def test_jobs_side_by_side_end_with_the_sweep_and_go_on(small_motion: Path, tmp_path: Path) -> None:
     """Ctrl-C once both have a checkpoint; started again, both go on from it, and leave records."""
     folder = tmp_path / "logs" / "train" / "multiruns" / "pooling"
-    command = beside(small_motion, tmp_path, "sweep=pooling", "trainer.max_epochs=6")
+    command = beside(small_motion, tmp_path, "sweep=pooling", "trainer.max_epochs=40")
 
     def running() -> list[Path]:
         return [path.parents[1] for path in folder.glob("*/checkpoints/last.ckpt")]
@@ -139,7 +139,7 @@ def test_jobs_side_by_side_end_with_the_sweep_and_go_on(small_motion: Path, tmp_
     assert command.wait() == 130, command.said
     assert not [pid for pid in pids if Path(f"/proc/{pid}/cmdline").is_file()], "a job went on alone"
     assert [read(job, "status.json")["status"] for job in running()] == ["interrupted"] * 2
-    again = beside(small_motion, tmp_path, "sweep=pooling", "trainer.max_epochs=6")
+    again = beside(small_motion, tmp_path, "sweep=pooling", "trainer.max_epochs=40")
     assert again.wait() == 0, again.said
     assert len(re.findall(r"pooling/\S+: started\n", again.said)) == 2
     assert len(re.findall(r"pooling/\S+: done with top-1 \d+\.\d % in", again.said)) == 2

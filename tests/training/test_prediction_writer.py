@@ -139,7 +139,7 @@ def test_predictions_do_not_depend_on_the_batch_size(
     found, expected = pq.read_table(file.file), pq.read_table(alone)
     assert found.drop_columns("logits").equals(expected.drop_columns("logits"))
     logits = [np.array(table["logits"].to_pylist()) for table in (found, expected)]
-    np.testing.assert_allclose(*logits, atol=1e-5)
+    np.testing.assert_allclose(*logits, atol=5e-5)
     assert (compute_metrics(file).predicted == compute_metrics(PredictionsFile(alone)).predicted).all()
 
 
@@ -157,14 +157,14 @@ def test_predictions_of_several_view_counts_equal_one_pass_each(
         compute_metrics(together).metrics_by_views,
         pq.read_table(together.file)["logits"].to_pylist(),
     )
-    logits = np.array(all_logits).reshape(VIDEOS, -1, 14)
+    logits = np.array(all_logits).reshape(VIDEOS, -1, 24)
     assert logits.shape[1] == 1 + 2 + 2 + 2 + 3, "the middle, both ends, what else 4 and 5 views see, and what 7 do"
     assert list(by_views) == ["1x1", "2x1", "4x1", "5x1", "7x1"]
     for count in [*counts, 4]:
         views = partial(MultiViewSampler, temporal=count, average=average)
         file = scored(motion(small_motion, views, batch_size=1000), tmp_path / str(count))
         assert file is not None
-        own = np.array(pq.read_table(file.file)["logits"].to_pylist()).reshape(VIDEOS, count, 14)
+        own = np.array(pq.read_table(file.file)["logits"].to_pylist()).reshape(VIDEOS, count, 24)
         np.testing.assert_allclose(logits[:, together.view_indices(f"{count}x1")], own, atol=1e-5)
         assert by_views[f"{count}x1"] == compute_metrics(file).metrics
     assert compute_metrics(together).metrics == by_views["4x1"]
