@@ -1,5 +1,6 @@
-"""Files and folders that are there as a whole or not at all; JSON."""
+"""Files and folders that are there as a whole or not at all; a lock to wait for; JSON."""
 
+import fcntl
 import json
 import math
 import os
@@ -45,6 +46,14 @@ def atomic_output(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         for part in written:
             part.replace(target.parent / part.name)
+
+
+@contextmanager
+def wait_for_lock(file: Path) -> Iterator[None]:
+    """Wait until no other process has this lock, and have it. The file stays, empty."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

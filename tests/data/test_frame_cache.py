@@ -301,6 +301,27 @@ def test_impossible_values_are_refused(small_motion, options, key):
     assert error.value.key == key
 
 
+def test_a_file_that_lost_its_end_is_made_again(tmp_path, videos, caplog):
+    def cache():
+        return FrameCaches("disk", 1.0, tmp_path / "cache", lambda split: [videos["plain"]]).get("train")
+
+    size = cache().size
+    (file,) = (tmp_path / "cache").glob("*.frames")
+    for length in (size // 2, 0):
+        os.truncate(file, length)
+        assert cache().size == size
+        assert "is made again" in caplog.text
+        caplog.clear()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, videos):
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "cache"
+    with pytest.raises(ConfigError) as error:
+        FrameCaches("disk", 1.0, folder, lambda split: [videos["plain"]]).get("train")
+    assert (error.value.key, error.value.value) == ("data.cache_dir", folder)
+
+
 def data_module(root, workers=0, **options):
     return VideoDataModule(
         root=str(root), dataset={"name": "motion", "format": 3, "label_columns": ["verb"]}, **CLIP,

@@ -5,7 +5,6 @@ a user sees is the same for any number of workers.
 """
 
 import logging
-import os
 import platform
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import torch
 import torch.distributed
 from torch.utils.data import DataLoader
 
+from vivit.cores import allowed_cores
 from vivit.data.dataset import TRIES, ClipDataset, collate
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
@@ -45,17 +45,13 @@ def available_cpus() -> int:
     All ranks must call it at once. A cluster may bind every rank to its own cores; the ranks that Lightning or torchrun
     starts share them.
     """
-    local = platform.node(), _allowed_cpus()
+    local = platform.node(), allowed_cores()
     ranks = [local]
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         ranks = [local] * torch.distributed.get_world_size()
         torch.distributed.all_gather_object(ranks, local)
     sharing = sum(machine == local[0] and not cpus.isdisjoint(local[1]) for machine, cpus in ranks)
     return max(1, len(local[1]) // sharing)
-
-
-def _allowed_cpus() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 class ClipLoader(DataLoader[Clip]):

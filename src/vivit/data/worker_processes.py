@@ -20,8 +20,6 @@ PRELOADED = ("__main__", "vivit.data.datasets", "vivit.data.loader", "vivit.data
 """Modules that the server imports: the command's, as Python does by default, and what reading a clip takes."""
 GROUP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """What Ctrl-C, a closed terminal and a cluster send to every process of a group."""
-HANDOVER = 1e-4
-"""Seconds after which a worker lets its thread run that hands batches over; Python's 5 ms would be a wait each."""
 GRACE = 30
 """Seconds by which a worker outlives a SIGTERM at most."""
 
@@ -77,7 +75,6 @@ def init_worker(number: int = 0) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, _exit_later)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
-    sys.setswitchinterval(HANDOVER)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 

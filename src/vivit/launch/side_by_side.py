@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.cores import allowed_cores
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
 from vivit.launch.subprocess_job import check_ended, start_process
@@ -57,7 +58,7 @@ class SideBySide:
             lock_folder(job.folder)  # its process locks it again
             release_folder(job.folder)
             with (job.folder / OUTPUT).open("ab") as output:
-                before, share = read_stored_status(job.folder), max(1, usable_cores() // self.places)
+                before, share = read_stored_status(job.folder), max(1, len(allowed_cores()) // self.places)
                 env = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(share))}
                 process = start_process(job, *quiet_overrides(cfg, share), env=env, output=output)
             self._running[place] = RunningJob(job, process, before)
@@ -149,11 +150,6 @@ def quiet_overrides(cfg: DictConfig, share: int) -> list[str]:
     if "num_workers" in (cfg.get("data") or {}) and cfg.data.num_workers is None:
         overrides.append(f"data.num_workers={share}")
     return overrides
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def place_file(place: int) -> str:

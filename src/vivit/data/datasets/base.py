@@ -82,9 +82,10 @@ class VideoDataset(ABC):
                 "is not a share for each split",
                 "set {train:0.05,val:0,test:0} or alike",
             )
-        if isinstance(self.score_by, str) or len(set(self.score_by)) < len(self.score_by):
+        columns = self.score_by
+        if columns is None or isinstance(columns, str) or len(set(columns)) < len(columns):
             raise ConfigError(
-                "data.dataset.score_by", self.score_by, "is no list of columns", "set one, each once, as [speed,size]"
+                "data.dataset.score_by", columns, "is no list of columns", "set one, each once, as [speed,size], or []"
             )
         self.root = Path(self.root)
         self.stats: dict[Split, SplitStats] = {}

@@ -13,11 +13,11 @@ from tqdm import tqdm
 from vivit.data.frame_cache.budget import check_budget, check_free_space, gigabytes
 from vivit.data.frame_cache.cache_file import FrameCache, lay_out, write_table
 from vivit.data.frame_cache.fill import FillTask, fill
-from vivit.data.frame_cache.store import MemoryFile, folder_lock, reserve
+from vivit.data.frame_cache.store import MemoryFile, reserve
 from vivit.data.frame_cache.survey import CachePlan, Survey, spread, survey, total_bytes
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
-from vivit.io import atomic_write
+from vivit.io import atomic_write, wait_for_lock
 from vivit.structures import Video
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ class FrameCaches:
     def __init__(self, mode: str, budget: float, folder: Path, videos: Callable[[Any], Sequence[Video]]) -> None:
         if mode not in MODES:
             raise ConfigError("data.cache", mode, "is no place for frames", f"set one of {', '.join(MODES)}")
-        if not budget > 0:
-            raise ConfigError("data.cache_gb", budget, "must be positive", "set gigabytes, or data.cache=none")
+        if isinstance(budget, bool) or not isinstance(budget, int | float) or not budget > 0:
+            raise ConfigError("data.cache_gb", budget, "is no size above 0", "set gigabytes, or data.cache=none")
         self.mode, self.budget, self.folder, self._videos = mode, budget, folder, videos
         self._plans: dict[str, CachePlan] = {}
         self._surveys: dict[str, list[Survey | None]] = {}
@@ -95,10 +95,13 @@ class FrameCaches:
         return self.folder / f"{self._plan(split).key}.frames"
 
     def _load(self, split: str) -> bool:
-        """Return whether a split has a cache that is open, or that lies on disk, which is then opened."""
-        key = self._plan(split).key
-        if key not in self._open and self.mode == "disk" and self._path(split).is_file():
-            self._open[key] = FrameCache(str(self._path(split)))
+        """Return whether a split has a cache that is open, or that lies on disk complete, which is then opened."""
+        key, file = self._plan(split).key, self._path(split)
+        if key not in self._open and self.mode == "disk" and file.is_file():
+            try:
+                self._open[key] = FrameCache(str(file))
+            except (OSError, ValueError) as error:
+                log.warning("%s cannot be read (%s); it is made again", file, error)
         return key in self._open
 
     def _size(self, split: str, plan: CachePlan, others: float) -> float:
@@ -122,7 +125,12 @@ class FrameCaches:
             self._fill(split, Path(memory.path))
             self._open[key] = FrameCache(memory.path, memory)
             return
-        with folder_lock(self.folder):
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"cannot be made ({error.strerror})"
+            raise ConfigError("data.cache_dir", self.folder, problem, "set another, or data.cache=memory") from None
+        with wait_for_lock(self.folder / ".lock"):
             if not self._load(split):  # another process may have made it since
                 with atomic_write(self._path(split), sync=True) as partial:
                     self._fill(split, partial)

@@ -1,11 +1,8 @@
 """Where a cache lies: in memory, gone with its processes, or in a folder, complete or absent."""
 
-import fcntl
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,15 +22,6 @@ class MemoryFile:
             descriptor, self.path = tempfile.mkstemp(prefix="vivit-frames-")
             os.close(descriptor)
             weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
-
-
-@contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Wait until no other process makes a cache in a folder, and make others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def reserve(file: Path, size: int) -> None:

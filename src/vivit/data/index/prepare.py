@@ -4,7 +4,6 @@ Every piece of work is complete or absent, and none is done twice: an interrupte
 """
 
 import csv
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from vivit.cores import allowed_cores
 from vivit.data.datasets import Split, VideoDataset
 from vivit.data.index.index import SCHEMA, exists, read_index, transcoded_dir, transcoded_path, write_piece
 from vivit.data.index.probe import probe
@@ -52,7 +52,7 @@ def prepare(
     cannot be used, with the reason.
     """
     check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
-    root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or os.cpu_count() or 1
+    root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or len(allowed_cores())
     paths = sorted({path for split in splits for path in dataset.arrow_table(split)["path"].to_pylist()})[
         shard_index::num_shards
     ]

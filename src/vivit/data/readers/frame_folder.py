@@ -33,22 +33,12 @@ class FrameFolderReader:
         self._decoder.thread_count = 1
         frame = self._decode(first)
         with as_video_error(path):
-            self._stored_size, self._orientation = (frame.height, frame.width), Orientation.of(frame)
+            self.stored_size, self.orientation = (frame.height, frame.width), Orientation.of(frame)
 
     @property
     def shape(self) -> VideoShape:
         """Frames, height and width."""
-        return VideoShape(len(self._numbers), *self._orientation.displayed_size(self._stored_size))
-
-    @property
-    def stored_size(self) -> tuple[int, int]:
-        """Height and width of the pictures as they are stored."""
-        return self._stored_size
-
-    @property
-    def orientation(self) -> Orientation:
-        """How the stored pictures are rotated for display."""
-        return self._orientation
+        return VideoShape(len(self._numbers), *self.orientation.displayed_size(self.stored_size))
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
@@ -59,7 +49,7 @@ class FrameFolderReader:
         """
         unique, positions = np.unique(np.asarray(numbers), return_inverse=True)
         views = np.empty((len(boxes), len(unique), *size, 3), np.uint8)
-        convert = Converter(self._stored_size, self._orientation, boxes, size)
+        convert = Converter(self.stored_size, self.orientation, boxes, size)
         targets = {int(number): at for at, number in enumerate(unique)}
         self.visit(targets, lambda number, frame: convert(frame, views[:, targets[number]]))
         return views[:, positions]

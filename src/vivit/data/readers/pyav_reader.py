@@ -83,10 +83,10 @@ class PyAVVideoReader:
         if not stamps or self._decoder.stream.time_base is None:
             raise VideoError(self.path, "holds no frame with a timestamp")
         self._file_stamps = stamps
-        self._stored_size = (context.height, context.width) if first is None else (first.height, first.width)
-        self._orientation = Orientation() if first is None else Orientation.of(first)
+        self.stored_size = (context.height, context.width) if first is None else (first.height, first.width)
+        self.orientation = Orientation() if first is None else Orientation.of(first)
         aspect = self._decoder.stream.sample_aspect_ratio if self._square_pixels else None
-        self._width = max(1, round(self._stored_size[1] * aspect)) if aspect else self._stored_size[1]
+        self._width = max(1, round(self.stored_size[1] * aspect)) if aspect else self.stored_size[1]
 
     def _index_frames(self, packets: Iterator[av.Packet]) -> Sequence[int]:
         """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no video."""
@@ -155,22 +155,12 @@ class PyAVVideoReader:
     @property
     def shape(self) -> VideoShape:
         """Frames, height and width."""
-        return VideoShape(len(self._part), *self._orientation.displayed_size((self._stored_size[0], self._width)))
+        return VideoShape(len(self._part), *self.orientation.displayed_size((self.stored_size[0], self._width)))
 
     @property
     def stream(self) -> av.VideoStream:
         """The video stream, with what its header contains."""
         return self._decoder.stream
-
-    @property
-    def stored_size(self) -> tuple[int, int]:
-        """Height and width of the pictures as they are stored."""
-        return self._stored_size
-
-    @property
-    def orientation(self) -> Orientation:
-        """How the stored pictures are rotated for display."""
-        return self._orientation
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
@@ -181,7 +171,7 @@ class PyAVVideoReader:
         """
         position = {number: at for at, number in enumerate(sorted(set(numbers)))}
         views = np.empty((len(boxes), len(position), *size, 3), np.uint8)
-        convert = Converter(self._stored_size, self._orientation, boxes, size, self._width)
+        convert = Converter(self.stored_size, self.orientation, boxes, size, self._width)
         self.visit(position, lambda number, frame: convert(frame, views[:, position[number]]))
         order = [position[number] for number in numbers]
         return views if order == list(range(len(position))) else views[:, order]

@@ -1,10 +1,8 @@
 """Generation of the embedded data set on this machine: every scene drawn, encoded as a video, listed in CSV files."""
 
 import csv
-import fcntl
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +16,7 @@ from vivit.data.datasets.motion.drawing import render
 from vivit.data.datasets.motion.scenes import DIFFICULTIES, FORMAT, SPLITS, Split, scene
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
+from vivit.io import wait_for_lock
 
 COLUMNS = ("path", "verb", "noun", "background", "texture", "frames", *DIFFICULTIES)
 """Columns of the CSV file of a split."""
@@ -48,7 +47,7 @@ def generate_if_missing(root: Path) -> None:
     """
     if not root.exists():
         root.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(root):
+        with wait_for_lock(root.parent / f".{root.name}.lock"):
             if not root.exists():
                 partial = root.parent / f".{root.name}.partial"
                 shutil.rmtree(partial, ignore_errors=True)
@@ -91,11 +90,3 @@ def _check_format(root: Path) -> None:
         raise ConfigError(
             "data.root", root, f"holds {content}, not motion of format {FORMAT}", "move it away, or set another folder"
         )
-
-
-@contextmanager
-def _lock(root: Path) -> Iterator[None]:
-    """Lock the data set for one generating process; the others wait for it."""
-    with (root.parent / f".{root.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
