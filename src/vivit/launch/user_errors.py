@@ -14,7 +14,7 @@ def is_user_error(error: BaseException) -> bool:
 
 
 def _lost_worker(error: BaseException) -> bool:
-    """Whether a decoding process died or hangs. torch raises this from a signal handler, wherever this process was."""
+    """Whether a decoding process died or hangs, as torch says it and ``ClipLoader`` too."""
     return isinstance(error, RuntimeError) and str(error).startswith(("DataLoader worker", "DataLoader timed out"))
 
 

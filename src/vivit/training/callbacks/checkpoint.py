@@ -41,8 +41,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             with atomic_write(target, sync=True) as partial, partial.open("wb") as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
-            if "DataLoader worker" in str(error):  # torch raises for one that is killed wherever the process is
-                raise
             before = "the one before it is intact" if target.is_file() else "there is none before it"
             raise OSError(f"the checkpoint {target} cannot be written, {before}: {_disk_error(error)}") from error
 
