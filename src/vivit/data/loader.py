@@ -6,12 +6,9 @@ a user sees is the same for any number of workers.
 
 import logging
 import platform
-import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -19,6 +16,7 @@ import torch.distributed
 from torch.utils.data import DataLoader
 
 from vivit.cores import allowed_cores
+from vivit.data.batch_receiver import BatchReceiver, without_child_handler
 from vivit.data.dataset import TRIES, ClipDataset, collate
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
@@ -27,9 +25,6 @@ from vivit.errors import ConfigError, DataError
 from vivit.structures import Batch, Clip
 
 log = logging.getLogger(__name__)
-
-DEAD_AFTER = 1.0
-"""Seconds between two looks at workers whose batch does not come; one that is dead in both of them is an error."""
 
 
 class WorkerConfig(NamedTuple):
@@ -59,26 +54,6 @@ def available_cpus() -> int:
     return max(1, len(local[1]) // sharing)
 
 
-def _receive(batches: Iterator[Batch]) -> Future[Batch | None]:
-    """Receive the next batch of the workers in a thread, which a process that ends does not wait for."""
-    pending: Future[Batch | None] = Future()
-
-    def receive() -> None:
-        try:
-            pending.set_result(next(batches, None))
-        except BaseException as error:
-            pending.set_exception(error)
-
-    threading.Thread(target=receive, name="receive batches", daemon=True).start()
-    return pending
-
-
-def _describe_end(worker: BaseProcess) -> str:
-    if (code := worker.exitcode or 0) < 0:
-        return f"(pid {worker.pid}) is killed by signal: {signal.strsignal(-code)}"
-    return f"(pid {worker.pid}) exited unexpectedly, with code {code}"
-
-
 class ClipLoader(DataLoader[Clip]):
     """Complete batches, from workers that stay alive between epochs; bad videos are reported in them."""
 
@@ -89,7 +64,7 @@ class ClipLoader(DataLoader[Clip]):
         workers: WorkerConfig,
     ) -> None:
         self.order, self.videos, self.workers = batches, dataset.videos, workers
-        self._pending: Future[Batch | None] | None = None
+        self._receiver: BatchReceiver | None = None
         if workers.number:
             start_worker_server()
         super().__init__(
@@ -104,54 +79,30 @@ class ClipLoader(DataLoader[Clip]):
         )
 
     def batches(self) -> Iterator[Batch]:
-        """Yield the batches of one epoch. Raises ``ConfigError`` with the files in question where a worker hangs.
+        """Yield the batches of one epoch.
 
-        A thread receives the next batch of the workers meanwhile: a busy machine answers each of its questions late.
+        Raises ``ConfigError`` with the files in question where a worker hangs, and ``RuntimeError`` where one died.
         """
         if not self.workers.number:
             yield from cast(Any, super().__iter__())
             return
-        if self._pending is not None:  # of an epoch that was left early
+        if self._receiver is not None:  # of an epoch that was left early
             with suppress(Exception):
-                self._wait(self._pending)
-        expected, batches = iter(self.order), self._start_workers()
-        self._pending = _receive(batches)
-        while True:
-            with self._time_limit(next(expected, ())):
-                batch = self._wait(self._pending)
-            if batch is None:
-                return
-            self._pending = _receive(batches)
-            yield batch
-
-    def _start_workers(self) -> Iterator[Batch]:
-        """Return what the workers read in this epoch, and start them in the first one.
-
-        Removes the signal handler by which torch raises about a dead worker in whatever the main process does then,
-        be it half of a checkpoint: ``_wait`` asks after the workers where their batch is needed.
-        """
-        is_first, handler = self._iterator is None, signal.getsignal(signal.SIGCHLD)
-        batches = cast(Any, super().__iter__())
+                self._receiver.wait()
+        expected, is_first = iter(self.order), self._iterator is None
+        with without_child_handler():
+            batches = cast(Any, super().__iter__())
         if is_first:
             # a script that ends with its loader alive ends them too, as with pinned memory
             batches._register_persistent_workers_atexit()
-            if signal.getsignal(signal.SIGCHLD) is not handler:
-                signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
-        return batches
-
-    def _wait(self, pending: Future[Batch | None]) -> Batch | None:
-        """Return the batch that is being received. Raises ``RuntimeError`` where a worker died and it does not come."""
-        dead: list[BaseProcess] = []
+        receiver = self._receiver = BatchReceiver(batches, batches._workers)
         while True:
-            try:
-                return pending.result(DEAD_AFTER)
-            except (ConnectionError, EOFError) as error:  # of memory that a worker shared
-                raise RuntimeError("DataLoader worker exited unexpectedly, while its batch was received") from error
-            except TimeoutError:
-                if dead:
-                    how = " and ".join(_describe_end(worker) for worker in dead)
-                    raise RuntimeError(f"DataLoader worker {how}") from None
-                dead = [worker for worker in getattr(self._iterator, "_workers", ()) if not worker.is_alive()]
+            with self._time_limit(next(expected, ())):
+                batch = receiver.wait()
+            if batch is None:
+                return
+            receiver.request()
+            yield batch
 
     @contextmanager
     def _time_limit(self, keys: Sequence[SampleKey]) -> Iterator[None]:

@@ -3,6 +3,7 @@
 One head: ``acc_top1``, ``acc_top5``, ``acc_mean_class``. Several, such as noun and verb: ``noun_acc_top1``, ... for
 each, and ``action_acc_top1`` and ``action_acc_top5`` of the pair, whose probability is the product of the heads'
 softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewer is always right and is left out.
+``acc_direction`` is that of ``direction.py``, for data sets that name what a clip run backwards is.
 """
 
 import math
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from vivit.errors import DataError
 from vivit.evaluation.difficulty import correct_by_difficulty
+from vivit.evaluation.direction import direction_accuracies
 from vivit.evaluation.intervals import mean_rate_interval
 from vivit.evaluation.joint_classes import joint_labels, joint_log_probs
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
@@ -102,6 +104,8 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
         name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()
     }
     interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
+    for name, (share, ends) in direction_accuracies(metadata.backwards, metadata.heads, labels, predicted).items():
+        metrics_by_views[views][name], interval[name] = share, ends
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
         file.file, names, labels, predicted, ranks[views], metrics_by_views[views], metrics_by_views, interval, by

@@ -58,6 +58,8 @@ class PredictionsMetadata:
     checkpoint: str | None = None
     score_by: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     """Numbers of the videos over which accuracy is reported, each with the ends of the parts of its range."""
+    backwards: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """What a clip run backwards is called, by head and class."""
     epic_kitchens: Mapping[str, Any] | None = None
     """Tail classes and unseen participants, for the official metrics of EPIC-Kitchens."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from lightning import Trainer
 
 from vivit.data import VideoDataModule
+from vivit.data.transforms.flip import class_swaps
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import get_aggregation
@@ -38,6 +39,7 @@ def prepare_test(
     if with_metrics and (unlabelled := videos.unlabelled()):
         problem = missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos")
         raise ConfigError("data.dataset", problem=problem, remedy=f"set test=false in train.py; {SCORES_ONLY}")
+    class_swaps(data.heads, data.dataset.backwards, "data.dataset.backwards")
     difficulty = data.dataset.difficulty(data.test_split) if with_metrics and by_difficulty else {}
     return PredictionsMetadata(
         heads=data.heads,
@@ -48,6 +50,7 @@ def prepare_test(
         split=data.test_split,
         listed=len(videos),
         score_by={name: quantile_bins(column.to_numpy()) for name, column in difficulty.items()},
+        backwards=data.dataset.backwards,
         epic_kitchens=data.dataset.official(data.test_split),
     )
 

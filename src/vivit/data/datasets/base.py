@@ -17,7 +17,7 @@ from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.index.index import join_index
-from vivit.data.transforms.flip import Flip, FlipLabelMap
+from vivit.data.transforms.flip import ClassNameMap, Flip, FlipLabelMap
 from vivit.errors import ConfigError
 from vivit.structures import Video
 
@@ -55,6 +55,7 @@ class VideoDataset(ABC):
     kw_only=True)`` below the registration, fields of the class are further options. A class number is a position in
     ``heads``. ``flip`` is what a mirrored clip is called: "forbidden", by which clips are never mirrored, unless a
     data set declares "harmless", by which labels stay, or class names by their mirrored ones, for each head.
+    ``backwards`` is what a clip run backwards is called, likewise; a test then reports the accuracy of direction.
 
     ``max_missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
     logged and left out; more of them is an error. ``index_dir`` is the folder that ``prepare.py`` fills, by default
@@ -66,6 +67,7 @@ class VideoDataset(ABC):
 
     root: Path
     flip: Flip = "forbidden"
+    backwards: ClassNameMap = field(default_factory=dict)
     max_missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
     index_dir: Path | None = None
     copies: int | None = None

@@ -10,7 +10,9 @@ from jaxtyping import UInt8
 
 from vivit.errors import ConfigError
 
-Flip: TypeAlias = Literal["forbidden", "harmless"] | Mapping[str, Mapping[str, str]]
+ClassNameMap: TypeAlias = Mapping[str, Mapping[str, str]]
+"""What becomes of class names, by head and class; those that it lacks stay."""
+Flip: TypeAlias = Literal["forbidden", "harmless"] | ClassNameMap
 """What a mirrored clip is called: clips may not be mirrored, keep their labels, or have others, by head and class."""
 
 
@@ -44,22 +46,33 @@ class FlipLabelMap:
         """
         if names in ("forbidden", "harmless"):
             return cls(allowed=names == "harmless")
-        if not isinstance(names, Mapping) or not all(isinstance(swap, Mapping) for swap in names.values()):
-            remedy = "set harmless, forbidden, or {label:{left:right,right:left}}"
-            raise ConfigError("data.dataset.flip", names, "is not what a mirrored clip is called", remedy)
-        if unknown := sorted(set(names) - set(heads)):
-            raise _error(f"this data set has no head {', '.join(unknown)}", f"its heads are {', '.join(heads)}")
-        swaps = []
-        for head, classes in heads.items():
-            swap = names.get(head, {})
-            for a, b in swap.items():
-                if a not in classes or b not in classes:
-                    raise _error(f"{head} maps {a!r} to {b!r}", f"both must be classes of {head!r}")
-                if swap.get(b) != a:
-                    raise _error(f"{head} maps {a!r} to {b!r} but not {b!r} back to {a!r}", "map both ways")
-            swaps.append({classes.index(a): classes.index(b) for a, b in swap.items()})
-        return cls(swaps=tuple(swaps) if any(swaps) else ())
+        swaps = class_swaps(heads, names, "data.dataset.flip", "set harmless, forbidden")
+        return cls(swaps=swaps if any(swaps) else ())
 
 
-def _error(problem: str, remedy: str) -> ConfigError:
-    return ConfigError("data.dataset.flip", problem=problem, remedy=remedy)
+def class_swaps(
+    heads: Mapping[str, Sequence[str]], names: Flip, key: str, remedy: str = "set {}"
+) -> tuple[Mapping[int, int], ...]:
+    """Return the class numbers of each head that swap, for ``names`` such as {"verb": {"left": "right", ...}}.
+
+    Raises ``ConfigError`` about ``key`` where a class or a head does not exist, or where swapping twice would not give
+    back the class.
+    """
+    if not isinstance(names, Mapping) or not all(isinstance(swap, Mapping) for swap in names.values()):
+        problem = "is no map of class names, by head"
+        raise ConfigError(key, names, problem, f"{remedy}, or {{label:{{left:right,right:left}}}}")
+    if unknown := sorted(set(names) - set(heads)):
+        problem = f"this data set has no head {', '.join(unknown)}"
+        raise ConfigError(key, problem=problem, remedy=f"its heads are {', '.join(heads)}")
+    swaps = []
+    for head, classes in heads.items():
+        swap = names.get(head, {})
+        for a, b in swap.items():
+            if a not in classes or b not in classes:
+                problem = f"{head} maps {a!r} to {b!r}"
+                raise ConfigError(key, problem=problem, remedy=f"both must be classes of {head!r}")
+            if swap.get(b) != a:
+                problem = f"{head} maps {a!r} to {b!r} but not {b!r} back to {a!r}"
+                raise ConfigError(key, problem=problem, remedy="map both ways")
+        swaps.append({classes.index(a): classes.index(b) for a, b in swap.items()})
+    return tuple(swaps)

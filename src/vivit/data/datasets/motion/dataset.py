@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from vivit.data.datasets.csv import CsvDataset
 from vivit.data.datasets.motion.generation import generate_if_missing
-from vivit.data.datasets.motion.scenes import FORMAT, MIRROR, VERBS
+from vivit.data.datasets.motion.scenes import FORMAT, MIRROR, REVERSE, VERBS
 from vivit.data.datasets.motion.shapes import NOUNS
 from vivit.data.datasets.registry import register_dataset
-from vivit.data.transforms.flip import Flip
+from vivit.data.transforms.flip import ClassNameMap, Flip
 from vivit.errors import ConfigError
 
 
@@ -24,6 +24,7 @@ class Motion(CsvDataset):
     format: int = FORMAT
     classes: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: {"verb": VERBS, "noun": NOUNS})
     flip: Flip = field(init=False, default="harmless")
+    backwards: ClassNameMap = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,7 +37,9 @@ class Motion(CsvDataset):
                 f"motion has no label {', '.join(unknown)}",
                 "choose from verb and noun",
             )
-        self.flip = {"verb": MIRROR} if "verb" in self.label_columns else "harmless"
+        has_verb = "verb" in self.label_columns
+        self.flip = {"verb": MIRROR} if has_verb else "harmless"
+        self.backwards = {"verb": REVERSE} if has_verb else {}
 
     def prepare(self) -> None:
         """Generate the videos if they are missing."""
