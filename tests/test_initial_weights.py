@@ -45,7 +45,7 @@ def test_weights_without_a_source_are_refused(composed: Compose) -> None:
     with pytest.raises(ConfigError, match="weights=imagenet21k_base") as error:
         check_weights_source(composed("weights=image"))
     assert error.value.key == "weights.source"
-    check_weights_source(composed("weights=large_pos_embed"))
+    check_weights_source(composed("weights=none"))
     check_weights_source(composed())
 
 
@@ -68,12 +68,3 @@ def test_random_weights_log_a_warning(
     cfg = composed(*overrides)
     load_initial_weights(cfg, nn.Linear(2, 3))
     assert ("TRAINING FROM RANDOM WEIGHTS" in caplog.text) == warned
-
-
-def test_large_pos_embed_needs_no_file(composed: Compose, caplog: pytest.LogCaptureFixture) -> None:
-    cfg = composed("weights=large_pos_embed")
-    net = network(cfg)
-    with caplog.at_level(logging.INFO):
-        load_initial_weights(cfg, net)
-    assert net.temporal.positions.std() > 0.3
-    assert "random numbers: 0 loaded" in caplog.text

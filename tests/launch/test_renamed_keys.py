@@ -36,7 +36,7 @@ def test_old_key_is_answered_with_its_new_name(old: str, new: str, monkeypatch: 
         ("~callbacks.finite", "callbacks.finite", "callbacks.nan_check"),
         ("++data.workers=2", "data.workers", "data.num_workers"),
         ("callbacks=[default,rate_finder]", "callbacks=rate_finder", "callbacks=lr_finder"),
-        ("weights@weights=wide_positions", "weights=wide_positions", "weights=large_pos_embed"),
+        ("weights@weights=wide_positions", "weights=wide_positions", "positions=learned_time"),
     ],
 )
 def test_every_form_of_override_is_answered(argument: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,12 @@ from vivit.checkpoints.init_from_image import load_image_weights
 from vivit.checkpoints.init_from_video import load_video_weights
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.model_zoo import resolve_weight_file
-from vivit.checkpoints.random_init import init_pos_embed
 
 __all__ = [
     "LoadReport",
     "export_scenic",
     "huggingface_labels",
     "huggingface_metadata",
-    "init_pos_embed",
     "load_image_weights",
     "load_video_weights",
     "model_from_huggingface",

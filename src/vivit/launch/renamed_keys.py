@@ -3,7 +3,8 @@
 RENAMED_KEYS = {
     # groups and options
     "regularise": "regularisation",
-    "weights=wide_positions": "weights=large_pos_embed",
+    "weights=wide_positions": "positions=learned_time",
+    "weights=large_pos_embed": "positions=learned_time",
     "callbacks=rate_finder": "callbacks=lr_finder",
     "data=epic_kitchens_pictures": "data=epic_kitchens_frames",
     "callbacks.rate_finder": "callbacks.lr_finder",

@@ -24,7 +24,7 @@ class Motion(CsvDataset):
     format: int = FORMAT
     classes: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: {"verb": VERBS, "noun": NOUNS})
     flip: Flip = field(init=False, default="harmless")
-    backwards: ClassNameMap = field(init=False, default_factory=dict)
+    backwards: ClassNameMap = field(default_factory=lambda: {"verb": REVERSE})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,7 +39,7 @@ class Motion(CsvDataset):
             )
         has_verb = "verb" in self.label_columns
         self.flip = {"verb": MIRROR} if has_verb else "harmless"
-        self.backwards = {"verb": REVERSE} if has_verb else {}
+        self.backwards = self.backwards if has_verb else {}
 
     def prepare(self) -> None:
         """Generate the videos if they are missing."""
