@@ -9,6 +9,12 @@ from vivit.checkpoints.formats.huggingface import (
 from vivit.checkpoints.formats.scenic import export_scenic, model_from_scenic, save_scenic, scenic_metadata
 from vivit.checkpoints.init_from_image import load_image_weights
 from vivit.checkpoints.init_from_video import load_video_weights
+from vivit.checkpoints.init_from_videomae import (
+    load_videomae_weights,
+    model_from_videomae,
+    videomae_labels,
+    videomae_metadata,
+)
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.model_zoo import resolve_weight_file
 
@@ -19,10 +25,14 @@ __all__ = [
     "huggingface_metadata",
     "load_image_weights",
     "load_video_weights",
+    "load_videomae_weights",
     "model_from_huggingface",
     "model_from_scenic",
+    "model_from_videomae",
     "resolve_weight_file",
     "save_huggingface",
     "save_scenic",
     "scenic_metadata",
+    "videomae_labels",
+    "videomae_metadata",
 ]

@@ -3,19 +3,20 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from vivit.checkpoints.formats.config_json import read_sidecar
 from vivit.checkpoints.formats.dinov2 import DINOV2, DINOV2_ORIGINAL
 from vivit.checkpoints.formats.flax import FLAX, select_parameters
 from vivit.checkpoints.formats.huggingface_vit import HUGGINGFACE_VIT, HUGGINGFACE_VIVIT
 from vivit.checkpoints.formats.timm import TIMM
+from vivit.checkpoints.formats.videomae import VIDEOMAE_FORMATS
 from vivit.checkpoints.formats.vivit import VIVIT, token_grid
+from vivit.checkpoints.model_zoo import resolve_weight_file
 from vivit.checkpoints.neutral_state_dict import NeutralStateDict, to_neutral
 from vivit.checkpoints.weight_file import Source, read_tensors
 from vivit.errors import CheckpointError
 
-FORMATS = (VIVIT, FLAX, DINOV2, HUGGINGFACE_VIVIT, HUGGINGFACE_VIT, DINOV2_ORIGINAL, TIMM)
+FORMATS = (VIVIT, FLAX, DINOV2, HUGGINGFACE_VIVIT, *VIDEOMAE_FORMATS, HUGGINGFACE_VIT, DINOV2_ORIGINAL, TIMM)
 """In the order in which they are tried: the names of one may be among those of a later one."""
 
 
@@ -35,7 +36,7 @@ def read_neutral(source: Source, key: str | None = None) -> NeutralStateDict:
                 heads = {encoder: count for encoder, count in named_heads.items() if count}
                 recorded = replace(VIVIT, gelu=model.get("gelu", "tanh"))
                 return replace(state, key_format=recorded, grid=(1 if factorised else t, rows, columns), heads=heads)
-            return read_sidecar(state, None if isinstance(source, Mapping) else Path(source).parent)
+            return read_sidecar(state, None if isinstance(source, Mapping) else resolve_weight_file(source).parent)
     known, first = "; ".join(each.name for each in FORMATS), ", ".join(list(named.tensors)[:3])
     raise CheckpointError(
         named.label, f"is in no known format; its names start with {first or 'nothing'}", f"use one of {known}"

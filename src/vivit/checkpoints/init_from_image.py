@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from vivit.checkpoints.detect_format import read_neutral
+from vivit.checkpoints.formats.videomae import VIDEOMAE_NAMES
 from vivit.checkpoints.inflation import Inflation, Interpolation, check_grid, fold_normalisation, inflate_filter
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.neutral_state_dict import HALF
@@ -55,7 +56,9 @@ def load_image_weights(
     """
     state = read_neutral(source, key)
     if state.is_video:
-        raise CheckpointError(state.label, "is a video model", "use weights=video (load_video_weights)")
+        choice = "videomae" if state.key_format.name in VIDEOMAE_NAMES else "video"
+        remedy = f"use weights={choice} (load_{choice}_weights)"
+        raise CheckpointError(state.label, f"is {state.key_format.name}, of videos", remedy)
     plan = StateDictPlan(network, state)
     old = state.grid or (None if source_grid is None else check_grid((1, *source_grid)))
     assign_patches(plan, tubelet_init, mean, std)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from vivit.checkpoints.detect_format import read_neutral
+from vivit.checkpoints.formats.videomae import VIDEOMAE_NAMES
 from vivit.checkpoints.inflation import check_grid
 from vivit.checkpoints.init_from_image import assign_blocks, assign_class_token, assign_head, assign_patches
 from vivit.checkpoints.load_report import LoadReport
 from vivit.checkpoints.state_dict_loader import Positions, StateDictPlan
 from vivit.checkpoints.weight_file import Source
-from vivit.errors import ConfigError
+from vivit.errors import CheckpointError, ConfigError
 from vivit.models import ViViT
 from vivit.models.pos_embed import Grid
 
@@ -34,6 +35,8 @@ def load_video_weights(
     Raises CheckpointError, with the key that does not fit, is missing or unexpected, and ConfigError for arguments.
     """
     state = read_neutral(source, key)
+    if state.key_format.name in VIDEOMAE_NAMES:
+        raise CheckpointError(state.label, "is a VideoMAE", "use weights=videomae (load_videomae_weights)")
     plan = StateDictPlan(network, state)
     new = network.tokeniser.grid(*network.clip_size)
     old = state.grid or (None if source_grid is None else check_grid(source_grid))

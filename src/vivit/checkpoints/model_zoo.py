@@ -18,16 +18,26 @@ PUBLISHED = {f"ViT-{name}.npz": f"{_VITS}/ViT-{name}.npz" for name in ("B_16", "
     )
 }
 """Addresses by the end of a path: the paper's image ViTs and its authors' ViViTs, all under Apache-2.0."""
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Files with the weights in a folder of Hugging Face's; the first one wins."""
 
 
 def resolve_weight_file(path: str | os.PathLike[str], key: str = "weights.source") -> Path:
-    """Return the path of a weight file that the configuration has under ``key``.
+    """Return the path of a weight file that the configuration has under ``key``, itself or its folder.
 
-    Raises ConfigError where it is a folder or missing; the message contains the address of a published file.
+    Raises ConfigError where it is missing; the message contains the address of a published file.
     """
     file = Path(path)
     if file.is_dir():
-        raise ConfigError(key, file, "is a folder", "set the file in it that holds the weights")
+        held = [file / name for name in FOLDER_FILES if (file / name).is_file()]
+        if not held:
+            raise ConfigError(
+                key,
+                file,
+                f"is a folder without {' or '.join(FOLDER_FILES)}",
+                "set the file in it that holds the weights",
+            )
+        return held[0]
     if not file.is_file():
         address = next((address for end, address in PUBLISHED.items() if file.match(end)), None)
         remedy = f"get it from {address}" if address else "docs/weights.md lists public ones"

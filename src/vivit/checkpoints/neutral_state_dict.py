@@ -46,6 +46,8 @@ class KeyFormat:
     """How the project resizes positions: bilinear with aligned corners, as the reference, or bicubic."""
     sidecar: tuple[str, ...] = ()
     """Which of ``colours`` and ``activation`` differ from network to network, so that files beside it contain them."""
+    has_key_bias: bool = True
+    """Whether keys have a bias, as queries and values do. It does not change attention: all scores shift alike."""
     colours_assumed: bool = False
     """Whether ``mean`` and ``std`` are only what most of its networks have."""
 
@@ -109,7 +111,7 @@ def to_neutral(source: NamedTensors, key_format: KeyFormat) -> NeutralStateDict:
             raise CheckpointError(source.label, f"the shape {tuple(tensor.shape)} does not fit", key=name) from None
         origins[neutral] = (name,)
     state = NeutralStateDict(source.label, key_format, tensors, origins, ignored, heads, notes=source.notes)
-    return _drop_unit_axes(_fold_layer_scale(_join_qkv(state)))
+    return _drop_unit_axes(_fold_layer_scale(_join_qkv(_add_key_biases(state))))
 
 
 def _neutral_name(name: str, table: Mapping[str, str]) -> str | None:
@@ -126,6 +128,21 @@ def _reason_to_ignore(key: str, name: str, key_format: KeyFormat, label: str) ->
     raise CheckpointError(
         label, f"is unexpected: {key_format.name} has it, but the networks here have no such parameter", key=name
     )
+
+
+def _add_key_biases(state: NeutralStateDict) -> NeutralStateDict:
+    """Add biases of zero to the keys of a format that has none. Raises CheckpointError where others lack theirs."""
+    if state.key_format.has_key_bias:
+        return state
+    tensors, origins = dict(state.tensors), dict(state.origins)
+    for name in state.tensors:
+        if match := re.fullmatch(r"(.*attention\.)(?:qkv|q)\.weight", name):
+            if missing := [part for part in "qv" if f"{match[1]}{part}.bias" not in tensors]:
+                problem = f"exists, but the bias of its {' and '.join(missing)} is missing"
+                raise CheckpointError(state.label, problem, key=origins[name][0])
+            key = f"{match[1]}k.bias"
+            tensors[key], origins[key] = torch.zeros_like(tensors[f"{match[1]}q.bias"]), ()
+    return replace(state, tensors=tensors, origins=origins)
 
 
 def _join_qkv(state: NeutralStateDict) -> NeutralStateDict:

@@ -6,6 +6,7 @@ Also what other projects put around the names of their weights: several sets in 
 import os
 import re
 import zipfile
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -81,6 +83,20 @@ def read_tensors(source: Source, key: str | None = None) -> NamedTensors:
     else:
         source_names = {}
     return NamedTensors(label, tensors, content.ignored, content.record, source_names, (*content.notes, *notes))
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the names of the tensors in a file of PyTorch or safetensors, without most of the reading.
+
+    Raises CheckpointError where it cannot be read.
+    """
+    if path.suffix != ".safetensors":
+        return list(read_tensors(path).tensors)
+    try:
+        with safe_open(path, "pt") as file:
+            return list(file.keys())
+    except Exception as error:
+        raise CheckpointError(path, f"not a readable safetensors file: {error}") from None
 
 
 def select_weight_set(content: Mapping[Any, Any], key: str | None, file: object) -> tuple[str | None, tuple[str, ...]]:
@@ -154,7 +170,8 @@ def _read_safetensors(path: Path, key: None = None) -> FileContent:
 
 def _read_pickle(path: Path, key: str | None = None) -> FileContent:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with torch.serialization.safe_globals([Namespace]):  # of plain values: the arguments of many training scripts
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:
         if not (code := re.search(r"GLOBAL (\S+)", str(error))):
             raise CheckpointError(path, "not a readable PyTorch file: it is damaged, or of another kind") from None

@@ -11,9 +11,15 @@ from vivit.checkpoints import (
     huggingface_metadata,
     model_from_huggingface,
     model_from_scenic,
+    model_from_videomae,
+    resolve_weight_file,
     scenic_metadata,
+    videomae_labels,
+    videomae_metadata,
 )
+from vivit.checkpoints.formats.videomae import is_videomae
 from vivit.checkpoints.vivit_checkpoint import is_vivit_checkpoint, load_network
+from vivit.checkpoints.weight_file import read_names
 from vivit.errors import CheckpointError, ConfigError
 from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
 from vivit.models import ViViT
@@ -82,24 +88,36 @@ def read_vivit(source: Path, options: Mapping[str, Any]) -> LoadedModel:
     )
 
 
+def read_videomae(source: Path, options: Mapping[str, Any]) -> LoadedModel:
+    """Load a VideoMAE with a classifier: a folder or file of Hugging Face, or a file of its authors."""
+    keys = ("frames", "height", "width", "num_heads")
+    net, report = model_from_videomae(source, **{key: options.get(key) for key in keys})
+    metadata, notes = videomae_metadata(source, net.clip_size[1:])
+    names = videomae_labels(source)
+    text = "\n".join([str(report), *(f"  note      {note}" for note in notes)])
+    classes = None if names is None or len(names) != net.head.projection.out_features else {"label": names}
+    return LoadedModel(net, text, classes, parse_preprocessing(metadata, source))
+
+
 READERS: dict[str, Callable[[Path, Mapping[str, Any]], LoadedModel]] = {
     "scenic": read_scenic,
     "huggingface": read_huggingface,
+    "videomae": read_videomae,
     "vivit": read_vivit,
 }
 
 
 def detect_source_format(source: Path) -> str:
-    """Return the format of a file by its first bytes; of a file of PyTorch by whether it has a record."""
-    if source.is_dir():
-        return "huggingface"
-    with source.open("rb") as file:
-        start = file.read(9)
-    if start[8:] == b"{":  # safetensors: the length of a JSON map, and the map
-        return "huggingface"
-    if start.startswith((b"PK", b"\x80\x02")):  # PyTorch: a zip file, or before that a pickle
-        return "vivit" if is_vivit_checkpoint(source) else "huggingface"
-    return "scenic"
+    """Return the format of a file or folder: by first bytes, whether a file of PyTorch has a record, and names."""
+    if not source.is_dir():
+        with source.open("rb") as file:
+            start = file.read(9)
+        is_pytorch = start.startswith((b"PK", b"\x80\x02"))  # a zip file, or before that a pickle
+        if not is_pytorch and start[8:] != b"{":  # safetensors: the length of a JSON map, and the map
+            return "scenic"
+        if is_pytorch and is_vivit_checkpoint(source):
+            return "vivit"
+    return "videomae" if is_videomae(read_names(resolve_weight_file(source, "source"))) else "huggingface"
 
 
 def parse_classes(heads: Any, net: ViViT, source: object) -> dict[str, list[str]] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,8 @@ from vivit.models.config import EncoderConfig
 from vivit.models.pos_embed import Grid, make_pos_embed
 from vivit.structures import AttentionMap
 
-Pool = Literal["cls", "mean"]
+Pool = Literal["cls", "mean", "mean_then_norm"]
+"""What is classified: the normalised class token, the mean of normalised tokens, or (VideoMAE) the normalised mean."""
 FUSED_KERNELS = ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
 """Kernels of torch's scaled dot-product attention, of which a build of torch may lack some."""
 
@@ -62,8 +63,9 @@ class Encoder(nn.Module):
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        if pool not in ("cls", "mean"):
-            raise ConfigError("model.pool", pool, "there is no such pooling", "set cls or mean")
+        if pool not in get_args(Pool):
+            raise ConfigError("model.pool", pool, "there is no such pooling", f"set one of {', '.join(get_args(Pool))}")
+        self.pooling: Pool = pool
         self.cls = nn.Parameter(torch.zeros(dim)) if pool == "cls" else None
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(blocks)
@@ -117,9 +119,11 @@ class Encoder(nn.Module):
         return x + self.positions
 
     def pool(self, x: Float[Tensor, "b *batch m d"]) -> Float[Tensor, "b *batch d"]:
-        """Return the normalised class token of each sequence, or the mean over its normalised tokens."""
+        """Return what is classified of each sequence, see ``Pool``."""
+        if self.pooling == "mean_then_norm":
+            return self.norm(x.mean(-2))
         x = self.norm(x)
-        return x.mean(-2) if self.cls is None else x[..., 0, :]
+        return x[..., 0, :] if self.pooling == "cls" else x.mean(-2)
 
     def attention_maps(
         self, tokens: Float[Tensor, "b *batch n d"]

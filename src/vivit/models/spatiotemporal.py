@@ -24,7 +24,7 @@ from vivit.structures import AttentionMap
 
 @dataclass(frozen=True, kw_only=True)
 class SpatioTemporalConfig(EncoderConfig):
-    """Options of Model 1: ``pool`` is what is classified, the class token or the mean over tokens."""
+    """Options of Model 1: ``pool`` is what is classified, the class token or a mean over tokens."""
 
     pool: Pool = "cls"
 

@@ -41,9 +41,9 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ConfigError("target", target, "exists and is not overwritten", "set another file")
     source_format = cfg.source_format or detect_source_format(source)
     target_format = cfg.target_format or detect_target_format(target)
-    for key, value in (("source_format", source_format), ("target_format", target_format)):
-        if value not in READERS:
-            raise ConfigError(key, value, "is unknown", f"set one of {', '.join(READERS)}")
+    for key, value, known in (("source_format", source_format, READERS), ("target_format", target_format, WRITERS)):
+        if value not in known:
+            raise ConfigError(key, value, "is unknown", f"set one of {', '.join(known)}")
     loaded = READERS[source_format](source, typed_options(cfg, job.choices.get("model")))
     check_weights(loaded.net, source, "nothing was written")
     log.info("%s", loaded.report)

@@ -23,15 +23,13 @@ from vivit.checkpoints.formats.huggingface_config import (
 )
 from vivit.checkpoints.formats.huggingface_state_dict import HEAD, POOLER, file_name, state_dict_views
 from vivit.checkpoints.load_report import LoadReport
-from vivit.checkpoints.model_zoo import resolve_weight_file
+from vivit.checkpoints.model_zoo import FOLDER_FILES, resolve_weight_file
 from vivit.checkpoints.tensor_checks import Shapes, check_names, check_parameter
 from vivit.checkpoints.weight_file import read_tensors
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import SpatioTemporal, Tubelets
 from vivit.models.spatiotemporal import SpatioTemporalConfig
 
-FILES = ("model.safetensors", "pytorch_model.bin")
-"""Files of a folder that may hold the weights; the first one wins."""
 LAYER = "vivit.encoder.layer"
 
 
@@ -130,7 +128,7 @@ def save_huggingface(
         raise ConfigError("target", path, "is neither a folder nor a .safetensors file", "set one of them")
     configs = {CONFIG: config} | dict.fromkeys(PREPROCESSING, process)
     path.mkdir(parents=True)
-    save_file(tensors, path / FILES[0], metadata={"format": "pt"})
+    save_file(tensors, path / FOLDER_FILES[0], metadata={"format": "pt"})
     for name, content in configs.items():
         (path / name).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -141,13 +139,13 @@ def _read(
     if isinstance(source, Mapping):
         return "the parameters", source, {}, ()
     path = Path(source)
-    files = [path / name for name in FILES if (path / name).is_file()] if path.is_dir() else [path]
+    files = [path / name for name in FOLDER_FILES if (path / name).is_file()] if path.is_dir() else [path]
     if files:
         named = read_tensors(resolve_weight_file(files[0], "source"))
         return named.label, named.tensors, _read_config(path), named.notes
     if parts := sorted(file.name for file in path.glob("*.index.json")):
         raise CheckpointError(path, f"its weights are in several files ({parts[0]})", "save them in one")
-    raise CheckpointError(path, f"has neither {' nor '.join(FILES)}")
+    raise CheckpointError(path, f"has neither {' nor '.join(FOLDER_FILES)}")
 
 
 def _read_config(path: Path) -> dict[str, Any]:

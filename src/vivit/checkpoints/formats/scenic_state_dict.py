@@ -37,6 +37,8 @@ def state_dict_views(net: nn.Module) -> dict[str, Tensor]:
     """
     if type(net) not in SCENIC_MODELS or not isinstance(net, ViViT):
         raise ConfigError("model", type(net).__name__, "scenic has only the four models", "convert one of those")
+    if any(isinstance(part, Encoder) and part.pooling == "mean_then_norm" for part in net.modules()):
+        raise ConfigError("model.pool", "mean_then_norm", "scenic's normalises every token", "convert a cls or mean")
     named = dict([*_tokeniser(net.tokeniser), *_encoders(net), *_head(net.head)])
     size = sum(tensor.numel() for tensor in (*net.parameters(), *net.buffers()))
     scenic_size = sum(tensor.numel() for tensor in named.values())
