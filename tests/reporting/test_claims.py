@@ -211,7 +211,7 @@ def test_the_paper_s_differences_are_as_printed(tmp_path: Path) -> None:
     assert printed["input_encoding", "central_frame", "filter_inflation"] == 1.6
     assert printed["model_variants", "factorised_encoder", "average_pool"] == 3.0
     assert printed["temporal_depth", "1_layer", "0_layers"] == 2.8
-    assert printed["regularisation", "mixup", "crop_flip_jitter"] == 5.3
+    assert printed["regularisation", "mixup", "initialised"] == 4.1
     assert printed["resolution", "320_px", "224_px"] == 0.7
     assert printed["tokens", "spatiotemporal_2", "spatiotemporal_8"] is None, "only plotted"
     assert printed["time_order", "average_pool", None] is None
