@@ -167,7 +167,9 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     for name, value in results.get("epic_kitchens", {}).items():
         table.add_row(f"EPIC {name}", f"{value:.1f} %")
     if "params" in results:
-        table.add_row("parameters", f"{results['params'] / 1e6:.2f} M")
+        trained = results.get("trained_params", results["params"])
+        of_them = "" if trained == results["params"] else f", {trained / 1e6:.2f} M of them trained"
+        table.add_row("parameters", f"{results['params'] / 1e6:.2f} M{of_them}")
         table.add_row("multiply-adds a clip", f"{results['gmac']:.3f} G")
     if "train_seconds" in results:
         table.add_row("training, validation included", f"{results['train_seconds'] / 60:.1f} min")

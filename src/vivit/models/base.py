@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from vivit.errors import ConfigError
 from vivit.models.config import EncoderConfig
+from vivit.models.freezing import freeze
 from vivit.models.head import Head
 from vivit.models.pos_embed import Grid
 from vivit.models.tokenisers import Tokeniser
@@ -36,6 +37,14 @@ class ViViT(nn.Module, ABC):
         self.tokeniser = tokeniser
         self.build(tokeniser.grid(*config.clip_size))
         self.head = Head(tokeniser.dim, config.num_classes, config.representation_size)
+        self._frozen = freeze(self, config.frozen)
+
+    def train(self, mode: bool = True) -> "ViViT":
+        """Set the mode of training, and leave frozen parts in that of evaluation."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     @abstractmethod
     def build(self, grid: Grid) -> None:

@@ -68,6 +68,9 @@ def load_initial_weights(cfg: DictConfig, network: nn.Module) -> None:
     Random weights are warned of, save for the embedded data set, which is made to be learnt from scratch: none of the
     paper's results starts from them.
     """
+    frozen = cfg.model.get("frozen")
+    if frozen is not None and not cfg.get("weights"):
+        log.warning("model.frozen=%s freezes random weights: set weights= to what they are to be", frozen)
     if cfg.get("weights"):
         log.info("%s", instantiate(cfg.weights, _convert_="all")(network))
     elif cfg.data.dataset.name != "motion":

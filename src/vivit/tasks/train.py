@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models.flops import count_flops
+from vivit.models.freezing import count_trained
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
@@ -54,7 +55,11 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cost.uncounted:
         log.warning("FLOPs are counted without %s, which no table of vivit.models.flops has", ", ".join(cost.uncounted))
     log.info("%s", format_model(module.record))
-    log.info("%.2f M parameters, %.3f G multiply-adds a clip", cost.params / 1e6, cost.gmac)
+    trained = count_trained(module.network)
+    log.info(
+        "%.2f M parameters%s, %.3f G multiply-adds a clip",
+        *(cost.params / 1e6, "" if trained == cost.params else f", {trained / 1e6:.2f} M of them trained", cost.gmac),
+    )
     test_metadata = prepare_test(data) if cfg.test else None
     if not checkpoint:
         load_initial_weights(cfg, module.network)
@@ -78,7 +83,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     skipped = data.skipped_videos()
     if trainer.is_global_zero:
         metrics |= test_results.pop("metrics")
-        costs = {"params": cost.params, "gmac": cost.gmac, "paper_gflops": cost.paper_gflops}
+        costs = {"params": cost.params, "trained_params": trained, "gmac": cost.gmac, "paper_gflops": cost.paper_gflops}
         results = run_results(cfg, job, metrics) | test_results | optimizer | compute | costs | history
         results |= {"skipped_videos": skipped} | provenance()
         write_json(job.folder / "results.json", results)
