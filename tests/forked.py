@@ -18,9 +18,8 @@ from typing import Any
 
 REPOSITORY = Path(__file__).parents[1]
 LIBRARIES = ["hydra._internal.hydra", "lightning.pytorch.loggers", "vivit.launch"]
-LIBRARIES += [
-    f"vivit.tasks.{name}" for name in ("train", "evaluate", "predict", "prepare", "convert", "export", "demo")
-]
+TASKS = ("train", "evaluate", "predict", "features", "prepare", "convert", "export", "demo")
+LIBRARIES += [f"vivit.tasks.{name}" for name in TASKS]
 PATIENCE = 300
 """Seconds that a command may take."""
 

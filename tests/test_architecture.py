@@ -35,6 +35,7 @@ ROOMS = {
     "data": {*LEAVES, "structures"},
     "evaluation": {*LEAVES, "structures"},
     "checkpoints": {*LEAVES, "structures", "models"},
+    "features": {*LEAVES, "structures"},
     "inference": {*LEAVES, "structures", "models", "checkpoints", "data", "evaluation"},
     "training": {*LEAVES, "structures", "models", "evaluation", "checkpoints"},
     "benchmarks": {*LEAVES, "structures", "models", "checkpoints", "data", "training"},
@@ -42,7 +43,8 @@ ROOMS = {
     "launch": {*LEAVES, "structures"},
     "tasks": {
         *LEAVES,
-        *("structures", "models", "data", "evaluation", "checkpoints", "inference", "training", "benchmarks", "launch"),
+        *("structures", "models", "data", "evaluation", "checkpoints", "features", "inference", "training"),
+        *("benchmarks", "launch"),
     },
     "commands": {"tasks", "launch", "reporting"},
 }
@@ -55,6 +57,7 @@ FORBIDDEN = {
     "data": {"hydra", "omegaconf", "lightning"},
     "evaluation": {"lightning", "hydra", "omegaconf"},
     "checkpoints": {"lightning", "hydra", "omegaconf"},
+    "features": {"lightning", "hydra", "omegaconf"},
     "inference": {"lightning", "hydra", "omegaconf"},
     "training": {"hydra", "omegaconf"},
     "benchmarks": {"hydra", "omegaconf"},

@@ -110,6 +110,15 @@ def _unpack_batch(
     return Batch(frames, torch.from_numpy(labels), torch.from_numpy(videos), tuple(bad), first_frames)
 
 
+class Features(NamedTuple):
+    """What a network makes of clips, before its classifier."""
+
+    frames: Float[Tensor, "b t d"]
+    """A vector for each temporal index."""
+    video: Float[Tensor, "b d"]
+    """A vector for each clip."""
+
+
 class AttentionMap(NamedTuple):
     """Attention weights of one residual branch of a network, for every head: rows attend to columns and sum to one.
 

@@ -96,6 +96,8 @@ class VideoDataModule(LightningDataModule):
         self.test_views = views(**clip)
         self.resampling = resampling or FusedResize()
         self.test_split: Split = "test"
+        self.test_rows: Sequence[int] | None = None
+        """Rows of the split that a test reads; None: all."""
         folder = Path(root) / "cache" if cache_dir is None else Path(cache_dir)
         self.caches = FrameCaches(cache, cache_gb, folder, self.dataset.videos)
         self.loader = loader
@@ -169,13 +171,19 @@ class VideoDataModule(LightningDataModule):
         A batch goes through the network at once or is a single video, so each takes as many calls. A worker has one
         batch ready, because that of a single video may be large: 10x3 views of 32 frames of 320 pixels are 295 MB.
         """
-        return self._eval_loader(self.test_split, self.test_views, max(1, self.batch_size // len(self.test_views)), 1)
+        batch_size = max(1, self.batch_size // len(self.test_views))
+        return self._eval_loader(self.test_split, self.test_views, batch_size, 1, self.test_rows)
 
     def _eval_loader(
-        self, split: Split, view_sampler: MultiViewSampler, batch_size: int, prefetch_factor: int
+        self,
+        split: Split,
+        view_sampler: MultiViewSampler,
+        batch_size: int,
+        prefetch_factor: int,
+        rows: Sequence[int] | None = None,
     ) -> EvalLoader:
         clips = self.clip_dataset(split, view_sampler)
-        batches = DistributedEvalBatchSampler(len(clips), batch_size, *self._rank_and_ranks)
+        batches = DistributedEvalBatchSampler(len(clips), batch_size, *self._rank_and_ranks, rows=rows)
         skipped = self._skipped[split] if self.skip_unreadable else None
         return EvalLoader(clips, batches, self._worker_config(prefetch_factor), skipped)
 

@@ -3,7 +3,7 @@
 A key identifies a sample whatever process decodes it, so workers, ranks and restarts change nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,13 +65,16 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
 class DistributedEvalBatchSampler(Sampler[list[SampleKey]]):
     """Batches of one rank in evaluation: every video exactly once over all ranks, without padding.
 
-    All ranks have equally many batches, because the ranks of a sharded network take every step together; the last
-    batch of a rank is empty where its videos run out.
+    ``rows`` are those of the videos that are read, by default all. All ranks have equally many batches, because the
+    ranks of a sharded network take every step together; the last batch of a rank is empty where its videos run out.
     """
 
-    def __init__(self, videos: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
-        self.rows = range(rank, videos, ranks)
-        self.steps = -(-videos // (batch_size * ranks))
+    def __init__(
+        self, videos: int, batch_size: int, rank: int = 0, ranks: int = 1, *, rows: Sequence[int] | None = None
+    ) -> None:
+        read = range(videos) if rows is None else rows
+        self.rows = read[rank::ranks]
+        self.steps = -(-len(read) // (batch_size * ranks))
         self.batch_size = batch_size
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from vivit.models.freezing import freeze
 from vivit.models.head import Head
 from vivit.models.pos_embed import Grid
 from vivit.models.tokenisers import Tokeniser
-from vivit.structures import AttentionMap
+from vivit.structures import AttentionMap, Features
 
 
 class ViViT(nn.Module, ABC):
@@ -62,6 +62,21 @@ class ViViT(nn.Module, ABC):
             problem = f"encode returns {list(video.shape)}, and is to return [b, d] = [{len(clip)}, {tokens.shape[-1]}]"
             raise ConfigError("model", self.name, problem, "pool what it returns")
         return self.head(video)
+
+    def features(self, clip: Float[Tensor, "b 3 f h w"], layer: int | None = None) -> Features:
+        """Return a vector for each temporal index, and one for each clip: by default what the classifier takes.
+
+        With ``layer`` those behind so many blocks of the (spatial) encoder. Raises ConfigError for a layer that there
+        is not.
+        """
+        return self.encode_features(self.tokeniser(clip), layer)
+
+    def encode_features(self, tokens: Float[Tensor, "b t rows columns d"], layer: int | None) -> Features:
+        """Return the features of tokens; of an architecture that does not define it, that of the clip alone."""
+        if layer is not None:
+            raise ConfigError("layer", layer, f"{self.name} has no layers that are known here", "leave it out")
+        video = self.encode(tokens)
+        return Features(video[:, None], video)
 
     def attention_maps(self, clip: Float[Tensor, "b 3 f h w"]) -> Iterator[tuple[AttentionMap, ...]]:
         """Yield the attention maps of each residual branch, from the first; maps in a tuple act side by side."""

@@ -5,6 +5,7 @@ from functools import cache, partial
 from typing import Any, Literal, get_args
 
 import torch
+from einops import rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
@@ -14,7 +15,7 @@ from vivit.models.attention_kernels import BLOCKED_ATTENTION
 from vivit.models.blocks import NORM_EPSILON, StochasticDepth, stochastic_depth_rates
 from vivit.models.config import EncoderConfig
 from vivit.models.pos_embed import Grid, make_pos_embed
-from vivit.structures import AttentionMap
+from vivit.structures import AttentionMap, Features
 
 Pool = Literal["cls", "mean", "mean_then_norm"]
 """What is classified: the normalised class token, the mean of normalised tokens, or (VideoMAE) the normalised mean."""
@@ -124,6 +125,26 @@ class Encoder(nn.Module):
             return self.norm(x.mean(-2))
         x = self.norm(x)
         return x[..., 0, :] if self.pooling == "cls" else x.mean(-2)
+
+    def features(self, tokens: Float[Tensor, "b *batch n d"], layer: int | None = None) -> tuple[Tensor, Tensor]:
+        """Return the last tokens of every sequence, normalised and without the class token, and what is classified.
+
+        With ``layer`` the tokens behind so many blocks, as they are, and their mean. Raises ConfigError for a layer
+        that there is not.
+        """
+        blocks = len(self.blocks) if layer is None else layer
+        if not 0 < blocks <= len(self.blocks):
+            raise ConfigError("layer", layer, f"the encoder has {len(self.blocks)}", f"set 1 to {len(self.blocks)}")
+        x = self.embed(tokens)
+        for block in self.blocks[:blocks]:
+            x = block(x)
+        places = x if self.cls is None else x[..., 1:, :]
+        return (self.norm(places), self.pool(x)) if layer is None else (places, places.mean(-2))
+
+    def clip_features(self, tokens: Float[Tensor, "b t rows columns d"], layer: int | None = None) -> Features:
+        """Return the features of clips whose tokens are one sequence: of a temporal index the mean over its places."""
+        places, video = self.features(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"), layer)
+        return Features(reduce(places, "b (t places) d -> b t d", "mean", t=tokens.shape[1]), video)
 
     def attention_maps(
         self, tokens: Float[Tensor, "b *batch n d"]

@@ -19,7 +19,7 @@ from vivit.models.blocks import MLP, Block, stochastic_depth_rates
 from vivit.models.encoder import Encoder
 from vivit.models.pos_embed import Grid
 from vivit.models.registry import register_model
-from vivit.structures import AttentionMap
+from vivit.structures import AttentionMap, Features
 
 
 class DotProductAttention(Attention):
@@ -83,6 +83,10 @@ class FactorisedDotProduct(ViViT):
     def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
         """Return one vector for each clip."""
         return self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
+
+    def encode_features(self, tokens: Float[Tensor, "b t rows columns d"], layer: int | None) -> Features:
+        """Return the mean of the last tokens of each temporal index, and what is classified of each clip."""
+        return self.encoder.clip_features(tokens, layer)
 
     def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
         """Yield the attention maps of each block; those over time and over space act side by side."""

@@ -20,7 +20,7 @@ from vivit.models.config import EncoderConfig
 from vivit.models.encoder import Encoder, Pool
 from vivit.models.pos_embed import Grid
 from vivit.models.registry import register_model
-from vivit.structures import AttentionMap
+from vivit.structures import AttentionMap, Features
 
 
 class AveragePool(nn.Module):
@@ -80,6 +80,12 @@ class FactorisedEncoder(ViViT):
         """Return one vector for each clip."""
         frames = self.spatial(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
         return self.temporal(frames)
+
+    def encode_features(self, tokens: Float[Tensor, "b t rows columns d"], layer: int | None) -> Features:
+        """Return the spatial encoder's vector of each temporal index, and the temporal encoder's of each clip."""
+        places = rearrange(tokens, "b t rows columns d -> b t (rows columns) d")
+        _, frames = self.spatial.features(places, layer)
+        return Features(frames, self.temporal(frames) if layer is None else frames.mean(1))
 
     def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
         """Yield the attention maps layer by layer: of the spatial encoder, then of the temporal one, if any."""

@@ -21,7 +21,7 @@ from vivit.models.config import EncoderConfig
 from vivit.models.encoder import Encoder
 from vivit.models.pos_embed import Grid
 from vivit.models.registry import register_model
-from vivit.structures import AttentionMap
+from vivit.structures import AttentionMap, Features
 
 AttentionOrder = Literal["space_time", "time_space"]
 
@@ -135,6 +135,10 @@ class FactorisedSelfAttention(ViViT):
     def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
         """Return one vector for each clip."""
         return self.encoder(rearrange(tokens, "b t rows columns d -> b (t rows columns) d"))
+
+    def encode_features(self, tokens: Float[Tensor, "b t rows columns d"], layer: int | None) -> Features:
+        """Return the mean of the last tokens of each temporal index, and what is classified of each clip."""
+        return self.encoder.clip_features(tokens, layer)
 
     def encode_attention_maps(self, tokens: Float[Tensor, "b t rows columns d"]) -> Iterator[tuple[AttentionMap, ...]]:
         """Yield the attention maps of each residual branch, of space and of time."""

@@ -72,8 +72,10 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer))
 
 
-def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> VideoDataModule:
-    """Return the data set of a checkpoint, or the one that is named, which must have its classes.
+def build_eval_data(
+    record: Mapping[str, Any], cfg: DictConfig, job: Job, *, same_classes: bool = True
+) -> VideoDataModule:
+    """Return the data set of a checkpoint, or the one that is named, which must have the ``same_classes``.
 
     Its clips stay those of the checkpoint, but for what is typed: a data set brings views for its own training.
     """
@@ -94,8 +96,9 @@ def build_eval_data(record: Mapping[str, Any], cfg: DictConfig, job: Job) -> Vid
         skip_unreadable=cfg.skip_unreadable, seed=0, **{key: cfg[key] for key in CACHE_KEYS if key in cfg},
     )  # fmt: skip
     data.prepare_data()
-    check_classes(record["classes"], data.heads, "the checkpoint")
-    data.test_split = cfg.split
+    if same_classes:
+        check_classes(record["classes"], data.heads, "the checkpoint")
+        data.test_split = cfg.split
     return data
 
 

@@ -1,0 +1,183 @@
+"""The task of `features.py`: frozen features of every video of a data set."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from hydra.utils import instantiate
+from lightning import LightningModule, Trainer
+from omegaconf import DictConfig
+
+from vivit.checkpoints.vivit_checkpoint import load_network, model_record
+from vivit.data import VideoDataModule
+from vivit.data.datasets import Split
+from vivit.errors import ConfigError
+from vivit.features.feature_file import FeatureMetadata, Pieces, PieceWriter, read_metadata
+from vivit.io import write_json
+from vivit.launch import Job
+from vivit.models import ViViT
+from vivit.run_folder import provenance
+from vivit.structures import Batch, normalize_frames
+from vivit.tasks.build import build_network
+from vivit.tasks.clip_settings import DATA_KEYS, data_record, merge_typed_settings, to_plain
+from vivit.tasks.compute import trainer_options
+from vivit.tasks.config_checks import check_dataset_overrides, check_keys, check_loader_options
+from vivit.tasks.dataset import build_dataset
+from vivit.tasks.evaluate import LOADER_KEYS, build_eval_data
+from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
+from vivit.training import disable_malloc_trim, format_model
+
+log = logging.getLogger(__name__)
+
+CLIP_KEYS = ("frames", "stride", "resize", "crop")
+"""Keys of a data set that cut clips, beside views and resampling, which the command has itself."""
+
+
+class FeatureExtractor(LightningModule):
+    """Writes the features of the videos of a test, each rank into a piece of its own."""
+
+    def __init__(self, network: ViViT, pieces: Pieces, layer: int | None, clips_at_once: int) -> None:
+        super().__init__()
+        self.network, self.pieces = network, pieces
+        self.layer, self.clips_at_once = layer, clips_at_once
+        self._writer: PieceWriter | None = None
+
+    def on_test_start(self) -> None:
+        """Open this rank's piece."""
+        self._writer = self.pieces.open(self.global_rank)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
+        """Write the features of a batch, video by video: how a clip is rounded depends on the clips beside it."""
+        assert self._writer is not None
+        dtype = next(self.network.parameters()).dtype
+        for i, row in enumerate(batch.videos):
+            clips = [normalize_frames(part, dtype) for part in batch.frames[i].split(self.clips_at_once)]
+            parts = [self.network.features(part, self.layer) for part in clips]
+            frames = torch.cat([part.frames for part in parts]).float()
+            video = torch.cat([part.video for part in parts]).float().mean(0)
+            numbers = (each[None].cpu().numpy() for each in (row, batch.labels[i].long(), frames, video))
+            self._writer.add(*numbers)
+
+    def on_test_end(self) -> None:
+        """Close the piece, and wait for those of the other ranks."""
+        if self._writer is not None:
+            self._writer.close()
+        self.trainer.strategy.barrier("features")
+
+
+def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
+    """Write a file of features for each split."""
+    check_keys(cfg, "features")
+    check_loader_options(cfg)
+    splits: list[Split] = list(cfg.splits)
+    if unknown := [split for split in splits if split not in get_args(Split)]:
+        raise ConfigError("splits", unknown[0], "is not a split", f"set some of {', '.join(get_args(Split))}")
+    network, record = (_from_checkpoint if cfg.ckpt_path else _from_weights)(cfg, job)
+    network.eval().requires_grad_(False)
+    data = build_eval_data(record, cfg, job, same_classes=False)
+    for split in splits:
+        data.dataset.videos(split)  # raises, before any work, where one is missing
+    source = cfg.ckpt_path or cfg.weights.source
+    clips = merge_typed_settings(record["preprocessing"], cfg, job)
+    options = trainer_options(cfg.trainer)
+    disable_malloc_trim()
+    trainer: Trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
+    described = {
+        **{"model": format_model(record), "weights": str(source), "fingerprint": fingerprint(network)},
+        **{"layer": cfg.layer, "shape": feature_shape(network, len(data.test_views), cfg.layer), "clips": clips},
+        **{"data": {key: str(value) for key, value in _data_source(record, cfg).items()}, "heads": data.heads},
+    }
+    written = {}
+    for split in splits:
+        metadata = FeatureMetadata(**described, split=split)
+        written[split] = str(write_split(trainer, network, data, split, metadata, cfg))
+    if trainer.is_global_zero:
+        write_json(job.folder / "results.json", {"files": written, "features": described} | provenance())
+        for split, file in written.items():
+            print(f"{split}: {file}")
+    return {}
+
+
+def _from_checkpoint(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
+    """Return the network and the record of a checkpoint."""
+    if typed := job.cli_overrides("weights", "model", "size", "tokeniser", "positions"):
+        raise ConfigError(typed[0].partition("=")[0], problem=f"has no effect beside ckpt_path={cfg.ckpt_path}",
+                          remedy="leave one of them out")  # fmt: skip
+    check_dataset_overrides(job, DATA_KEYS, ("views", *LOADER_KEYS))
+    if not job.cli_overrides("resampling"):
+        cfg.resampling = None  # that of the checkpoint
+    return load_network(Path(cfg.ckpt_path))
+
+
+def _from_weights(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
+    """Return a network with the weights that are named, and what a checkpoint of it would record."""
+    if not cfg.get("weights"):
+        raise ConfigError("ckpt_path", problem="is not set", remedy="set it, or weights=image weights.source=FILE")
+    if not cfg.get("data"):
+        raise ConfigError("data", problem="is not set", remedy="set data=folder data.root=/videos or alike")
+    check_dataset_overrides(job, (*DATA_KEYS, *CLIP_KEYS), ("views", *LOADER_KEYS))
+    check_weights_source(cfg)
+    if "load_spatial_cls" in cfg.weights and not job.cli_overrides("weights.load_spatial_cls"):
+        cfg.weights.load_spatial_cls = True  # training learns one of its own; here nothing does
+    dataset = build_dataset(cfg)
+    dataset.prepare()
+    classes = {head: list(names) for head, names in dataset.heads.items()}
+    network = build_network(cfg, sum(map(len, classes.values())))
+    load_initial_weights(cfg, network)
+    return network, {**model_record(network), **data_record(to_plain(cfg.data)), "classes": classes}
+
+
+def _data_source(record: Mapping[str, Any], cfg: DictConfig) -> dict[str, Any]:
+    return dict(record.get("data", {})) if not cfg.get("data") else {key: cfg.data[key] for key in DATA_KEYS}
+
+
+def write_split(
+    trainer: Trainer,
+    network: ViViT,
+    data: VideoDataModule,
+    split: Split,
+    metadata: FeatureMetadata,
+    cfg: DictConfig,
+) -> Path:
+    """Write the features of one split, unless they are there; return the file. A run that was killed is gone on with.
+
+    Raises ConfigError where the file or its pieces are of other features.
+    """
+    target = Path(cfg.target) / f"{split}.arrow"
+    if target.is_file():
+        if different := metadata.differences(read_metadata(target)):
+            problem = f"is of other features ({', '.join(different)})"
+            raise ConfigError("target", target, problem, "set another target, or delete the file")
+        log.info("%s is complete", target)
+        return target
+    pieces, videos = Pieces(target, metadata), data.dataset.videos(split)
+    done = pieces.rows()
+    if done:
+        log.info("%d of %d videos of the split %s are done", len(done), len(videos), split)
+    data.test_split, data.test_rows = split, sorted(set(range(len(videos))) - set(done))
+    if data.test_rows:
+        trainer.test(FeatureExtractor(network, pieces, cfg.layer, cfg.batch_size), data, verbose=False)
+    skipped: dict[str, Any] = {of: counts for of, counts in data.skipped_videos().items() if of == split}
+    if trainer.is_global_zero:
+        pieces.merge(videos.column("path"), videos.column("name"), replace(metadata, skipped_videos=skipped))
+    return target
+
+
+def feature_shape(network: ViViT, views: int, layer: int | None) -> tuple[int, int, int]:
+    """Return views, temporal indices and dimensions of the features of a video."""
+    with torch.inference_mode():
+        _, t, d = network.features(torch.zeros(1, 3, *network.clip_size), layer).frames.shape
+    return views, t, d
+
+
+def fingerprint(network: ViViT) -> str:
+    """Return an abbreviated SHA-256 of the names and values of the weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,193 @@
+"""`features.py`: the same file over ranks and after a kill, equal to a forward pass; and what it refuses."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from forked import Command, start
+from networks import image_vit, make_network
+from omegaconf import OmegaConf
+from torch import nn
+
+from vivit.data import VideoDataModule
+from vivit.data.datasets import motion
+from vivit.data.transforms.resize import ReferenceResize
+from vivit.data.view_samplers import MultiViewSampler
+from vivit.errors import ConfigError, DataError
+from vivit.features.feature_file import FeatureFile, Pieces
+from vivit.inference.load import LoadedModel
+from vivit.models import FactorisedEncoder, Tubelets, ViViT
+from vivit.tasks.clip_settings import data_record
+from vivit.tasks.weight_formats import write_vivit
+
+Extract = Callable[..., Command]
+
+
+def make_net() -> ViViT:
+    torch.manual_seed(3)
+    net = make_network(
+        FactorisedEncoder, Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=len(motion.VERBS),
+        frames=4, height=32, width=32, depth=1, num_heads=2, mlp_dim=12,
+        temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=12,
+    )  # fmt: skip
+    nn.init.normal_(net.head.projection.weight, std=3)
+    return net
+
+
+@pytest.fixture
+def extract(composed: Callable[..., Any], small_motion: Path, tmp_path: Path) -> Extract:
+    """Start the command with a checkpoint of random weights, with three views of the test videos."""
+    clips = (f"data.root={small_motion}", "data=motion", "views.temporal=3", "data.frames=4", "resampling=reference")
+    data: Any = OmegaConf.to_container(composed(*clips).data, resolve=True)
+    heads = {"verb": list(motion.VERBS)}
+    write_vivit(LoadedModel(make_net(), "", heads, **data_record(data)), tmp_path / "net.ckpt")
+
+    def extract(target: str, *words: str, checkpoint: str = "net.ckpt") -> Command:
+        fixed = (f"paths.logs={tmp_path}", f"target={tmp_path / target}", "splits=[test]", "num_workers=0")
+        source = (f"ckpt_path={tmp_path / checkpoint}",) if checkpoint else ()
+        return start(tmp_path / f"{target}.txt", "src/features.py", *source, *fixed, *words)
+
+    return extract
+
+
+def test_features_equal_the_network_s_and_ranks_and_a_kill_change_no_byte(
+    extract: Extract, small_motion: Path, tmp_path: Path
+) -> None:
+    one = extract("one")
+    two = extract("two", "trainer=ddp_cpu")
+    assert (one.wait(), two.wait()) == (0, 0), one.said + two.said
+    expected = (tmp_path / "one" / "test.arrow").read_bytes()
+    assert (tmp_path / "two" / "test.arrow").read_bytes() == expected
+    assert [file.name for file in (tmp_path / "two").iterdir()] == ["test.arrow"], "pieces are gone"
+
+    data = VideoDataModule(
+        root=str(small_motion), frames=4, stride=2, resize=36, crop=(32, 32), num_workers=0, batch_size=1, seed=0,
+        views=lambda **clip: MultiViewSampler(temporal=3, **clip), dataset={"name": "motion"},
+        resampling=ReferenceResize(),
+    )  # fmt: skip
+    features, net = FeatureFile(tmp_path / "one" / "test.arrow").read(), make_net().eval()
+    assert features.frames.shape == (17, 3, 2, 8)
+    for row, batch in enumerate(data.test_dataloader()):
+        with torch.inference_mode():
+            frames, video = net.features(batch.normalized(torch.float32)[0])
+        assert np.allclose(features.frames[row], frames, atol=1e-6)
+        assert np.allclose(features.video[row], video.mean(0), atol=1e-6)
+        assert features.labels[row].tolist() == batch.labels[0].tolist()
+    listed = [line.split(",")[0] for line in (small_motion / "test.csv").read_text().splitlines()[1:]]
+    metadata = FeatureFile(tmp_path / "one" / "test.arrow").metadata
+    assert metadata.clips["resampling"] == "reference", "the checkpoint's, not the command's default"
+    assert metadata.data["root"] == str(small_motion)
+    assert [Path(path).name for path in features.paths] == [Path(path).name for path in listed]
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_to_the_same_file(extract: Extract, tmp_path: Path) -> None:
+    undisturbed = extract("undisturbed")
+    assert undisturbed.wait() == 0, undisturbed.said
+    folder = tmp_path / "killed" / ".test.arrow.parts"
+
+    def written() -> int:
+        return sum(file.stat().st_size for file in folder.glob("*.arrows"))
+
+    def stopped(command: Command, before: int) -> bool:
+        """Hold the run still once it has written more, and look whether it is under way."""
+        if written() < before + 2500:
+            return False
+        os.kill(command.pid, signal.SIGSTOP)
+        if folder.is_dir():
+            return True
+        os.kill(command.pid, signal.SIGCONT)
+        return False
+
+    for _ in range(2):
+        before = written()
+        command = extract("killed", "batch_size=1")
+        command.wait_for(partial(stopped, command, before))
+        os.killpg(command.pid, signal.SIGKILL)
+        command.process.join()
+    (piece, *_) = sorted(folder.glob("*.arrows"))
+    piece.write_bytes(piece.read_bytes()[:-5])  # and its last batch is torn
+    last = extract("killed", "batch_size=1")
+    assert last.wait() == 0, last.said
+    assert "of 17 videos of the split test are done" in last.said
+    ours, expected = (FeatureFile(tmp_path / name / "test.arrow").read() for name in ("killed", "undisturbed"))
+    assert ours.paths == expected.paths
+    assert np.allclose(ours.frames, expected.frames, atol=1e-5)  # batch_size differs
+    again = extract("undisturbed")
+    assert again.wait() == 0
+    assert "test.arrow is complete" in again.said
+
+
+def test_other_features_under_the_same_name_are_refused(extract: Extract, tmp_path: Path) -> None:
+    assert extract("one").wait() == 0
+    other = extract("one", "layer=1")
+    assert other.wait() == 1
+    assert "target=" in other.said
+    assert "is of other features (layer" in other.said
+    metadata = FeatureFile(tmp_path / "one" / "test.arrow").metadata
+    pieces = Pieces(tmp_path / "new.arrow", metadata)
+    writer = pieces.open(0)
+    writer.add(np.array([4]), np.array([[1]]), np.ones((1, *metadata.shape), np.float32), np.ones((1, 8), np.float32))
+    writer.close()
+    assert pieces.rows() == [4]
+    with pytest.raises(ConfigError, match=r"are of other features \(fingerprint\)"):
+        Pieces(tmp_path / "new.arrow", replace(metadata, fingerprint="0" * 16)).rows()
+
+
+@pytest.mark.parametrize(
+    ("words", "checkpoint", "said"),
+    [
+        (("splits=[test,rest]",), "net.ckpt", "splits=rest: is not a split; set some of train, val, test"),
+        (("model=spatiotemporal",), "net.ckpt", "model: has no effect beside ckpt_path="),
+        (("data=motion", "data.frames=8"), "net.ckpt", "data.frames=8: has no effect here"),
+        ((), "", "ckpt_path: is not set; set it, or weights=image"),
+        (("layer=2",), "net.ckpt", "layer=2: the encoder has 1; set 1 to 1"),
+    ],
+)
+def test_wrong_options_are_errors_about_their_keys(
+    words: tuple[str, ...], checkpoint: str, said: str, extract: Extract
+) -> None:
+    command = extract("one", *words, checkpoint=checkpoint)
+    assert command.wait() == 1
+    assert said in command.said
+
+
+def test_an_image_model_s_features_are_those_of_single_frames(
+    extract: Extract, small_motion: Path, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    torch.save(image_vit(64, 8, 2), tmp_path / "vit.pt")
+    words = ("size=tiny", "weights=image", f"weights.source={tmp_path / 'vit.pt'}", "tokeniser.tubelet.0=1")
+    clips = ("data=motion", f"data.root={small_motion}", "positions=learned", "views=1x1", "data.frames=3")
+    command = extract("image", *words, *clips, checkpoint="")
+    assert command.wait() == 0, command.said
+    file = FeatureFile(tmp_path / "image" / "test.arrow")
+    assert file.metadata.shape == (1, 3, 64)
+    assert file.metadata.weights == str(tmp_path / "vit.pt")
+    features = file.read()
+    assert np.allclose(features.frames[:, 0].mean(1), features.video, atol=1e-5)
+    assert not np.allclose(features.frames[:, 0, 0], features.frames[:, 0, 2])
+    assert "load_spatial_cls=true loads both" not in command.said, "the class token is loaded"
+
+
+def test_a_file_of_something_else_is_none_of_features(tmp_path: Path) -> None:
+    file = tmp_path / "test.arrow"
+    for content in (b"", b"ARROW1"):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match="is no file of features"):
+            FeatureFile(file)
+    table = pa.table({"a": [1]})
+    with pa.ipc.new_file(str(file), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DataError, match="is no file of features"):
+        FeatureFile(file)
+    with pytest.raises(ConfigError, match="there is no such file"):
+        FeatureFile(tmp_path / "none.arrow")
