@@ -1,5 +1,6 @@
 """`features.py`: the same file over ranks and after a kill, equal to a forward pass; and what it refuses."""
 
+import csv
 import os
 import signal
 from collections.abc import Callable
@@ -191,3 +192,15 @@ def test_a_file_of_something_else_is_none_of_features(tmp_path: Path) -> None:
         FeatureFile(file)
     with pytest.raises(ConfigError, match="there is no such file"):
         FeatureFile(tmp_path / "none.arrow")
+
+
+def test_probes_run_on_features_that_are_there(extract: Extract, tmp_path: Path) -> None:
+    every = extract("every", "splits=[train,val,test]", "probes=[logistic,knn]")
+    assert every.wait() == 0, every.said
+    assert "Probes on frozen features" in every.said
+    folds = extract("every", "splits=[train,val,test]", "probes=[knn]", "folds=3", f"hydra.run.dir={tmp_path}/folds",
+                    checkpoint="")  # fmt: skip
+    assert folds.wait() == 0, folds.said
+    (row,) = csv.DictReader((tmp_path / "folds" / "probes.csv").read_text().splitlines())
+    assert (row["videos"], row["folds"], row["probe"]) == ("81", "3", "knn")
+    assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])

@@ -48,8 +48,8 @@ class FeatureMetadata:
 
     def differences(self, other: "FeatureMetadata") -> list[str]:
         """Return the names of what other features do not have in common, but for videos that were skipped."""
-        here, there = (json.loads(each.to_json()) for each in (self, other))
-        return [name for name in here if name != "skipped_videos" and here[name] != there[name]]
+        one, another = (json.loads(each.to_json()) for each in (self, other))
+        return [name for name in one if name != "skipped_videos" and one[name] != another[name]]
 
 
 class VideoFeatures(NamedTuple):

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -29,6 +29,7 @@ from vivit.tasks.config_checks import check_dataset_overrides, check_keys, check
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.evaluate import LOADER_KEYS, build_eval_data
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
+from vivit.tasks.probes import check_probes, probe_features
 from vivit.training import disable_malloc_trim, format_model
 
 log = logging.getLogger(__name__)
@@ -70,12 +71,29 @@ class FeatureExtractor(LightningModule):
 
 
 def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Write a file of features for each split."""
+    """Write a file of features for each split, and run probes on them; return the accuracies of these."""
     check_keys(cfg, "features")
     check_loader_options(cfg)
     splits: list[Split] = list(cfg.splits)
     if unknown := [split for split in splits if split not in get_args(Split)]:
         raise ConfigError("splits", unknown[0], "is not a split", f"set some of {', '.join(get_args(Split))}")
+    check_probes(list(cfg.probes), cfg.folds, splits)
+    if cfg.ckpt_path or cfg.get("weights") or not cfg.probes:
+        files, described = write_files(cfg, job, splits)
+    else:  # of features that are there
+        files, described = {split: Path(cfg.target) / f"{split}.arrow" for split in splits}, {}
+    if files is None:
+        return {}
+    for split, file in files.items():
+        print(f"{split}: {file}")
+    rows = probe_features(files, list(cfg.probes), cfg.folds, cfg.groups, cfg.seed, job.folder) if cfg.probes else []
+    results = {"files": {split: str(file) for split, file in files.items()}, "features": described, "probes": rows}
+    write_json(job.folder / "results.json", results | provenance())
+    return {f"{row['head']}/{row['probe']}": row["accuracy"] for row in rows}
+
+
+def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dict[str, Path] | None, dict[str, Any]]:
+    """Write the features of all splits; return the files, None on ranks but the first, and what they are of."""
     network, record = (_from_checkpoint if cfg.ckpt_path else _from_weights)(cfg, job)
     network.eval().requires_grad_(False)
     data = build_eval_data(record, cfg, job, same_classes=False)
@@ -91,15 +109,11 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         **{"layer": cfg.layer, "shape": feature_shape(network, len(data.test_views), cfg.layer), "clips": clips},
         **{"data": {key: str(value) for key, value in _data_source(record, cfg).items()}, "heads": data.heads},
     }
-    written = {}
+    written: dict[str, Path] = {}
     for split in splits:
         metadata = FeatureMetadata(**described, split=split)
-        written[split] = str(write_split(trainer, network, data, split, metadata, cfg))
-    if trainer.is_global_zero:
-        write_json(job.folder / "results.json", {"files": written, "features": described} | provenance())
-        for split, file in written.items():
-            print(f"{split}: {file}")
-    return {}
+        written[split] = write_split(trainer, network, data, split, metadata, cfg)
+    return (written if trainer.is_global_zero else None), described
 
 
 def _from_checkpoint(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:

@@ -1,0 +1,142 @@
+"""Probes beside scikit-learn's, on features whose answer is known; folds, and intervals that count groups."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vivit.errors import ConfigError, DataError
+from vivit.features.folds import bootstrap_interval, grouped_folds
+from vivit.features.probes import PROBES, LabelledFeatures, Probe, run_probe
+from vivit.tasks.probes import check_probes, read_groups
+
+CLASSES, DIM = 4, 16
+
+
+def clouds(videos: int, seed: int, noise: float = 1.0) -> LabelledFeatures:
+    """Features around a centre for each class."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(CLASSES, size=videos)
+    centres = np.random.default_rng(0).normal(size=(CLASSES, DIM))
+    frames = (centres[labels][:, None] + noise * rng.normal(size=(videos, 3, DIM))).astype(np.float32)
+    return LabelledFeatures(frames, frames.mean(1), labels)
+
+
+def test_neighbours_and_logistic_regression_equal_those_of_scikit_learn() -> None:
+    train, test = clouds(80, 1), clouds(40, 2)
+    votes = PROBES["knn"].fit(train, test, [{"k": 1}, {"k": 5}], CLASSES, 0)
+    nearest = KNeighborsClassifier(1, metric="cosine").fit(train.video, train.labels).predict(test.video)
+    assert (votes[0].argmax(1) == nearest).all()
+
+    def weights(distances: np.ndarray) -> np.ndarray:
+        return np.exp((1 - distances) / 0.07)
+
+    five = KNeighborsClassifier(5, metric="cosine", weights=weights).fit(train.video, train.labels)
+    assert (votes[1].argmax(1) == five.predict(test.video)).all()
+    scores = PROBES["logistic"].fit(train, test, [{"c": 0.1}], CLASSES, 0)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=3000)).fit(train.video, train.labels)
+    assert np.allclose(scores[0], model.predict_proba(test.video), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_probe_tells_clouds_apart(name: str) -> None:
+    result = run_probe(PROBES[name], clouds(80, 1), clouds(40, 2), clouds(60, 3), classes=CLASSES)
+    assert (result.predicted == clouds(60, 3).labels).mean() > 0.9
+
+
+def test_an_attentive_probe_sees_which_temporal_index_counts_where_a_mean_does_not() -> None:
+    """One of four indices is marked, and has the class; the others have those of all other classes."""
+
+    def marked(videos: int, seed: int) -> LabelledFeatures:
+        rng = np.random.default_rng(seed)
+        orders = np.argsort(rng.random((videos, CLASSES)), 1)
+        frames = np.eye(DIM, dtype=np.float32)[orders]
+        place = rng.integers(CLASSES, size=videos)
+        frames[np.arange(videos), place, -1] = 1
+        return LabelledFeatures(frames, frames.mean(1), orders[np.arange(videos), place])
+
+    train, val, test = (marked(videos, seed) for seed, videos in enumerate((400, 100, 100)))
+    accuracy = {
+        name: (run_probe(PROBES[name], train, val, test, classes=CLASSES).predicted == test.labels).mean()
+        for name in ("linear", "attentive")
+    }
+    assert accuracy["linear"] < 0.5 < 0.95 < accuracy["attentive"]
+
+
+@pytest.mark.parametrize("name", ["linear", "attentive"])
+def test_a_bank_trains_each_setting_as_if_it_were_alone(name: str) -> None:
+    train, test = clouds(40, 1), clouds(20, 2)
+    settings = PROBES[name].settings[:3]
+    together = PROBES[name].fit(train, test, settings, CLASSES, 5)
+    for setting, scores in zip(settings, together, strict=True):
+        (alone,) = PROBES[name].fit(train, test, [setting], CLASSES, 5)
+        assert np.array_equal(alone, scores)
+    assert not np.allclose(together[0], together[2])
+
+
+def test_settings_are_chosen_by_validation_videos_alone_and_trained_with_them() -> None:
+    seen: list[tuple[int, int]] = []
+
+    def fit(train, others, settings, classes, seed):
+        seen.append((len(train.labels), len(others.labels)))
+        return np.stack([np.eye(classes)[np.full(len(others.labels), int(setting["answer"]))] for setting in settings])
+
+    train, val, test = clouds(10, 1), clouds(6, 2), clouds(8, 3)
+    val = val._replace(labels=np.array([2, 2, 2, 2, 1, 0]))
+    result = run_probe(Probe(fit, [{"answer": 0}, {"answer": 1}, {"answer": 2}]), train, val, test, classes=CLASSES)
+    assert (result.setting, result.val_accuracy) == ({"answer": 2}, pytest.approx(4 / 6))
+    assert seen == [(10, 6), (16, 8)]
+    assert result.predicted.tolist() == [2] * 8
+
+
+def test_folds_keep_groups_together_and_score_every_video_once() -> None:
+    rng = np.random.default_rng(0)
+    groups = [f"g{number}" for number in rng.integers(30, size=200)]
+    labels = np.array([int(group[1:]) % 3 for group in groups])
+    folds = list(grouped_folds(labels, groups, 5))
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(200))
+    for fold in folds:
+        parts = [{groups[row] for row in part} for part in fold]
+        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+        assert sorted(np.concatenate(fold)) == list(range(200))
+        assert set(labels[fold.test]) == {0, 1, 2}
+
+
+def test_an_interval_counts_groups() -> None:
+    right = np.random.default_rng(0).random(400) < 0.8
+    low, high = bootstrap_interval(right.astype(float), [str(number) for number in range(400)])
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.8 * 0.2 / 400), rel=0.15)
+    by_group = np.repeat(right[:40], 10).astype(float)
+    low, high = bootstrap_interval(by_group, [str(number // 10) for number in range(400)])
+    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.8 * 0.2 / 40), rel=0.25)
+
+
+def test_groups_are_read_by_the_end_of_a_path(tmp_path: Path) -> None:
+    file = tmp_path / "groups.csv"
+    file.write_text("path,group\na/1.mp4,x\nb/1.mp4,y\n2.mp4,z\n")
+    assert read_groups(file, ["/videos/a/1.mp4", "b/1.mp4", "/videos/c/2.mp4"]) == ["x", "y", "z"]
+    with pytest.raises(DataError, match=r"has no row for /videos/c/1\.mp4"):
+        read_groups(file, ["/videos/c/1.mp4"])
+    with pytest.raises(ConfigError, match="there is no such file"):
+        read_groups(tmp_path / "none.csv", [])
+    file.write_text("path,set\na,x\n")
+    with pytest.raises(DataError, match="group"):
+        read_groups(file, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("probes", "folds", "splits", "key"),
+    [
+        (["forest"], None, ["train", "val", "test"], "probes"),
+        (["knn"], 2, ["train"], "folds"),
+        (["knn"], None, ["train", "test"], "splits"),
+    ],
+)
+def test_what_cannot_be_chosen_or_scored_is_refused(probes, folds, splits, key) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_probes(probes, folds, splits)
+    assert error.value.key == key
