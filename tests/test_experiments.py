@@ -225,6 +225,13 @@ def test_no_mixup_takes_one_clip_and_mixup_two(words: tuple[str, ...], composed:
     check_mixup(composed(*ONE_CLIP, "data.root=x", *words))
 
 
+def test_mixup_of_frames_that_are_kept_is_refused(composed: Compose) -> None:
+    with pytest.raises(ConfigError, match="frozen_cache_gb keeps features") as error:
+        check_mixup(composed("frozen_cache_gb=1", "loss.mixup=0.2"))
+    assert error.value.key == "loss.mixup"
+    check_mixup(composed("frozen_cache_gb=1"))
+
+
 @pytest.mark.parametrize(
     ("name", "address"),
     [

@@ -10,6 +10,7 @@ from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.views import VideoShape
 from vivit.errors import ConfigError
 from vivit.structures import Video
 
@@ -41,6 +42,16 @@ def test_clip_is_a_function_of_seed_epoch_and_row(small_motion):
     np.testing.assert_array_equal(dataset[5].frames, dataset[SampleKey(0, 0, 5)].frames)
     others = [dataset[SampleKey(2, 7, 5)], dataset[SampleKey(1, 7, 6)], clips(small_motion, seed=4)[SampleKey(1, 7, 5)]]
     assert all((other.frames != first.frames).any() for other in others)
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(40, range(0, 36, 4)), (9, [0]), (12, [0, 4]), (3, [0])])
+def test_offsets_are_multiples_of_their_step_wherever_there_is_room(frames, expected):
+    rng, shape = np.random.default_rng(0), VideoShape(frames, 36, 48)
+    aligned, free = RandomViewSampler(**CLIP, offset_step=4), RandomViewSampler(**CLIP)
+    assert {int(aligned(shape, rng)[0].numbers[0]) for _ in range(300)} == set(expected)
+    assert {int(free(shape, rng)[0].numbers[0]) for _ in range(600)} == set(range(max(frames - 6, 1)))
+    with pytest.raises(ConfigError, match="augment.offset_step"):
+        RandomViewSampler(**CLIP, offset_step=0)
 
 
 def test_clip_reads_its_video_record_once(small_motion):

@@ -25,9 +25,9 @@ from vivit.errors import ConfigError
 class RandomViewSampler:
     """One view for training: a random offset, scale jitter, a random crop, a flip, a change of colours.
 
-    The offset is uniform over all that leave room for the clip. Height and width are scaled by independent factors
-    from ``scale_jitter``, after the short side was resized to ``resize``. ``color_transform`` is one policy: where the
-    reference is configured with several, it runs RandAugment alone.
+    The offset is uniform over all that leave room for the clip, and are multiples of ``offset_step``. Height and width
+    are scaled by independent factors from ``scale_jitter``, after the short side was resized to ``resize``.
+    ``color_transform`` is one policy: where the reference is configured with several, it runs RandAugment alone.
     """
 
     frames: int
@@ -38,8 +38,11 @@ class RandomViewSampler:
     random_crop: bool = True
     hflip_prob: float = 0.0
     color_transform: ColorTransform | None = None
+    offset_step: int = 1
 
     def __post_init__(self) -> None:
+        if type(self.offset_step) is not int or self.offset_step < 1:
+            raise ConfigError("augment.offset_step", self.offset_step, "is no number of frames", "set 1 or more")
         if len(self.scale_jitter) != 2:
             raise ConfigError("augment.scale_jitter", list(self.scale_jitter), "is not two factors", "set [0.9,1.33]")
         check_crop(self.resize, self.crop, self.scale_jitter[0])
@@ -47,7 +50,7 @@ class RandomViewSampler:
     def __call__(self, video: VideoShape, rng: np.random.Generator) -> list[View]:
         """Return one view, drawn from ``rng``."""
         offsets = max(video.frames - (self.frames - 1) * self.stride, 1)
-        offset = int(rng.integers(offsets))
+        offset = int(rng.integers(-(-offsets // self.offset_step))) * self.offset_step
         smallest, largest = self.scale_jitter
         factors = rng.uniform(smallest, largest, size=2)
         resized = resized_to_short_side(video, self.resize)

@@ -28,6 +28,8 @@ class FeatureMetadata:
     """The file that it was loaded from."""
     fingerprint: str
     """SHA-256 of the weights, abbreviated: equal where they are."""
+    precision: str
+    """Of the trainer, as "32-true"."""
     layer: int | None
     """Blocks of the (spatial) encoder behind which the features are taken; None: what the classifier takes."""
     shape: tuple[int, int, int]
@@ -47,9 +49,12 @@ class FeatureMetadata:
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     def differences(self, other: "FeatureMetadata") -> list[str]:
-        """Return the names of what other features do not have in common, but for videos that were skipped."""
+        """Return the names of what other features do not have in common.
+
+        Where weights are equal it does not matter in which file they were, nor which videos were skipped.
+        """
         one, another = (json.loads(each.to_json()) for each in (self, other))
-        return [name for name in one if name != "skipped_videos" and one[name] != another[name]]
+        return [name for name in one if name not in ("weights", "skipped_videos") and one[name] != another[name]]
 
 
 class VideoFeatures(NamedTuple):

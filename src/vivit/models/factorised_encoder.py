@@ -78,8 +78,18 @@ class FactorisedEncoder(ViViT):
 
     def encode(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b d"]:
         """Return one vector for each clip."""
-        frames = self.spatial(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
-        return self.temporal(frames)
+        return self.temporal(self._encode_space(tokens))
+
+    def encode_frames(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t d"]:
+        """Return the spatial encoder's vector of each temporal index; of as many frames as the clip has."""
+        return self._encode_space(self.tokeniser(clip))
+
+    def classify_frames(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b k"]:
+        """Return the logits of clips whose temporal indices have these vectors: ``forward`` from there on."""
+        return self.head(self.temporal(frames))
+
+    def _encode_space(self, tokens: Float[Tensor, "b t rows columns d"]) -> Float[Tensor, "b t d"]:
+        return self.spatial(rearrange(tokens, "b t rows columns d -> b t (rows columns) d"))
 
     def encode_features(self, tokens: Float[Tensor, "b t rows columns d"], layer: int | None) -> Features:
         """Return the spatial encoder's vector of each temporal index, and the temporal encoder's of each clip."""

@@ -15,7 +15,7 @@ from vivit.models import BackboneConfig, ViViT, build_model
 from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
-from vivit.training import TimeLimit, VideoClassifier, disable_malloc_trim
+from vivit.training import FrozenCache, TimeLimit, VideoClassifier, disable_malloc_trim
 
 SIZE_KEYS = [field.name for field in fields(BackboneConfig)]
 """Keys of the group ``size``."""
@@ -47,6 +47,7 @@ def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
         batch_size=cfg.data.batch_size,
         aggregator=build_aggregator(data),
         record=record,
+        frozen_cache=FrozenCache(network, cfg.frozen_cache_gb) if cfg.get("frozen_cache_gb") else None,
     )
 
 

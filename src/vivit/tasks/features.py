@@ -106,7 +106,12 @@ def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dic
     trainer: Trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
     described = {
         **{"model": format_model(record), "weights": str(source), "fingerprint": fingerprint(network)},
-        **{"layer": cfg.layer, "shape": feature_shape(network, len(data.test_views), cfg.layer), "clips": clips},
+        **{
+            "precision": str(trainer.precision),
+            "layer": cfg.layer,
+            "shape": feature_shape(network, len(data.test_views), cfg.layer),
+            "clips": clips,
+        },
         **{"data": {key: str(value) for key, value in _data_source(record, cfg).items()}, "heads": data.heads},
     }
     written: dict[str, Path] = {}

@@ -12,10 +12,13 @@ SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
 
 
 def check_mixup(cfg: DictConfig) -> None:
-    """Raise ConfigError for mixup where a device has one clip at a time, whose partner would be itself."""
+    """Raise ConfigError for mixup of frames that are kept, and of one clip at a time, whose partner would be itself."""
     scheduler = instantiate((cfg.get("callbacks") or {}).get("regularisation"))
     strength = scheduler.max_strength("mixup") if isinstance(scheduler, RegularisationScheduler) else None
     key, strength = ("loss.mixup", instantiate(cfg.loss).mixup) if strength is None else (SCHEDULED_MIXUP, strength)
+    if strength > 0 and cfg.get("frozen_cache_gb"):
+        problem = "blends clips, and frozen_cache_gb keeps features of clips that are as they are"
+        raise ConfigError(key, strength, problem, f"set {key}=0 or frozen_cache_gb=0")
     if strength > 0 and cfg.data.batch_size == 1:
         raise ConfigError(
             key,

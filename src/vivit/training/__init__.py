@@ -15,6 +15,7 @@ from vivit.training.callbacks.throughput import ThroughputMonitor
 from vivit.training.callbacks.time_limit import TimeLimit
 from vivit.training.csv_logger import ResumableCSVLogger
 from vivit.training.ddp import StaticGraphDDPStrategy
+from vivit.training.frozen_cache import FrozenCache
 from vivit.training.fsdp import BlockFSDPStrategy
 from vivit.training.lightning_compat import log_test_metrics
 from vivit.training.losses import SoftTargetLoss
@@ -29,6 +30,7 @@ __all__ = [
     "BlockFSDPStrategy",
     "Compile",
     "CurvePlotter",
+    "FrozenCache",
     "LRFinder",
     "LastCheckpoint",
     "LayerDecay",

@@ -46,12 +46,17 @@ class SoftTargetLoss:
         rng: np.random.Generator,
     ) -> tuple[Float[Tensor, "b 3 f h w"], Float[Tensor, "b k"]]:
         """Return blended clips and soft labels; clips as they are, and one-hot labels, where both strengths are 0."""
-        targets = one_hot(labels, num_classes)
         if self.mixup:
-            clips, targets = mixup(clips, targets, self.mixup, rng)
-        if self.label_smoothing:
-            targets = smooth_labels(targets, self.label_smoothing, num_classes)
-        return clips, targets
+            clips, targets = mixup(clips, one_hot(labels, num_classes), self.mixup, rng)
+            return clips, self._smoothed(targets, num_classes)
+        return clips, self.unmixed_labels(labels, num_classes)
+
+    def unmixed_labels(self, labels: Int[Tensor, "b heads"], num_classes: Sequence[int]) -> Float[Tensor, "b k"]:
+        """Return the soft labels of clips that are not blended."""
+        return self._smoothed(one_hot(labels, num_classes), num_classes)
+
+    def _smoothed(self, targets: Float[Tensor, "b k"], num_classes: Sequence[int]) -> Float[Tensor, "b k"]:
+        return smooth_labels(targets, self.label_smoothing, num_classes) if self.label_smoothing else targets
 
     def __call__(
         self, logits: Float[Tensor, "b k"], targets: Float[Tensor, "b k"], num_classes: Sequence[int]

@@ -21,6 +21,7 @@ from vivit.evaluation import ViewAggregator, score
 from vivit.structures import Batch, Predictions
 from vivit.training.clipping import GradientClipping, has_scaler
 from vivit.training.compute import CHECKPOINT_KEY, compute_settings, is_gpu
+from vivit.training.frozen_cache import FrozenCache
 from vivit.training.lightning_compat import (
     count_by_epochs,
     get_callbacks,
@@ -62,6 +63,7 @@ class VideoClassifier(LightningModule):
         batch_size: int,
         record: Mapping[str, Any],
         aggregator: ViewAggregator | None = None,
+        frozen_cache: FrozenCache | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -71,6 +73,7 @@ class VideoClassifier(LightningModule):
         self.seed, self.batch_size = seed, batch_size
         self.record = record
         self.aggregator = aggregator or ViewAggregator()
+        self.frozen_cache = frozen_cache
         self._callbacks: list[Callback] = []
         self._bad_videos = 0  # of this epoch so far, on this rank
         self._step_metrics = StepMetrics()
@@ -114,9 +117,13 @@ class VideoClassifier(LightningModule):
         fewer: that is corrected here, so that the gradient is the mean over all parts.
         """
         mixup_rng = self._seed_step(len(batch.videos), batch_idx)
-        clips = batch.normalized(self.precision)[:, 0]
-        clips, targets = self.loss.soft_labels(clips, batch.labels, self.num_classes, mixup_rng)
-        logits = self.network(clips)
+        if self.frozen_cache is None:
+            clips = batch.normalized(self.precision)[:, 0]
+            clips, targets = self.loss.soft_labels(clips, batch.labels, self.num_classes, mixup_rng)
+            logits = self.network(clips)
+        else:
+            targets = self.loss.unmixed_labels(batch.labels, self.num_classes)
+            logits = self.frozen_cache.logits(batch.frames[:, 0], self.precision)
         loss = self.loss(logits, targets, self.num_classes)
         self._bad_videos += len(batch.bad)
         accumulated = self.trainer.accumulate_grad_batches
@@ -141,8 +148,10 @@ class VideoClassifier(LightningModule):
         self.clipping.clip(self.trainer, optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_epoch_end(self) -> None:
-        """Log the number of bad videos, on all ranks together."""
+        """Log the number of bad videos, on all ranks together, and how often frozen frames were met again."""
         self.log("train/bad_videos", float(self._bad_videos), reduce_fx="sum", sync_dist=True)
+        if self.frozen_cache is not None:
+            self.log("train/frozen_hits", self.frozen_cache.share(self.current_epoch), sync_dist=True)
 
     def _seed_step(self, clips: int, batch_idx: int) -> np.random.Generator:
         """Seed dropout, draw stochastic depth for these clips, and return the generator of mixup.

@@ -1,0 +1,122 @@
+"""Features of frozen frames, kept by the frames' bytes: a spatial encoder that is not trained sees nothing twice.
+
+What a frame shows after cropping, flipping and colours is its key. So whatever an augmentation does, the features are
+right; how often one is met again depends on it: every epoch with ``augment=aligned``, hardly ever with random crops.
+"""
+
+import logging
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from vivit.errors import ConfigError
+from vivit.models import FactorisedEncoder, Tubelets, ViViT
+from vivit.structures import normalize_frames
+
+log = logging.getLogger(__name__)
+
+LOW_SHARE = 0.1
+MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+"""Odd constants of SplitMix64 (Steele et al. 2014)."""
+
+
+def tubelet_keys(frames: UInt8[Tensor, "n f h w 3"]) -> Int[Tensor, "n 2"]:
+    """Return 128 bits for each tubelet, equal where all of its bytes are; by chance for 1 in 2^64 others at most.
+
+    Words of eight bytes are mixed with their places (SplitMix64), and summed; twice, differently.
+    """
+    flat = frames.reshape(len(frames), -1)
+    words = torch.nn.functional.pad(flat, (0, -flat.shape[1] % 8)).contiguous().view(torch.int64)
+    places = torch.arange(words.shape[1], device=frames.device)
+    sums = [_mix(words + _signed(MIX[0]) * (2 * places + 1 + salt)).sum(1) for salt in (0, 1 << 32)]
+    return torch.stack(sums, 1)
+
+
+class FrozenCache:
+    """The features of tubelets that a network's frozen spatial encoder has seen, at most ``gb`` of them.
+
+    Raises ConfigError for a network without a frozen spatial encoder over tubelets.
+    """
+
+    def __init__(self, network: ViViT, gb: float) -> None:
+        if not isinstance(network, FactorisedEncoder) or network.config.frozen not in ("spatial", "all_but_head"):
+            problem = "keeps what a frozen spatial encoder makes of frames, and this network has none"
+            raise ConfigError("frozen_cache_gb", gb, problem, "set model.frozen=spatial, or frozen_cache_gb=0")
+        if not isinstance(network.tokeniser, Tubelets):
+            problem = "needs tubelets, of which each has frames of its own"
+            raise ConfigError("frozen_cache_gb", gb, problem, "set tokeniser=tubelet, or frozen_cache_gb=0")
+        self.network, self.tubelet = network, network.tokeniser.tubelet[0]
+        self.capacity = int(gb * 1e9 / (4 * network.tokeniser.dim))
+        self.seen = self.hits = 0
+        """Tubelets since the last look at the share, and those whose features were there."""
+        self._rows: dict[tuple[int, ...], int] = {}
+        self._features = torch.empty(0, network.tokeniser.dim)
+
+    def encode(self, frames: UInt8[Tensor, "b f h w 3"], dtype: torch.dtype) -> Float[Tensor, "b t d"]:
+        """Return the features of every temporal index of clips; those that are not kept are computed."""
+        tubelets = rearrange(frames, "b (t f) h w c -> (b t) f h w c", f=self.tubelet)
+        keys = [tuple(key) for key in tubelet_keys(tubelets).tolist()]
+        first = {key: place for place, key in reversed(list(enumerate(keys)))}
+        missing = [key for key in first if key not in self._rows]
+        self.seen, self.hits = self.seen + len(keys), self.hits + sum(key in self._rows for key in keys)
+        places = torch.tensor([self._rows.get(key, -1) for key in keys])
+        if missing:
+            computed = self._compute(tubelets[[first[key] for key in missing]], dtype)
+            of_missing = {key: place for place, key in enumerate(missing)}
+            answer = computed[[of_missing.get(key, 0) for key in keys]]
+            if (known := (places >= 0).nonzero()[:, 0]).numel():
+                answer[known] = self._features[places[known]]
+            self._keep(missing, computed)
+        else:
+            answer = self._features[places]
+        return rearrange(answer, "(b t) d -> b t d", b=len(frames))
+
+    def logits(self, frames: UInt8[Tensor, "b f h w 3"], dtype: torch.dtype) -> Float[Tensor, "b k"]:
+        """Return the logits of clips, as the network does, up to rounding."""
+        return self.network.classify_frames(self.encode(frames, dtype))
+
+    def share(self, epoch: int) -> float:
+        """Return the share of tubelets whose features were there, since the last call; warn where it stays low."""
+        share = self.hits / max(self.seen, 1)
+        self.seen = self.hits = 0
+        if epoch == 1 and share < LOW_SHARE:
+            log.warning(
+                "frozen_cache_gb: %.0f %% of the frames of this epoch were met again; random crops, flips and colours "
+                "change them each time, augment=aligned does not",
+                100 * share,
+            )
+        return share
+
+    def _compute(self, tubelets: UInt8[Tensor, "m f h w 3"], dtype: torch.dtype) -> Float[Tensor, "m d"]:
+        """Return features, of one tubelet at a time: else they are rounded by those beside it, and so by the past."""
+        with torch.no_grad():
+            frames = [self.network.encode_frames(normalize_frames(one, dtype)) for one in tubelets.split(1)]
+        return torch.cat(frames)[:, 0]
+
+    def _keep(self, keys: list[tuple[int, ...]], features: Float[Tensor, "m d"]) -> None:
+        """Keep the features of as many keys as there is room for; the table doubles where it is full."""
+        start = len(self._rows)
+        end = min(start + len(keys), self.capacity)
+        if end > len(self._features):
+            table = features.new_empty(min(max(2 * len(self._features), end), self.capacity), features.shape[1])
+            table[:start] = self._features[:start]
+            self._features = table
+        self._features[start:end] = features[: end - start]
+        self._rows |= {key: start + place for place, key in enumerate(keys[: end - start])}
+
+
+def _mix(words: Int[Tensor, "n w"]) -> Int[Tensor, "n w"]:
+    for shift, factor in ((30, MIX[1]), (27, MIX[2])):
+        words = (words ^ _shifted(words, shift)) * _signed(factor)
+    return words ^ _shifted(words, 31)
+
+
+def _shifted(words: Int[Tensor, "n w"], by: int) -> Int[Tensor, "n w"]:
+    """Return words shifted right, zeros coming in."""
+    return (words >> by) & ((1 << (64 - by)) - 1)
+
+
+def _signed(word: int) -> int:
+    return word - (1 << 64) if word >= 1 << 63 else word
