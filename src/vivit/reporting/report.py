@@ -13,6 +13,7 @@ from vivit.reporting.figures import make_figures
 from vivit.reporting.load_runs import RunRecord, read_runs
 from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.page import Section, render_page
+from vivit.reporting.probes import probes_table
 from vivit.reporting.remaining import progress_sentence, remaining
 from vivit.reporting.sources import commands_table, commits_table, run_path, runs_table
 from vivit.reporting.sweep_results import SweepResult, sweep_results
@@ -65,6 +66,8 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     sections = [Section(claims.title, summary(judgements), [claims])]
     sections += [_sweep_section(result, by_sweep[result.sweep.name]) for result in results]
     sections.append(_table6_section(runs))
+    if (probes := probes_table(logs)).lines or probes.notes:
+        sections.append(Section(probes.title, _count(len(probes.lines), "probe"), [probes]))
     sections += _other_runs_section([run for run in runs if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
     sections.append(Section(SOURCES, "", [table for table in sources if table.lines]))

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +16,7 @@ from vivit.checkpoints.vivit_checkpoint import load_network, model_record
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
 from vivit.errors import ConfigError
-from vivit.features.feature_file import FeatureMetadata, Pieces, PieceWriter, read_metadata
+from vivit.features.feature_file import FeatureFile, FeatureMetadata, Pieces, PieceWriter, read_metadata
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models import ViViT
@@ -81,7 +81,8 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.ckpt_path or cfg.get("weights") or not cfg.probes:
         files, described = write_files(cfg, job, splits)
     else:  # of features that are there
-        files, described = {split: Path(cfg.target) / f"{split}.arrow" for split in splits}, {}
+        files = {split: Path(cfg.target) / f"{split}.arrow" for split in splits}
+        described = asdict(FeatureFile(files[splits[0]]).metadata)
     if files is None:
         return {}
     for split, file in files.items():

@@ -28,9 +28,9 @@ def tubelet_keys(frames: UInt8[Tensor, "n f h w 3"]) -> Int[Tensor, "n 2"]:
     Words of eight bytes are mixed with their places (SplitMix64), and summed; twice, differently.
     """
     flat = frames.reshape(len(frames), -1)
-    words = torch.nn.functional.pad(flat, (0, -flat.shape[1] % 8)).contiguous().view(torch.int64)
-    places = torch.arange(words.shape[1], device=frames.device)
-    sums = [_mix(words + _signed(MIX[0]) * (2 * places + 1 + salt)).sum(1) for salt in (0, 1 << 32)]
+    codes = torch.nn.functional.pad(flat, (0, -flat.shape[1] % 8)).contiguous().view(torch.int64)
+    places = torch.arange(codes.shape[1], device=frames.device)
+    sums = [_mix(codes + _signed(MIX[0]) * (2 * places + 1 + salt)).sum(1) for salt in (0, 1 << 32)]
     return torch.stack(sums, 1)
 
 
@@ -107,15 +107,15 @@ class FrozenCache:
         self._rows |= {key: start + place for place, key in enumerate(keys[: end - start])}
 
 
-def _mix(words: Int[Tensor, "n w"]) -> Int[Tensor, "n w"]:
+def _mix(codes: Int[Tensor, "n w"]) -> Int[Tensor, "n w"]:
     for shift, factor in ((30, MIX[1]), (27, MIX[2])):
-        words = (words ^ _shifted(words, shift)) * _signed(factor)
-    return words ^ _shifted(words, 31)
+        codes = (codes ^ _shifted(codes, shift)) * _signed(factor)
+    return codes ^ _shifted(codes, 31)
 
 
-def _shifted(words: Int[Tensor, "n w"], by: int) -> Int[Tensor, "n w"]:
+def _shifted(codes: Int[Tensor, "n w"], by: int) -> Int[Tensor, "n w"]:
     """Return words shifted right, zeros coming in."""
-    return (words >> by) & ((1 << (64 - by)) - 1)
+    return (codes >> by) & ((1 << (64 - by)) - 1)
 
 
 def _signed(word: int) -> int:
