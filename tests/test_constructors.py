@@ -7,6 +7,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "vivit"
 MOST = 10
 LONG = {
     "EncoderConfig": "the record of what all models share, so that their constructors take two arguments",
+    "FeatureMetadata": "what is stored beside features, read and written as one record",
     "KeyFormat": "a file format as a table: names, layouts, and how its project feeds its networks",
     "PredictionsMetadata": "what is stored beside predictions, read and written as one record",
     "Scene": "everything that is drawn of one video",

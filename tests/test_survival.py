@@ -130,7 +130,6 @@ def test_a_run_asked_to_end_saves_and_one_that_is_done_goes_to_its_test(run: Run
     assert f"resumed at step {2 * STEPS}," in again.said
     once_more = json.loads((folder / "results.json").read_text())
     assert once_more["metrics"] == results["metrics"]
-    assert once_more["train_seconds"] >= results["train_seconds"], "the time of all starts"
 
 
 def full_disk(command: Command, folder: Path) -> None:

@@ -123,7 +123,7 @@ def test_a_sweep_is_narrowed_by_rows_by_what_rows_set_and_by_seeds() -> None:
     sweep = SWEEPS["model_variants"]
     assert len(jobs(sweep)) == 25
     (job,) = jobs(sweep, "row=average_pool", "seed=2")
-    assert job == ["sweep=model_variants", "row=average_pool", "trainer.max_epochs=20", "model=average_pool", "seed=2"]
+    assert job == ["sweep=model_variants", "row=average_pool", "trainer.max_epochs=15", "model=average_pool", "seed=2"]
     assert jobs(sweep, "model=average_pool", "seed=2") == [job]
     assert len(jobs(sweep, "row=average_pool,spatiotemporal", "seed=7,8")) == 4
     assert len(jobs(SWEEPS["tokens"], "model=spatiotemporal", "tokeniser.tubelet.0=8,2", "seed=1")) == 2

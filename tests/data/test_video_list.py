@@ -222,6 +222,8 @@ def test_class_without_class_names_is_named(tmp_path: Path) -> None:
 def test_registered_class_is_built_by_the_data_module(kitchen: Path) -> None:
     register_dataset("kitchen")(Kitchen)
     assert type(data_module(kitchen).dataset) is Kitchen
-    with pytest.raises(ConfigError, match="annotations, copies, flip, index_dir, max_missing, score_by$") as error:
+    with pytest.raises(
+        ConfigError, match="annotations, backwards, copies, flip, index_dir, max_missing, score_by$"
+    ) as error:
         data_module(kitchen, annotation="x.json")
     assert (error.value.key, error.value.value) == ("data.dataset.annotation", "x.json")

@@ -24,6 +24,7 @@ NEEDED = {
     "predict": ["ckpt_path=a", "video=b"],
     "demo": ["ckpt_path=a"],
     "export": ["ckpt_path=a", "target=b"],
+    "features": ["ckpt_path=a", "target=b"],
     "convert": ["source=a", "target=b"],
 }
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}

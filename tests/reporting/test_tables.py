@@ -148,7 +148,7 @@ def test_several_devices_are_no_other_setting_where_an_experiment_shares_the_cli
     [
         ("regularisation", ("row=mixup",), "size=base", False),
         ("regularisation", ("row=mixup", "scale=paper"), "size=base", True),
-        ("regularisation", ("row=mixup",), "data=motion_verb_noun", True),
+        ("regularisation", ("row=mixup",), "data.train_share=0.04", True),
         ("temporal_depth", ("row=1_layer",), "experiment=k400_base_factorised_encoder", False),
         ("temporal_depth", ("row=1_layer", "scale=paper"), "experiment=k400_base_factorised_encoder", True),
         ("temporal_depth", ("row=1_layer", "scale=paper"), "views=4x1", True),

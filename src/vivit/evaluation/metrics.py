@@ -99,27 +99,40 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     file.view_indices(views)
     if unlabelled := file.count_unlabelled():
         raise DataError(file.file, missing_labels_message(unlabelled, "its videos"), SCORES_ONLY)
-    names, labels, predicted, ranks, difficulty = _collect(file, views, aggregation)
+    names, labels, predicted, ranks, difficulty = _collect(file, aggregation)
     metrics_by_views = {
         name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()
     }
     interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
-    for name, (share, ends) in direction_accuracies(metadata.backwards, metadata.heads, labels, predicted).items():
-        metrics_by_views[views][name], interval[name] = share, ends
+    for of_views, classes in predicted.items():
+        directions = direction_accuracies(metadata.backwards, metadata.heads, labels, classes)
+        metrics_by_views[of_views] |= {name: share for name, (share, _) in directions.items()}
+        interval |= {name: ends for name, (_, ends) in directions.items()} if of_views == views else {}
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
-        file.file, names, labels, predicted, ranks[views], metrics_by_views[views], metrics_by_views, interval, by
+        file.file,
+        names,
+        labels,
+        predicted[views],
+        ranks[views],
+        metrics_by_views[views],
+        metrics_by_views,
+        interval,
+        by,
     )
 
 
 def _collect(
-    file: PredictionsFile, views: str, aggregation: Aggregation
-) -> tuple[list[str | None], np.ndarray, np.ndarray, dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]]:
-    """Read the file once: names, labels, predicted classes, ranks for every set of views, and numbers of difficulty."""
+    file: PredictionsFile, aggregation: Aggregation
+) -> tuple[
+    list[str | None], np.ndarray, dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]
+]:
+    """Read the file once: names, labels, predicted classes and ranks for every set of views, numbers of difficulty."""
     metadata = file.metadata
     sizes = [len(classes) for classes in metadata.heads.values()]
     ranks: dict[str, dict[str, list]] = {name: defaultdict(list) for name in metadata.view_indices}
-    names, labels, predicted = [], [], []
+    predicted: dict[str, list] = defaultdict(list)
+    names, labels = [], []
     difficulty: dict[str, list] = defaultdict(list)
     for part in file.parts():
         names += part.names
@@ -130,11 +143,11 @@ def _collect(
             scores = aggregation(part.views[:, list(indices)].double(), sizes)
             for head, rank in label_ranks(scores, torch.from_numpy(part.labels).long(), metadata.heads).items():
                 ranks[name][head].append(rank.numpy())
-            if name == views:
-                predicted.append(torch.stack([head.argmax(1) for head in scores.split(sizes, 1)], 1).numpy())
+            predicted[name].append(torch.stack([head.argmax(1) for head in scores.split(sizes, 1)], 1).numpy())
     joined = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in ranks.items()}
     numbers_of = {name: np.concatenate(parts) for name, parts in difficulty.items()}
-    return names, np.concatenate(labels), np.concatenate(predicted), joined, numbers_of
+    classes = {name: np.concatenate(parts) for name, parts in predicted.items()}
+    return names, np.concatenate(labels), classes, joined, numbers_of
 
 
 def correct_videos(
