@@ -28,6 +28,10 @@ SIZES = {
 }
 CLIP = {"image_size": 32, "patch_size": 8, "num_frames": 6, "num_labels": 5}
 LAYOUTS = ("published", "hub", "transformers")
+KEY_BIASES = {"published": "blocks.0.attn.qkv.bias"} | dict.fromkeys(
+    LAYOUTS[1:], "videomae.encoder.layer.0.attention.attention.key.bias"
+)
+"""Biases that would be silently lost beside those of queries and values."""
 
 
 def peer(size: str, kind: str = "VideoMAEForVideoClassification") -> Any:
@@ -141,9 +145,10 @@ def test_one_bias_or_weight_less_or_more_is_refused_by_name(tmp_path: Path) -> N
                 "nothing was written"
             )
             assert error.value.key, name
-        with pytest.raises(CheckpointError) as error:
-            load_videomae_weights(create_videomae(), {**whole, "blocks.0.attn.k_bias": torch.zeros(24)})
-        assert error.value.key == "blocks.0.attn.k_bias"
+        for more in ("blocks.0.attn.k_bias", KEY_BIASES[layout]):
+            with pytest.raises(CheckpointError) as error:
+                load_videomae_weights(create_videomae(), {**whole, more: torch.zeros(24)})
+            assert error.value.key == more
 
 
 def create_videomae(**changes: Any) -> Any:
@@ -216,6 +221,13 @@ def test_a_converted_folder_answers_as_it_is(tmp_path: Path) -> None:
         expected = net((((clip + 1) / 2 - mean) / std).transpose(1, 2)).logits
         ours, _ = vivit.load(tmp_path / "hub")
         assert (ours(clip) - expected).abs().max() < 2e-5
+
+
+def test_a_classifier_of_the_first_token_is_refused(tmp_path: Path) -> None:
+    config = transformers.VideoMAEConfig(**SIZES["small"], **CLIP, use_mean_pooling=False)
+    transformers.VideoMAEForVideoClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="takes the first token"):
+        read_model(tmp_path)
 
 
 def test_what_no_file_contains_is_asked_for(tmp_path: Path) -> None:

@@ -130,6 +130,24 @@ def test_lost_worker_is_noticed_long_before_the_time_limit(start: Start) -> None
     assert text.startswith("DataLoader worker")
 
 
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_a_worker_that_dies_raises_where_its_batch_is_needed_alone_and_delays_no_exit(
+    method: str, start: Start
+) -> None:
+    """Whatever the main process does then, such as writing a checkpoint, it completes."""
+    code = """
+    os.kill(clips._iterator._workers[0].pid, signal.SIGKILL)
+    time.sleep(3)
+    print("completed", signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL, flush=True)
+    clips._iterator._shutdown_workers()  # as Lightning does
+    sys.exit(3)
+"""
+    process = start(LOADER + code, header=HEADER.replace("forkserver", method))
+    assert process.wait(timeout=60) == 3
+    assert process.stdout is not None
+    assert process.stdout.read().split() == ["2", "completed", "True"]
+
+
 @pytest.mark.parametrize("begin", [LOADER, POOL], ids=["loader", "pool"])
 def test_workers_end_with_a_killed_process(start: Start, begin: str) -> None:
     process = start(begin + ("    " if begin is LOADER else "        ") + "time.sleep(200)\n")

@@ -1,13 +1,10 @@
 """Probes beside scikit-learn's, on features whose answer is known; folds, and intervals that count groups."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from vivit.errors import ConfigError, DataError
 from vivit.features.folds import bootstrap_interval, grouped_folds
@@ -26,20 +23,26 @@ def clouds(videos: int, seed: int, noise: float = 1.0) -> LabelledFeatures:
     return LabelledFeatures(frames, frames.mean(1), labels)
 
 
-def test_neighbours_and_logistic_regression_equal_those_of_scikit_learn() -> None:
+def test_neighbours_vote_by_their_cosine() -> None:
+    train, test = clouds(30, 1), clouds(20, 2)
+    settings = [{"k": 1}, {"k": 5}, {"k": 50}]  # there are 30
+    votes = PROBES["knn"].fit(train, test, settings, CLASSES, 0)
+    far, near = (each.video / np.linalg.norm(each.video, axis=1, keepdims=True) for each in (train, test))
+    for row, cosines in enumerate(near @ far.T):
+        for setting, shares in zip(settings, votes[:, row], strict=True):
+            nearest = np.argsort(-cosines)[: setting["k"]]
+            expected = np.bincount(train.labels[nearest], np.exp(cosines[nearest] / 0.07), CLASSES)
+            assert np.allclose(shares, expected / expected.sum(), atol=1e-4)
+
+
+def test_logistic_regression_is_on_standardised_features_and_knows_of_classes_without_videos() -> None:
     train, test = clouds(80, 1), clouds(40, 2)
-    votes = PROBES["knn"].fit(train, test, [{"k": 1}, {"k": 5}], CLASSES, 0)
-    nearest = KNeighborsClassifier(1, metric="cosine").fit(train.video, train.labels).predict(test.video)
-    assert (votes[0].argmax(1) == nearest).all()
-
-    def weights(distances: np.ndarray) -> np.ndarray:
-        return np.exp((1 - distances) / 0.07)
-
-    five = KNeighborsClassifier(5, metric="cosine", weights=weights).fit(train.video, train.labels)
-    assert (votes[1].argmax(1) == five.predict(test.video)).all()
-    scores = PROBES["logistic"].fit(train, test, [{"c": 0.1}], CLASSES, 0)
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=3000)).fit(train.video, train.labels)
-    assert np.allclose(scores[0], model.predict_proba(test.video), atol=1e-3)
+    few = train.take(np.flatnonzero(train.labels != 2))
+    scores = PROBES["logistic"].fit(few, test, [{"c": 0.1}], CLASSES, 0)
+    assert np.allclose(scores.sum(2), 1, atol=1e-5)
+    assert not scores[..., 2].any()
+    scaled = [each._replace(video=each.video * 1000 + 5) for each in (few, test)]
+    assert np.allclose(PROBES["logistic"].fit(*scaled, [{"c": 0.1}], CLASSES, 0), scores, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", PROBES)
@@ -104,6 +107,20 @@ def test_folds_keep_groups_together_and_score_every_video_once() -> None:
         assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
         assert sorted(np.concatenate(fold)) == list(range(200))
         assert set(labels[fold.test]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("groups", "labels", "remedy"),
+    [
+        ("aabb", [0, 1, 0, 1], "leave it out"),
+        ("abcdabcd", [0, 1] * 4, "set 4 or less"),
+        ("abcdefgh", range(8), "leave"),
+    ],
+)
+def test_more_folds_than_groups_or_videos_are_refused(groups: str, labels: Sequence[int], remedy: str) -> None:
+    with pytest.raises(ConfigError, match=remedy) as error:
+        list(grouped_folds(np.array(labels), list(groups), 5))
+    assert (error.value.key, error.value.value) == ("folds", 5)
 
 
 def test_an_interval_counts_groups() -> None:

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vivit.checkpoints.detect_format import read_neutral
 from vivit.checkpoints.formats.config_json import CONFIG, PREPROCESSING, read_json
 from vivit.checkpoints.formats.huggingface_config import class_names, parse_config, parse_short_side
@@ -41,7 +39,10 @@ def load_videomae_weights(
     Raises CheckpointError, with the tensor that does not fit, is missing or unexpected, and ConfigError for a network
     that is no VideoMAE.
     """
-    state = _read(source, key)
+    return _load(network, _read(source, key), load_head=load_head)
+
+
+def _load(network: ViViT, state: NeutralStateDict, *, load_head: bool) -> LoadReport:
     _check_network(network, state)
     plan = StateDictPlan(network, state)
     assign_patches(plan, "central_frame", None, None)
@@ -88,14 +89,15 @@ def model_from_videomae(
         raise ConfigError(
             "num_classes", problem=f"{state.label} has no classifier", remedy="set how many a new one has"
         )
+    if head is not None and "encoder.norm.weight" not in state.tensors:
+        problem = "its classifier takes the first token, for there is no fc_norm"
+        raise CheckpointError(state.label, problem, "use one with use_mean_pooling")
     outputs = num_classes if head is None else len(head)
     record = SpatioTemporalConfig(
         num_classes=outputs or 0, depth=depth, mlp_dim=mlp_dim, gelu=state.key_format.gelu, **OPTIONS, **options
     )
-    with torch.device("meta"):  # without memory: the weights come next, or the shapes do not fit
-        SpatioTemporal(Tubelets(dim=dim, tubelet=tubelet), record)
     network = SpatioTemporal(Tubelets(dim=dim, tubelet=tubelet), record)
-    return network, load_videomae_weights(network, source, load_head=head is not None)
+    return network, _load(network, state, load_head=head is not None)
 
 
 def videomae_metadata(source: str | os.PathLike[str], crop: tuple[int, int]) -> tuple[dict[str, Any], list[str]]:

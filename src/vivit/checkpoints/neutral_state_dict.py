@@ -141,6 +141,9 @@ def _add_key_biases(state: NeutralStateDict) -> NeutralStateDict:
                 problem = f"exists, but the bias of its {' and '.join(missing)} is missing"
                 raise CheckpointError(state.label, problem, key=origins[name][0])
             key = f"{match[1]}k.bias"
+            if unexpected := next((each for each in (key, f"{match[1]}qkv.bias") if each in tensors), None):
+                problem = f"is unexpected: {state.key_format.name} has no bias of keys"
+                raise CheckpointError(state.label, problem, key=origins[unexpected][0])
             tensors[key], origins[key] = torch.zeros_like(tensors[f"{match[1]}q.bias"]), ()
     return replace(state, tensors=tensors, origins=origins)
 

@@ -75,7 +75,7 @@ class FeatureFile:
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():
-            raise ConfigError("features", path, "there is no such file", "set a file that features.py has written")
+            raise ConfigError("target", path, "there is no such file", "set the folder that features.py has written")
         self.path = path
         self.metadata = read_metadata(path)
 

@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.model_selection import StratifiedGroupKFold
 
+from vivit.errors import ConfigError
+
 RESAMPLES = 4000
 
 
@@ -22,7 +24,14 @@ def grouped_folds(labels: Int[np.ndarray, " n"], groups: Sequence[str], number: 
     """Yield folds with about the same share of every class, of which each video is in the test of one.
 
     Videos of a group are together in one part. The videos to choose by are the test of the next fold.
+
+    Raises ConfigError where there are fewer groups, or fewer videos of every class, than folds.
     """
+    distinct, most = len(set(groups)), int(np.bincount(labels).max(initial=0))
+    if (limit := min(distinct, most)) < number:
+        problem = f"there are {distinct} groups of videos, and at most {most} videos of a class"
+        remedy = f"set {limit} or less" if limit >= 3 else "leave it out, and set splits of train, val and test"
+        raise ConfigError("folds", number, problem, remedy)
     splitter = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     parts = [test for _, test in splitter.split(np.zeros(len(labels)), labels, np.asarray(groups))]
     for i, test in enumerate(parts):

@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -79,23 +82,33 @@ def run_probe(
 def fit_neighbours(
     train: LabelledFeatures, others: LabelledFeatures, settings: Sequence[Setting], classes: int, seed: int
 ) -> Float[np.ndarray, "settings n k"]:
-    """Return the votes of the ``k`` nearest training videos by cosine."""
-    near, far = (F.normalize(torch.from_numpy(each.video.copy()), dim=1) for each in (others, train))
-    cosines, indices = (near @ far.T).sort(stable=True, dim=1, descending=True)
-    one_hot = F.one_hot(torch.from_numpy(train.labels.copy()).long(), classes).float()
-    votes = (cosines / TEMPERATURE).exp()[..., None] * one_hot[indices]
-    return torch.stack([votes[:, : int(setting["k"])].sum(1) for setting in settings]).numpy()
+    """Return the shares of the votes of the ``k`` nearest training videos by cosine."""
+
+    def weights(distances: np.ndarray) -> np.ndarray:
+        return np.exp((1 - distances) / TEMPERATURE)
+
+    numbers = [min(int(setting["k"]), len(train.labels)) for setting in settings]
+    models = [KNeighborsClassifier(number, metric="cosine", weights=weights) for number in numbers]
+    return _fit_models(models, train, others, classes)
 
 
 def fit_logistic(
     train: LabelledFeatures, others: LabelledFeatures, settings: Sequence[Setting], classes: int, seed: int
 ) -> Float[np.ndarray, "settings n k"]:
     """Return the probabilities of a logistic regression on standardised features; ``c`` is its inverse penalty."""
-    mean, std = train.video.mean(0), train.video.std(0) + 1e-6
-    scores = np.zeros((len(settings), len(others.labels), classes), np.float32)
-    for row, setting in enumerate(settings):
-        model = LogisticRegression(C=setting["c"], max_iter=3000).fit((train.video - mean) / std, train.labels)
-        scores[row][:, model.classes_] = model.predict_proba((others.video - mean) / std)
+    regressions = [LogisticRegression(C=setting["c"], max_iter=3000) for setting in settings]
+    models = [make_pipeline(StandardScaler(), regression) for regression in regressions]
+    return _fit_models(models, train, others, classes)
+
+
+def _fit_models(
+    models: Sequence[Any], train: LabelledFeatures, others: LabelledFeatures, classes: int
+) -> Float[np.ndarray, "settings n k"]:
+    """Return the probabilities by models of scikit-learn, zero for classes that no training video has."""
+    scores = np.zeros((len(models), len(others.labels), classes), np.float32)
+    for row, model in enumerate(models):
+        model.fit(train.video, train.labels)
+        scores[row][:, model.classes_] = model.predict_proba(others.video)
     return scores
 
 

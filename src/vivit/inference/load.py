@@ -93,6 +93,8 @@ def read_videomae(source: Path, options: Mapping[str, Any]) -> LoadedModel:
     keys = ("frames", "height", "width", "num_heads")
     net, report = model_from_videomae(source, **{key: options.get(key) for key in keys})
     metadata, notes = videomae_metadata(source, net.clip_size[1:])
+    for note in notes:
+        log.warning("%s: %s", source, note)
     names = videomae_labels(source)
     text = "\n".join([str(report), *(f"  note      {note}" for note in notes)])
     classes = None if names is None or len(names) != net.head.projection.out_features else {"label": names}
@@ -145,11 +147,11 @@ def read_model(path: str | Path, **options: Any) -> LoadedModel:
 def load(path: str | Path, **options: Any) -> tuple[ViViT, Preprocessing]:
     """Return the network of a file in evaluation mode, on the CPU, and its preprocessing.
 
-    ``path`` is a checkpoint of this repository, of scenic, or a folder or file of Hugging Face's ViViT. ``options`` is
-    what foreign files do not contain: ``model``, ``frames``, ``height`` and ``width`` for scenic's, and where they
-    apply ``sampled_frames`` (uniform frame sampling) and ``order`` (Model 3); ``num_heads`` and the clip's size for
-    Hugging Face's without ``config.json``. How clips are cut is the paper's where a file does not tell: every second
-    frame, of pictures whose short side is 256/224 of the crop's; a line of the log says so.
+    ``path`` is a checkpoint of this repository, of scenic, or a folder or file of Hugging Face's ViViT or of VideoMAE.
+    ``options`` is what foreign files do not contain: ``model``, ``frames``, ``height`` and ``width`` for scenic's, and
+    where they apply ``sampled_frames`` (uniform frame sampling) and ``order`` (Model 3); ``num_heads`` and the clip's
+    size for Hugging Face's without ``config.json``. How clips are cut is the paper's where a file does not tell: every
+    second frame, of pictures whose short side is 256/224 of the crop's; a line of the log says so.
 
     The network takes clips [b, 3, f, h, w] with colours in [-1, 1] and returns logits [b, k]. Raises CheckpointError
     for files that are damaged or of another format, and ConfigError for options that are wrong or missing.

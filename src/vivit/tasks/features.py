@@ -74,11 +74,15 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Write a file of features for each split, and run probes on them; return the accuracies of these."""
     check_keys(cfg, "features")
     check_loader_options(cfg)
-    splits: list[Split] = list(cfg.splits)
-    if unknown := [split for split in splits if split not in get_args(Split)]:
-        raise ConfigError("splits", unknown[0], "is not a split", f"set some of {', '.join(get_args(Split))}")
-    check_probes(list(cfg.probes), cfg.folds, splits)
-    if cfg.ckpt_path or cfg.get("weights") or not cfg.probes:
+    splits, probes = _listed(cfg, "splits"), _listed(cfg, "probes")
+    if not splits or (unknown := [split for split in splits if split not in get_args(Split)]):
+        raise ConfigError(
+            "splits", unknown[0] if splits else splits, "is not a split", f"set some of {', '.join(get_args(Split))}"
+        )
+    if cfg.layer is not None and type(cfg.layer) is not int:
+        raise ConfigError("layer", cfg.layer, "is no number of blocks", "set one, or null: what the classifier takes")
+    check_probes(probes, cfg.folds, splits)
+    if cfg.ckpt_path or cfg.get("weights") or not probes:
         files, described = write_files(cfg, job, splits)
     else:  # of features that are there
         files = {split: Path(cfg.target) / f"{split}.arrow" for split in splits}
@@ -87,10 +91,16 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         return {}
     for split, file in files.items():
         print(f"{split}: {file}")
-    rows = probe_features(files, list(cfg.probes), cfg.folds, cfg.groups, cfg.seed, job.folder) if cfg.probes else []
+    rows = probe_features(files, probes, cfg.folds, cfg.groups, cfg.seed, job.folder) if probes else []
     results = {"files": {split: str(file) for split, file in files.items()}, "features": described, "probes": rows}
     write_json(job.folder / "results.json", results | provenance())
     return {f"{row['head']}/{row['probe']}": row["accuracy"] for row in rows}
+
+
+def _listed(cfg: DictConfig, key: str) -> list[Any]:
+    """Return the entries of a key that holds a list; one alone may be typed without brackets."""
+    value = cfg[key]
+    return [value] if isinstance(value, str) else list(value or ())
 
 
 def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dict[str, Path] | None, dict[str, Any]]:

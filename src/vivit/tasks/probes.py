@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from vivit.data.datasets.csv_reader import CsvTable
 from vivit.errors import ConfigError, DataError
 from vivit.features.feature_file import FeatureFile, VideoFeatures
 from vivit.features.folds import Fold, bootstrap_interval, grouped_folds
@@ -46,12 +47,16 @@ def probe_features(
     are bootstrapped over groups; differences are to the first probe, video by video.
     """
     parts = {split: FeatureFile(file) for split, file in files.items()}
-    heads = next(iter(parts.values())).metadata.heads
+    metadata = next(iter(parts.values())).metadata
+    for part in parts.values():
+        if different := [name for name in metadata.differences(part.metadata) if name != "split"]:
+            problem = f"is of other features than its neighbours ({', '.join(different)})"
+            raise DataError(part.path, problem, "delete it, and run features.py with ckpt_path= or weights= again")
     read = {split: parts[split].read() for split in sorted(parts, key=SPLITS.index)}
     paths = [path for split in read.values() for path in split.paths]
     group_of = paths if groups is None else read_groups(Path(groups), paths)
     rows = []
-    for column, (head, names) in enumerate(heads.items()):
+    for column, (head, names) in enumerate(metadata.heads.items()):
         features = _join(list(read.values()), column)
         if (features.labels < 0).any():
             path = paths[int((features.labels < 0).argmax())]
@@ -110,17 +115,15 @@ def _probe_head(
 def read_groups(file: Path, paths: Sequence[str]) -> list[str]:
     """Return the group of every video, from a CSV file with columns ``path`` and ``group``.
 
-    A path there is the end of a video's. Raises ConfigError where there is no such file, and DataError, with file and
-    column, where it lacks one, or a video.
+    A path there is the end of a video's. Raises ConfigError where there is no such file, and DataError, with file, row
+    and column, where it lacks one, an entry, or a video.
     """
     if not file.is_file():
         raise ConfigError("groups", file, "there is no such file", "set a CSV file with columns path and group")
-    with file.open(newline="", encoding="utf-8") as lines:
-        table = list(csv.DictReader(lines))
-    for column in ("path", "group"):
-        if not table or column not in table[0]:
-            raise DataError(file, "is missing", column=column)
-    group_of = {Path(row["path"]).parts: row["group"] for row in table}
+    table = CsvTable(file)
+    table.require("path", "group")
+    ends_of_paths = [Path(path).parts for path in table.text("path").to_pylist()]
+    group_of = dict(zip(ends_of_paths, table.text("group").to_pylist(), strict=True))
     ends = {len(parts) for parts in group_of}
     answer = []
     for path in paths:

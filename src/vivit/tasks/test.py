@@ -39,7 +39,7 @@ def prepare_test(
     if with_metrics and (unlabelled := videos.unlabelled()):
         problem = missing_labels_message(unlabelled, f"{len(videos)} {data.test_split} videos")
         raise ConfigError("data.dataset", problem=problem, remedy=f"set test=false in train.py; {SCORES_ONLY}")
-    class_swaps(data.heads, data.dataset.backwards, "data.dataset.backwards")
+    class_swaps(data.heads, data.dataset.backwards, "data.dataset.backwards")  # raises
     difficulty = data.dataset.difficulty(data.test_split) if with_metrics and by_difficulty else {}
     return PredictionsMetadata(
         heads=data.heads,

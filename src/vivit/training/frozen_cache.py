@@ -5,10 +5,11 @@ right; how often one is met again depends on it: every epoch with ``augment=alig
 """
 
 import logging
+from hashlib import blake2b
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vivit.errors import ConfigError
@@ -18,29 +19,23 @@ from vivit.structures import normalize_frames
 log = logging.getLogger(__name__)
 
 LOW_SHARE = 0.1
-MIX = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
-"""Odd constants of SplitMix64 (Steele et al. 2014)."""
+"""Share of frames met again in the second epoch below which there is a warning."""
 
 
-def tubelet_keys(frames: UInt8[Tensor, "n f h w 3"]) -> Int[Tensor, "n 2"]:
-    """Return 128 bits for each tubelet, equal where all of its bytes are; by chance for 1 in 2^64 others at most.
-
-    Words of eight bytes are mixed with their places (SplitMix64), and summed; twice, differently.
-    """
-    flat = frames.reshape(len(frames), -1)
-    codes = torch.nn.functional.pad(flat, (0, -flat.shape[1] % 8)).contiguous().view(torch.int64)
-    places = torch.arange(codes.shape[1], device=frames.device)
-    sums = [_mix(codes + _signed(MIX[0]) * (2 * places + 1 + salt)).sum(1) for salt in (0, 1 << 32)]
-    return torch.stack(sums, 1)
+def tubelet_keys(frames: UInt8[Tensor, "n f h w 3"]) -> list[bytes]:
+    """Return 128 bits for each tubelet, equal where all of its bytes are."""
+    return [blake2b(tubelet.tobytes(), digest_size=16).digest() for tubelet in frames.cpu().numpy()]
 
 
 class FrozenCache:
     """The features of tubelets that a network's frozen spatial encoder has seen, at most ``gb`` of them.
 
-    Raises ConfigError for a network without a frozen spatial encoder over tubelets.
+    Raises ConfigError for another ``gb``, and for a network without a frozen spatial encoder over tubelets.
     """
 
     def __init__(self, network: ViViT, gb: float) -> None:
+        if isinstance(gb, bool) or not isinstance(gb, int | float) or not gb > 0:
+            raise ConfigError("frozen_cache_gb", gb, "is no size above 0", "set gigabytes, or 0 to compute all")
         if not isinstance(network, FactorisedEncoder) or network.config.frozen not in ("spatial", "all_but_head"):
             problem = "keeps what a frozen spatial encoder makes of frames, and this network has none"
             raise ConfigError("frozen_cache_gb", gb, problem, "set model.frozen=spatial, or frozen_cache_gb=0")
@@ -51,13 +46,13 @@ class FrozenCache:
         self.capacity = int(gb * 1e9 / (4 * network.tokeniser.dim))
         self.seen = self.hits = 0
         """Tubelets since the last look at the share, and those whose features were there."""
-        self._rows: dict[tuple[int, ...], int] = {}
+        self._rows: dict[bytes, int] = {}
         self._features = torch.empty(0, network.tokeniser.dim)
 
     def encode(self, frames: UInt8[Tensor, "b f h w 3"], dtype: torch.dtype) -> Float[Tensor, "b t d"]:
         """Return the features of every temporal index of clips; those that are not kept are computed."""
         tubelets = rearrange(frames, "b (t f) h w c -> (b t) f h w c", f=self.tubelet)
-        keys = [tuple(key) for key in tubelet_keys(tubelets).tolist()]
+        keys = tubelet_keys(tubelets)
         first = {key: place for place, key in reversed(list(enumerate(keys)))}
         missing = [key for key in first if key not in self._rows]
         self.seen, self.hits = self.seen + len(keys), self.hits + sum(key in self._rows for key in keys)
@@ -95,7 +90,7 @@ class FrozenCache:
             frames = [self.network.encode_frames(normalize_frames(one, dtype)) for one in tubelets.split(1)]
         return torch.cat(frames)[:, 0]
 
-    def _keep(self, keys: list[tuple[int, ...]], features: Float[Tensor, "m d"]) -> None:
+    def _keep(self, keys: list[bytes], features: Float[Tensor, "m d"]) -> None:
         """Keep the features of as many keys as there is room for; the table doubles where it is full."""
         start = len(self._rows)
         end = min(start + len(keys), self.capacity)
@@ -105,18 +100,3 @@ class FrozenCache:
             self._features = table
         self._features[start:end] = features[: end - start]
         self._rows |= {key: start + place for place, key in enumerate(keys[: end - start])}
-
-
-def _mix(codes: Int[Tensor, "n w"]) -> Int[Tensor, "n w"]:
-    for shift, factor in ((30, MIX[1]), (27, MIX[2])):
-        codes = (codes ^ _shifted(codes, shift)) * _signed(factor)
-    return codes ^ _shifted(codes, 31)
-
-
-def _shifted(codes: Int[Tensor, "n w"], by: int) -> Int[Tensor, "n w"]:
-    """Return words shifted right, zeros coming in."""
-    return (codes >> by) & ((1 << (64 - by)) - 1)
-
-
-def _signed(word: int) -> int:
-    return word - (1 << 64) if word >= 1 << 63 else word

@@ -20,6 +20,14 @@ ATTENTION = {
     r"attention\.(?:attention\.value|v_proj)": "attention.v",
     r"attention\.(?:output\.dense|o_proj)": "attention.out",
 }
+BLOCK_PARTS = {
+    **ATTENTION,
+    "layernorm_before": "norm_attention",
+    "layernorm_after": "norm_mlp",
+    r"(?:intermediate\.dense|mlp\.fc1)": "mlp.0",
+    r"(?:output\.dense|mlp\.fc2)": "mlp.3",
+}
+"""Parts of a block, with a weight and a bias each."""
 POOLER = {r"(?:classifier|(?:\w+\.)?pooler\.dense)\.(?:weight|bias)": CLASSIFIER}
 
 HUGGINGFACE_VIT = KeyFormat(
@@ -27,16 +35,7 @@ HUGGINGFACE_VIT = KeyFormat(
     signature=r"(?:\w+\.)?(?:encoder\.layer|layers)\.0\.layernorm_before\.weight",
     names={
         **EMBEDDINGS,
-        **block_names(
-            LAYER,
-            {
-                **ATTENTION,
-                "layernorm_before": "norm_attention",
-                "layernorm_after": "norm_mlp",
-                r"(?:intermediate\.dense|mlp\.fc1)": "mlp.0",
-                r"(?:output\.dense|mlp\.fc2)": "mlp.3",
-            },
-        ),
+        **block_names(LAYER, BLOCK_PARTS),
     },
     ignored=POOLER,
     sidecar=("colours", "activation"),

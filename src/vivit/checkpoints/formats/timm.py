@@ -5,7 +5,15 @@ Their files do not contain the number of heads: it must be right in the network 
 
 from vivit.checkpoints.neutral_state_dict import CLASSIFIER, MASK, KeyFormat, block_names
 
-_TIMM_BLOCK = r"blocks\.(\d+)\."
+BLOCK_PARTS = {
+    "norm1": "norm_attention",
+    r"attn\.qkv": "attention.qkv",
+    r"attn\.proj": "attention.out",
+    "norm2": "norm_mlp",
+    r"mlp\.fc1": "mlp.0",
+    r"mlp\.fc2": "mlp.3",
+}
+"""Parts of a block, with a weight and a bias each."""
 TIMM = KeyFormat(
     name="a ViT of timm",
     signature=r"patch_embed\.proj\.weight",
@@ -16,17 +24,7 @@ TIMM = KeyFormat(
         r"norm\.(weight|bias)": r"encoder.norm.\1",
         r"blocks\.(\d+)\.ls1\.gamma": r"encoder.blocks.\1.attention.layer_scale",
         r"blocks\.(\d+)\.ls2\.gamma": r"encoder.blocks.\1.mlp.layer_scale",
-        **block_names(
-            _TIMM_BLOCK,
-            {
-                "norm1": "norm_attention",
-                r"attn\.qkv": "attention.qkv",
-                r"attn\.proj": "attention.out",
-                "norm2": "norm_mlp",
-                r"mlp\.fc1": "mlp.0",
-                r"mlp\.fc2": "mlp.3",
-            },
-        ),
+        **block_names(r"blocks\.(\d+)\.", BLOCK_PARTS),
     },
     ignored={r"(head|pre_logits\.fc)\.(weight|bias)": CLASSIFIER, "mask_token": MASK},
     sidecar=("colours", "activation"),

@@ -7,6 +7,7 @@ tokens before the last LayerNorm, and no bias of keys.
 import re
 from collections.abc import Iterable
 
+from vivit.checkpoints.formats import huggingface_vit, timm
 from vivit.checkpoints.formats.huggingface_vit import LAYER
 from vivit.checkpoints.neutral_state_dict import IMAGENET_MEAN, IMAGENET_STD, MASK, KeyFormat, block_names
 
@@ -22,17 +23,7 @@ VIDEOMAE = KeyFormat(
         **HEAD,
         r"(?:encoder\.)?patch_embed\.proj\.(weight|bias)": r"patches.\1",
         _BLOCK + r"attn\.([qv])_bias": r"encoder.blocks.\1.attention.\2.bias",
-        **block_names(
-            _BLOCK,
-            {
-                "norm1": "norm_attention",
-                r"attn\.qkv": "attention.qkv",
-                r"attn\.proj": "attention.out",
-                "norm2": "norm_mlp",
-                r"mlp\.fc1": "mlp.0",
-                r"mlp\.fc2": "mlp.3",
-            },
-        ),
+        **block_names(_BLOCK, timm.BLOCK_PARTS),
     },
     ignored={
         r"decoder\..*|encoder_to_decoder\..*": DECODER,
@@ -44,7 +35,6 @@ VIDEOMAE = KeyFormat(
     has_key_bias=False,
 )
 
-_ATTENTION = LAYER + r"attention\.attention\."
 HUGGINGFACE_VIDEOMAE = KeyFormat(
     name="a VideoMAE of Hugging Face",
     signature=r"(?:videomae\.)?encoder\.layer\.0\.attention\.attention\.q_bias"
@@ -52,18 +42,8 @@ HUGGINGFACE_VIDEOMAE = KeyFormat(
     names={
         **HEAD,
         r"(?:\w+\.)?embeddings\.patch_embeddings\.projection\.(weight|bias)": r"patches.\1",
-        _ATTENTION + r"([qv])_bias": r"encoder.blocks.\1.attention.\2.bias",
-        _ATTENTION + r"([qkv])(?:uery|ey|alue)\.(weight|bias)": r"encoder.blocks.\1.attention.\2.\3",
-        **block_names(
-            LAYER,
-            {
-                r"attention\.output\.dense": "attention.out",
-                "layernorm_before": "norm_attention",
-                "layernorm_after": "norm_mlp",
-                r"intermediate\.dense": "mlp.0",
-                r"output\.dense": "mlp.3",
-            },
-        ),
+        LAYER + r"attention\.attention\.([qv])_bias": r"encoder.blocks.\1.attention.\2.bias",
+        **block_names(LAYER, huggingface_vit.BLOCK_PARTS),
     },
     ignored={
         r"decoder\..*|encoder_to_decoder\..*": DECODER,
