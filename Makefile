@@ -57,7 +57,7 @@ SPACE := $(subst ,, )
 REMAINING = $(BIN)/python src/report.py remaining=true jobs=$(JOBS) skip_recorded=$(SKIP_RECORDED) \
 	'sweeps=[$(subst $(SPACE),$(COMMA),$(strip $(SWEEPS)))]'
 EACH := xargs -P $(JOBS) -I{}
-BESIDE := $(if $(filter-out 1,$(JOBS)),callbacks.progress=null data.num_workers=1)
+BESIDE := $(if $(filter-out 1,$(JOBS)),callbacks.progress=null data.num_workers=0)
 
 sweep: install  ## all tables and figures, hours, which it prints; goes on where it stopped (SWEEPS="pooling": some; JOBS=2)
 	@$(REMAINING)

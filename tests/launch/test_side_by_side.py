@@ -186,7 +186,12 @@ def test_a_job_has_its_share_of_the_cores(job: MakeJob, tmp_path: Path, monkeypa
 
 
 def test_a_number_of_workers_that_is_set_stays() -> None:
-    assert quiet_overrides(OmegaConf.create({"callbacks": {}, "data": {"num_workers": 0}}), 1) == []
+    assert quiet_overrides(OmegaConf.create({"callbacks": {}, "data": {"num_workers": 1}}), 1) == []
+
+
+def test_a_job_on_one_core_has_no_workers() -> None:
+    cfg = OmegaConf.create({"callbacks": {}, "data": {"num_workers": None}})
+    assert quiet_overrides(cfg, 1) == ["data.num_workers=0"] and quiet_overrides(cfg, 2) == ["data.num_workers=2"]
 
 
 @pytest.mark.parametrize(

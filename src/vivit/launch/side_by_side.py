@@ -142,13 +142,13 @@ def active_pool() -> SideBySide | None:
 def quiet_overrides(cfg: DictConfig, share: int) -> list[str]:
     """Return what a job beside others is started with: no progress bar, and as many workers as it has cores.
 
-    A number of workers that is set stays as it is.
+    On one core it has none: a worker would take from the training what it gives. A number that is set stays as it is.
     """
     overrides = []
     if OmegaConf.select(cfg, "callbacks.progress") is not None:
         overrides.append("callbacks.progress=null")
     if "num_workers" in (cfg.get("data") or {}) and cfg.data.num_workers is None:
-        overrides.append(f"data.num_workers={share}")
+        overrides.append(f"data.num_workers={share if share > 1 else 0}")
     return overrides
 
 
