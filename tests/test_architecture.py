@@ -35,7 +35,7 @@ ROOMS = {
     "data": {*LEAVES, "structures"},
     "evaluation": {*LEAVES, "structures"},
     "checkpoints": {*LEAVES, "structures", "models"},
-    "features": {*LEAVES, "structures"},
+    "features": {*LEAVES, "structures", "models"},
     "inference": {*LEAVES, "structures", "models", "checkpoints", "data", "evaluation"},
     "training": {*LEAVES, "structures", "models", "evaluation", "checkpoints"},
     "benchmarks": {*LEAVES, "structures", "models", "checkpoints", "data", "training"},

@@ -24,7 +24,8 @@ Compose = Callable[..., DictConfig]
 
 APART = {"hydra", "paths", "bench", "sweep_scale", "submission"}
 """Groups that are no choice of a training run; `sweep` and `scale` choose `sweep_scale`."""
-MODELS = ["average_pool", "factorised_dot_product", "factorised_encoder", "factorised_self_attention", "spatiotemporal"]
+PAPER = ["average_pool", "factorised_dot_product", "factorised_encoder", "factorised_self_attention", "spatiotemporal"]
+MODELS = ["attentive_pool", *PAPER]
 
 
 def options(group: str) -> list[str]:
@@ -55,7 +56,7 @@ def test_every_benchmark_is_a_function_with_its_arguments(bench: str, composed: 
     assert arguments == set(signature(get_method(cfg._target_)).parameters)
 
 
-def test_the_models_are_the_paper_s() -> None:
+def test_the_models_are_the_paper_s_and_a_probe() -> None:
     assert options("model") == MODELS
 
 

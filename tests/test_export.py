@@ -45,6 +45,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "spatiotemporal": (SpatioTemporal, {}),
     "factorised_encoder": (FactorisedEncoder, TEMPORAL),
     "average_pool": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0, "pool": "mean"}),
+    "attentive_pool": (FactorisedEncoder, TEMPORAL | {"temporal_depth": 0, "frame_pool": "query"}),
     "factorised_self_attention": (FactorisedSelfAttention, {"gelu": "erf"}),
     "factorised_dot_product": (FactorisedDotProduct, {"representation_size": 9}),
 }

@@ -116,7 +116,7 @@ def test_nothing_may_be_chosen_of_a_group(word: str, composed: Compose) -> None:
 
 
 def test_a_group_that_cannot_be_empty_says_what_there_is() -> None:
-    with pytest.raises(SystemExit, match=r"model=null: .*set one of average_pool, factor"):
+    with pytest.raises(SystemExit, match=r"model=null: .*set one of attentive_pool, average_pool, factor"):
         replace_null_option("model=null")
 
 

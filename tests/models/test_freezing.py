@@ -12,7 +12,8 @@ from vivit.models import create_model
 from vivit.models.freezing import count_trained
 from vivit.training.optim import LayerDecay, single_group
 
-MODELS = ("spatiotemporal", "factorised_encoder", "factorised_self_attention", "factorised_dot_product", "average_pool")
+SPATIAL = ("factorised_encoder", "average_pool", "attentive_pool")
+MODELS = (*SPATIAL, "spatiotemporal", "factorised_self_attention", "factorised_dot_product")
 CLIP = (3, 3, 8, 16, 16)
 
 
@@ -63,7 +64,7 @@ def test_steps_leave_what_is_frozen_and_train_the_rest(model: str, frozen: str |
     elif frozen == "spatial":
         assert {name.split(".")[0] for name in changed} == {"temporal", "head"}
     else:
-        encoder = "spatial" if model in ("factorised_encoder", "average_pool") else "encoder"
+        encoder = "spatial" if model in SPATIAL else "encoder"
         blocks = {name.split(".")[2] for name in changed if name.startswith(f"{encoder}.blocks.")}
         assert blocks == {str(number) for number in range(int(frozen), 2)}
         assert not {name for name in changed if name.startswith("tokeniser")}

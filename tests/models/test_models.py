@@ -70,6 +70,11 @@ CASES = {
     "average pool": Case(
         FactorisedEncoder, TEMPORAL | {"temporal_depth": 0}, lambda t, s: encoder(s, DEPTH * block(MLP), True)
     ),
+    "attentive pool": Case(
+        FactorisedEncoder,
+        TEMPORAL | {"temporal_depth": 0, "frame_pool": "query"},
+        lambda t, s: encoder(s, DEPTH * block(MLP), True) + DIM + 4 * DIM * (DIM + 1) + 2 * DIM,
+    ),
     "factorised self-attention": Case(
         FactorisedSelfAttention, {}, lambda t, s: encoder(t * s, DEPTH * block(MLP, attentions=2), False)
     ),
@@ -80,6 +85,9 @@ CASES = {
     ),
     "factorised dot-product": Case(FactorisedDotProduct, {}, lambda t, s: encoder(t * s, DEPTH * block(MLP), False)),
 }
+
+POOLS = ("average pool", "attentive pool")
+"""Models without a temporal encoder."""
 
 every_model = pytest.mark.parametrize("name", CASES)
 every_tokeniser = pytest.mark.parametrize("tokeniser", TOKENISERS)
@@ -149,7 +157,7 @@ def test_clips_of_another_size_are_refused(name: str, tokeniser: str, wrong: tup
     assert error.value.key in ("model.frames", "data.frames", "data.crop.0")
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "average pool"])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in POOLS])
 def test_clips_of_another_length_are_refused(name: str) -> None:
     with pytest.raises(ConfigError) as error:
         build(name)(torch.zeros(1, 3, 12, 10, 28))
@@ -279,7 +287,7 @@ def test_a_space_time_model_sees_everything_at_once(fill: Any) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_only_average_pooling_is_blind_to_the_order_of_frames(name: str, fill: Any) -> None:
+def test_only_pooling_is_blind_to_the_order_of_frames(name: str, fill: Any) -> None:
     net = build(name, tokeniser="uniform frames").eval()
     fill(net)
     sampled = [2, 4, 5, 7]
@@ -287,7 +295,7 @@ def test_only_average_pooling_is_blind_to_the_order_of_frames(name: str, fill: A
     backwards = forwards.clone()
     backwards[:, :, sampled] = forwards[:, :, sampled[::-1]]
     blind = torch.allclose(net(forwards), net(backwards), atol=1e-4)
-    assert blind == (name == "average pool")
+    assert blind == (name in POOLS)
 
 
 @pytest.mark.usefixtures("untyped")
@@ -296,6 +304,8 @@ def test_only_average_pooling_is_blind_to_the_order_of_frames(name: str, fill: A
     [
         ("spatiotemporal", {"pool": "clss"}, "model.pool"),
         ("factorised encoder", {"pool": "gap"}, "model.pool"),
+        ("factorised encoder", {"frame_pool": "query"}, "model.frame_pool"),
+        ("average pool", {"frame_pool": "max"}, "model.frame_pool"),
         ("factorised dot-product", {"num_heads": 3}, "model.num_heads"),
         ("factorised self-attention", {"attention_order": "spacetime"}, "model.attention_order"),
         ("spatiotemporal", {"num_heads": 5}, "model.num_heads"),

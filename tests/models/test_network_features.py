@@ -10,7 +10,8 @@ from vivit.errors import ConfigError
 from vivit.models import create_model
 
 CLIP = torch.randn(3, 3, 8, 16, 24, generator=torch.Generator().manual_seed(0))
-MODELS = ("spatiotemporal", "factorised_encoder", "factorised_self_attention", "factorised_dot_product", "average_pool")
+POOLS = ("spatiotemporal", "factorised_encoder", "average_pool", "attentive_pool")
+MODELS = (*POOLS, "factorised_self_attention", "factorised_dot_product")
 
 
 def network(model: str, **options: Any) -> Any:
@@ -35,8 +36,7 @@ def hooked(net: Any, module: nn.Module, *, whole: bool = True) -> Tensor:
 @pytest.mark.parametrize("pool", ["cls", "mean", "mean_then_norm"])
 @pytest.mark.parametrize("model", MODELS)
 def test_features_equal_what_hooks_see(model: str, pool: str) -> None:
-    has_pool = model in ("spatiotemporal", "factorised_encoder", "average_pool")
-    net = network(model, **({"pool": pool} if has_pool else {}))
+    net = network(model, **({"pool": pool} if model in POOLS else {}))
     with torch.inference_mode():
         frames, video = net.features(CLIP)
         assert frames.shape == (3, 4, 64)
@@ -70,3 +70,17 @@ def test_a_layer_that_there_is_not_is_refused() -> None:
         with pytest.raises(ConfigError, match="set 1 to 3") as error:
             network("spatiotemporal").features(CLIP, layer)
         assert error.value.key == "layer"
+
+
+def test_attentive_pooling_is_attention_of_one_query_written_out() -> None:
+    pool = network("attentive_pool").temporal
+    frames = torch.randn(2, 5, 64)
+    query, key, value = pool.attention.in_proj_weight.chunk(3)
+    split = [
+        (x @ weight.T).unflatten(-1, (4, 16)).transpose(1, 2)
+        for x, weight in ((pool.query, query), (frames, key), (frames, value))
+    ]
+    weights = (split[0] @ split[1].transpose(2, 3) / 4).softmax(-1)
+    answer = pool.attention.out_proj((weights @ split[2]).transpose(1, 2).flatten(2))
+    assert torch.allclose(pool(frames), pool.norm(answer[:, 0]), atol=1e-5)
+    assert torch.allclose(pool(frames), pool(frames.flip(1)), atol=1e-5)

@@ -1,7 +1,7 @@
 """Probes: small classifiers on frozen features, chosen on validation videos and scored on others.
 
-k nearest neighbours, logistic regression, a linear layer, and an attentive probe: cross-attention of one learned query
-with the features of all temporal indices (as V-JEPA and CAPI are probed). The last two are trained in a bank: every
+k nearest neighbours, logistic regression, a linear layer, and an attentive probe: a linear layer on what one learned
+query reads from the features of all temporal indices. The last two are trained in a bank: every
 rate and decay at once, over the same batches.
 """
 
@@ -17,8 +17,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
+
+from vivit.models.factorised_encoder import AttentivePool
 
 EPOCHS, BATCH = 60, 64
 HEADS = 4
@@ -112,20 +114,8 @@ def _fit_models(
     return scores
 
 
-class AttentiveProbe(nn.Module):
-    """One learned query attends to the features of all temporal indices; its answer is classified."""
-
-    def __init__(self, dim: int, classes: int) -> None:
-        super().__init__()
-        self.query = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
-        self.attention = nn.MultiheadAttention(dim, HEADS if dim % HEADS == 0 else 1, batch_first=True)
-        self.norm = nn.LayerNorm(dim)
-        self.classifier = nn.Linear(dim, classes)
-
-    def forward(self, frames: Float[Tensor, "n s d"]) -> Float[Tensor, "n k"]:
-        """Return the logits of videos."""
-        answer, _ = self.attention(self.query.expand(len(frames), -1, -1), frames, frames, need_weights=False)
-        return self.classifier(self.norm(answer[:, 0]))
+def _attentive_probe(dim: int, classes: int) -> nn.Module:
+    return nn.Sequential(AttentivePool(dim, HEADS), nn.Linear(dim, classes))
 
 
 def fit_linear(
@@ -139,7 +129,7 @@ def fit_attentive(
     train: LabelledFeatures, others: LabelledFeatures, settings: Sequence[Setting], classes: int, seed: int
 ) -> Float[np.ndarray, "settings n k"]:
     """Return the logits of attentive probes on the standardised features of all temporal indices."""
-    return _fit_bank(AttentiveProbe, train.frames, others.frames, train.labels, settings, classes, seed)
+    return _fit_bank(_attentive_probe, train.frames, others.frames, train.labels, settings, classes, seed)
 
 
 def _fit_bank(

@@ -1,4 +1,4 @@
-"""Model 2: factorised encoder (ViViT, section 3.3, figure 4), and the average-pool baseline (table 2, last row).
+"""Model 2: factorised encoder (ViViT, section 3.3, figure 4), and pooling in place of its temporal encoder (table 2).
 
 A spatial encoder reads every temporal index separately; a temporal encoder then reads one vector per index. Attention
 costs n_t * (n_h * n_w)^2 + n_t^2. At B/16x2, 32 frames of 224 px and 4 temporal layers: 115.06 M parameters,
@@ -7,12 +7,14 @@ costs n_t * (n_h * n_w)^2 + n_t^2. At B/16x2, 32 frames of 224 px and 4 temporal
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
+import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vivit.errors import ConfigError
 from vivit.models.attention import Attention, check_heads
 from vivit.models.base import ViViT
 from vivit.models.blocks import MLP, Block, stochastic_depth_rates
@@ -21,6 +23,9 @@ from vivit.models.encoder import Encoder, Pool
 from vivit.models.pos_embed import Grid
 from vivit.models.registry import register_model
 from vivit.structures import AttentionMap, Features
+
+FramePool = Literal["mean", "query"]
+"""What makes one vector of those of all temporal indices where there is no temporal encoder."""
 
 
 class AveragePool(nn.Module):
@@ -31,21 +36,42 @@ class AveragePool(nn.Module):
         return frames.mean(1)
 
 
+class AttentivePool(nn.Module):
+    """What one learned query reads from all temporal indices, whatever their order, normalised.
+
+    The attentive probe of frozen encoders, as V-JEPA's (Bardes et al. 2024, section 5) without its MLP. Where ``dim``
+    is no multiple of ``num_heads`` it has one head.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
+        self.attention = nn.MultiheadAttention(dim, num_heads if dim % num_heads == 0 else 1, batch_first=True)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b d"]:
+        """Return the query's answer of each clip."""
+        answer, _ = self.attention(self.query.expand(frames.shape[0], -1, -1), frames, frames, need_weights=False)
+        return self.norm(answer[:, 0])
+
+
 @dataclass(frozen=True, kw_only=True)
 class FactorisedEncoderConfig(EncoderConfig):
     """Options of Model 2: its temporal encoder, whose heads and MLP are those of the spatial one where they are None.
 
-    ``temporal_depth=0`` is the average-pool baseline. ``pool`` is what each encoder returns, its class token or the
-    mean over its tokens.
+    ``temporal_depth=0`` is the average-pool baseline, or with ``frame_pool=query`` the attentive one. ``pool`` is what
+    each encoder returns, its class token or the mean over its tokens.
     """
 
     temporal_depth: int = 4
     temporal_num_heads: int | None = None
     temporal_mlp_dim: int | None = None
     pool: Pool = "cls"
+    frame_pool: FramePool = "mean"
 
 
-@register_model("average_pool", temporal_depth=0)
+@register_model("attentive_pool", temporal_depth=0, frame_pool="query")
+@register_model("average_pool", temporal_depth=0, frame_pool="mean")
 @register_model("factorised_encoder")
 class FactorisedEncoder(ViViT):
     """Model 2: attention over space, then over time.
@@ -57,16 +83,27 @@ class FactorisedEncoder(ViViT):
     image_encoder: ClassVar = "spatial"
 
     def build(self, grid: Grid) -> None:
-        """Create the spatial encoder and the temporal one, or the mean in its place."""
+        """Create the spatial encoder and the temporal one, or what pools in its place.
+
+        Raises ConfigError where both are set, and for another ``frame_pool``.
+        """
         c = self.config
         t, rows, columns = grid
         heads, mlp_dim = c.temporal_num_heads or c.num_heads, c.temporal_mlp_dim or c.mlp_dim
         if c.temporal_depth:
             check_heads(self.tokeniser.dim, heads, "model.temporal_num_heads")
         self.spatial = self._encoder((1, rows, columns), c.depth, c.num_heads, c.mlp_dim)
-        self.temporal = (
-            self._encoder((t, 1, 1), c.temporal_depth, heads, mlp_dim) if c.temporal_depth else AveragePool()
-        )
+        if c.frame_pool not in get_args(FramePool):
+            raise ConfigError("model.frame_pool", c.frame_pool, "there is no such pooling", "set mean or query")
+        if c.temporal_depth and c.frame_pool != "mean":
+            problem = f"there is a temporal encoder of {c.temporal_depth} layers in its place"
+            raise ConfigError("model.frame_pool", c.frame_pool, problem, "set model.temporal_depth=0 too")
+        if c.temporal_depth:
+            self.temporal: nn.Module = self._encoder((t, 1, 1), c.temporal_depth, heads, mlp_dim)
+        elif c.frame_pool == "query":
+            self.temporal = AttentivePool(self.tokeniser.dim, heads)
+        else:
+            self.temporal = AveragePool()
 
     def _encoder(self, grid: Grid, depth: int, heads: int, mlp_dim: int) -> Encoder:
         c, dim = self.config, self.tokeniser.dim

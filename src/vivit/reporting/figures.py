@@ -21,6 +21,7 @@ SHORT = {
     "factorised_self_attention": "Model 3",
     "factorised_dot_product": "Model 4",
     "average_pool": "average pooling",
+    "attentive_pool": "attentive pooling",
 }
 """Names of the models in legends."""
 LENGTH = "tokeniser.tubelet.0"
