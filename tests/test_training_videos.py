@@ -27,4 +27,4 @@ def test_training_videos_are_scored_without_augmentation_beside_the_test(small_m
         assert scored.wait() == 0, scored.said
         metrics = json.loads((folder / "results.json").read_text())["metrics"]
         of_split = {name: value for name, value in results["metrics"].items() if name.startswith(f"{prefix}/")}
-        assert of_split == {f"{prefix}/{name.removeprefix('test/')}": value for name, value in metrics.items()}
+        assert of_split == {f"{prefix}/{name.removeprefix(f'{split}/')}": value for name, value in metrics.items()}

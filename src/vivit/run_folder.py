@@ -133,6 +133,11 @@ def read_finished_results(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def top1_name(results: Mapping[str, Any]) -> str:
+    """Return the name of a run's top-1 accuracy: of the test, or of validation where no test videos are listed."""
+    return f"{results.get('scored_split', 'test')}/acc_top1"
+
+
 def provenance() -> dict[str, Any]:
     """Return the versions of what computes a result, and the commit of this code."""
     versions = {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
@@ -156,14 +161,15 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     options = [results[key] for key in ("model", "size", "tokeniser", "data") if results.get(key)]
     title = one_line(" / ".join(options) or str(results.get("ckpt_path") or "")) or None
     table = Table("measure", Column("value", justify="right"), title=title)
-    intervals = results.get("confidence_95", {})
+    intervals, split = results.get("confidence_95", {}), results.get("scored_split", "test")
     for name, value in sorted(results["metrics"].items()):
-        if name.startswith("test/"):
+        if name.startswith("test/") or (name.startswith(f"{split}/") and name in intervals):
             low, high = (f"{100 * edge:.1f}" for edge in intervals.get(name, (value, value)))
             interval = f" [{low}, {high}]" if name in intervals else ""
             table.add_row(one_line(f"{name}, {results['views']} views"), f"{100 * value:.1f} %{interval}")
     for views, metrics in results.get("metrics_by_views", {}).items():
-        table.add_row(f"test/acc_top1, {views} views alone", f"{100 * metrics['test/acc_top1']:.1f} %")
+        name = top1_name(results)
+        table.add_row(f"{name}, {views} views alone", f"{100 * metrics[name]:.1f} %")
     for name, value in results.get("epic_kitchens", {}).items():
         table.add_row(f"EPIC {name}", f"{value:.1f} %")
     if "params" in results:

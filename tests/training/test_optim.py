@@ -319,3 +319,29 @@ def test_an_impossible_layer_decay_is_refused(decay: float) -> None:
     with pytest.raises(ConfigError) as error:
         LayerDecay(decay)
     assert (error.value.key, error.value.value) == ("optim.param_groups.decay", decay)
+
+
+def test_warm_up_as_a_share_of_the_run_fits_any_run(caplog: pytest.LogCaptureFixture) -> None:
+    recipe = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), warmup_share=0.1)
+    steps = [recipe.warmup_steps(total_steps=total, steps_per_epoch=total) for total in (5, 10, 100, 1234)]
+    assert steps == [0, 1, 10, 123]
+    recipe(nn.Linear(2, 3), total_steps=5, steps_per_epoch=5)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("lr_batch", "clips", "expected"), [(None, 8, 0.5), (32, 32, 0.5), (32, 8, 0.125), (8, 64, 4.0)]
+)
+def test_rate_grows_in_proportion_to_the_clips_of_a_step(lr_batch: int | None, clips: int, expected: float) -> None:
+    recipe = OptimizerConfig(partial(torch.optim.SGD, lr=0.5), param_groups=LayerDecay(0.5), lr_batch=lr_batch)
+    network = nn.Linear(2, 3)
+    optimizer, _ = recipe(network, total_steps=8, steps_per_epoch=8, clips=clips)
+    assert optimizer.defaults["lr"] == pytest.approx(expected)
+    assert max(group["lr"] for group in optimizer.param_groups) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("key", "value"), [("warmup_share", 1.0), ("warmup_share", -0.1), ("lr_batch", 0)])
+def test_impossible_shares_and_batches_are_refused(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"optim.{key}") as error:
+        OptimizerConfig(partial(torch.optim.SGD, lr=0.5), **{key: value})
+    assert error.value.value == value

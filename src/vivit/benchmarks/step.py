@@ -5,15 +5,12 @@ between them, so that their throughput can be compared with the machine's.
 """
 
 import logging
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -26,7 +23,7 @@ from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
 from vivit.benchmarks.variants import VARIANTS, Variant, make_variants
 from vivit.models.encoder import Encoder
 from vivit.models.flops import count_flops
-from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
+from vivit.training.malloc import disable_malloc_trim, peak_memory, reset_peak_memory, resident_memory
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +34,6 @@ PASSES = {"forward": 1, "train": 3}
 MAX_DIFFERENCE = 1e-3
 """Between the logits of two variants with the same weights."""
 MATRIX_SIDE = 1024
-STATUS = Path("/proc/self/status")
 
 
 @dataclass
@@ -160,17 +156,10 @@ def measure_peak_mb() -> Iterator[list[float]]:
     Where the peak cannot be reset (not Linux), it is that of the whole process so far.
     """
     reset_peak_memory()
-    before = _memory_mb("VmRSS")
+    before = resident_memory()
     result: list[float] = []
     yield result
-    result.append(_memory_mb("VmHWM") - before)
-
-
-def _memory_mb(key: str) -> float:
-    if STATUS.is_file():
-        return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(key)) / 1e3
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
+    result.append((peak_memory(torch.device("cpu")) - before) / 1e6)
 
 
 def _check_equal_logits(variants: Sequence[Variant], clips: Tensor) -> None:

@@ -17,7 +17,8 @@ PUBLISHED = {f"ViT-{name}.npz": f"{_VITS}/ViT-{name}.npz" for name in ("B_16", "
         "epic_kitchens/vivit_large_16x2_fe",
     )
 }
-"""Addresses by the end of a path: the paper's image ViTs and its authors' ViViTs, all under Apache-2.0."""
+PUBLISHED |= {f"dinov2-{size}": f"https://huggingface.co/facebook/dinov2-{size}" for size in ("small", "base", "large")}
+"""Addresses by the end of a path: the paper's image ViTs, its authors' ViViTs, DINOv2; all under Apache-2.0."""
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 """Files with the weights in a folder of Hugging Face's; the first one wins."""
 
@@ -40,6 +41,7 @@ def resolve_weight_file(path: str | os.PathLike[str], key: str = "weights.source
         return held[0]
     if not file.is_file():
         address = next((address for end, address in PUBLISHED.items() if file.match(end)), None)
+        or_none = "; weights=null starts from random weights" if key == "weights.source" else ""
         remedy = f"get it from {address}" if address else "docs/weights.md lists public ones"
-        raise ConfigError(key, file, "there is no such file", f"{remedy}, or set another")
+        raise ConfigError(key, file, "there is no such file", f"{remedy}, or set another{or_none}")
     return file

@@ -7,7 +7,7 @@ A checkpoint is a file of ``torch.save`` with ``state_dict`` and, under ``vivit`
     config         its options: tokeniser, frames, height, width, depth, ...
     preprocessing  how clips are cut from a video: frames, stride, resize, crop, views, resampling, square_pixels
     classes        the names of the classes of every head, in the order of the outputs
-    data           the data set that it was trained on: root, dataset, train_share
+    data           the data set that it was trained on: root, dataset, train_share, val_share
     plugins        names of the modules that registered something; text for people, which nothing imports
 """
 
@@ -118,7 +118,7 @@ def _check_record(record: Mapping[str, Any], file: Path) -> None:
     for part in ("config", "preprocessing", "data"):
         if not isinstance(record.get(part, {}), Mapping):
             raise CheckpointError(file, "is not a map of keys to values", key=part)
-    types: dict[str, Any] = {"root": str, "dataset": Mapping, "train_share": int | float}
+    types: dict[str, Any] = {"root": str, "dataset": Mapping, "train_share": int | float, "val_share": int | float}
     for key, value in record.get("data", {}).items():
         if not isinstance(value, types.get(key, ())):
             raise CheckpointError(file, f"{value!r} is no such value", key=f"data.{key}")

@@ -36,7 +36,8 @@ class VideoDataModule(LightningDataModule):
     sampler of training views and ``views`` that of the test views; both are partial, this class adds what they share.
     Validation has one view. ``resampling`` resizes every view. ``batch_size`` counts videos on one device, in training
     and validation; testing takes as many clips, and at least one video. ``train_share`` selects that share of every
-    class of the training videos. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
+    class of the training videos. Where a data set lists no validation videos, ``val_share`` holds that share of the
+    training videos out. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
     ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes.
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
@@ -67,6 +68,7 @@ class VideoDataModule(LightningDataModule):
         max_bad_share: float = 0.0,
         skip_unreadable: bool = False,
         train_share: float = 1.0,
+        val_share: float | None = None,
         resampling: Resize | None = None,
         cache: str = "none",
         cache_gb: float = 4.0,
@@ -90,7 +92,7 @@ class VideoDataModule(LightningDataModule):
         if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
             raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
         clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
-        self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share)
+        self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share, val_share=val_share)
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
         self.test_views = views(**clip)
@@ -213,7 +215,7 @@ class VideoDataModule(LightningDataModule):
             self.dataset.videos(self.test_split)
         except UserError:  # a run without a test needs none
             return ["train", "val"], []
-        return ["train", "val"], [self.test_split]
+        return ["train", "val"], [self.test_split] if self.test_split == "test" else []
 
     def _worker_config(self, prefetch_factor: int) -> WorkerConfig:
         """Return the workers of a loader: unless configured, one for each core of this rank's share."""

@@ -30,15 +30,15 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def videos_below(folder: Path) -> list[str]:
-    """Return the paths, relative to ``folder`` and sorted, of all videos in it and in its subfolders.
+def videos_below(folder: Path, leave_out: Path | None = None) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of all videos in it and in its subfolders but ``leave_out``.
 
     A folder of frames ``frame_0000000001.jpg`` is one video. Hidden files and folders, and files of other suffixes,
     are ignored with a warning that counts and lists them.
     """
     hidden: list[str] = []
     others: list[str] = []
-    videos = sorted(_walk(folder, hidden, others))
+    videos = sorted(_walk(folder, leave_out, hidden, others))
     _warn(folder, hidden, "hidden")
     _warn(folder, others, "of other suffixes than a video's")
     return videos
@@ -50,7 +50,7 @@ def _warn(where: Path | str, names: list[str], reason: str) -> None:
         log.warning("%s: left out %d files or folders that are %s: %s", where, len(names), reason, first)
 
 
-def _walk(folder: Path, hidden: list[str], others: list[str]) -> Iterator[str]:
+def _walk(folder: Path, leave_out: Path | None, hidden: list[str], others: list[str]) -> Iterator[str]:
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # a link to a folder above
@@ -59,7 +59,7 @@ def _walk(folder: Path, hidden: list[str], others: list[str]) -> Iterator[str]:
         seen.add(real)
         below = Path(place).relative_to(folder)
         hidden += [str(below / name) for name in [*folders, *files] if is_hidden(name)]
-        folders[:] = [name for name in folders if not is_hidden(name)]
+        folders[:] = [name for name in folders if not is_hidden(name) and Path(place, name) != leave_out]
         if below != Path() and any(name.startswith("frame_") and name.endswith(".jpg") for name in files):
             yield str(below)
             continue

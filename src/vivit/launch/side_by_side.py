@@ -17,8 +17,7 @@ from vivit.cores import allowed_cores
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
 from vivit.launch.subprocess_job import check_ended, start_process
-from vivit.run_folder import read_finished_results, read_stored_status
-from vivit.sweeps import TOP1
+from vivit.run_folder import read_finished_results, read_stored_status, top1_name
 
 OUTPUT = "output.txt"
 """File in a job's folder with all that it prints."""
@@ -115,7 +114,8 @@ class SideBySide:
                 self.failed.append(running.job.folder.name)
                 _print(f"{_name(running.job)}: failed: {error} (see {running.job.folder / OUTPUT})")
             else:
-                top1 = ((read_finished_results(running.job.folder) or {}).get("metrics") or {}).get(TOP1)
+                results = read_finished_results(running.job.folder) or {}
+                top1 = (results.get("metrics") or {}).get(top1_name(results))
                 accuracy = "" if top1 is None else f" with top-1 {100 * top1:.1f} %"
                 _print(f"{_name(running.job)}: done{accuracy} in {(time.monotonic() - running.since) / 60:.1f} min")
 

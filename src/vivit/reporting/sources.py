@@ -8,7 +8,7 @@ from vivit.reporting.load_runs import RunRecord
 from vivit.reporting.row_results import single_run_interval
 from vivit.reporting.sweep_results import SweepResult
 from vivit.reporting.tables import Column, Table, Value, multiply
-from vivit.sweeps import TOP1
+from vivit.run_folder import top1_name
 
 
 def commits_table(runs: Sequence[RunRecord]) -> Table:
@@ -48,8 +48,8 @@ def runs_table(runs: Sequence[RunRecord], logs: Path) -> Table:
         {
             "run": run_path(run, logs),
             "status": f"{run.status}, recorded" if run.is_record else run.status,
-            "top1": multiply(run.results.get("metrics", {}).get(TOP1), 100),
-            **(single_run_interval([run.results], TOP1, "top1") if run.results else {}),
+            "top1": multiply(run.results.get("metrics", {}).get(top1_name(run.results)), 100),
+            **(single_run_interval([run.results], top1_name(run.results), "top1") if run.results else {}),
             "minutes": multiply(run.results.get("train_seconds"), 1 / 60),
             "commit": run.results.get("commit"),
             "time": run.time[:16].replace("T", " "),

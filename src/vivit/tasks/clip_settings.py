@@ -16,7 +16,7 @@ CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
 STORED_KEYS = (*CLIP_KEYS, "square_pixels")
 """What files of other formats store of it."""
-DATA_KEYS = ("root", "dataset", "train_share")
+DATA_KEYS = ("root", "dataset", "train_share", "val_share")
 """Keys of a data set that name its videos."""
 
 
@@ -42,7 +42,7 @@ def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
 def data_record(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a checkpoint's record that describe the configuration of a data set, in plain values."""
     clip = {"frames": int(data["frames"]), "crop": [int(side) for side in data["crop"]]}
-    source = {key: data[key] for key in DATA_KEYS if key in data and data[key] != "???"}
+    source = {key: data[key] for key in DATA_KEYS if data.get(key) not in (None, "???")}
     return {"preprocessing": clip | clip_settings_to_plain(data), "data": source}
 
 

@@ -33,7 +33,7 @@ from vivit.training.compute import precision_settings
 CACHE_KEYS = ("cache", "cache_gb", "cache_dir")
 LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable", *CACHE_KEYS)
 """Keys of this command that data sets have in training too."""
-PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", *LOADER_KEYS)
+PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", "data.val_share", *LOADER_KEYS)
 """Keys that define how predictions are made, and have no effect on saved ones."""
 
 
@@ -81,7 +81,7 @@ def build_eval_data(
     """
     file, source = cfg.ckpt_path, dict(record.get("data", {}))
     if cfg.get("data"):
-        source = {"root": cfg.data.root, "dataset": to_plain(cfg.data.dataset), "train_share": cfg.data.train_share}
+        source = {key: value for key, value in to_plain(cfg.data).items() if key in DATA_KEYS}
     if "root" not in source:
         raise ConfigError("data", problem=f"{file} names no data set", remedy="set data=... data.root=...")
     clips = merge_typed_settings(record["preprocessing"], cfg, job)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from hydra.utils import instantiate
@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from vivit.checkpoints.vivit_checkpoint import load_network, model_record
 from vivit.data import VideoDataModule
-from vivit.data.datasets import Split
+from vivit.data.datasets import SPLITS, Split
 from vivit.errors import ConfigError
 from vivit.features.feature_file import FeatureFile, FeatureMetadata, Pieces, PieceWriter, read_metadata
 from vivit.io import write_json
@@ -75,18 +75,20 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_keys(cfg, "features")
     check_loader_options(cfg)
     splits, probes = _listed(cfg, "splits"), _listed(cfg, "probes")
-    if not splits or (unknown := [split for split in splits if split not in get_args(Split)]):
+    if cfg.splits is not None and (not splits or (unknown := [split for split in splits if split not in SPLITS])):
         raise ConfigError(
-            "splits", unknown[0] if splits else splits, "is not a split", f"set some of {', '.join(get_args(Split))}"
+            "splits", unknown[0] if splits else splits, "is not a split", f"set some of {', '.join(SPLITS)}"
         )
     if cfg.layer is not None and type(cfg.layer) is not int:
         raise ConfigError("layer", cfg.layer, "is no number of blocks", "set one, or null: what the classifier takes")
-    check_probes(probes, cfg.folds, splits)
+    check_probes(probes, cfg.folds, splits or SPLITS)
     if cfg.ckpt_path or cfg.get("weights") or not probes:
         files, described = write_files(cfg, job, splits)
     else:  # of features that are there
-        files = {split: Path(cfg.target) / f"{split}.arrow" for split in splits}
-        described = asdict(FeatureFile(files[splits[0]]).metadata)
+        files = {split: Path(cfg.target) / f"{split}.arrow" for split in splits or SPLITS}
+        files = {split: file for split, file in files.items() if splits or file.is_file()} or files
+        check_probes(probes, cfg.folds, list(files))
+        described = asdict(FeatureFile(next(iter(files.values()))).metadata)
     if files is None:
         return {}
     for split, file in files.items():
@@ -104,10 +106,15 @@ def _listed(cfg: DictConfig, key: str) -> list[Any]:
 
 
 def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dict[str, Path] | None, dict[str, Any]]:
-    """Write the features of all splits; return the files, None on ranks but the first, and what they are of."""
+    """Write the features of some splits, or all; return the files, None on ranks but the first, and what they are of.
+
+    Raises ConfigError, before any work, where probes need a split that there is not.
+    """
     network, record = (_from_checkpoint if cfg.ckpt_path else _from_weights)(cfg, job)
     network.eval().requires_grad_(False)
     data = build_eval_data(record, cfg, job, same_classes=False)
+    splits = splits or data.dataset.splits
+    check_probes(_listed(cfg, "probes"), cfg.folds, splits)
     for split in splits:
         data.dataset.videos(split)  # raises, before any work, where one is missing
     source = cfg.ckpt_path or cfg.weights.source

@@ -29,7 +29,7 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     dataset = build_dataset(cfg)
     dataset.prepare()
     options = {key: cfg[key] for key in OPTIONS}
-    counts = prepare_dataset(dataset, splits=list(cfg.splits), num_workers=cfg.num_workers, **options)
+    counts = prepare_dataset(dataset, splits=cfg.splits, num_workers=cfg.num_workers, **options)
     write_json(job.folder / "results.json", {"metrics": counts} | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
     if any(counts.get(kind) for kind in LISTED):

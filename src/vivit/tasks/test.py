@@ -107,7 +107,7 @@ def write_scores_only(
 ) -> dict[str, Any]:
     """Write the scores of videos; return the part of ``results.json`` about them, without metrics."""
     metadata = file.metadata
-    results = {"views": views or metadata.views, "average": average or metadata.average, "split": metadata.split}
+    results = {"views": views or metadata.views, "average": average or metadata.average, "scored_split": metadata.split}
     write_video_scores(file, folder / "video_scores.parquet", views=results["views"], average=results["average"])
     return results | {"metrics": {}}
 
@@ -115,20 +115,23 @@ def write_scores_only(
 def write_metrics(
     file: PredictionsFile, folder: Path, views: str | None = None, average: str | None = None
 ) -> dict[str, Any]:
-    """Write the scores of videos, tables and pictures; return the part of ``results.json`` with all metrics."""
+    """Write the scores of videos, tables and pictures; return the part of ``results.json`` with all metrics.
+
+    Their names begin with the split: those of validation videos are never called ``test/``.
+    """
     metadata, evaluation = file.metadata, compute_metrics(file, views=views, average=average)
     results = write_scores_only(file, folder, views, average)
     for column, (head, names) in enumerate(metadata.heads.items()):
         counts = confusion_matrix(evaluation.labels[:, column], evaluation.predicted[:, column], len(names))
         write_tables(folder, head, names, counts)
     results |= {
-        "metrics": prefix_test(evaluation.metrics),
-        "confidence_95": prefix_test(evaluation.interval),
+        "metrics": prefix(metadata.split, evaluation.metrics),
+        "confidence_95": prefix(metadata.split, evaluation.interval),
         "videos": len(evaluation.labels),
     }
     if len(evaluation.metrics_by_views) > 1:
         results["metrics_by_views"] = {
-            views: prefix_test(metrics) for views, metrics in evaluation.metrics_by_views.items()
+            views: prefix(metadata.split, metrics) for views, metrics in evaluation.metrics_by_views.items()
         }
     if evaluation.by:
         results["by"] = evaluation.by
@@ -138,9 +141,9 @@ def write_metrics(
     return results
 
 
-def prefix_test(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metrics under the names that dashboards use."""
-    return {f"test/{name}": value for name, value in metrics.items()}
+def prefix(split: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics of a split under the names that dashboards use."""
+    return {f"{split}/{name}": value for name, value in metrics.items()}
 
 
 def write_tables(folder: Path, head: str, names: Sequence[str], counts: Any) -> None:

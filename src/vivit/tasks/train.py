@@ -15,10 +15,12 @@ from vivit.launch import Job
 from vivit.models.flops import count_flops
 from vivit.models.freezing import count_trained
 from vivit.run_folder import print_results, provenance
+from vivit.tasks.batch_size import resolve_batch_size
 from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
-from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
+from vivit.tasks.dataset import write_splits
+from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint, suggest_probes
 from vivit.tasks.results_json import (
     last_metrics,
     optimizer_summary,
@@ -36,16 +38,23 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Train a model, test its best checkpoint, write ``results.json``; return the metrics."""
+    """Train a model, test its best checkpoint, write ``results.json``; return the metrics.
+
+    Where a data set lists no test videos, those of validation are scored instead, as ``val/...``.
+    """
     check_keys(cfg, "train")
-    check_mixup(cfg)
-    seed_everything(cfg.seed, verbose=False)
     checkpoint = resolve_checkpoint(cfg.ckpt_path, job)
     if checkpoint:
         cfg = keep_settings(cfg, Path(checkpoint))
     else:
         check_weights_source(cfg)
+    cfg = resolve_batch_size(cfg, job)
+    check_mixup(cfg)
+    seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
+    if cfg.test and "test" not in data.dataset.splits:
+        data.test_split = "val"
+        log.info("no test videos are listed: the val videos are scored at the end, which choose the checkpoint too")
     module = build_module(cfg, data)
     check_monitors(cfg, module)
     trainer = build_trainer(cfg)
@@ -61,8 +70,11 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         *(cost.params / 1e6, "" if trained == cost.params else f", {trained / 1e6:.2f} M of them trained", cost.gmac),
     )
     test_metadata = prepare_test(data) if cfg.test else None
+    if trainer.is_global_zero and data.dataset.holds_out:
+        write_splits(data.dataset, job.folder / "splits.csv")
     if not checkpoint:
         load_initial_weights(cfg, module.network)
+        suggest_probes(cfg, len(data.dataset.videos("train")))
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if cfg.trainer.get("max_time") is not None:
         log_time_is_over(trainer, job.folder)

@@ -1,6 +1,7 @@
 """Memory of this process: how glibc reuses what is freed, and the record of peak memory."""
 
 import ctypes
+import resource
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,7 @@ import torch
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 """Of malloc.h in the GNU C library, see "man 3 mallopt"."""
+STATUS = Path("/proc/self/status")
 
 
 def disable_malloc_trim() -> None:
@@ -35,6 +37,24 @@ def reset_peak_memory() -> None:
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # "man 5 proc": resets the peak of the resident set
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the most bytes in use since ``reset_peak_memory``: tensors of a GPU, or else the whole process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return _process_memory("VmHWM")
+
+
+def resident_memory() -> int:
+    """Return the bytes that this process has in memory now; without Linux the most that it ever had."""
+    return _process_memory("VmRSS")
+
+
+def _process_memory(key: str) -> int:
+    if STATUS.is_file():
+        return 1024 * next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if line.startswith(key))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _libc_function(name: str) -> Callable[..., int] | None:

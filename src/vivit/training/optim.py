@@ -106,7 +106,9 @@ def layer_indices(network: nn.Module) -> dict[str, int]:
 class OptimizerConfig:
     """An optimizer, partial except for its parameters; warm-up, schedule and parameter groups.
 
-    ``scheduler`` is any function such as ``warmup_cosine``; its factor multiplies the base rate of every group.
+    ``scheduler`` is any function such as ``warmup_cosine``; its factor multiplies the base rate of every group. The
+    warm-up has ``warmup_epochs`` epochs or, where that is set, the share ``warmup_share`` of the run. The optimizer's
+    rate is that of ``lr_batch`` clips a step, and in proportion of others (Goyal et al. 2017); None: of any number.
     ``fused`` takes an optimizer's fused form, which writes every parameter once a step; "auto": where the device is one
     to ``fuse`` on, and the optimizer's class has the form. Raises ConfigError for another value.
     """
@@ -116,17 +118,23 @@ class OptimizerConfig:
     param_groups: Callable[[nn.Module], list[ParamGroup]] = single_group
     scheduler: LRFactor = warmup_cosine
     fused: bool | Literal["auto"] = "auto"
+    warmup_share: float | None = None
+    lr_batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.fused not in (True, False, "auto"):
             raise ConfigError("optim.fused", self.fused, "is neither auto nor a boolean", "set auto, true or false")
+        if self.warmup_share is not None and not 0 <= self.warmup_share < 1:
+            raise ConfigError("optim.warmup_share", self.warmup_share, "is no share of a run", "set 0.1 or alike")
+        if self.lr_batch is not None and self.lr_batch < 1:
+            raise ConfigError("optim.lr_batch", self.lr_batch, "is no number of clips", "set 64 or alike, or null")
 
     def __call__(
-        self, network: nn.Module, *, total_steps: int, steps_per_epoch: int, fuse: bool = False
+        self, network: nn.Module, *, total_steps: int, steps_per_epoch: int, clips: int = 1, fuse: bool = False
     ) -> tuple[Optimizer, LambdaLR]:
-        """Return the optimizer and its schedule for a run of ``total_steps`` steps."""
+        """Return the optimizer and its schedule for a run of ``total_steps`` steps of ``clips`` clips."""
         warmup = self.warmup_steps(total_steps=total_steps, steps_per_epoch=steps_per_epoch)
-        if warmup != int(self.warmup_epochs * steps_per_epoch):
+        if self.warmup_share is None and warmup != int(self.warmup_epochs * steps_per_epoch):
             rank_zero_only(log.warning)(
                 "optim.warmup_epochs=%s: is not shorter than the run of %d steps, %d an epoch; the rate warms up in a "
                 "tenth of them, %d",
@@ -139,13 +147,19 @@ class OptimizerConfig:
 
         scales = [group["lr_scale"] for group in groups]
         try:
-            optimizer = self.optimizer(groups, **({"fused": True} if self._is_fused(fuse) else {}))
+            optimizer = self.optimizer(groups, **self._arguments(clips, fuse))
         except TypeError as error:  # an argument that it does not take, or lacks
             remedy = "set the arguments that it takes; ~optim.optimizer.weight_decay removes one"
             raise ConfigError("optim.optimizer", problem=f"cannot be built ({error})", remedy=remedy) from None
         if (rate := optimizer.defaults["lr"]) > MAX_LR:
             raise ConfigError("optim.optimizer.lr", rate, f"is more than {MAX_LR:g}", "set one such as 1e-3")
         return optimizer, LambdaLR(optimizer, [lr_factor(scale) for scale in scales])
+
+    def _arguments(self, clips: int, fuse: bool) -> dict[str, Any]:
+        """Return the optimizer's arguments that depend on the run: the rate of so many clips, the fused form."""
+        lr = getattr(self.optimizer, "keywords", {}).get("lr")
+        scaled = {} if self.lr_batch is None or lr is None else {"lr": lr * clips / self.lr_batch}
+        return scaled | ({"fused": True} if self._is_fused(fuse) else {})
 
     def _is_fused(self, fuse: bool) -> bool:
         """Return whether the optimizer is to be fused. Raises ConfigError for a class that has no such form."""
@@ -159,6 +173,8 @@ class OptimizerConfig:
 
     def warmup_steps(self, *, total_steps: int, steps_per_epoch: int) -> int:
         """Return the steps of the warm-up: a tenth of the run if it would not end before the run does."""
+        if self.warmup_share is not None:
+            return int(self.warmup_share * total_steps)
         steps = int(self.warmup_epochs * steps_per_epoch)
         return steps if steps < total_steps else total_steps // 10
 

@@ -3,7 +3,7 @@
 One of your own derives from ``VideoDataset`` and is registered by ``register_dataset``.
 """
 
-from vivit.data.datasets.base import Split, SplitStats, VideoDataset
+from vivit.data.datasets.base import SPLITS, Split, SplitStats, VideoDataset
 from vivit.data.datasets.csv import CsvDataset, CsvKFold
 from vivit.data.datasets.epic_kitchens import EpicKitchensFrames, EpicKitchensVideos
 from vivit.data.datasets.kinetics import Kinetics
@@ -16,6 +16,7 @@ from vivit.data.transforms.flip import FlipLabelMap
 from vivit.structures import Video
 
 __all__ = [
+    "SPLITS",
     "CsvDataset",
     "CsvKFold",
     "EpicKitchensFrames",

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
+from vivit.data.datasets.subsets import groups_of_paths, held_out, label_columns, stratified_subset
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.index.index import join_index
@@ -24,6 +24,7 @@ from vivit.structures import Video
 log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 class SplitStats(NamedTuple):
@@ -63,6 +64,10 @@ class VideoDataset(ABC):
     that share of every class of the training videos, always the same ones and at least one, to measure how accuracy
     depends on the number of videos. ``score_by`` are columns of numbers in the CSV file that lists the videos: a test
     reports its accuracy over them too.
+
+    Where no validation videos are listed, ``val_share`` holds out that share of the training videos as such, in whole
+    groups. ``group_before`` is a regular expression: what stands before it in a file's name is the video's group, as
+    with "_clip" in film3_clip07.mp4. None: every video is a group.
     """
 
     root: Path
@@ -72,11 +77,15 @@ class VideoDataset(ABC):
     index_dir: Path | None = None
     copies: int | None = None
     train_share: float = 1.0
+    val_share: float | None = None
+    group_before: str | None = None
     score_by: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.train_share <= 1:
             raise ConfigError("data.train_share", self.train_share, "is not a share", "set above 0 and at most 1")
+        if self.val_share is not None and not 0 < self.val_share < 1:
+            raise ConfigError("data.val_share", self.val_share, "is not a share", "set above 0 and below 1, as 0.2")
         if not isinstance(self.max_missing, Mapping):
             raise ConfigError(
                 "data.dataset.max_missing",
@@ -110,6 +119,22 @@ class VideoDataset(ABC):
         problem = f"its class {type(self).__name__} has no heads"
         raise ConfigError("data.dataset.name", problem=problem, remedy="define heads, the class names of each head")
 
+    @property
+    def listed_splits(self) -> tuple[Split, ...]:
+        """The splits that the data set lists."""
+        return SPLITS
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that there are: those that are listed, and validation videos that ``val_share`` holds out."""
+        listed = self.listed_splits
+        return ("train", "val", *listed[1:]) if self.holds_out else listed
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether validation videos are cut from the training videos."""
+        return self.val_share is not None and "val" not in self.listed_splits
+
     @abstractmethod
     def table(self, split: Split) -> pa.Table | Sequence[Video]:
         """Return all videos of a split, whether they exist or not: a list, or a table by ``video_table.make_table``.
@@ -119,6 +144,31 @@ class VideoDataset(ABC):
 
     def arrow_table(self, split: Split) -> pa.Table:
         """Return all videos of a split as a table. Raises ``DataError`` where a row of a list cannot be right."""
+        selected = self._selected(split)
+        return self._listed(split) if selected is None else self._listed("train").filter(selected)
+
+    def _selected(self, split: Split) -> Column | None:
+        """Return which rows of the training videos are those of a split; None where it is a list of its own."""
+        if split == "test" or not self.holds_out:
+            return None
+        return self._held_out if split == "val" else pc.invert(self._held_out)
+
+    @cached_property
+    def _held_out(self) -> Column:
+        table = self._listed("train")
+        classes = list(zip(*(table[name].to_pylist() for name in label_columns(table)), strict=True))
+        selected = pa.array(held_out(classes, self.groups(table), float(self.val_share or 0)))
+        if not (number := selected.true_count):
+            remedy = "list val videos, or videos of more groups (data.dataset.group_before makes them)"
+            raise ConfigError("data.val_share", self.val_share, "every class has one group of videos only", remedy)
+        log.info("no val videos are listed: data.val_share=%s holds out %d of %d", self.val_share, number, len(table))
+        return selected
+
+    def groups(self, table: pa.Table) -> Sequence[str]:
+        """Return the group of every listed video; those of a group are on one side of ``val_share``."""
+        return groups_of_paths(table["path"].to_pylist(), self.group_before)
+
+    def _listed(self, split: Split) -> pa.Table:
         listed = self.table(split)
         if isinstance(listed, pa.Table):
             return listed
@@ -140,9 +190,12 @@ class VideoDataset(ABC):
         """
         if not self.score_by:
             return {}
-        if (rows := self.csv_rows(split)) is None:
+        selected = self._selected(split)
+        if (rows := self.csv_rows(split if selected is None else "train")) is None:
             problem = f"{type(self).__name__} lists its videos in no CSV file"
             raise ConfigError("data.dataset.score_by", list(self.score_by), problem, "leave it out")
+        if selected is not None:
+            rows = rows.filter(selected, f"in {split}")
         rows.require(*self.score_by)
         listed = self.videos(split).listed
         return {
@@ -185,18 +238,6 @@ class VideoDataset(ABC):
     def flip_labels(self) -> FlipLabelMap:
         """The labels of flipped clips."""
         return FlipLabelMap.of_names(self.heads, self.flip)
-
-
-def stratified_subset(table: pa.Table, share: float) -> pa.Table:
-    """Return a share of the rows of every class, or of every pair of classes where there are two heads."""
-    if share == 1:
-        return table
-    order = np.random.default_rng(0).permutation(len(table))
-    labels = np.stack([table[name].to_numpy()[order] for name in table.column_names if name.startswith("label_")])
-    classes = np.unique(labels, axis=1, return_inverse=True)[1]
-    by_class = np.split(np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes))[:-1])
-    selected = [order[rows[: max(1, round(share * len(rows)))]] for rows in by_class]
-    return table.take(np.sort(np.concatenate(selected)))
 
 
 def format_reasons(reasons: Mapping[str, str], most: int = 5) -> str:

@@ -12,7 +12,7 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vivit.data.datasets.base import Split, VideoDataset
+from vivit.data.datasets.base import SPLITS, Split, VideoDataset
 from vivit.data.datasets.class_names import sorted_classes
 from vivit.data.datasets.csv_reader import CsvTable
 from vivit.data.datasets.registry import register_dataset
@@ -20,17 +20,26 @@ from vivit.data.datasets.video_table import make_table
 from vivit.data.transforms.flip import Flip
 from vivit.errors import ConfigError, DataError
 
+HOLD_OUT = ", or set data.val_share=0.2 to hold out training videos"
+SPLIT = "split"
+"""Column that names the split of a video, where one file lists all of them."""
+
 
 @register_dataset("csv")
 @dataclass(kw_only=True)
 class CsvDataset(VideoDataset):
-    """Videos listed in ``train.csv``, ``val.csv`` and ``test.csv`` below the root.
+    """Videos listed in ``train.csv``, ``val.csv`` and ``test.csv`` below the root, or all of them in ``file``.
+
+    In ``file`` a column ``split`` has train, val or test; without it all videos are for training. Videos with the same
+    entry in the column ``group``, if there is one, are on one side of ``val_share``.
 
     ``label_columns`` are the heads, for example ["label"] or ["noun", "verb"]. Classes are those of ``train.csv`` in
     alphabetical order, or by size where all are numbers, unless ``classes`` lists them in order. Files without a header
     are read with ``header`` (["path", "label"]). ``delimiter`` is one character, or a backslash and t for a tab.
     """
 
+    file: str = "videos.csv"
+    group: str = "group"
     label_columns: Sequence[str] = ("label",)
     classes: Mapping[str, Sequence[str]] | None = None
     header: Sequence[str] | None = None
@@ -76,16 +85,48 @@ class CsvDataset(VideoDataset):
         return make_table(path=path, labels=labels, **times)
 
     def csv_rows(self, split: Split) -> CsvTable:
-        """Return the rows of a split's file."""
-        return self._read(f"{split}.csv", split)
+        """Return the rows of a split: of its file, or of the one that lists all videos."""
+        if not self._is_one_file:
+            return self._read(f"{split}.csv", split)
+        rows = self._all_videos
+        if SPLIT not in rows.columns:
+            if split != "train":
+                raise DataError(rows.file, f"has no column {SPLIT}", f"add it{HOLD_OUT if split == 'val' else ''}")
+            return rows
+        return rows.filter(pc.equal(rows.table[SPLIT], split), f"with {SPLIT}={split}")
+
+    @property
+    def listed_splits(self) -> tuple[Split, ...]:
+        """The training videos, and those of the other splits that files list."""
+        if not self._is_one_file:
+            return ("train", *(split for split in SPLITS[1:] if (self.root / f"{split}.csv").is_file()))
+        columns = self._all_videos.columns
+        listed = set(self._all_videos.table[SPLIT].to_pylist()) if SPLIT in columns else set()
+        return ("train", *(split for split in SPLITS[1:] if split in listed))
+
+    def groups(self, table: pa.Table) -> Sequence[str]:
+        """Return the entries of the column ``group`` of the training videos; without it the base's groups."""
+        rows = self.csv_rows("train")
+        return rows.text(self.group).to_pylist() if self.group in rows.columns else super().groups(table)
+
+    @property
+    def _is_one_file(self) -> bool:
+        """Whether ``file`` lists all videos: it is there, and no file lists training videos."""
+        return not (self.root / "train.csv").is_file() and (self.root / self.file).is_file()
+
+    @cached_property
+    def _all_videos(self) -> CsvTable:
+        rows = self._read(self.file, "labelled")
+        if SPLIT in rows.columns:
+            rows.check_entries(SPLIT, SPLITS)
+        return rows
 
     def _read(self, name: str, videos: str) -> CsvTable:
         file = self.root / name
         if not file.is_file():
-            columns = ", ".join(self.label_columns)
-            raise DataError(
-                file, "there is no such file", f"list the {videos} videos in it, with columns path, {columns}"
-            )
+            remedy = f"list the {videos} videos in it, with columns path, {', '.join(self.label_columns)}"
+            remedy += {"train": f", or all videos in {self.file}", "val": HOLD_OUT}.get(videos, "")
+            raise DataError(file, "there is no such file", remedy)
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter)
         rows.require("path", *self.label_columns)
         return rows
@@ -101,8 +142,6 @@ class CsvKFold(CsvDataset):
     as in {"dataset": "surv-fight"}.
     """
 
-    file: str = "videos.csv"
-    group: str = "group"
     folds: int = 5
     fold: int = 0
     filter: Mapping[str, str] = field(default_factory=dict)
@@ -115,6 +154,11 @@ class CsvKFold(CsvDataset):
             )
         if not 0 <= self.fold < self.folds:
             raise ConfigError("data.dataset.fold", self.fold, "there is no such fold", f"set 0 to {self.folds - 1}")
+
+    @property
+    def listed_splits(self) -> tuple[Split, ...]:
+        """All of them: every fold but two is for training."""
+        return SPLITS
 
     def csv_rows(self, split: Split) -> CsvTable:
         """Return the rows of a split's folds."""

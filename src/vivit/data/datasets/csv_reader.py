@@ -170,6 +170,11 @@ class CsvTable:
         self._check(pc.is_valid(numbers), column, "{} is not a known class", texts)
         return numbers
 
+    def check_entries(self, column: str, allowed: Sequence[str]) -> None:
+        """Raise ``DataError`` at the first entry of a column that is none of those allowed."""
+        good = pc.is_in(self.table[column], pa.array(allowed, pa.string()))
+        self._check(good, column, f"{{}} is none of {', '.join(allowed)}")
+
     def class_numbers(self, column: str, count: int) -> Column:
         """Return the class numbers of a column, from 0 to ``count`` - 1."""
         numbers = self.numbers(column, pa.int32(), needed=True, any_sign=True)

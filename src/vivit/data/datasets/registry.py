@@ -10,7 +10,7 @@ from vivit.errors import ConfigError
 
 DatasetClass = TypeVar("DatasetClass", bound=type[VideoDataset])
 _CLASSES: dict[str, type[VideoDataset]] = {}
-KEYS_OF_DATA = ("root", "train_share")
+KEYS_OF_DATA = ("root", "train_share", "val_share")
 """Arguments of every data set that are keys of ``data`` itself."""
 
 
@@ -64,7 +64,9 @@ def build_dataset(name: str, **options: Any) -> VideoDataset:
     return cls(**options)
 
 
-def dataset_from_options(options: Mapping[str, Any], *, root: Path, train_share: float = 1.0) -> VideoDataset:
+def dataset_from_options(
+    options: Mapping[str, Any], *, root: Path, train_share: float = 1.0, val_share: float | None = None
+) -> VideoDataset:
     """Return the data set of the plain values of ``data.dataset``: its ``name``, and the options of its class."""
     if not isinstance(options, Mapping):
         problem = f"is {options!r}, and not the name and the options of a data set"
@@ -73,7 +75,7 @@ def dataset_from_options(options: Mapping[str, Any], *, root: Path, train_share:
         raise ConfigError("data.dataset.name", problem="is not set", remedy=f"set one of {', '.join(sorted(_CLASSES))}")
     if doubled := [key for key in KEYS_OF_DATA if key in options]:
         raise ConfigError(f"data.dataset.{doubled[0]}", problem="is no key of its own", remedy=f"set data.{doubled[0]}")
-    return build_dataset(**options, root=root, train_share=train_share)
+    return build_dataset(**options, root=root, train_share=train_share, val_share=val_share)
 
 
 def import_path(cls: type) -> str:

@@ -1,4 +1,4 @@
-"""A folder of class folders: ``root/train/<class>/<video>``, likewise ``val`` and ``test``."""
+"""A folder of class folders, ``root/<class>/<video>``, or one for each split: ``root/train/<class>/<video>``."""
 
 import logging
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from vivit.data.datasets.base import Split, VideoDataset
+from vivit.data.datasets.base import SPLITS, Split, VideoDataset
 from vivit.data.datasets.class_names import sorted_classes
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
@@ -24,18 +24,26 @@ log = logging.getLogger(__name__)
 class VideoFolder(VideoDataset):
     """Every folder below ``root/train`` is a class, in alphabetical order, or by size where all names are numbers.
 
+    Without any of ``train``, ``val`` and ``test`` every folder below ``root`` is one, and all videos are for training.
     The videos of a class are those in its folder and its subfolders, by their suffix. Hidden files and folders are
     ignored.
     """
 
     flip: Flip = "harmless"
 
+    @property
+    def listed_splits(self) -> tuple[Split, ...]:
+        """The training videos, and those of the other folders that there are."""
+        return ("train", *(split for split in SPLITS[1:] if (self.root / split).is_dir()))
+
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """The one head, ``label``."""
         names = sorted_classes(self._class_folders("train"))
         if not names:
-            raise DataError(self.root / "train", "has no class folders", "make one folder of videos for each class")
+            raise DataError(
+                self._split_folder("train"), "has no class folders", "make one folder of videos for each class"
+            )
         return {"label": names}
 
     def table(self, split: Split) -> pa.Table:
@@ -43,8 +51,9 @@ class VideoFolder(VideoDataset):
         names = self.heads["label"]
         folder = self._split_folder(split)
         if unknown := sorted(self._class_folders(split) - set(names)):
-            raise DataError(folder, f"has the folders {unknown}, which are no classes of {self.root / 'train'}")
-        paths = videos_below(folder)
+            raise DataError(folder, f"has the folders {unknown}, which are no classes of {self._split_folder('train')}")
+        prefix = "" if folder == self.root else f"{split}/"
+        paths = videos_below(folder, leave_out=self.prepared_folder)
         if outside := [path for path in paths if "/" not in path]:
             log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))
         videos = [(path.partition("/")[0], path) for path in paths if "/" in path]
@@ -53,17 +62,21 @@ class VideoFolder(VideoDataset):
         if empty := sorted(set(names) - {name for name, _ in videos}):
             log.warning("%s has no video of the classes %s", folder, ", ".join(empty))
         numbers = {name: number for number, name in enumerate(names)}
-        files = sorted((numbers[name], f"{split}/{path}") for name, path in videos)
+        files = sorted((numbers[name], f"{prefix}{path}") for name, path in videos)
         label, path = (pa.array(column) for column in zip(*files, strict=True))
         return make_table(path=pa.chunked_array([path]), labels=[label])
 
     def _class_folders(self, split: Split) -> set[str]:
         children = self._split_folder(split).iterdir()
-        return {child.name for child in children if child.is_dir() and not is_hidden(child.name)}
+        folders = {child for child in children if child.is_dir() and not is_hidden(child.name)}
+        return {child.name for child in folders - {self.prepared_folder}}
 
     def _split_folder(self, split: Split) -> Path:
         folder = self.root / split
+        if split == "train" and not any((self.root / name).is_dir() for name in SPLITS):
+            return self.root
         if not folder.is_dir():
-            layout = f"{self.root}/{{train,val,test}}/<class>/<video>"
-            raise DataError(folder, "there is no such folder", f"arrange the videos as {layout}")
+            remedy = f"arrange the videos as {self.root}/{{train,val,test}}/<class>/<video>"
+            remedy += ", or set data.val_share=0.2 to hold out training videos" if split == "val" else ""
+            raise DataError(folder, "there is no such folder", remedy)
         return folder

@@ -35,7 +35,7 @@ Work = Callable[[str], Row]
 def prepare(
     dataset: VideoDataset,
     *,
-    splits: Sequence[Split] = ("train", "val", "test"),
+    splits: Sequence[Split] | None = None,
     num_workers: int | None = None,
     full_decode: bool = False,
     copies: int | None = None,
@@ -44,7 +44,7 @@ def prepare(
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> dict[str, int]:
-    """Index the files of ``splits``, and return the number of files by their result.
+    """Index the files of ``splits``, all by default, and return the number of files by their result.
 
     ``full_decode`` decodes every frame to find hidden damage. ``copies`` is a short side: every usable video is copied
     at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``num_shards`` runs, on as many
@@ -53,9 +53,9 @@ def prepare(
     """
     check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
     root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or len(allowed_cores())
-    paths = sorted({path for split in splits for path in dataset.arrow_table(split)["path"].to_pylist()})[
-        shard_index::num_shards
-    ]
+    paths = sorted(
+        {path for split in splits or dataset.splits for path in dataset.arrow_table(split)["path"].to_pylist()}
+    )[shard_index::num_shards]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
     rows = load_valid_rows(folder, lambda path, row: row["decoded"] >= full_decode and is_current(root / path, row))

@@ -1,0 +1,84 @@
+"""``data.batch_size=auto``: the largest batch that fits, found before training, once for a run folder."""
+
+import json
+import logging
+import time
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from vivit.data.frame_cache.budget import free_memory, gigabytes
+from vivit.errors import ConfigError
+from vivit.io import write_json
+from vivit.launch import Job
+from vivit.run_folder import is_rank_zero
+from vivit.tasks.build import build_network
+from vivit.tasks.compute import AUTO, trainer_options, uses_cuda
+from vivit.tasks.dataset import build_dataset
+from vivit.training.batch_size import BatchMemory, measure_batch_memory
+from vivit.training.malloc import disable_malloc_trim, resident_memory
+
+log = logging.getLogger(__name__)
+
+FILE = "batch_size.json"
+FREE_SHARE = 0.7
+"""Of the memory that is free, which a batch may take: others may come, and memory is never packed without gaps."""
+STEPS_OF_EPOCH = 8
+"""Steps that an epoch keeps at least."""
+PATIENCE = 600.0
+"""Seconds that other ranks wait for the first."""
+
+
+def resolve_batch_size(cfg: DictConfig, job: Job) -> DictConfig:
+    """Return a configuration with a number of clips in place of ``data.batch_size=auto``.
+
+    The number is that of the run folder, where a resume and other ranks read it; the first rank of a new run finds it.
+    Raises ConfigError where it cannot be found.
+    """
+    if cfg.data.batch_size != AUTO:
+        return cfg
+    file = job.folder / FILE
+    if not file.is_file() and is_rank_zero():
+        write_json(file, find_batch_size(cfg))
+    resolved = deepcopy(cfg)
+    with read_write(resolved), open_dict(resolved):
+        resolved.data.batch_size = _read(file)
+    return resolved
+
+
+def find_batch_size(cfg: DictConfig) -> dict[str, int]:
+    """Return the batch size, and the bytes that decided it: free, of the process, and of a clip."""
+    if OmegaConf.select(cfg, "trainer.strategy._target_", default="").endswith("FSDPStrategy"):
+        raise ConfigError("data.batch_size", AUTO, "the memory of a sharded model is not measured", "set a number")
+    dataset = build_dataset(cfg)
+    dataset.prepare()
+    options = trainer_options(cfg.trainer)
+    device = torch.device("cuda" if uses_cuda(options) else "cpu")
+    autocast = torch.bfloat16 if str(options.get("precision")).startswith("bf16") else None
+    disable_malloc_trim()
+    network = build_network(cfg, sum(map(len, dataset.heads.values())))
+    videos = len(dataset.videos("train"))
+    free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else free_memory() + resident_memory()
+    memory = measure_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), device, autocast)
+    size = memory.largest(int(FREE_SHARE * free), max(2, videos // STEPS_OF_EPOCH))
+    log_choice(size, memory, free, videos)
+    return {"batch_size": size, "free": free, "fixed": memory.fixed, "clip": memory.clip}
+
+
+def log_choice(size: int, memory: BatchMemory, free: int, videos: int) -> None:
+    """Log a batch size and what decided it."""
+    log.info(
+        "data.batch_size=auto: %d clips, about %s of %s (%s a clip); %d training videos leave %d steps an epoch",
+        *(size, gigabytes(memory.peak(size)), gigabytes(free), gigabytes(memory.clip), videos, -(-videos // size)),
+    )
+
+
+def _read(file: Path) -> int:
+    end = time.monotonic() + PATIENCE
+    while not file.is_file():
+        if time.monotonic() > end:
+            raise ConfigError("data.batch_size", AUTO, f"{file} is not there after {PATIENCE:.0f} s", "set a number")
+        time.sleep(0.2)
+    return int(json.loads(file.read_text(encoding="utf-8"))["batch_size"])

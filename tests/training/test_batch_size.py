@@ -1,0 +1,85 @@
+"""The batch that fits: extrapolated from two small ones, beside what a larger one takes."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from vivit.errors import ConfigError
+from vivit.launch import Job
+from vivit.models import create_model
+from vivit.tasks.batch_size import find_batch_size, resolve_batch_size
+from vivit.training.batch_size import BatchMemory, measure_batch_memory, run_step
+from vivit.training.malloc import disable_malloc_trim, peak_memory, reset_peak_memory
+
+CLIP = (3, 8, 64, 64)
+CPU = torch.device("cpu")
+
+
+def predict_and_measure(size: int) -> tuple[int, int]:
+    """Return the bytes that a batch is said to take, and those that it takes, in a process of its own."""
+    torch.set_num_threads(1)
+    disable_malloc_trim()
+    net = create_model("spatiotemporal", size="tiny", num_classes=5, frames=CLIP[1], image_size=CLIP[2])
+    memory = measure_batch_memory(net, CLIP, CPU)
+    reset_peak_memory()
+    optimizer = torch.optim.AdamW(net.parameters())
+    for _ in range(2):
+        run_step(net, torch.zeros(size, *CLIP), None)
+        optimizer.step()
+    return memory.peak(size), peak_memory(CPU)
+
+
+def test_memory_of_a_larger_batch_is_foretold() -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        foretold, measured = pool.apply(predict_and_measure, (32,))
+    assert 0.85 < foretold / measured < 1.2
+
+
+@pytest.mark.parametrize(
+    ("available", "most", "size"),
+    [(1000, 64, 8), (1000, 6, 6), (150, 64, 1), (0, 64, 1), (10**6, 100, 64), (420, 64, 3)],
+)
+def test_the_largest_that_fits_is_taken(available: int, most: int, size: int) -> None:
+    assert BatchMemory(fixed=100, clip=100).largest(available, most) == size
+
+
+@pytest.fixture
+def own(composed: Callable[..., Any], small_motion: Path) -> Any:
+    return composed("data=motion", f"data.root={small_motion}", "data.batch_size=auto", "data.frames=4", "trainer=cpu")
+
+
+def job(folder: Path) -> Job:
+    return Job(folder=folder, choices={}, overrides=[], sweep=None)
+
+
+def test_an_epoch_keeps_eight_steps_and_what_decided_is_kept(own: Any, tmp_path: Path) -> None:
+    resolved = resolve_batch_size(own, job(tmp_path))
+    assert resolved.data.batch_size == 6, "of 48 training videos"
+    assert own.data.batch_size == "auto"
+    kept = json.loads((tmp_path / "batch_size.json").read_text())
+    assert set(kept) == {"batch_size", "free", "fixed", "clip"}
+    assert 0 < kept["clip"] < kept["fixed"] < kept["free"]
+
+
+def test_a_resume_and_other_ranks_take_the_folder_s(own: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "batch_size.json").write_text('{"batch_size": 3}')
+    assert resolve_batch_size(own, job(tmp_path)).data.batch_size == 3
+    monkeypatch.setattr("vivit.tasks.batch_size.is_rank_zero", lambda: False)
+    monkeypatch.setattr("vivit.tasks.batch_size.PATIENCE", 0.0)
+    with pytest.raises(ConfigError, match="set a number"):
+        resolve_batch_size(own, job(tmp_path / "other"))
+
+
+def test_a_number_stays_and_shards_are_refused(own: Any, tmp_path: Path) -> None:
+    own.data.batch_size = 5
+    assert resolve_batch_size(own, job(tmp_path)) is own
+    assert not list(tmp_path.iterdir())
+    OmegaConf.update(own, "trainer.strategy", {"_target_": "vivit.training.BlockFSDPStrategy"}, force_add=True)
+    with pytest.raises(ConfigError, match=r"data\.batch_size=auto"):
+        find_batch_size(own)
