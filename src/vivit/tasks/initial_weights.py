@@ -84,8 +84,8 @@ def load_initial_weights(cfg: DictConfig, network: nn.Module) -> None:
 
 def suggest_probes(cfg: DictConfig, videos: int) -> None:
     """Log, where few videos fine-tune a whole network, what is quicker and about as good."""
-    whole = cfg.get("weights") and cfg.model.get("frozen") is None
-    if whole and videos < FEW_VIDEOS and cfg.data.dataset.name != "motion":
+    unfrozen = cfg.get("weights") and cfg.model.get("frozen") is None
+    if unfrozen and videos < FEW_VIDEOS and cfg.data.dataset.name != "motion":
         log.info(
             "%d training videos: measure probes on frozen features first, in minutes: python src/features.py ... "
             "'probes=[logistic,linear,attentive]' (docs/features.md); or set model.frozen=spatial",
