@@ -63,7 +63,10 @@ def run(root, **settings):
 
 def test_index_contains_the_properties_of_files(root):
     counts = run(root)
-    assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0}
+    assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0} | {
+        "alike": 0,
+        "alike_in_several_splits": 0,
+    }
     results = rows(root / "prepared")
     even, uneven = results["even.mp4"], results["uneven.mkv"]
     assert (even["codec"], even["width"], even["height"], even["frames"]) == ("h264", 50, 34, 30)

@@ -15,7 +15,7 @@ from vivit.tasks.dataset import build_dataset
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("full_decode", "copies", "gop", "crf", "shard_index", "num_shards")
+OPTIONS = ("full_decode", "look_alike", "copies", "gop", "crf", "shard_index", "num_shards")
 LISTED = ("missing", "unusable", "without_copy")
 """Counts of files that the report lists, each with the reason."""
 
@@ -34,4 +34,8 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
     if any(counts.get(kind) for kind in LISTED):
         log.info("files that are missing, unusable or without a copy are listed in %s", dataset.prepared_folder)
+    if counts.get("alike"):
+        log.info(
+            "videos that look alike, of one film or one camera, are listed in %s/alike.csv", dataset.prepared_folder
+        )
     return {}

@@ -37,6 +37,7 @@ SCHEMA = pa.schema(
         "stamps": pa.list_(pa.int64()),  # all timestamps; null where step determines them
         "problem": pa.string(),  # why the file cannot be used; null: it can
         "decoded": pa.bool_(),  # whether every frame was decoded, or only timestamps were read
+        "hashes": pa.list_(pa.uint64()),  # what its pictures look like; null where that was not asked
     }
 )
 READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem")

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from vivit.cores import allowed_cores
 from vivit.data.datasets import Split, VideoDataset
+from vivit.data.index.alike import write_alike
 from vivit.data.index.index import SCHEMA, exists, read_index, transcoded_dir, transcoded_path, write_piece
 from vivit.data.index.probe import probe
 from vivit.data.index.transcode import is_copy, transcode
@@ -27,7 +28,7 @@ PIECE, PERIOD = 1000, 60.0
 """Files, or seconds, after which results are written to the index."""
 LEAST_SIDE = 16
 """Pixels that a copy's short side must have at least: the patch of the smallest network."""
-SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "irregular")
+SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "hashes", "irregular")
 Row = dict[str, Any]
 Work = Callable[[str], Row]
 
@@ -38,6 +39,7 @@ def prepare(
     splits: Sequence[Split] | None = None,
     num_workers: int | None = None,
     full_decode: bool = False,
+    look_alike: bool = True,
     copies: int | None = None,
     gop: int = 12,
     crf: int = 18,
@@ -46,21 +48,30 @@ def prepare(
 ) -> dict[str, int]:
     """Index the files of ``splits``, all by default, and return the number of files by their result.
 
-    ``full_decode`` decodes every frame to find hidden damage. ``copies`` is a short side: every usable video is copied
+    ``full_decode`` decodes every frame to find hidden damage. ``look_alike`` writes ``prepared/alike.csv``, the videos
+    that look alike; of one that is not shared out. ``copies`` is a short side: every usable video is copied
     at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``num_shards`` runs, on as many
     machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
     cannot be used, with the reason.
     """
     check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
     root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or len(allowed_cores())
-    paths = sorted(
-        {path for split in splits or dataset.splits for path in dataset.arrow_table(split)["path"].to_pylist()}
-    )[shard_index::num_shards]
+    by_split: dict[str, list[str]] = {
+        split: dataset.arrow_table(split)["path"].to_pylist() for split in splits or dataset.splits
+    }
+    paths = sorted({path for of_split in by_split.values() for path in of_split})[shard_index::num_shards]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
-    rows = load_valid_rows(folder, lambda path, row: row["decoded"] >= full_decode and is_current(root / path, row))
+    rows = load_valid_rows(
+        folder,
+        lambda path, row: (
+            row["decoded"] >= full_decode
+            and (not look_alike or row["hashes"] is not None or row["problem"] is not None or row["codec"] == "jpeg")
+            and is_current(root / path, row)
+        ),
+    )
     index(
-        partial(probe, root, decode=full_decode),
+        partial(probe, root, decode=full_decode, appearance=look_alike),
         present,
         rows,
         folder,
@@ -68,6 +79,9 @@ def prepare(
         f"reading {shard_index + 1}/{num_shards}",
     )
     counts, problems = count_problems(paths, {path: rows[path] for path in present})
+    if look_alike and num_shards == 1:
+        hashes = {path: rows[path]["hashes"] for path in present if rows[path]["hashes"]}
+        counts |= write_alike(folder / "alike.csv", hashes, by_split)
     if copies is not None:
         usable = [path for path in present if rows[path]["problem"] is None and rows[path]["codec"] != "jpeg"]
         target = transcoded_dir(folder, copies)

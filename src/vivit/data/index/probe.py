@@ -6,24 +6,31 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from vivit.data.index.appearance import PICTURES, perceptual_hash
 from vivit.data.index.index import SCHEMA
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
+from vivit.data.views import CropBox
 
+HASHED = 64
+"""Side of the pictures that are hashed."""
+MOST_APART = 20
+"""Frames from one of them to the next, at most: more would cost more than all else in an index."""
 MOST_LOST = 0.1
 """Share of the listed frames that need not be decodable. Files with packed B-frames list a few that are never shown; a
 full decode finds these, and the index does not contain them."""
 
 
-def probe(root: Path, path: str, *, decode: bool = False) -> dict[str, Any]:
+def probe(root: Path, path: str, *, decode: bool = False, appearance: bool = False) -> dict[str, Any]:
     """Return the row of the index of one file, or of one folder of frames, below ``root``.
 
-    The first frame is always decoded, all frames only with ``decode``. ``problem`` is why the file cannot be used.
+    The first frame is always decoded, all frames only with ``decode``, and some two seconds with ``appearance``, for
+    the hashes of what they look like. ``problem`` is why the file cannot be used.
     """
     file = root / path
     row = dict.fromkeys(SCHEMA.names) | {"path": path, "bytes": os.stat(file).st_size, "decoded": decode}  # noqa: PTH116
     try:
-        return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode))
+        return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode, appearance))
     except VideoError as error:
         return row | {"problem": error.problem}
     except OSError as error:
@@ -35,7 +42,19 @@ def _probe_frame_folder(folder: Path) -> dict[str, Any]:
     return {"codec": "jpeg", "frames": count, "problem": None if count else "holds no JPEG pictures"}
 
 
-def _probe_video(file: Path, decode: bool) -> dict[str, Any]:
+def _hashes(video: PyAVVideoReader) -> list[int | None]:
+    """Return the hashes of a video's first picture and two more; none where they cannot be decoded."""
+    count, height, width = video.shape
+    apart = min(MOST_APART, count // PICTURES)
+    numbers = [part * apart for part in range(PICTURES)]
+    try:
+        (pictures,) = video.read(numbers, [CropBox(0, 0, height, width)], (HASHED, HASHED))
+    except VideoError:
+        return []
+    return [perceptual_hash(picture) for picture in pictures]
+
+
+def _probe_video(file: Path, decode: bool, appearance: bool) -> dict[str, Any]:
     with PyAVVideoReader(str(file)) as video:
         stamps, tick, rate = video.stamps, float(video.time_base), float(video.stream.average_rate or 0)
         facts: dict[str, Any] = {
@@ -55,6 +74,8 @@ def _probe_video(file: Path, decode: bool) -> dict[str, Any]:
                 facts["problem"] = f"{listed - len(stamps)} of {listed} frames cannot be decoded"
             elif damaged:
                 facts["problem"] = f"{damaged} of {listed} frames are damaged"
+        if appearance and facts.get("problem") is None:
+            facts["hashes"] = _hashes(video)
     times = timing(stamps, tick, rate)
     if video.untrusted_reason:  # readers must not look for frames by these
         times |= dict.fromkeys(("stamp", "step", "stamps"))

@@ -1,0 +1,76 @@
+"""What pictures look like, as 64 bits each, and which videos look alike: one film twice, or clips of one camera."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8, UInt64
+from scipy.fft import dctn
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+SIDE, LOW = 32, 8
+"""Side of the picture that is transformed, and how many of its lowest frequencies in each direction count."""
+FLAT = 2.0
+"""Standard deviation in grey levels below which a picture shows nothing: all such pictures look alike."""
+PICTURES = 3
+"""Pictures of a video."""
+MOST_BITS, MOST_BITS_OF_ALL = 12, 30
+"""Bits of a picture, and of all pictures of a video, that may differ in the same film at another size or bit rate."""
+ROWS = 512
+"""Videos that are compared with all others at once."""
+
+
+def perceptual_hash(picture: UInt8[np.ndarray, "h w 3"]) -> int | None:
+    """Return 64 bits of what a picture looks like: the signs of its lowest frequencies; None where it shows nothing.
+
+    Its grey levels are averaged into 32 x 32 fields and transformed (DCT); a bit says whether a frequency is above the
+    median of the lowest 8 x 8, as in pHash (Zauner 2010). Another size, codec or brightness changes few bits.
+    """
+    grey = picture.mean(2)
+    if grey.std() < FLAT:
+        return None
+    frequencies = dctn(_average(_average(grey, SIDE).T, SIDE).T, norm="ortho")[:LOW, :LOW].ravel()
+    bits = frequencies > np.median(frequencies)
+    return int(np.packbits(bits).view(">u8")[0])
+
+
+def _average(rows: Float[np.ndarray, "n m"], number: int) -> Float[np.ndarray, "number m"]:
+    """Return rows averaged into a number of bands, of which none is empty."""
+    edges = np.linspace(0, len(rows), number + 1)
+    first = np.minimum(edges[:-1].astype(int), len(rows) - 1)
+    last = np.maximum(np.ceil(edges[1:]).astype(int), first + 1)
+    sums = np.vstack([np.zeros_like(rows[:1]), rows.cumsum(0)])
+    return (sums[last] - sums[first]) / (last - first)[:, None]
+
+
+def groups_of_alike(hashes: Sequence[Sequence[int | None] | None]) -> list[list[int]]:
+    """Return the groups of videos, by their numbers, that look alike at all of their pictures, the largest group first.
+
+    A video counts where each of its pictures shows something. Who looks like one of a group belongs to it. Time grows
+    with the square of the number: 10,000 take seconds.
+    """
+    complete = [
+        n for n, of_video in enumerate(hashes) if of_video and len(of_video) == PICTURES and None not in of_video
+    ]
+    bits = np.array([hashes[n] for n in complete], np.uint64).reshape(-1, PICTURES)
+    pairs = [_alike(bits, begin) for begin in range(0, len(bits), ROWS)]
+    left, right = np.concatenate(pairs, 1) if pairs else np.zeros((2, 0), int)
+    graph = coo_matrix((np.ones(len(left)), (left, right)), (len(bits), len(bits)))
+    _, component = connected_components(graph, directed=False)
+    groups: dict[int, list[int]] = {}
+    for number, of_video in zip(complete, component.tolist(), strict=True):
+        groups.setdefault(of_video, []).append(number)
+    return sorted((group for group in groups.values() if len(group) > 1), key=lambda group: (-len(group), group))
+
+
+def _alike(bits: UInt64[np.ndarray, "n pictures"], begin: int) -> Int[np.ndarray, "2 pairs"]:
+    """Return the pairs of a part of the videos with those that come behind them."""
+    part = bits[begin : begin + ROWS]
+    total = np.zeros((len(part), len(bits) - begin), np.uint16)
+    alike: Bool[np.ndarray, "part others"] = np.ones(total.shape, bool)
+    for picture in range(bits.shape[1]):
+        different = np.bitwise_count(part[:, picture, None] ^ bits[None, begin:, picture])
+        alike &= different <= MOST_BITS
+        total += different
+    rows, columns = np.nonzero(np.triu(alike & (total <= MOST_BITS_OF_ALL), 1))
+    return np.stack([rows + begin, columns + begin])

@@ -1,0 +1,129 @@
+"""Videos that look alike: the same film at another size, rate of bits or brightness, and no two others."""
+
+import csv
+from itertools import combinations
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from films import film
+from scipy.fft import dct
+
+from vivit.data.datasets import VideoFolder
+from vivit.data.index.appearance import LOW, MOST_BITS, SIDE, groups_of_alike, perceptual_hash
+from vivit.data.index.index import read_index
+from vivit.data.index.prepare import prepare
+
+
+def picture(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
+    """Return a picture of smooth blobs."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / [[[height]], [[width]]]
+    pixels = np.zeros((height, width, 3))
+    for _ in range(8):
+        cy, cx, r = rng.random(3)
+        pixels += np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (0.02 + 0.05 * r))[..., None] * rng.uniform(-1, 1, 3)
+    pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+    return (20 + 200 * pixels).astype(np.uint8)
+
+
+def distance(a: int | None, b: int | None) -> int:
+    assert a is not None
+    assert b is not None
+    return (a ^ b).bit_count()
+
+
+def test_bits_are_those_of_the_transform_written_out() -> None:
+    pixels = picture(0, SIDE, SIDE)
+    basis = dct(np.eye(SIDE), norm="ortho", axis=0)
+    low = (basis @ pixels.mean(2) @ basis.T)[:LOW, :LOW].ravel()
+    expected = sum(int(bit) << (63 - place) for place, bit in enumerate(low > np.median(low)))
+    assert perceptual_hash(pixels) == expected
+
+
+def test_size_brightness_and_noise_change_few_bits_and_other_pictures_many() -> None:
+    for seed in range(10):
+        reference = perceptual_hash(picture(seed))
+        noisy = picture(seed) + np.random.default_rng(seed).normal(0, 4, (96, 128, 3))
+        same = [
+            picture(seed, 48, 64), picture(seed, 288, 384), np.clip(noisy, 0, 255).astype(np.uint8),
+            (picture(seed) * 0.7 + 20).astype(np.uint8),
+        ]  # fmt: skip
+        assert max(distance(reference, perceptual_hash(pixels)) for pixels in same) <= 8
+    others = [perceptual_hash(picture(seed)) for seed in range(30)]
+    assert min(distance(a, b) for a, b in combinations(others, 2)) > MOST_BITS
+
+
+@pytest.mark.parametrize("pixels", [np.full((20, 30, 3), 7, np.uint8), np.zeros((1, 1, 3), np.uint8)])
+def test_an_empty_picture_is_like_no_other(pixels: np.ndarray) -> None:
+    assert perceptual_hash(pixels) is None
+    assert groups_of_alike([[None, None, None], [None, None, None], None, []]) == []
+
+
+def test_groups_hold_those_that_look_alike_at_all_pictures() -> None:
+    rng = np.random.default_rng(0)
+    films = [[int(n) for n in rng.integers(0, 2**63, 3)] for _ in range(1200)]
+    films[700] = [bits ^ 0b1011 for bits in films[3]]
+    films[900] = [bits ^ 0b110000 for bits in films[700]]
+    films[50] = [films[3][0], films[3][1], films[51][2]]  # one camera: the same first pictures, another end
+    films[1100] = list(films[20])
+    assert groups_of_alike(films) == [[3, 700, 900], [20, 1100]]
+
+
+def test_bits_equal_a_search_of_every_pair() -> None:
+    rng = np.random.default_rng(1)
+    base = rng.integers(0, 2**63, (20, 3))
+    flips = (rng.random((200, 3, 63)) < 0.06) @ (1 << np.arange(63))
+    films = [[int(bits) for bits in base[n % 20] ^ flips[n]] for n in range(200)]
+    close = [
+        (a, b)
+        for a, b in combinations(range(200), 2)
+        if max(each := [distance(*pair) for pair in zip(films[a], films[b], strict=True)]) <= 12 and sum(each) <= 30
+    ]
+    groups = groups_of_alike(films)
+    of = {number: k for k, group in enumerate(groups) for number in group}
+    assert close
+    assert all(of.get(a) == of.get(b) is not None for a, b in close)
+    assert {number for pair in close for number in pair} == set(of)
+
+
+def test_a_film_encoded_anew_looks_like_itself(shared: Path, tmp_path: Path) -> None:
+    files = sorted((shared / "videos" / "kinetics_like").rglob("*.mp4"))[:4]
+    for file in files:
+        with av.open(str(file)) as container:
+            frame = next(container.decode(video=0))
+        small = frame.reformat(width=frame.width // 2, height=frame.height // 2)
+        assert distance(
+            perceptual_hash(frame.to_ndarray(format="rgb24")), perceptual_hash(small.to_ndarray(format="rgb24"))
+        ) <= 4  # fmt: skip
+
+
+def test_prepare_lists_a_film_that_is_in_two_splits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split / "x").mkdir(parents=True)
+    for number in range(4):
+        frames = np.stack([picture(number + 40 * (n // 3)) for n in range(9)])
+        film(tmp_path / "train" / "x" / f"{number}.mp4", frames)
+    again = np.stack([picture(1 + 40 * (n // 3), 48, 64) for n in range(9)])
+    film(tmp_path / "val" / "x" / "smaller.mp4", again, rate=30)
+    film(tmp_path / "val" / "x" / "other.mp4", np.stack([picture(90 + n) for n in range(9)]))
+    counts = prepare(VideoFolder(root=tmp_path), num_workers=1)
+    assert (counts["alike"], counts["alike_in_several_splits"]) == (2, 2)
+    with (tmp_path / "prepared" / "alike.csv").open() as file:
+        rows = [tuple(row.values()) for row in csv.DictReader(file)]
+    assert rows == [("train/x/1.mp4", "0", "train"), ("val/x/smaller.mp4", "0", "val")]
+    assert "are in several splits, such as train/x/1.mp4, val/x/smaller.mp4" in caplog.text
+    assert read_index(tmp_path / "prepared")["hashes"].null_count == 0
+    again_counts = prepare(VideoFolder(root=tmp_path), num_workers=1)
+    assert again_counts == counts
+
+
+def test_an_index_without_hashes_is_completed(tmp_path: Path) -> None:
+    (tmp_path / "train" / "x").mkdir(parents=True)
+    film(tmp_path / "train" / "x" / "a.mp4", np.stack([picture(n) for n in range(6)]))
+    assert "alike" not in prepare(VideoFolder(root=tmp_path), num_workers=1, look_alike=False)
+    assert read_index(tmp_path / "prepared")["hashes"].null_count == 1
+    assert prepare(VideoFolder(root=tmp_path), num_workers=1)["alike"] == 0
+    assert read_index(tmp_path / "prepared")["hashes"].null_count == 1, "the new row is beside the old one"
+    assert len(read_index(tmp_path / "prepared")) == 2
