@@ -7,17 +7,20 @@ from vivit.errors import ConfigError
 
 _VITS = "https://storage.googleapis.com/vit_models/imagenet21k"
 _VIVITS = "https://storage.googleapis.com/scenic-bucket/vivit"
-PUBLISHED = {f"ViT-{name}.npz": f"{_VITS}/ViT-{name}.npz" for name in ("B_16", "L_16", "H_14")} | {
-    f"{name}/checkpoint": f"{_VIVITS}/{name}/checkpoint"
-    for name in (
-        "kinetics_400/vivit_base_16x2_unfactorized",
-        "kinetics_400/vivit_base_16x2_fe",
-        "kinetics_400/vivit_large_16x2_fe",
-        "kinetics_600/vivit_large_16x2_fe",
-        "epic_kitchens/vivit_large_16x2_fe",
-    )
+PUBLISHED = {
+    **{f"ViT-{name}.npz": f"{_VITS}/ViT-{name}.npz" for name in ("B_16", "L_16", "H_14")},
+    **{f"dinov2-{size}": f"https://huggingface.co/facebook/dinov2-{size}" for size in ("small", "base", "large")},
+    **{
+        f"{name}/checkpoint": f"{_VIVITS}/{name}/checkpoint"
+        for name in (
+            "kinetics_400/vivit_base_16x2_unfactorized",
+            "kinetics_400/vivit_base_16x2_fe",
+            "kinetics_400/vivit_large_16x2_fe",
+            "kinetics_600/vivit_large_16x2_fe",
+            "epic_kitchens/vivit_large_16x2_fe",
+        )
+    },
 }
-PUBLISHED |= {f"dinov2-{size}": f"https://huggingface.co/facebook/dinov2-{size}" for size in ("small", "base", "large")}
 """Addresses by the end of a path: the paper's image ViTs, its authors' ViViTs, DINOv2; all under Apache-2.0."""
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 """Files with the weights in a folder of Hugging Face's; the first one wins."""

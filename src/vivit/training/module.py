@@ -197,9 +197,8 @@ class VideoClassifier(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer and its schedule, stepped after every step."""
-        fuse = is_gpu(self.trainer) and not has_scaler(self.trainer)
-        clips, steps = math.prod(self._step_size), count_steps(self.trainer)
-        optimizer, scheduler = self.optimizer_config(self.network, **steps, clips=clips, fuse=fuse)
+        steps, fuse = count_steps(self.trainer), is_gpu(self.trainer) and not has_scaler(self.trainer)
+        optimizer, scheduler = self.optimizer_config(self.network, **steps, clips=math.prod(self._step_size), fuse=fuse)
         self._configured = [{key: group[key] for key in group if key != "params"} for group in optimizer.param_groups]
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

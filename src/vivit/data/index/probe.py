@@ -14,7 +14,7 @@ from vivit.data.views import CropBox
 
 HASHED = 64
 """Side of the pictures that are hashed."""
-MOST_APART = 20
+MOST_FRAMES = 20
 """Frames from one of them to the next, at most: more would cost more than all else in an index."""
 MOST_LOST = 0.1
 """Share of the listed frames that need not be decodable. Files with packed B-frames list a few that are never shown; a
@@ -45,8 +45,8 @@ def _probe_frame_folder(folder: Path) -> dict[str, Any]:
 def _hashes(video: PyAVVideoReader) -> list[int | None]:
     """Return the hashes of a video's first picture and two more; none where they cannot be decoded."""
     count, height, width = video.shape
-    apart = min(MOST_APART, count // PICTURES)
-    numbers = [part * apart for part in range(PICTURES)]
+    stride = min(MOST_FRAMES, count // PICTURES)
+    numbers = [part * stride for part in range(PICTURES)]
     try:
         (pictures,) = video.read(numbers, [CropBox(0, 0, height, width)], (HASHED, HASHED))
     except VideoError:
