@@ -16,7 +16,7 @@ from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
-EAGER = [name for name in VARIANTS if name != "compiled"]
+EAGER = [name for name in VARIANTS if name not in ("compiled", "frozen", "cached")]
 
 
 def net(model: str, stochastic_depth: float = 0.0) -> nn.Module:
@@ -130,3 +130,15 @@ def test_peak_memory_of_a_block() -> None:
     with step.measure_peak_mb() as peak:
         pass
     assert peak[0] < 20
+
+
+def test_frozen_and_cached_variants_train_the_temporal_encoder_alone() -> None:
+    network = net("factorised_encoder")
+    unchanged, frozen, cached = make_variants(network, ["ours", "frozen", "cached"])
+    expected = gradients(unchanged)
+    for variant in (frozen, cached):
+        found = {name: gradient for name, gradient in gradients(variant).items() if gradient is not None}
+        assert {name.split(".")[0] for name in found} == {"temporal", "head"}
+        assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in found)
+    assert [variant.name for variant in make_variants(net("spatiotemporal"), ["ours", "frozen", "cached"])] == ["ours"]
+    assert [variant.name for variant in make_variants(net("average_pool"), ["ours", "frozen"])] == ["ours"]

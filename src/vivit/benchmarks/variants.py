@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from vivit.checkpoints import save_huggingface
-from vivit.models import attention_kernels
+from vivit.models import FactorisedEncoder, attention_kernels, build_model, model_options
 from vivit.models.blocks import StochasticDepth
 from vivit.models.encoder import Encoder
 
@@ -78,6 +79,32 @@ def compiled(net: nn.Module) -> Variant:
     return Variant("compiled", variant, torch.compile(variant))
 
 
+def frozen(net: nn.Module) -> Variant | None:
+    """Return a variant with ``model.frozen=spatial``, with weights of its own; None for models that cannot have it."""
+    if not isinstance(net, FactorisedEncoder) or not any(True for _ in net.temporal.parameters()):
+        return None
+    options = model_options(net) | {"frozen": "spatial", "num_classes": net.config.num_classes}
+    variant = build_model(**options)
+    variant.load_state_dict(net.state_dict())
+    return Variant("frozen", variant, variant)
+
+
+def cached(net: nn.Module) -> Variant | None:
+    """Return the frozen variant with ``frozen_cache_gb``, whose frames have all been met before."""
+    if (variant := frozen(net)) is None:
+        return None
+    model: Any = variant.net
+    kept: dict[Tensor, Tensor] = {}
+
+    def logits(clips: Tensor) -> Tensor:
+        if clips not in kept:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                kept[clips] = model.encode_frames(clips)
+        return model.classify_frames(kept[clips])
+
+    return Variant("cached", model, logits)
+
+
 def transformers(net: nn.Module) -> Variant | None:
     """Return Model 1 of transformers; None for other models, and with a warning where it is not installed."""
     if type(net).__name__ != "SpatioTemporal":
@@ -103,6 +130,8 @@ VARIANTS: dict[str, Callable[[nn.Module], Variant | None]] = {
     "masked": masked,
     "checkpointed": checkpointed,
     "compiled": compiled,
+    "frozen": frozen,
+    "cached": cached,
     "transformers": transformers,
 }
 """Functions from a network to a variant of it, by the names of ``bench.variants``."""
