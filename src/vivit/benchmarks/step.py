@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
-from vivit.benchmarks.variants import VARIANTS, Variant, make_variants
+from vivit.benchmarks.variants import PARTIAL, VARIANTS, Variant, make_variants
 from vivit.models.encoder import Encoder
 from vivit.models.flops import count_flops
 from vivit.training.malloc import disable_malloc_trim, peak_memory, reset_peak_memory, resident_memory
@@ -69,10 +69,10 @@ def step_rows(
     """Time a batch on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimizer``: its step.
 
     ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, the best
-    one measured between the variants of this model. Skipped computation is not counted; branches that stochastic depth
-    drops are. ``peak_mb`` is the memory that a phase adds to the process at its peak, plus the weights. The optimizer,
-    SGD with momentum, has no products, so its share is zero. Raises ConfigError for unknown names and counts
-    below 1.
+    one measured between the variants of this model; None of ``frozen`` and ``cached``, which compute less. Skipped
+    computation is not counted; branches that stochastic depth drops are. ``peak_mb`` is the memory that a phase adds to
+    the process at its peak, plus the weights. The optimizer, SGD with momentum, has no products, so its share is zero.
+    Raises ConfigError for unknown names and counts below 1.
     """
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
@@ -92,8 +92,9 @@ def step_rows(
             for (name, phase), times in measured.items():
                 row = times.row(batch)
                 rate = PASSES.get(phase, 0) * gmac * 1e9 * row["clips_per_second"]
-                row |= {"matrix_share": rate / best, "peak_mb": max(times.peak_mb)}
-                rows.append({"name": name} | settings | {"phase": phase} | row)
+                share = None if name in PARTIAL else rate / best
+                shares: dict[str, Any] = {"matrix_share": share, "peak_mb": max(times.peak_mb)}
+                rows.append({"name": name} | settings | {"phase": phase} | shares | row)
     return rows
 
 

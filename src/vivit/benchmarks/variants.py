@@ -135,6 +135,8 @@ VARIANTS: dict[str, Callable[[nn.Module], Variant | None]] = {
     "transformers": transformers,
 }
 """Functions from a network to a variant of it, by the names of ``bench.variants``."""
+PARTIAL = ("frozen", "cached")
+"""Those that compute less than the network's multiply-adds."""
 
 
 def make_variants(net: nn.Module, names: Sequence[str]) -> list[Variant]:
