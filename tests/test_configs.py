@@ -1,5 +1,6 @@
 """Every configuration composes and builds, and every misspelling is one clear error."""
 
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from inspect import signature
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from vivit.data.datasets import dataset_class
+from vivit.data.view_samplers import check_rate
 from vivit.errors import ConfigError
 from vivit.launch import format_error
 from vivit.tasks.build import build_network
@@ -191,3 +193,24 @@ def test_the_default_run_is_known_to_the_last_key(composed: Compose) -> None:
     cfg = composed()
     cfg.paths.run = "logs"  # Hydra names it only within a run
     check_keys(cfg, "train")
+
+
+@pytest.mark.parametrize("words", ["data=ssv2", "experiment=ssv2_large_factorised_encoder", "pretrain=image_vit"])
+def test_typed_fps_takes_the_place_of_a_default_stride(words: str, composed: Compose) -> None:
+    data = composed(words).data
+    assert data.stride == 1 and data.fps is None
+    timed = composed(words, "data.fps=8").data
+    assert (timed.stride, timed.fps) == (None, 8)
+    check_rate(timed.stride, timed.fps)
+    both = composed(words, "data.fps=8", "data.stride=1").data
+    with pytest.raises(ConfigError) as error:
+        check_rate(both.stride, both.fps)
+    assert error.value.key == "data.fps"
+
+
+def test_no_configuration_but_a_sweep_s_row_sets_a_stride_that_fps_cannot_replace() -> None:
+    files = [file for file in CONFIGS.rglob("*.yaml") if file.parent.name not in ("bench", "sweep")]
+    strides = [
+        line for file in files for line in re.findall(r"^[^#\n]*\bstride: [^,}\n]*", file.read_text(), re.MULTILINE)
+    ]
+    assert len(strides) == 5 and all("${unless_fps:" in line for line in strides)

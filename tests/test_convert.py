@@ -15,7 +15,7 @@ from vivit.checkpoints import export_scenic, huggingface_labels, save_huggingfac
 from vivit.checkpoints.formats.flax_msgpack import read_parameters
 from vivit.checkpoints.vivit_checkpoint import load_network, model_record
 from vivit.errors import ConfigError
-from vivit.inference.load import detect_source_format
+from vivit.inference.load import READERS, LoadedModel, detect_source_format
 from vivit.launch import Job
 from vivit.models import (
     FactorisedDotProduct,
@@ -25,8 +25,9 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
+from vivit.tasks.clip_settings import merge_clip_settings
 from vivit.tasks.convert import convert
-from vivit.tasks.weight_formats import detect_target_format
+from vivit.tasks.weight_formats import WRITERS, detect_target_format, network_options, stored_settings
 
 CLIP = {"frames": 6, "height": 20, "width": 21}
 WIDTHS = {"depth": 3, "num_heads": 2, "mlp_dim": 10}
@@ -185,3 +186,28 @@ def test_saved_checkpoints_are_copies_that_do_not_replace(tmp_path: Path) -> Non
         save_scenic(network(), tmp_path / "checkpoint")
     arrays = export_scenic(network())
     assert {array.dtype for array in arrays.values()} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "typed", "expected"),
+    [
+        ({"fps": 7.5}, [], {"fps": 7.5}),
+        ({"fps": 7.5}, ["data.stride=4"], {"stride": 4}),
+        ({"stride": 3}, ["data.fps=8"], {"fps": 8}),
+        ({}, ["data.fps=8"], {"fps": 8}),
+        ({}, [], {"stride": 2}),
+    ],
+)
+def test_typed_stride_or_fps_replaces_that_of_the_source(recorded, typed, expected, composed, tmp_path: Path) -> None:
+    cfg = composed("source=a", "target=b", *typed, name="convert")
+    plain, assumed = merge_clip_settings(recorded, cfg, Job(tmp_path, {}, typed, None), complete=False)
+    assert {key: plain[key] for key in ("stride", "fps") if key in plain} == expected
+    assert ("stride" in assumed) == (not recorded and not typed)
+
+
+@pytest.mark.parametrize(("target", "kind"), [("a.ckpt", "vivit"), ("b", "huggingface"), ("c.msgpack", "scenic")])
+def test_every_format_stores_fps(target: str, kind: str, tmp_path: Path) -> None:
+    loaded = LoadedModel(network(), "", {"label": LABELS}, {"fps": 7.5, "resize": 24})
+    WRITERS[kind](loaded, tmp_path / target)
+    options = network_options(loaded.net)
+    assert stored_settings(READERS[kind](tmp_path / target, options)) == {"fps": 7.5, "resize": 24}

@@ -215,17 +215,23 @@ def named_axes(graph: onnx.GraphProto) -> None:
     assert not [name for name in inner if name.startswith("s") and name[1:].isdigit()]
 
 
-READER = re.search(r"```python\n(.*?)```", (REPOSITORY / "docs" / "exported.md").read_text(encoding="utf-8"), re.DOTALL)
+READER, BY_TIME = re.findall(
+    r"```python\n(.*?)```", (REPOSITORY / "docs" / "exported.md").read_text(encoding="utf-8"), re.DOTALL
+)
 FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "upscale_frames": (18, 30, 22)}
 """Height, width and number of frames."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("views", [{}, {"temporal": 4, "spatial": 3}], ids=["middle", "4x3"])
-def test_reader_in_the_documents_equals_the_pipeline(views, composed, tmp_path, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(
+    ("views", "rate"),
+    [({}, {"stride": 2}), ({"temporal": 4, "spatial": 3}, {"stride": 2}), ({"temporal": 4}, {"fps": 9})],
+    ids=["middle", "4x3", "by time"],
+)
+def test_reader_in_the_documents_equals_the_pipeline(views, rate, composed, tmp_path, monkeypatch, capsys) -> None:
     """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""
     grid = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True} | views
-    data = {"frames": 6, "stride": 2, "resize": 29, "crop": [20, 21], "views": grid}
+    data = {"frames": 6, **rate, "resize": 29, "crop": [20, 21], "views": grid}
     net = network("spatiotemporal")
     write_vivit(LoadedModel(net, "", HEADS, **data_record(data)), tmp_path / "net.ckpt")
     words = [f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'clip.onnx'}"]
@@ -235,14 +241,16 @@ def test_reader_in_the_documents_equals_the_pipeline(views, composed, tmp_path, 
     cfg = composed(words[0], "video=x", "num_workers=0", "device=cpu", name="predict")
     cfg.paths.run = str(tmp_path)
     predictor = build_predictor(cfg, Job(tmp_path, {}, [], None))
-    assert READER and len([line for line in READER[1].splitlines() if line]) <= 25
+    assert len([line for line in READER.splitlines() if line]) <= 25
+    lines = READER.splitlines()
+    reader = "\n".join([*lines[:8], BY_TIME, *lines[11:]] if "fps" in rate else lines)
     for name, (height, width, length) in FILMS.items():
         pixels = np.random.default_rng(0).integers(0, 256, (length, height, width, 3), np.uint8)
         file = film(tmp_path / f"{name}.mp4", pixels)
         ((_, expected),) = predictor.predict([file])
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
-        exec(compile(READER[1], "docs/exported.md", "exec"), there := {})
+        exec(compile(reader, "docs/exported.md", "exec"), there := {})
         preprocessing = predictor.preprocessing
         clips = ClipDataset(
             [Video(file, ())], preprocessing.views, FlipLabelMap(allowed=False), 0, resampling=preprocessing.resampling

@@ -10,7 +10,7 @@ import pytest
 from films import film
 from forked import start
 
-SMALL = ("data.frames=4", "data.stride=1", "data.resize=32", "data.crop=[32,32]", "data.num_workers=0", "trainer=cpu")
+SMALL = ("data.frames=4", "data.fps=25", "data.resize=32", "data.crop=[32,32]", "data.num_workers=0", "trainer=cpu")
 
 
 @pytest.fixture(scope="module")

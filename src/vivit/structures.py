@@ -45,6 +45,8 @@ class Video:
     they are regular. They equal those that indexing the packets yields. None: not indexed yet."""
     name: str | None = None
     """Identifier of the data set, as submissions and predictions need it (EPIC-Kitchens: narration_id)."""
+    include_previous: bool = False
+    """Whether the frame before the first that begins in the segment belongs to it: the one on screen at its start."""
 
 
 @dataclass(frozen=True, slots=True)

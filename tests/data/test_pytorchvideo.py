@@ -26,18 +26,21 @@ PLAN = RandomViewSampler(**CLIP, scale_jitter=(0.9, 1.33), hflip_prob=0.5)
 BATCH, STEPS = 9, 5
 
 
-def clips(root, bad=()):
+BY_TIME = RandomViewSampler(frames=4, fps=11, resize=36, crop=(24, 32), hflip_prob=0.5)
+
+
+def clips(root, bad=(), sampler=PLAN):
     data = Motion(root=root)
     videos = list(data.videos("train"))
     for row in bad:
         videos[row] = Video(str(root / "gone.mp4"), videos[row].labels)
-    return TrainClipDataset(videos, PLAN, data.flip_labels, 3)
+    return TrainClipDataset(videos, sampler, data.flip_labels, 3)
 
 
-def loader(kind, root, workers=0, epoch=1, bad=()):
+def loader(kind, root, workers=0, epoch=1, bad=(), sampler=PLAN):
     batches = DistributedBatchSampler(48, BATCH, seed=3)
     batches.set_epoch(epoch)
-    return kind(clips(root, bad), batches, WorkerConfig(workers), 0.1)
+    return kind(clips(root, bad, sampler), batches, WorkerConfig(workers), 0.1)
 
 
 def clips_by_row(batches):
@@ -48,10 +51,11 @@ def clips_by_row(batches):
     )
 
 
-def test_pytorchvideo_loader_without_workers_equals_the_native_one(small_motion):
+@pytest.mark.parametrize("sampler", [PLAN, BY_TIME], ids=["stride", "fps"])
+def test_pytorchvideo_loader_without_workers_equals_the_native_one(small_motion, sampler):
     """The bad video included, and the clip in its place."""
     native, reference = (
-        list(loader(kind, small_motion, bad=[5])) for kind in (StatefulTrainLoader, LabeledVideoLoader)
+        list(loader(kind, small_motion, bad=[5], sampler=sampler)) for kind in (StatefulTrainLoader, LabeledVideoLoader)
     )
     assert len(native) == len(reference) == STEPS
     for actual, other in zip(native, reference, strict=True):

@@ -18,7 +18,7 @@ from vivit.data.datasets import motion
 from vivit.data.datasets.motion import object_mask
 from vivit.data.readers.open_video import open_video
 from vivit.data.transforms.resize import Resize
-from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.view_samplers import MultiViewSampler, sample_views
 from vivit.data.views import View
 from vivit.errors import ConfigError
 from vivit.structures import Video
@@ -50,7 +50,7 @@ def attention_row(
     area = []
     for index in range(clips):
         with open_video(Video(str(root / split.name / f"{index:05d}.mp4"), ())) as file:
-            (view,) = views(file.shape)
+            (view,) = sample_views(views, file)
             frames = torch.from_numpy(resampling(file, [view], views.crop))
         coverage = token_coverage(object_mask(motion.scene(split, index)), view, frames_per_token, grid)
         area.append(coverage.mean().item())

@@ -5,7 +5,7 @@ A checkpoint is a file of ``torch.save`` with ``state_dict`` and, under ``vivit`
     version        of this format
     model          the registered name of the network
     config         its options: tokeniser, frames, height, width, depth, ...
-    preprocessing  how clips are cut from a video: frames, stride, resize, crop, views, resampling, square_pixels
+    preprocessing  how clips are cut from a video: frames, stride or fps, resize, crop, views, resampling, square_pixels
     classes        the names of the classes of every head, in the order of the outputs
     data           the data set that it was trained on: root, dataset, train_share, val_share
     plugins        names of the modules that registered something; text for people, which nothing imports

@@ -13,15 +13,18 @@ from lightning import LightningDataModule
 from vivit.data.dataset import ClipDataset, TrainClipDataset
 from vivit.data.datasets import Split, dataset_from_options
 from vivit.data.datasets.video_list import named_heads
+from vivit.data.datasets.video_table import VideoTable
 from vivit.data.frame_cache.caches import FrameCaches
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
+from vivit.data.readers.open_video import is_frame_folder, on_screen_from_start
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.transforms.resize import FusedResize, Resize
-from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler, check_rate
 from vivit.data.views import ViewSampler
 from vivit.data.worker_processes import start_worker_server
 from vivit.errors import ConfigError, UserError
+from vivit.structures import Video
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,9 @@ MOST_WORKERS = 8
 
 
 class VideoDataModule(LightningDataModule):
-    """Clips of ``frames`` frames, ``stride`` apart, of pictures with a short side of ``resize``, cut to ``crop``.
+    """Clips of ``frames`` frames, of pictures with a short side of ``resize``, cut to ``crop``.
+
+    Frames are ``stride`` frames of the file apart, or there are ``fps`` a second, whatever the rate of the file is.
 
     ``dataset`` is the registered ``name`` of a data set with its options, in plain values. ``augment`` makes the
     sampler of training views and ``views`` that of the test views; both are partial, this class adds what they share.
@@ -53,7 +58,8 @@ class VideoDataModule(LightningDataModule):
         root: str,
         dataset: Mapping[str, Any],
         frames: int,
-        stride: int,
+        stride: int | None = None,
+        fps: int | float | None = None,
         resize: int,
         crop: Sequence[int],
         views: Callable[..., MultiViewSampler],
@@ -75,8 +81,9 @@ class VideoDataModule(LightningDataModule):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__()
-        positive = {"frames": frames, "stride": stride, "resize": resize, "batch_size": batch_size}
-        for name, value in (positive | {"prefetch_factor": prefetch_factor}).items():
+        check_rate(stride, fps)
+        positive = {"frames": frames, "resize": resize, "batch_size": batch_size, "prefetch_factor": prefetch_factor}
+        for name, value in (positive | ({} if stride is None else {"stride": stride})).items():
             if value < 1:
                 raise ConfigError(f"data.{name}", value, "must be positive", "set 1 or more")
         if num_workers is not None and num_workers < 0:
@@ -91,7 +98,8 @@ class VideoDataModule(LightningDataModule):
             )
         if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
             raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
-        clip: dict[str, Any] = {"frames": frames, "stride": stride, "resize": resize, "crop": tuple(crop)}
+        rate = {"stride": stride} if fps is None else {"fps": fps}
+        clip: dict[str, Any] = {"frames": frames, **rate, "resize": resize, "crop": tuple(crop)}
         self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share, val_share=val_share)
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
@@ -101,7 +109,7 @@ class VideoDataModule(LightningDataModule):
         self.test_rows: Sequence[int] | None = None
         """Rows of the split that a test reads; None: all."""
         folder = Path(root) / "cache" if cache_dir is None else Path(cache_dir)
-        self.caches = FrameCaches(cache, cache_gb, folder, self.dataset.videos)
+        self.caches = FrameCaches(cache, cache_gb, folder, self._cached_videos)
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
@@ -135,7 +143,7 @@ class VideoDataModule(LightningDataModule):
     def clip_dataset(self, split: Split, view_sampler: ViewSampler) -> ClipDataset:
         """Return the clips of one split, as a view sampler cuts them."""
         return ClipDataset(
-            self.dataset.videos(split),
+            self._videos(split),
             view_sampler,
             self.flip_labels,
             self.seed,
@@ -145,7 +153,7 @@ class VideoDataModule(LightningDataModule):
 
     def train_dataloader(self) -> StatefulTrainLoader:
         """Return the shuffled batches of this rank; with ``trainer.overfit_batches`` every epoch repeats the first."""
-        videos = self.dataset.videos("train")
+        videos = self._videos("train")
         if self.training_view.hflip_prob > 0 and not self.flip_labels.allowed:
             log.warning("clips are not mirrored, whatever augment.hflip_prob is: the data set forbids it by its flip")
         overfit = bool(getattr(self.trainer, "overfit_batches", 0))
@@ -206,6 +214,19 @@ class VideoDataModule(LightningDataModule):
             if count := len(bad) + (stats.skipped if stats else 0):
                 results[split] = {"videos": count, "why": sorted(why | set(bad.values()))}
         return results
+
+    def _videos(self, split: Split) -> VideoTable:
+        """Return the videos of a split. Raises ConfigError where ``fps`` needs timestamps, and they have none."""
+        videos = self.dataset.videos(split)
+        if self.middle_view.fps is not None and len(videos) and is_frame_folder(videos[0]):
+            problem = f"{videos[0].path} is a folder of pictures, which has no timestamps"
+            raise ConfigError("data.fps", self.middle_view.fps, problem, "set data.stride in its place")
+        return videos
+
+    def _cached_videos(self, split: Split) -> Sequence[Video]:
+        """Return the videos of a split as clips are cut from them."""
+        videos = self._videos(split)
+        return videos if self.middle_view.fps is None else [on_screen_from_start(video) for video in videos]
 
     def _cached_splits(self, stage: str | None) -> tuple[list[Split], list[Split]]:
         """Return the splits that a stage of the trainer reads, and those of a test after it, if there is one."""

@@ -13,11 +13,13 @@ from jaxtyping import UInt8
 from torch.utils.data import Dataset, default_collate
 
 from vivit.data.frame_cache.cache_file import FrameCache
-from vivit.data.readers.open_video import OpenVideo, open_video
+from vivit.data.frame_times import FrameTimes
+from vivit.data.readers.open_video import OpenVideo, on_screen_from_start, open_video
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import SampleKey
 from vivit.data.transforms.flip import FlipLabelMap, flip_frames
 from vivit.data.transforms.resize import FusedResize, Resize
+from vivit.data.view_samplers import sample_views
 from vivit.data.views import VideoShape, View, ViewSampler
 from vivit.structures import Batch, Clip, DecodeFailure, Video
 
@@ -69,14 +71,15 @@ class ClipDataset(Dataset[Clip]):
 
     def empty_frames(self) -> UInt8[torch.Tensor, "0 v f h w 3"]:
         """Return the frames of a batch without videos, in the shape of the views."""
-        views = self.view_sampler(VideoShape(1, *self.view_sampler.crop), np.random.default_rng(0))
+        times = None if self.view_sampler.fps is None else FrameTimes(np.zeros(1), 1.0)
+        views = self.view_sampler(VideoShape(1, *self.view_sampler.crop), np.random.default_rng(0), times)
         return torch.empty((0, len(views), len(views[0].numbers), *self.view_sampler.crop, 3), dtype=torch.uint8)
 
     def clip(self, key: SampleKey, rng: np.random.Generator) -> Clip:
         """Return the views that the view sampler draws from ``rng``."""
         video = self.videos[key.row]
         with self.open(video, key.row) as file:
-            views = self.view_sampler(file.shape, rng)
+            views = sample_views(self.view_sampler, file, rng)
             frames = self.read_views(file, views)
         return self.apply_transforms(key, video.labels, views, frames, rng)
 
@@ -86,6 +89,7 @@ class ClipDataset(Dataset[Clip]):
         With its ``row``, the frames are those of the cache where that has them.
         """
         square_pixels = self.resampling.square_pixels
+        video = video if self.view_sampler.fps is None else on_screen_from_start(video)
         if self.cache is not None and row is not None:
             cached = self.cache.video(row, square_pixels=square_pixels)
             if cached is not None:

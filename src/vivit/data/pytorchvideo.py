@@ -32,6 +32,7 @@ from vivit.data.dataset import ClipDataset, TrainClipDataset, collate
 from vivit.data.loader import StatefulTrainLoader, WorkerConfig
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, SampleKey
+from vivit.data.view_samplers import sample_views
 from vivit.data.views import CropBox
 from vivit.data.worker_processes import init_worker
 from vivit.structures import Batch, Clip, DecodeFailure, Video
@@ -154,7 +155,7 @@ class ViewClipSampler(ClipSampler):
         if file is None:
             return ClipInfo(Fraction(0), Fraction(0), 0, 0, True)
         annotation["rng"] = self.clips.generator(annotation["key"])
-        annotation["views"] = views = self.clips.view_sampler(file.shape, annotation["rng"])
+        annotation["views"] = views = sample_views(self.clips.view_sampler, file, annotation["rng"])
         first, last = views[0].numbers[0], max(views[0].numbers)
         return ClipInfo(TimeWithPayload.of(first, views), Fraction(last + 1, RATE), 0, 0, True)
 

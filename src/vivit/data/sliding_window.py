@@ -1,13 +1,15 @@
 """A long video as segments that are decoded one after another, so that memory does not depend on its length."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from vivit.data.dataset import ClipDataset
+from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
@@ -15,19 +17,20 @@ from vivit.data.samplers import SampleKey
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.transforms.resize import Resize
 from vivit.data.view_samplers import MultiViewSampler, UniformViewSampler
+from vivit.data.views import VideoShape
 from vivit.errors import ConfigError
 from vivit.structures import Clip, Video
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlidingViewSampler(UniformViewSampler):
-    """Views that begin with the frames ``first_frames`` of a segment of a video."""
+    """Views of the frames ``numbers`` of a segment of a video, a temporal view each."""
 
-    first_frames: tuple[int, ...]
+    numbers: Sequence[Sequence[int]]
 
-    def offsets(self, length: int) -> list[int]:
-        """Return the first frame of each temporal view; at most the last frame of a segment of ``length`` frames."""
-        return [min(first, length - 1) for first in self.first_frames]
+    def clips(self, video: VideoShape, times: FrameTimes | None) -> list[tuple[int, ...]]:
+        """Return the frame numbers of each temporal view; at most the last of the segment."""
+        return [tuple(min(number, video.frames - 1) for number in clip) for clip in self.numbers]
 
 
 class VideoSegments(NamedTuple):
@@ -39,6 +42,10 @@ class VideoSegments(NamedTuple):
     """First and last moment of every clip, over all segments: seconds from the first frame."""
     weights: list[int]
     """Number of time steps that each clip represents, so that predictions of the video weigh time, not clips."""
+
+
+Slide: TypeAlias = tuple[Int[np.ndarray, "clips f"], list[tuple[float, float]], list[int]]
+"""Frame numbers, span in seconds, and number of time steps of clips along a video."""
 
 
 class SegmentDataset(ClipDataset):
@@ -60,35 +67,59 @@ def sliding_windows(path: str, views: MultiViewSampler, every: float, clips_at_o
     """Return a clip, sampled as by ``views``, every so many seconds of a video, and one at its end.
 
     Each begins with the frame nearest to its moment, by the file's timestamps: at variable rates, too, clips are as
-    many seconds apart. A frame that is nearest to several moments has one clip, which represents them all. A segment
-    has as many clips as are decoded at once. A video shorter than a clip has one clip, in which it is looped. Raises
-    ``ConfigError`` about ``every``, and ``VideoError``.
+    many seconds apart. A frame that is nearest to several moments has one clip, which represents them all. With
+    ``views.fps`` every frame of a clip is that of its moment. A segment has as many clips as are decoded at once. A
+    video shorter than a clip has one clip, in which it is looped. Raises ``ConfigError`` about ``every``, and
+    ``VideoError``.
     """
     if not 0 < every < float("inf"):
         raise ConfigError("every", f"{every:g}", "is not a time between clips", "set seconds, more than 0")
     with open_video(Video(path, ())) as file:
         if not isinstance(file, PyAVVideoReader):
             raise VideoError(path, "is a folder of pictures, which has no timestamps", "leave every= out")
-        stamps, tick, untrusted = file.stamps, float(file.time_base), file.untrusted_reason
-    times = (np.asarray(stamps) - stamps[0]) * tick
-    length = views.frames * views.stride
-    first_frames, weights = nearest_frames(times, every, max(0, len(times) - length))
-    ends = [min(first + length, len(times)) for first in first_frames]
-    frame_ends = [*times[1:].tolist(), last_frame_end(times, every)]
-    spans = [(float(times[first]), frame_ends[end - 1]) for first, end in zip(first_frames, ends, strict=True)]
+        shape, stamps, times, untrusted = file.shape, file.stamps, file.times(), file.untrusted_reason
+    slide = slide_by_frames if views.fps is None else slide_by_time
+    clips, spans, weights = slide(views, shape, times, every)
     weights[-1] += extra_steps(spans, every)
     at_once = max(1, clips_at_once // views.spatial)
     index = None if untrusted else _as_range(stamps)  # a file with untrusted packets is indexed anew by every segment
-    sampler = SlidingViewSampler(
-        frames=views.frames, stride=views.stride, resize=views.resize, crop=views.crop, spatial=views.spatial,
-        first_frames=(),
-    )  # fmt: skip
+    sampler = partial(
+        SlidingViewSampler, frames=views.frames, stride=1, resize=views.resize, crop=views.crop, spatial=views.spatial
+    )  # the numbers of frames are listed, whatever their distance
     videos, samplers = [], []
-    for at in range(0, len(first_frames), at_once):
-        segment, end = first_frames[at : at + at_once], ends[at : at + at_once][-1]
-        videos.append(Video(path, (), start=float(times[segment[0]]), end=_time_of(times, end), stamps=index))
-        samplers.append(replace(sampler, first_frames=tuple(first - segment[0] for first in segment)))
+    for at in range(0, len(clips), at_once):
+        segment = clips[at : at + at_once]
+        first, end = int(segment[0, 0]), int(segment.max()) + 1
+        videos.append(Video(path, (), float(times.begins[first]), _time_of(times.begins, end), stamps=index))
+        numbers = tuple(map(tuple, (segment - first).tolist()))
+        samplers.append(sampler(numbers=numbers))
     return VideoSegments(videos, samplers, spans, weights)
+
+
+def slide_by_frames(views: MultiViewSampler, video: VideoShape, times: FrameTimes, every: float) -> Slide:
+    """Return clips whose frames are ``views.stride`` apart, from the frames nearest to every so many seconds."""
+    begins, length = times.begins, int(views.frames * views.step)
+    first_frames, weights = nearest_frames(begins, every, max(0, video.frames - length))
+    clips = np.array([views.clip_at(first, video, None) for first in first_frames])
+    frame_ends = [*begins[1:].tolist(), last_frame_end(begins, every)]
+    ends = [frame_ends[min(first + length, video.frames) - 1] for first in first_frames]
+    return clips, list(zip(begins[first_frames].tolist(), ends, strict=True)), weights
+
+
+def slide_by_time(views: MultiViewSampler, video: VideoShape, times: FrameTimes, every: float) -> Slide:
+    """Return clips of ``views.fps`` frames a second, from every so many seconds on.
+
+    Of clips that begin with the same frame there is the first alone, which represents them all.
+    """
+    length = views.frames * views.step
+    last = max(0.0, times.end - length)
+    last_frame = int(times.frames_at(np.array([last]))[0])
+    counts = count_steps(np.append(times.switches[:last_frame], last), every)
+    (first_frames,) = counts.nonzero()
+    weights = counts[first_frames]
+    starts = np.minimum((np.cumsum(weights) - weights) * every, last)
+    clips = times.frames_at(starts[:, None] + views.step * np.arange(views.frames))
+    return clips, [(start, min(start + length, times.end)) for start in starts.tolist()], weights.tolist()
 
 
 def nearest_frames(times: Float[np.ndarray, " n"], every: float, last: int) -> tuple[list[int], list[int]]:
@@ -98,10 +129,16 @@ def nearest_frames(times: Float[np.ndarray, " n"], every: float, last: int) -> t
     the earlier counts.
     """
     until = np.append((times[:last] + times[1 : last + 1]) / 2, times[last])  # end of the moments nearest to each
-    counts = np.diff(np.floor(until / every + 1e-9).astype(np.int64), prepend=-1)
-    counts[last] = max(1, counts[last])
+    counts = count_steps(until, every)
     (first_frames,) = counts.nonzero()
     return first_frames.tolist(), counts[first_frames].tolist()
+
+
+def count_steps(until: Float[np.ndarray, " n"], every: float) -> Int[np.ndarray, " n"]:
+    """Return the number of the moments 0, ``every``, 2 ``every`` ... seconds up to each end; at last 1 or more."""
+    counts = np.diff(np.floor(until / every + 1e-9).astype(np.int64), prepend=-1)
+    counts[-1] = max(1, counts[-1])
+    return counts
 
 
 def last_frame_end(times: Float[np.ndarray, " n"], every: float) -> float:

@@ -1,16 +1,21 @@
-"""View samplers: random views for training, uniform ones for evaluation, as the reference samples them."""
+"""View samplers: random views for training, uniform ones for evaluation, as the reference samples them, or by time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, inf
+from typing import TypeAlias
 
 import numpy as np
 
+from vivit.data.frame_times import TOLERANCE, FrameTimes
+from vivit.data.readers.open_video import OpenVideo
 from vivit.data.views import (
     ColorTransform,
     ResizePlan,
     VideoShape,
     View,
+    ViewSampler,
     check_crop,
     format_views,
     frame_indices,
@@ -20,20 +25,71 @@ from vivit.data.views import (
 )
 from vivit.errors import ConfigError
 
+Position: TypeAlias = int | float
+"""Where a clip begins in a video, or how long that is: frames of the file, or with ``fps`` seconds."""
+
+
+def check_rate(stride: int | None, fps: int | float | None) -> None:
+    """Raise ``ConfigError`` unless exactly one of ``data.stride`` and ``data.fps`` is set, the latter above 0."""
+    if fps is None:
+        if stride is None:
+            raise ConfigError("data.stride", None, "is not set, and data.fps is not either", "set one of them")
+    elif type(fps) not in (int, float) or not 0 < fps < inf:
+        raise ConfigError("data.fps", fps, "is no number of frames a second", "set one above 0, as data.fps=8")
+    elif stride is not None:
+        raise ConfigError(
+            "data.fps", fps, f"data.stride={stride} is set too, and either decides which frames a clip has",
+            "leave one of them out; where a file sets it, set it to null",
+        )  # fmt: skip
+
+
+def sample_views(sampler: ViewSampler, video: OpenVideo, rng: np.random.Generator | None = None) -> list[View]:
+    """Return the views of an open video. Raises ``DataError`` for one without the timestamps that a sampler needs."""
+    return sampler(video.shape, rng, None if sampler.fps is None else video.times())
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RandomViewSampler:
+class ClipSampler:
+    """Clips of ``frames`` frames of pictures with a short side of ``resize``, cut to ``crop``.
+
+    Frames are ``stride`` frames of the file apart; or ``fps`` a second, whatever the rate of the file is, each the one
+    on screen at its moment by the file's timestamps.
+    """
+
+    frames: int
+    stride: int | None = None
+    fps: int | float | None = None
+    resize: int
+    crop: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        check_rate(self.stride, self.fps)
+
+    @property
+    def step(self) -> Position:
+        """From one frame of a clip to the next: frames of the file, with ``fps`` seconds."""
+        return self.stride or 1 if self.fps is None else 1 / self.fps
+
+    def clip_at(self, offset: Position, video: VideoShape, times: FrameTimes | None) -> tuple[int, ...]:
+        """Return the frame numbers of the clip that begins with a frame, or with ``times`` at a second.
+
+        Where the video ends before the clip does, it starts again.
+        """
+        if times is None:
+            return frame_indices(int(offset), self.frames, int(self.step), video.frames)
+        return tuple(times.frames_at(offset + self.step * np.arange(self.frames)).tolist())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RandomViewSampler(ClipSampler):
     """One view for training: a random offset, scale jitter, a random crop, a flip, a change of colours.
 
-    The offset is uniform over all that leave room for the clip, and are multiples of ``offset_step``. Height and width
+    The offset is uniform over all that leave room for the clip: frames that are multiples of ``offset_step``; with
+    ``fps`` any moment, or with an ``offset_step`` above 1 the multiples of so many frames of the clip. Height and width
     are scaled by independent factors from ``scale_jitter``, after the short side was resized to ``resize``.
     ``color_transform`` is one policy: where the reference is configured with several, it runs RandAugment alone.
     """
 
-    frames: int
-    stride: int
-    resize: int
-    crop: tuple[int, int]
     scale_jitter: Sequence[float] = (1.0, 1.0)
     random_crop: bool = True
     hflip_prob: float = 0.0
@@ -41,16 +97,19 @@ class RandomViewSampler:
     offset_step: int = 1
 
     def __post_init__(self) -> None:
+        ClipSampler.__post_init__(self)
         if type(self.offset_step) is not int or self.offset_step < 1:
             raise ConfigError("augment.offset_step", self.offset_step, "is no number of frames", "set 1 or more")
         if len(self.scale_jitter) != 2:
             raise ConfigError("augment.scale_jitter", list(self.scale_jitter), "is not two factors", "set [0.9,1.33]")
         check_crop(self.resize, self.crop, self.scale_jitter[0])
 
-    def __call__(self, video: VideoShape, rng: np.random.Generator) -> list[View]:
+    def __call__(
+        self, video: VideoShape, rng: np.random.Generator | None, times: FrameTimes | None = None
+    ) -> list[View]:
         """Return one view, drawn from ``rng``."""
-        offsets = max(video.frames - (self.frames - 1) * self.stride, 1)
-        offset = int(rng.integers(-(-offsets // self.offset_step))) * self.offset_step
+        assert rng is not None
+        clip = self.clip_at(self.draw_offset(video.frames if times is None else times.end, rng), video, times)
         smallest, largest = self.scale_jitter
         factors = rng.uniform(smallest, largest, size=2)
         resized = resized_to_short_side(video, self.resize)
@@ -62,7 +121,7 @@ class RandomViewSampler:
             corner = int(position[0] * (spare[0] + 1)), int(position[1] * (spare[1] + 1))
         return [
             View(
-                frame_indices(offset, self.frames, self.stride, video.frames),
+                clip,
                 source_crop_box(video, jittered, self.crop, corner),
                 ResizePlan(resized, jittered, corner),
                 flipped=bool(rng.uniform() < self.hflip_prob),
@@ -70,39 +129,42 @@ class RandomViewSampler:
             )
         ]
 
+    def draw_offset(self, length: Position, rng: np.random.Generator) -> Position:
+        """Return where a clip begins in a video of so many frames, or seconds: early enough for its last frame."""
+        room = length - (self.frames - 1) * self.step
+        if self.fps is not None and self.offset_step == 1:
+            return float(rng.uniform(0, max(room, 0)))
+        unit = self.offset_step * (1 if self.fps is None else self.step)
+        return int(rng.integers(max(ceil(room / unit - TOLERANCE), 1))) * unit
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class UniformViewSampler(ABC):
-    """Views for evaluation: some temporal ``offsets`` times ``spatial`` crops along the longer side of the picture.
+class UniformViewSampler(ClipSampler, ABC):
+    """Views for evaluation: some ``clips`` times ``spatial`` crops along the longer side of the picture.
 
     One spatial crop is the middle of the picture.
     """
 
-    frames: int
-    stride: int
-    resize: int
-    crop: tuple[int, int]
     spatial: int = 1
 
     def __post_init__(self) -> None:
+        ClipSampler.__post_init__(self)
         check_crop(self.resize, self.crop, 1.0)
 
-    def __call__(self, video: VideoShape, rng: np.random.Generator | None = None) -> list[View]:
+    def __call__(
+        self, video: VideoShape, rng: np.random.Generator | None = None, times: FrameTimes | None = None
+    ) -> list[View]:
         """Return the views, temporal position outermost; ``rng`` is not used."""
         resized = resized_to_short_side(video, self.resize)
         return [
-            View(
-                frame_indices(offset, self.frames, self.stride, video.frames),
-                source_crop_box(video, resized, self.crop, corner),
-                ResizePlan(resized, resized, corner),
-            )
-            for offset in self.offsets(video.frames)
+            View(clip, source_crop_box(video, resized, self.crop, corner), ResizePlan(resized, resized, corner))
+            for clip in self.clips(video, times)
             for corner in self.corners(resized)
         ]
 
     @abstractmethod
-    def offsets(self, length: int) -> list[int]:
-        """Return the first frame of each temporal view of a video of ``length`` frames."""
+    def clips(self, video: VideoShape, times: FrameTimes | None) -> list[tuple[int, ...]]:
+        """Return the frame numbers of each temporal view."""
 
     def corners(self, resized: tuple[int, int]) -> list[tuple[int, int]]:
         """Return the top left corner of each crop, in pixels of the resized picture."""
@@ -128,7 +190,7 @@ class MultiViewSampler(UniformViewSampler):
     average: str = "logits"
 
     def __post_init__(self) -> None:
-        check_crop(self.resize, self.crop, 1.0)
+        UniformViewSampler.__post_init__(self)
         if self.temporal < 1:
             raise ConfigError("views.temporal", self.temporal, "is not a number of views", "set 1 or more")
         if self.spatial not in (1, 3):
@@ -146,10 +208,19 @@ class MultiViewSampler(UniformViewSampler):
     def __len__(self) -> int:
         return len(self.positions) * self.spatial
 
-    def offsets(self, length: int) -> list[int]:
-        """Return the first frame of each temporal view: the reference's truncated linspace, for all counts at once."""
-        last = max(0, length - self.frames * self.stride)
-        return [int(part * (last / parts)) for part, parts in self.positions]
+    def clips(self, video: VideoShape, times: FrameTimes | None) -> list[tuple[int, ...]]:
+        """Return the frame numbers of each temporal view."""
+        offsets = self.offsets(video.frames if times is None else times.end)
+        return [self.clip_at(offset, video, times) for offset in offsets]
+
+    def offsets(self, length: Position) -> Sequence[Position]:
+        """Return where each temporal view begins in a video of so many frames, or with ``fps`` seconds.
+
+        It is the reference's linspace, for all counts at once, in frames truncated.
+        """
+        last = max(0, length - self.frames * self.step)
+        offsets = [part * (last / parts) for part, parts in self.positions]
+        return offsets if self.fps is not None else [int(offset) for offset in offsets]
 
     @property
     def positions(self) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.frame_times import FrameTimes
 from vivit.errors import ConfigError
 
 
@@ -69,7 +70,14 @@ class ViewSampler(Protocol):
         """Height and width of every view, in pixels."""
         ...
 
-    def __call__(self, video: VideoShape, rng: np.random.Generator) -> list[View]:
+    @property
+    def fps(self) -> int | float | None:
+        """Frames of a clip a second, by the timestamps of the video, which a call then needs; None: by its frames."""
+        ...
+
+    def __call__(
+        self, video: VideoShape, rng: np.random.Generator | None, times: FrameTimes | None = None
+    ) -> list[View]:
         """Return the views of one video."""
         ...
 

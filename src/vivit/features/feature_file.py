@@ -35,7 +35,7 @@ class FeatureMetadata:
     shape: tuple[int, int, int]
     """Views, temporal indices and dimensions of the features of a video."""
     clips: Mapping[str, Any]
-    """How clips are cut: frames, stride, resize, crop, views, resampling."""
+    """How clips are cut: frames, stride or fps, resize, crop, views, resampling."""
     data: Mapping[str, Any]
     """The data set."""
     split: str

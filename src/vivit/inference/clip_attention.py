@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vivit.data.readers.open_video import OpenVideo, open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.view_samplers import sample_views
 from vivit.errors import ConfigError
 from vivit.inference.attention_rollout import HEAD_FUSIONS, NoAttentionError, rollout
 from vivit.inference.overlay import (
@@ -69,7 +70,7 @@ def rollout_video(predictor: Predictor, file: str, head_fusion: str) -> Attentio
     preprocessing = predictor.preprocessing
     middle = replace(preprocessing.views, temporal=1, spatial=1)
     with open_video(Video(file, ()), square_pixels=preprocessing.resampling.square_pixels) as video:
-        (view,) = middle(video.shape)
+        (view,) = sample_views(middle, video)
         (frames,) = preprocessing.resampling(video, [view], middle.crop)
         seconds = frame_seconds(video, view.numbers)
     network = _check_network(predictor.network)

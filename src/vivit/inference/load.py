@@ -164,6 +164,8 @@ def preprocessing_of(loaded: LoadedModel, path: str | Path) -> Preprocessing:
     """Return the preprocessing of a loaded network; what its file does not contain is the paper's, with a warning."""
     frames, height, width = loaded.net.clip_size
     assumed = {"stride": 2, "resize": round(min(height, width) * 256 / 224)}
+    if "fps" in loaded.preprocessing:
+        del assumed["stride"]
     if missing := {key: assumed[key] for key in assumed if key not in loaded.preprocessing}:
         log.warning("%s does not contain how clips are cut: assumed %s", path, missing)
     plain = {**assumed, **loaded.preprocessing, "frames": frames, "crop": [height, width]}

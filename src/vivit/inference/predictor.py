@@ -14,6 +14,7 @@ from tqdm import tqdm
 from vivit.data.loader import EvalLoader
 from vivit.data.readers.frame_array import FrameArrayReader
 from vivit.data.sliding_window import sliding_windows
+from vivit.data.view_samplers import sample_views
 from vivit.errors import ConfigError, DataError
 from vivit.evaluation import TopK, ViewAggregator, get_aggregation, score, top_k
 from vivit.inference.load import preprocessing_of, read_model
@@ -113,7 +114,7 @@ class Predictor:
 
     def _predict_array(self, frames: np.ndarray) -> Float[Tensor, " k"]:
         video, views = FrameArrayReader(frames), self.preprocessing.views
-        clips = self.preprocessing.resampling(video, views(video.shape), views.crop)
+        clips = self.preprocessing.resampling(video, sample_views(views, video), views.crop)
         batch = Batch(torch.from_numpy(clips)[None].to(self.device), torch.zeros(1, 0).long(), torch.zeros(1).long())
         with torch.inference_mode():
             predictions = score(self.network, batch, clips_at_once=self.batch_size, aggregator=self.aggregator)

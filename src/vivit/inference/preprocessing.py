@@ -13,7 +13,7 @@ from vivit.data.loader import EvalLoader, WorkerConfig, available_cpus
 from vivit.data.samplers import DistributedEvalBatchSampler
 from vivit.data.sliding_window import SegmentDataset, VideoSegments
 from vivit.data.transforms.resize import FusedResize, ReferenceResize, Resize
-from vivit.data.view_samplers import MultiViewSampler, UniformViewSampler
+from vivit.data.view_samplers import MultiViewSampler, UniformViewSampler, check_rate
 from vivit.data.views import uniform_positions
 from vivit.errors import CheckpointError, ConfigError
 from vivit.evaluation.multi_view import AGGREGATIONS
@@ -26,12 +26,18 @@ RESIZES: dict[str, Callable[..., Resize]] = {"fused": FusedResize, "reference": 
 def parse_preprocessing(plain: Mapping[str, Any], source: object) -> dict[str, Any]:
     """Return the plain values of ``plain`` that cut clips from a video, checked; those that are there.
 
-    They are ``frames``, ``stride``, ``resize``, ``crop``, ``views``, ``resampling`` and ``square_pixels``. Raises
-    CheckpointError about ``source``, with the key, for wrong ones.
+    They are ``frames``, ``stride`` or ``fps``, ``resize``, ``crop``, ``views``, ``resampling`` and ``square_pixels``.
+    Raises CheckpointError about ``source``, with the key, for wrong ones.
     """
     values: dict[str, Any] = {
         key: _positive(plain[key], key, source) for key in ("frames", "stride", "resize") if plain.get(key) is not None
     }
+    if (fps := plain.get("fps")) is not None:
+        try:
+            check_rate(values.get("stride"), fps)
+        except ConfigError as error:
+            raise CheckpointError(source, str(error), key="fps") from None
+        values["fps"] = fps
     if (crop := plain.get("crop")) is not None:
         if not isinstance(crop, list | tuple) or len(crop) != 2:
             raise CheckpointError(source, f"{crop!r} is not height and width", key="crop")
@@ -53,6 +59,11 @@ def parse_preprocessing(plain: Mapping[str, Any], source: object) -> dict[str, A
             raise CheckpointError(source, f"{square!r} is neither true nor false", key="square_pixels")
         values |= {"resampling": name, "square_pixels": square}
     return values
+
+
+def clip_keys(plain: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the keys that define a clip: with ``fps`` where ``plain`` has it, else with ``stride``."""
+    return ("frames", "fps" if plain.get("fps") is not None else "stride", "resize", "crop")
 
 
 def _positive(number: Any, key: str, source: object) -> int:
@@ -77,9 +88,10 @@ class Preprocessing:
         Raises CheckpointError about ``source``, with the key, for values that are wrong or missing.
         """
         values = parse_preprocessing(plain, source)
-        if missing := [key for key in ("frames", "stride", "resize", "crop") if key not in values]:
+        keys = clip_keys(values)
+        if missing := [key for key in keys if key not in values]:
             raise CheckpointError(source, "is missing, so it is unknown how clips are cut", key=missing[0])
-        clip = {key: values[key] for key in ("frames", "stride", "resize")} | {"crop": tuple(values["crop"])}
+        clip = {key: values[key] for key in keys} | {"crop": tuple(values["crop"])}
         views = {key: value for key, value in values.get("views", {}).items() if key in DEFAULT_VIEWS}
         resize = RESIZES[values.get("resampling", "fused")](square_pixels=values.get("square_pixels", False))
         return cls(MultiViewSampler(**clip, **views), resize, workers)
@@ -107,11 +119,12 @@ class Preprocessing:
         """Return in plain values which frames and crops of a video the clips contain.
 
         A temporal view begins with frame int(part * (room / whole)), where room = max(0, frames of the video - frames *
-        stride of the clip); a crop along the longer side of the picture at the share of what the crop leaves over.
+        stride of the clip); with fps at second part * (room / whole), where room = max(0, seconds of the video - frames
+        / fps). A crop along the longer side of the picture lies at the share of what the crop leaves over.
         """
         views = self.views
         return {
-            "clip": {key: getattr(views, key) for key in ("frames", "stride", "resize", "crop")},
+            "clip": {key: getattr(views, key) for key in clip_keys({} if views.fps is None else {"fps": views.fps})},
             "views": {
                 "places": uniform_positions(views.temporal),
                 "crops": [0.5] if views.spatial == 1 else [0.0, 0.5, 1.0],

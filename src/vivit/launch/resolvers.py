@@ -1,4 +1,4 @@
-"""Resolvers of configurations: names of jobs and folders, the batch of a device, quotients."""
+"""Resolvers of configurations: names of jobs and folders, the batch of a device, the stride, quotients."""
 
 import hashlib
 import json
@@ -59,10 +59,16 @@ def per_device_batch_size(step: int, *, _root_: DictConfig) -> int:
     return step // parts
 
 
+def unless_fps(stride: int, *, _parent_: DictConfig) -> int | None:
+    """Return the default of ``data.stride``; None where ``data.fps`` is set, which takes its place."""
+    return stride if _parent_.get("fps") is None else None
+
+
 def register_resolvers() -> None:
     """Register ``${job_name:}``, ``${divide:a,b}`` and the others; commands call it before Hydra reads any YAML."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
     OmegaConf.register_new_resolver("hydra_output_subdir", hydra_output_subdir, replace=True)
     OmegaConf.register_new_resolver("per_device_batch_size", per_device_batch_size, replace=True)
+    OmegaConf.register_new_resolver("unless_fps", unless_fps, replace=True)
     OmegaConf.register_new_resolver("divide", lambda a, b: a // b, replace=True)

@@ -15,11 +15,11 @@ from vivit.sweeps import SCALES, Row, Sweep
 MAX_NAME_LENGTH = 150
 """Characters of overrides in a file's name; a hash behind them keeps two settings apart."""
 
-RECIPE_KEYS = ("epochs", "batch_size", "frames", "stride", "crop")
+RECIPE_KEYS = ("epochs", "batch_size", "frames", "stride", "fps", "crop")
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 PHRASES = {
     "data": "{}", "size": "size {}", "views": "{} views", "epochs": "{} epochs", "batch_size": "batches of {}",
-    "frames": "clips of {} frames", "stride": "{} apart", "crop": "{} pixels",
+    "frames": "clips of {} frames", "stride": "{} apart", "fps": "{} a second", "crop": "{} pixels",
 }  # fmt: skip
 COLUMNS = (
     Column("label", ""),

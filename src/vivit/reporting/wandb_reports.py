@@ -17,7 +17,7 @@ ACCURACIES = {"k400": "top-1 on Kinetics-400", "epic": "top-1 of actions on EPIC
 """The paper's accuracies that a report's text mentions, by the key of ``Row.printed``."""
 RUN_GROUP = "run_group"
 """Key in a run's configuration: all that a job varies but its seed, so one value for each row of a table."""
-CLIP_KEYS = ("frames", "stride", "resize", "crop")
+CLIP_KEYS = ("frames", "stride", "fps", "resize", "crop")
 """Keys of a data set that runs log as preprocessing."""
 SEED = "seed"
 STEP = "trainer/global_step"

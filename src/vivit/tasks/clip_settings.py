@@ -5,7 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.data.view_samplers import MultiViewSampler
+from vivit.data.view_samplers import MultiViewSampler, check_rate
 from vivit.data.views import format_views
 from vivit.evaluation import get_aggregation
 from vivit.inference.preprocessing import DEFAULT_VIEWS
@@ -14,7 +14,9 @@ from vivit.overrides import override_key
 
 CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
-STORED_KEYS = (*CLIP_KEYS, "square_pixels")
+TOGETHER = {"stride": ("stride", "fps"), "resampling": ("resampling", "square_pixels")}
+"""Keys that define one thing: what is typed of one of them replaces what a file has of all."""
+STORED_KEYS = (*CLIP_KEYS, "fps", "square_pixels")
 """What files of other formats store of it."""
 DATA_KEYS = ("root", "dataset", "train_share", "val_share")
 """Keys of a data set that name its videos."""
@@ -29,6 +31,8 @@ def to_plain(node: DictConfig) -> dict[str, Any]:
 def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the plain values of a data set's configuration."""
     plain: dict[str, Any] = {key: int(data[key]) for key in ("stride", "resize") if data.get(key) is not None}
+    if data.get("fps") is not None:
+        plain["fps"] = data["fps"]
     if views := data.get("views"):
         plain["views"] = {key: views.get(key, default) for key, default in DEFAULT_VIEWS.items()}
         if counts := views.get("also_report"):
@@ -41,6 +45,7 @@ def clip_settings_to_plain(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def data_record(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a checkpoint's record that describe the configuration of a data set, in plain values."""
+    check_rate(data.get("stride"), data.get("fps"))
     clip = {"frames": int(data["frames"]), "crop": [int(side) for side in data["crop"]]}
     source = {key: data[key] for key in DATA_KEYS if data.get(key) not in (None, "???")}
     return {"preprocessing": clip | clip_settings_to_plain(data), "data": source}
@@ -55,13 +60,15 @@ def merge_clip_settings(
     these are not needed for a ``complete`` record. The choice of a data set counts as typed where the file has nothing.
     """
     configured = clip_settings_to_plain(to_plain(cfg.data))
+    check_rate(configured.get("stride"), configured.get("fps"))
     plain: dict[str, Any] = {}
     assumed: list[str] = []
     dataset_typed = any(override_key(override) == "data" for override in job.cli_overrides("data"))
     for key in CLIP_KEYS:
-        names = (key, "square_pixels") if key == "resampling" else (key,)
-        typed = job.cli_overrides(f"data.{key}", *([key] if key in ("views", "resampling") else []))
-        if not typed and (key in recorded or complete):
+        names = TOGETHER.get(key, (key,))
+        groups = [key] if key in ("views", "resampling") else []
+        typed = job.cli_overrides(*(f"data.{name}" for name in names), *groups)
+        if not typed and (complete or any(name in recorded for name in names)):
             plain |= {name: recorded[name] for name in names if name in recorded}
             continue
         plain |= {name: configured[name] for name in names if name in configured}
@@ -100,6 +107,8 @@ def format_clip_settings(plain: Mapping[str, Any], keys: Sequence[str] = CLIP_KE
             parts.append(f"views={format_views(views['temporal'], views['spatial'])} of {views['average']}")
         elif key == "resampling" and plain.get("square_pixels"):
             parts.append(f"resampling={plain[key]}, resampling.square_pixels=true")
+        elif key == "stride" and "fps" in plain:
+            parts.append(f"data.fps={plain['fps']:g}")
         elif key in plain:
             parts.append(f"{'' if key == 'resampling' else 'data.'}{key}={plain[key]}")
     return ", ".join(parts)

@@ -89,7 +89,7 @@ def build_eval_data(
     views = preprocessing.views
     data = VideoDataModule(
         **{key: source[key] for key in DATA_KEYS if key in source},
-        frames=views.frames, stride=views.stride, resize=views.resize, crop=views.crop,
+        frames=views.frames, stride=views.stride, fps=views.fps, resize=views.resize, crop=views.crop,
         views=partial(MultiViewSampler, **parse_preprocessing(clips, file).get("views", {})),
         resampling=preprocessing.resampling,
         batch_size=cfg.batch_size, num_workers=cfg.num_workers, timeout=cfg.timeout,

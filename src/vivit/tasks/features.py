@@ -34,7 +34,7 @@ from vivit.training import disable_malloc_trim, format_model
 
 log = logging.getLogger(__name__)
 
-CLIP_KEYS = ("frames", "stride", "resize", "crop")
+CLIP_KEYS = ("frames", "stride", "fps", "resize", "crop")
 """Keys of a data set that cut clips, beside views and resampling, which the command has itself."""
 
 

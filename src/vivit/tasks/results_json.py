@@ -58,7 +58,8 @@ def run_metadata(cfg: DictConfig, job: Job, trainer: Trainer) -> dict[str, Any]:
 
 def recipe_summary(cfg: DictConfig) -> dict[str, Any]:
     """Return a run's clip, batch size and epochs, for tables."""
-    clip = {"frames": cfg.data.frames, "stride": cfg.data.stride, "crop": list(cfg.data.crop)}
+    rate = {key: cfg.data.get(key) for key in ("stride", "fps") if cfg.data.get(key) is not None}
+    clip = {"frames": cfg.data.frames, **rate, "crop": list(cfg.data.crop)}
     return clip | {"batch_size": cfg.data.batch_size, "epochs": cfg.trainer.max_epochs}
 
 

@@ -10,12 +10,21 @@ import numpy as np
 
 from vivit.data.frame_cache.cached_video import CachedVideo
 from vivit.data.frame_cache.pictures import PictureKind, StoredVideo
+from vivit.data.frame_times import FrameTimes
 
-FORMAT = 1
+FORMAT = 2
 """Version of the file; another one is another cache."""
 MAGIC = b"vivitfrm"
 ALIGNMENT = 64
 """Bytes to whose multiples the pictures of a video are aligned."""
+
+
+class Survey(NamedTuple):
+    """Number and kind of the pictures of a video, and when they are shown; None: they have no timestamps."""
+
+    frames: int
+    kind: PictureKind
+    times: FrameTimes | None
 
 
 class Entry(NamedTuple):
@@ -24,6 +33,7 @@ class Entry(NamedTuple):
     offset: int
     frames: int
     kind: PictureKind
+    times: FrameTimes | None
 
     @property
     def size(self) -> int:
@@ -31,7 +41,7 @@ class Entry(NamedTuple):
         return self.frames * self.kind.frame_bytes
 
 
-def lay_out(surveys: list[tuple[int, PictureKind] | None]) -> tuple[list[Entry | None], int]:
+def lay_out(surveys: list[Survey | None]) -> tuple[list[Entry | None], int]:
     """Return the place of every video whose number and kind of pictures are known, and the bytes of all."""
     entries: list[Entry | None] = []
     end = 0
@@ -47,9 +57,18 @@ def write_table(file: Path, end: int, entries: list[Entry | None], rows: np.ndar
     kinds = list(dict.fromkeys(entry.kind for entry in entries if entry))
     number = {kind: at for at, kind in enumerate(kinds)}
     table = np.array([(e.offset, e.frames, number[e.kind]) if e else (-1, 0, 0) for e in entries], np.int64)
+    timed = [entry.times if entry else None for entry in entries]
+    counts = [len(times.begins) if times else 0 for times in timed]
+    first = np.array([end - count if count else -1 for count, end in zip(counts, np.cumsum(counts), strict=True)])
     content = BytesIO()
-    names = np.frombuffer(json.dumps(kinds).encode(), np.uint8)
-    np.savez(content, table=table.reshape(-1, 3)[rows], kinds=names)
+    np.savez(
+        content,
+        table=table.reshape(-1, 3)[rows],
+        kinds=np.frombuffer(json.dumps(kinds).encode(), np.uint8),
+        begins=np.concatenate([np.empty(0), *(times.begins for times in timed if times)]),
+        first=first.astype(np.int64)[rows],
+        ends=np.array([times.end if times else 0.0 for times in timed])[rows],
+    )
     with file.open("r+b") as target:
         target.seek(end)
         target.write(content.getvalue() + MAGIC + end.to_bytes(8, "little"))
@@ -68,7 +87,8 @@ class FrameCache:
         self._bytes = np.frombuffer(pages, np.uint8)
         end = int.from_bytes(pages[-8:], "little")
         with np.load(BytesIO(pages[end:-16]), allow_pickle=False) as content:
-            self._table = content["table"]
+            self._table, self._begins = content["table"], content["begins"]
+            self._first, self._ends = content["first"], content["ends"]
             kinds = json.loads(content["kinds"].tobytes())
         self._kinds = [PictureKind.from_plain(kind) for kind in kinds]
 
@@ -88,4 +108,8 @@ class FrameCache:
         offset, frames, kind = self._table[row].tolist()
         if offset < 0:
             return None
-        return CachedVideo(StoredVideo.at(self._bytes, offset, frames, self._kinds[kind]), square_pixels=square_pixels)
+        first, times = int(self._first[row]), None
+        if first >= 0:
+            times = FrameTimes(self._begins[first : first + frames], float(self._ends[row]))
+        stored = StoredVideo.at(self._bytes, offset, frames, self._kinds[kind])
+        return CachedVideo(stored, times, square_pixels=square_pixels)

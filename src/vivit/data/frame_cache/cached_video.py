@@ -9,8 +9,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from vivit.data.frame_cache.pictures import PictureKind, StoredVideo
+from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.frame_converter import conversion_graph, packed_pixels, stored_boxes
+from vivit.data.readers.frame_folder import NO_TIMES
 from vivit.data.views import CropBox, VideoShape
+from vivit.errors import DataError
 
 STACKED_PIXELS = 1 << 22
 """Pixels that are converted at a time, so that what lies between stays small."""
@@ -21,8 +24,8 @@ STACKED_FRAMES = 256
 class CachedVideo:
     """An ``OpenVideo`` over stored pictures. What it reads equals, bit for bit, what the decoder's reader does."""
 
-    def __init__(self, stored: StoredVideo, *, square_pixels: bool = False) -> None:
-        self._stored, self._kind = stored, stored.kind
+    def __init__(self, stored: StoredVideo, times: FrameTimes | None = None, *, square_pixels: bool = False) -> None:
+        self._stored, self._kind, self._times = stored, stored.kind, times
         self._width = self._kind.wide if square_pixels else self._kind.width
         self._orientation = self._kind.orientation
 
@@ -31,6 +34,12 @@ class CachedVideo:
         """Frames, height and width."""
         displayed = self._orientation.displayed_size((self._kind.height, self._width))
         return VideoShape(len(self._stored.planes[0]), *displayed)
+
+    def times(self) -> FrameTimes:
+        """Return when the frames begin. Raises ``DataError`` for those of a folder, which have no timestamps."""
+        if self._times is None:
+            raise DataError("a cached video", "is a folder of pictures, which has no timestamps", NO_TIMES)
+        return self._times
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]

@@ -11,10 +11,10 @@ import torch.distributed
 from tqdm import tqdm
 
 from vivit.data.frame_cache.budget import check_budget, check_free_space, gigabytes
-from vivit.data.frame_cache.cache_file import FrameCache, lay_out, write_table
+from vivit.data.frame_cache.cache_file import FrameCache, Survey, lay_out, write_table
 from vivit.data.frame_cache.fill import FillTask, fill
 from vivit.data.frame_cache.store import MemoryFile, reserve
-from vivit.data.frame_cache.survey import CachePlan, Survey, spread, survey, total_bytes
+from vivit.data.frame_cache.survey import CachePlan, spread, survey, total_bytes
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 from vivit.io import atomic_write, wait_for_lock

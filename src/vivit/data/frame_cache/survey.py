@@ -10,14 +10,11 @@ from typing import Any
 import av
 import numpy as np
 
-from vivit.data.frame_cache.cache_file import FORMAT
+from vivit.data.frame_cache.cache_file import FORMAT, Survey
 from vivit.data.frame_cache.pictures import PictureKind, UncacheableError
-from vivit.data.readers.open_video import open_video
+from vivit.data.readers.open_video import is_frame_folder, open_video
 from vivit.data.readers.video_error import VideoError
 from vivit.structures import Video
-
-Survey = tuple[int, PictureKind]
-"""Number and kind of the pictures of a video."""
 
 
 class CachePlan:
@@ -32,7 +29,7 @@ class CachePlan:
         rows = []
         for video in videos:
             stamps = video.stamps if video.stamps is None or isinstance(video.stamps, range) else tuple(video.stamps)
-            part = (video.path, video.start, video.end, video.frame_range, stamps)
+            part = (video.path, video.start, video.end, video.frame_range, stamps, video.include_previous)
             if part not in numbers:
                 numbers[part] = len(self.videos)
                 self.videos.append(video)
@@ -70,21 +67,22 @@ def _version(stat: os.stat_result) -> str:
 
 
 def survey(video: Video) -> Survey | None:
-    """Return number and kind of the pictures of a video, of which the first is decoded; None where that fails."""
+    """Return what the pictures of a video are, of which the first is decoded; None where that fails."""
     kinds: list[PictureKind] = []
     try:
         with open_video(video, square_pixels=True) as reader:
             height, wide = reader.orientation.displayed_size(reader.shape[1:])
             reader.visit([0], lambda _, frame: kinds.append(PictureKind.of(frame, wide, reader.orientation)))
             fits = (kinds[0].height, kinds[0].width) == reader.stored_size and kinds[0].height == height
-            return (reader.shape.frames, kinds[0]) if fits else None
+            times = None if is_frame_folder(video) else reader.times()
+            return Survey(reader.shape.frames, kinds[0], times) if fits else None
     except (VideoError, UncacheableError):
         return None
 
 
 def total_bytes(surveys: Iterable[Survey | None]) -> int:
     """Return the bytes that the pictures of videos take."""
-    return sum(each[0] * each[1].frame_bytes for each in surveys if each)
+    return sum(each.frames * each.kind.frame_bytes for each in surveys if each)
 
 
 def spread(count: int, of: int) -> list[int]:

@@ -7,6 +7,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.frame_converter import Converter, Orientation
 from vivit.data.views import CropBox, VideoShape
 from vivit.errors import DataError
@@ -28,6 +29,10 @@ class FrameArrayReader:
     def shape(self) -> VideoShape:
         """Frames, height and width."""
         return VideoShape(*self._frames.shape[:3])
+
+    def times(self) -> FrameTimes:
+        """Raise DataError: an array has no timestamps."""
+        raise DataError("an array", "has no timestamps, and clips are cut by data.fps", "pass a file")
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]

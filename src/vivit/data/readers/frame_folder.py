@@ -8,9 +8,13 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.frame_converter import Converter, Orientation
 from vivit.data.readers.video_error import VideoError, as_video_error
 from vivit.data.views import CropBox, VideoShape
+
+NO_TIMES = "cut clips by data.stride, not by data.fps, or use video files"
+"""What to do where clips are cut by timestamps, and there are none."""
 
 
 class FrameFolderReader:
@@ -39,6 +43,10 @@ class FrameFolderReader:
     def shape(self) -> VideoShape:
         """Frames, height and width."""
         return VideoShape(len(self._numbers), *self.orientation.displayed_size(self.stored_size))
+
+    def times(self) -> FrameTimes:
+        """Raise ``VideoError``: pictures have no timestamps."""
+        raise VideoError(self.path, "is a folder of pictures, which has no timestamps", NO_TIMES)
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]

@@ -1,6 +1,7 @@
 """The interface of every reader of a video, and which reader opens which video."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, runtime_checkable
@@ -9,6 +10,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.frame_converter import Orientation
 from vivit.data.readers.frame_folder import FrameFolderReader
 from vivit.data.readers.pyav_reader import PyAVVideoReader
@@ -23,6 +25,10 @@ class OpenVideo(Protocol):
     @property
     def shape(self) -> VideoShape:
         """Frames, height and width."""
+        ...
+
+    def times(self) -> FrameTimes:
+        """Return when the frames begin. Raises ``DataError`` for pictures without timestamps."""
         ...
 
     def read(
@@ -63,11 +69,24 @@ class DecodedVideo(OpenVideo, Protocol):
     def __enter__(self) -> "DecodedVideo": ...
 
 
+def is_frame_folder(video: Video) -> bool:
+    """Return whether a video is a folder of frames, which have no timestamps."""
+    return video.frame_range is not None or Path(video.path).is_dir()
+
+
+def on_screen_from_start(video: Video) -> Video:
+    """Return a video whose segment, if it is one, includes the frame that is on screen at its start."""
+    return video if video.start is None else replace(video, include_previous=True)
+
+
 def open_video(video: Video, *, square_pixels: bool = False) -> DecodedVideo:
     """Return a reader of a video file, of a segment of one, or of a folder of frames. Raises ``VideoError``.
 
     ``square_pixels`` widens pictures whose pixels are not square as a player does. Frames in a folder have square ones.
     """
-    if video.frame_range is not None or Path(video.path).is_dir():
+    if is_frame_folder(video):
         return FrameFolderReader(video.path, *(video.frame_range or ()))
-    return PyAVVideoReader(video.path, video.start, video.end, video.stamps, square_pixels=square_pixels)
+    return PyAVVideoReader(
+        video.path, video.start, video.end, video.stamps,
+        square_pixels=square_pixels, include_previous=video.include_previous,
+    )  # fmt: skip

@@ -22,6 +22,7 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
+from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.damage import DamageTracker
 from vivit.data.readers.frame_converter import Converter, Orientation
 from vivit.data.readers.packet_index import index_packets
@@ -37,6 +38,8 @@ NEAR, FAR = 0.0, 10.0
 
 class PyAVVideoReader:
     """An open video, or the part of it between ``start`` and ``end`` (seconds from its first frame).
+
+    With ``include_previous`` the part has the frame before those, too.
 
     Opening reads the packets' timestamps without decoding, unless ``stamps`` are those of the complete file from an
     index. The decoder gets the first packet before any other: it may contain what all others need, a palette or the
@@ -56,13 +59,14 @@ class PyAVVideoReader:
         stamps: Sequence[int] | None = None,
         *,
         square_pixels: bool = False,
+        include_previous: bool = False,
     ) -> None:
         self.path, self._square_pixels = path, square_pixels
         with as_video_error(path):
             self._decoder = StreamDecoder(path)
             try:
                 self._inspect(stamps)
-                self._select_part(start, end)
+                self._select_part(start, end, include_previous)
             except BaseException:
                 self.close()
                 raise
@@ -123,14 +127,14 @@ class PyAVVideoReader:
             if truncated:
                 raise VideoError(self.path, f"is cut off; it ends at {end:.2f} of {duration:.2f} s by its header")
 
-    def _select_part(self, start: float | None, end: float | None) -> None:
+    def _select_part(self, start: float | None, end: float | None, include_previous: bool) -> None:
         times, first, tick = self._file_stamps, self._file_stamps[0], self._decoder.tick
         low = 0 if start is None else bisect_left(times, first + start / tick - self._rounding)
         high = len(times) if end is None else bisect_left(times, first + end / tick - self._rounding)
         if low >= high:
             duration = (times[-1] - first) * tick
             raise VideoError(self.path, f"has no frame between {start} and {end} s; it lasts {duration:.2f} s")
-        self._part = range(low, high)
+        self._part, self._limits = range(max(low - include_previous, 0), high), (start, end)
 
     @property
     def _rounding(self) -> float:
@@ -146,6 +150,10 @@ class PyAVVideoReader:
     def stamps(self) -> Sequence[int]:
         """Timestamps of the frames, ascending, in ticks of ``time_base`` seconds."""
         return self._file_stamps[self._part.start : self._part.stop]
+
+    def times(self) -> FrameTimes:
+        """Return when the frames begin."""
+        return FrameTimes.of_part(self._file_stamps, self._part, self._decoder.tick, *self._limits)
 
     @property
     def time_base(self) -> Fraction:
