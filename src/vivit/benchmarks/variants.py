@@ -94,13 +94,13 @@ def cached(net: nn.Module) -> Variant | None:
     if (variant := frozen(net)) is None:
         return None
     model: Any = variant.net
-    kept: dict[Tensor, Tensor] = {}
+    features: dict[Tensor, Tensor] = {}
 
     def logits(clips: Tensor) -> Tensor:
-        if clips not in kept:
+        if clips not in features:
             with torch.inference_mode(mode=False), torch.no_grad():
-                kept[clips] = model.encode_frames(clips)
-        return model.classify_frames(kept[clips])
+                features[clips] = model.encode_frames(clips)
+        return model.classify_frames(features[clips])
 
     return Variant("cached", model, logits)
 
