@@ -60,7 +60,7 @@ class Noise(ClipDataset):
     """Clips whose brightness hints at their label."""
 
     def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
-        epoch, _, row = ticket
+        epoch, row = ticket.epoch, ticket.row
         labels = self.videos[row].labels
         frames = np.random.default_rng([epoch, row]).integers(60 * labels[0], 256, (1, FRAMES, HEIGHT, WIDTH, 3))
         return Clip(frames.astype(np.uint8), labels, row)

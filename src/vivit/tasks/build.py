@@ -38,16 +38,18 @@ def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
         "classes": {head: list(names) for head, names in data.heads.items()},
         "plugins": list(cfg.get("plugins") or []),
     }
+    loss = instantiate(cfg.loss)
     return VideoClassifier(
         network,
         heads=data.heads,
-        loss=instantiate(cfg.loss),
+        loss=loss,
         optimizer_config=instantiate(cfg.optim),
         seed=cfg.seed,
         batch_size=cfg.data.batch_size,
         aggregator=build_aggregator(data),
         record=record,
         frozen_cache=FrozenCache(network, cfg.frozen_cache_gb) if cfg.get("frozen_cache_gb") else None,
+        class_counts=data.class_counts() if loss.needs_counts else None,
     )
 
 

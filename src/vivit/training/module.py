@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from lightning import Callback, LightningModule
 from lightning.pytorch.callbacks import LearningRateFinder, WeightAveraging
 from lightning.pytorch.utilities import rank_zero_only
@@ -34,7 +33,7 @@ from vivit.training.mixup import one_hot
 from vivit.training.optim import OptimizerConfig, count_steps
 from vivit.training.optimizer_state import RESTART, StepSize, apply_configured_settings
 from vivit.training.rng import draw_stochastic_depth, step_generator
-from vivit.training.step_metrics import STEP_METRICS, StepMetrics
+from vivit.training.step_metrics import STEP_METRICS, StepMetrics, batch_accuracy
 from vivit.training.validation_accuracy import ValidationAccuracy
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,8 @@ class VideoClassifier(LightningModule):
     ``batch_size`` is also the number of clips that evaluation passes through the network at once; ``aggregator``
     combines a video's test views. ``record`` is stored in a checkpoint beside the weights, in plain values: network
     and preprocessing are rebuilt from it alone. Whatever is random in a step depends on the seed, the step and the
-    clip's position in the global batch, so that a run can be resumed and spread over devices.
+    clip's position in the global batch, so that a run can be resumed and spread over devices. ``class_counts`` is the
+    number of training videos of each class, by head, where the loss needs it.
     """
 
     def __init__(
@@ -64,10 +64,12 @@ class VideoClassifier(LightningModule):
         record: Mapping[str, Any],
         aggregator: ViewAggregator | None = None,
         frozen_cache: FrozenCache | None = None,
+        class_counts: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
+        self.class_balance = loss.balance(class_counts or {})
         self.num_classes = [len(names) for names in heads.values()]
         self.optimizer_config = optimizer_config
         self.seed, self.batch_size = seed, batch_size
@@ -124,11 +126,12 @@ class VideoClassifier(LightningModule):
         else:
             targets = self.loss.unmixed_labels(batch.labels, self.num_classes)
             logits = self.frozen_cache.logits(batch.frames[:, 0], self.precision)
-        loss = self.loss(logits, targets, self.num_classes)
+        loss = self.loss(logits, targets, self.num_classes, self.class_balance)
         self._bad_videos += len(batch.bad)
         accumulated = self.trainer.accumulate_grad_batches
         first = batch_idx // accumulated * accumulated
-        metrics = torch.stack([loss.detach().float(), self._batch_accuracy(logits, batch)])
+        accuracy = batch_accuracy(logits, batch.labels, self.num_classes)
+        metrics = torch.stack([loss.detach().float(), accuracy])
         step = self._step_metrics.add(self.trainer, metrics, first=batch_idx == first)
         self.log_dict(step, batch_size=len(batch.videos))
         parts = min(accumulated, self.trainer.num_training_batches - first)
@@ -164,11 +167,6 @@ class VideoClassifier(LightningModule):
         draws = step_generator(self.seed, step, "stochastic depth")
         draw_stochastic_depth(self.network, draws, clips, part, accumulated * ranks)
         return step_generator(self.seed, step, "mixup")
-
-    def _batch_accuracy(self, logits: Float[Tensor, "b k"], batch: Batch) -> Tensor:
-        """Return the share of the batch's clips whose prediction is right for every head."""
-        predicted = torch.stack([head.argmax(1) for head in logits.detach().split(self.num_classes, 1)], 1)
-        return (predicted == batch.labels).all(1).float().mean()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Predictions | None:  # type: ignore[override]
         """Return the predictions of one view of each video, for callbacks; None for a batch of no videos."""

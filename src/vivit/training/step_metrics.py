@@ -1,13 +1,23 @@
 """Loss and accuracy of a step: means over its parts and, where loggers record it, over ranks."""
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from lightning import Trainer
 from torch import Tensor
 
 from vivit.training.lightning_compat import is_logged_step, show_in_progress_bar
 
 STEP_METRICS = ("train/loss", "train/acc_top1")
+
+
+def batch_accuracy(
+    logits: Float[Tensor, "b k"], labels: Int[Tensor, "b heads"], num_classes: Sequence[int]
+) -> Float[Tensor, ""]:
+    """Return the share of a batch's clips whose prediction is right for every head."""
+    predicted = torch.stack([head.argmax(1) for head in logits.detach().split(list(num_classes), 1)], 1)
+    return (predicted == labels).all(1).float().mean()
 
 
 class StepMetrics:

@@ -63,7 +63,7 @@ class CsvDataset(VideoDataset):
         if self.classes is not None:
             return {column: tuple(self.classes[column]) for column in self.label_columns}
         rows = self.csv_rows("train")
-        return {column: sorted_classes(set(pc.unique(rows.text(column)).to_pylist())) for column in self.label_columns}
+        return {column: sorted_classes(rows.class_names(column)) for column in self.label_columns}
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's file."""

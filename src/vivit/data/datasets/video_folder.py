@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from vivit.data.datasets.base import Split, VideoDataset
-from vivit.data.datasets.class_names import sorted_classes
+from vivit.data.datasets.class_names import describe_nearest, fold_name, sorted_classes
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.find_videos import SUFFIXES, is_hidden, videos_below
@@ -36,6 +36,11 @@ class VideoFolder(VideoDataset):
         names = sorted_classes(self._class_folders("train"))
         if not names:
             raise DataError(self.root / "train", "has no class folders", "make one folder of videos for each class")
+        spelling: dict[str, str] = {}
+        for name in names:
+            if (other := spelling.setdefault(fold_name(name), name)) != name:
+                problem = f"has the folders {other!r} and {name!r}, which differ by blanks or case only"
+                raise DataError(self.root / "train", problem, "move the videos of one class into one folder")
         return {"label": names}
 
     def table(self, split: Split) -> pa.Table:
@@ -43,7 +48,8 @@ class VideoFolder(VideoDataset):
         names = self.heads["label"]
         folder = self._split_folder(split)
         if unknown := sorted(self._class_folders(split) - set(names)):
-            raise DataError(folder, f"has the folders {unknown}, which are no classes of {self.root / 'train'}")
+            problem = f"has the folders {unknown}, which are no classes of {self.root / 'train'}"
+            raise DataError(folder, problem, describe_nearest(unknown[0], names))
         paths = videos_below(folder)
         if outside := [path for path in paths if "/" not in path]:
             log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))

@@ -12,8 +12,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.errors import ConfigError
@@ -106,6 +108,10 @@ class VideoTable(Sequence[Video]):
     def column(self, name: str) -> Column | None:
         """Return a column of the table, such as ``path``, relative to the root; None if it has no such column."""
         return self._columns.get(name)
+
+    def labels(self) -> Int[np.ndarray, "n heads"]:
+        """Return the labels of all videos, as those of each ``Video``."""
+        return np.stack([column.to_numpy() for column in self._labels], 1)
 
     def unlabelled(self) -> int:
         """Return the number of videos without a label."""
