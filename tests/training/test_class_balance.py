@@ -21,7 +21,7 @@ def logits() -> torch.Tensor:
 
 def loss_of(loss: SoftTargetLoss, counts: dict[str, np.ndarray]) -> torch.Tensor:
     targets = loss.unmixed_labels(LABELS[:, None], [len(COUNTS)])
-    return loss(logits(), targets, [len(COUNTS)], loss.balance(counts))
+    return loss(logits(), targets, [len(COUNTS)], balance=loss.balance(counts))
 
 
 def weights_of(counts: np.ndarray, **options: Any) -> np.ndarray:

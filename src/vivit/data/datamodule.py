@@ -24,6 +24,7 @@ from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import ViewSampler
 from vivit.data.worker_processes import start_worker_server
 from vivit.errors import ConfigError, UserError
+from vivit.structures import label_columns, single_label_heads
 
 log = logging.getLogger(__name__)
 
@@ -170,14 +171,17 @@ class VideoDataModule(LightningDataModule):
 
     def _classes_of_training(self) -> Int[np.ndarray, " n"]:
         """Return the number of each training video's class, or of its combination of classes, of several heads."""
-        return np.unique(self.dataset.videos("train").labels(), axis=0, return_inverse=True)[1]
+        columns = [label_columns(self.heads)[head].start for head in single_label_heads(self.heads)]
+        if not columns:
+            raise ConfigError("data.balance", self.balance, "is for heads of which a video has one class", "set 0")
+        return np.unique(self.dataset.videos("train").labels()[:, columns], axis=0, return_inverse=True)[1]
 
     def class_counts(self) -> dict[str, Int[np.ndarray, " _k"]]:
-        """Return the number of training videos of each class, by head."""
-        labels = self.dataset.videos("train").labels().T
+        """Return the number of training videos of each class, by head; multi-label heads have none."""
+        labels, columns = self.dataset.videos("train").labels(), label_columns(self.heads)
         return {
-            head: np.bincount(of_head, minlength=len(names))
-            for (head, names), of_head in zip(self.heads.items(), labels, strict=True)
+            head: np.bincount(labels[:, columns[head].start], minlength=len(names))
+            for head, names in single_label_heads(self.heads).items()
         }
 
     def val_dataloader(self) -> EvalLoader:

@@ -15,9 +15,12 @@ COLUMNS = (
     *(Column(key, key) for key in GROUPS),
     Column("other", "also set"),
     Column("top1", "top-1, %", 1, stdev="top1_spread", interval=("top1_low", "top1_high")),
-    *(Column("views", "views"), Column("runs", "seeds"), Column("params", "parameters, M", 2)),
+    *(Column("map", "mAP, %", 1), Column("views", "views"), Column("runs", "seeds")),
+    Column("params", "parameters, M", 2),
     *(Column("gmac", "multiply-adds, G", 3), Column("minutes", "training, min", 1)),
 )
+MAP = "test/map"
+"""Mean average precision, of runs with multi-label heads."""
 CAPTION = "Runs that are no part of a sweep above; mean and sample standard deviation over seeds."
 
 
@@ -25,7 +28,7 @@ def other_runs_table(runs: Sequence[RunRecord]) -> Table:
     """Return a table of the runs that are done, grouped by setting, one run for each seed."""
     groups: dict[tuple[str | None, ...], list[RunRecord]] = defaultdict(list)
     for run in runs:
-        if run.status == "done" and TOP1 in run.results["metrics"]:
+        if run.status == "done" and {TOP1, MAP} & set(run.results["metrics"]):
             groups[_setting(run)].append(run)
     ordered = sorted(groups.items(), key=lambda item: str(item[0]))
     lines = [_line(key, list(latest_per_seed(group).values())) for key, group in ordered]
@@ -40,9 +43,12 @@ def _setting(run: RunRecord) -> tuple[str | None, ...]:
 
 def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, Value]:
     *options, views, other = key
-    top1 = [100 * run.results["metrics"][TOP1] for run in runs]
+    top1, average_precision = (
+        [100 * run.results["metrics"][name] for run in runs if name in run.results["metrics"]] for name in (TOP1, MAP)
+    )
     return dict(zip(GROUPS, options, strict=True)) | {
         **{"views": views, "other": other or None, "runs": len(runs), "top1": mean(top1), "top1_spread": stdev(top1)},
+        "map": mean(average_precision),
         **single_run_interval([run.results for run in runs], TOP1, "top1"),
         **{"params": runs[-1].results["params"] / 1e6, "gmac": runs[-1].results["gmac"]},
         "minutes": multiply(mean([run.results.get("train_seconds") for run in runs]), 1 / 60),

@@ -12,6 +12,7 @@ from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
+from vivit.structures import multi_label_positions, thresholds_by_head
 from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
@@ -31,11 +32,13 @@ def build_data(cfg: DictConfig) -> VideoDataModule:
 def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
     """Return the training module of a network with as many outputs as the data set has classes."""
     network = build_network(cfg, sum(map(len, data.heads.values())))
+    thresholds = thresholds_by_head(data.heads)
     record = {
         "version": VERSION,
         **model_record(network),
         **data_record(to_plain(cfg.data)),
         "classes": {head: list(names) for head, names in data.heads.items()},
+        **({"multi_label": thresholds} if thresholds else {}),
         "plugins": list(cfg.get("plugins") or []),
     }
     loss = instantiate(cfg.loss)
@@ -76,9 +79,8 @@ def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
 def build_aggregator(data: VideoDataModule) -> ViewAggregator:
     """Return how a data set's test views become one prediction; of several numbers of views the main one counts."""
     views, sizes = data.test_views, [len(names) for names in data.heads.values()]
-    return ViewAggregator(
-        get_aggregation(views.average), sizes, views.views_by_count()[format_views(views.temporal, views.spatial)]
-    )
+    used = views.views_by_count()[format_views(views.temporal, views.spatial)]
+    return ViewAggregator(get_aggregation(views.average), sizes, used, multi_label_positions(data.heads))
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

@@ -27,7 +27,7 @@ from vivit.tasks.results_json import (
     training_history,
 )
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
-from vivit.tasks.training_checks import check_mixup, check_monitors
+from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
 from vivit.training import RunMetadata, format_model, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
@@ -47,6 +47,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         check_weights_source(cfg)
     data = build_data(cfg)
     module = build_module(cfg, data)
+    monitor_map(cfg, job, data.heads)
     check_monitors(cfg, module)
     trainer = build_trainer(cfg)
     add_run_metadata(trainer, run_metadata(cfg, job, trainer))

@@ -60,19 +60,31 @@ class ClassBalance(nn.Module):
 
 
 def class_balance(
-    weights: ClassWeights, beta: float, adjustment: float, counts: Mapping[str, Int[np.ndarray, " _k"]]
+    weights: ClassWeights,
+    beta: float,
+    adjustment: float,
+    counts: Mapping[str, Int[np.ndarray, " _k"]],
+    sizes: Mapping[str, int] | None = None,
 ) -> ClassBalance | None:
     """Return the balance of heads with so many training videos of each class; None where nothing is balanced.
 
     ``adjustment`` is the temperature of logit adjustment (Menon et al. 2021): the logarithm of a class's share, times
-    it, is added to the class's logit. Raises ConfigError for weights that are not one for each class.
+    it, is added to the class's logit. ``sizes`` is the number of classes of every head, by default those with counts;
+    the others, which are multi-label, have weights of 1 and nothing added. Raises ConfigError for weights that are not
+    one for each class, and where no head has counts.
     """
     if weights is None and not adjustment:
         return None
-    priors = np.concatenate([adjustment * log_priors(each) for each in counts.values()])
+    if not counts:
+        key, value, none = ("loss.logit_adjustment", adjustment, 0) if weights is None else (KEY, weights, "null")
+        problem = "is for heads of which a video has one class, and there is none"
+        raise ConfigError(key, value, problem, f"set {none}")
+    sizes = sizes or {head: len(each) for head, each in counts.items()}
+    of_heads = {} if weights is None else _weights_of_heads(weights, beta, counts)
+    offsets = {head: adjustment * log_priors(each) for head, each in counts.items()}
     return ClassBalance(
-        None if weights is None else np.concatenate(_weights_of_heads(weights, beta, counts)),
-        priors if adjustment else None,
+        np.concatenate([of_heads.get(head, np.ones(k)) for head, k in sizes.items()]) if of_heads else None,
+        np.concatenate([offsets.get(head, np.zeros(k)) for head, k in sizes.items()]) if adjustment else None,
     )
 
 
@@ -80,14 +92,14 @@ def _weights_of_heads(
     weights: str | Numbers | Mapping[str, Numbers],
     beta: float,
     counts: Mapping[str, Int[np.ndarray, " _k"]],
-) -> list[Float[np.ndarray, " _k"]]:
+) -> dict[str, Float[np.ndarray, " _k"]]:
     if weights == "inverse":
-        return [inverse_weights(each) for each in counts.values()]
+        return {head: inverse_weights(each) for head, each in counts.items()}
     if weights == "effective":
-        return [effective_weights(each, beta) for each in counts.values()]
+        return {head: effective_weights(each, beta) for head, each in counts.items()}
     by_head = weights if isinstance(weights, Mapping) else {next(iter(counts)): weights}
     sizes = ", ".join(f"{len(each)} of {head}" for head, each in counts.items())
     if set(by_head) != set(counts) or any(len(by_head[head]) != len(each) for head, each in counts.items()):
         problem = f"are not one number for each class ({sizes})"
         raise ConfigError(KEY, weights, problem, "set inverse, effective, or as many numbers, of several heads by head")
-    return [np.array([float(number) for number in by_head[head]]) for head in counts]
+    return {head: np.array([float(number) for number in by_head[head]]) for head in counts}

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.data.datasets.video_list import table_of_videos
-from vivit.data.datasets.video_table import VideoTable
+from vivit.data.datasets.video_table import VideoTable, label_matrix
 from vivit.data.index.index import join_index
 from vivit.data.transforms.flip import ClassNameMap, Flip, FlipLabelMap
 from vivit.errors import ConfigError
@@ -53,8 +53,9 @@ class VideoDataset(ABC):
 
     In ``configs/data/gestures.yaml`` stand ``defaults: [_own]`` and ``dataset: {name: gestures}``. With ``@dataclass(
     kw_only=True)`` below the registration, fields of the class are further options. A class number is a position in
-    ``heads``. ``flip`` is what a mirrored clip is called: "forbidden", by which clips are never mirrored, unless a
-    data set declares "harmless", by which labels stay, or class names by their mirrored ones, for each head.
+    ``heads``; a head whose names are a ``vivit.structures.MultiLabel`` has as many numbers, 0 or 1. ``flip`` is what a
+    mirrored clip is called: "forbidden", by which clips are never mirrored, unless a data set declares "harmless", by
+    which labels stay, or class names by their mirrored ones, for each head.
     ``backwards`` is what a clip run backwards is called, likewise; a test then reports the accuracy of direction.
 
     ``max_missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
@@ -192,8 +193,8 @@ def stratified_subset(table: pa.Table, share: float) -> pa.Table:
     if share == 1:
         return table
     order = np.random.default_rng(0).permutation(len(table))
-    labels = np.stack([table[name].to_numpy()[order] for name in table.column_names if name.startswith("label_")])
-    classes = np.unique(labels, axis=1, return_inverse=True)[1]
+    labels = label_matrix([table[name] for name in table.column_names if name.startswith("label_")])[order]
+    classes = np.unique(labels, axis=0, return_inverse=True)[1]
     by_class = np.split(np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes))[:-1])
     selected = [order[rows[: max(1, round(share * len(rows)))]] for rows in by_class]
     return table.take(np.sort(np.concatenate(selected)))

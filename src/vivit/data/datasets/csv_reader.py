@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -164,17 +165,20 @@ class CsvTable:
         hours, minutes, seconds = (pc.struct_field(parts, [i]).cast(pa.float64()) for i in range(3))
         return pc.add(pc.add(pc.multiply(hours, 3600.0), pc.multiply(minutes, 60.0)), seconds)
 
-    def class_ids(self, column: str, names: Sequence[str], texts: Column | None = None) -> Column:
-        """Return the positions of a column's entries (or of ``texts``, made from them) in ``names``."""
+    def class_ids(
+        self, column: str, names: Sequence[str], texts: Column | None = None, row_of: np.ndarray | None = None
+    ) -> Column:
+        """Return the positions of a column's entries (or of ``texts``, made from the rows ``row_of``) in ``names``."""
         texts = self.text(column) if texts is None else texts
         numbers = pc.index_in(texts, pa.array(names, pa.string()))
         if (unknown := pc.index(pc.is_valid(numbers), False).as_py()) >= 0:
             name = texts[unknown].as_py()
-            raise self.error(unknown, column, f"{name!r} is not a known class", describe_nearest(name, names))
+            row = unknown if row_of is None else int(row_of[unknown])
+            raise self.error(row, column, f"{name!r} is not a known class", describe_nearest(name, names))
         return numbers
 
-    def class_names(self, column: str, texts: Column | None = None) -> set[str]:
-        """Return the different entries of a column (or of ``texts``, one for each row).
+    def class_names(self, column: str, texts: Column | None = None, row_of: np.ndarray | None = None) -> set[str]:
+        """Return the different entries of a column (or of ``texts``, made from the rows ``row_of``).
 
         Raises ``DataError`` where two differ by blanks or case only, at the first row with the rarer one.
         """
@@ -186,7 +190,8 @@ class CsvTable:
             if common != name:
                 problem = f"{name!r} differs from {common!r} by blanks or case only"
                 remedy = f"write {common!r}, or list both in data.dataset.classes where they are two classes"
-                raise self.error(pc.index(texts, name).as_py(), column, problem, remedy)
+                first = pc.index(texts, name).as_py()
+                raise self.error(first if row_of is None else int(row_of[first]), column, problem, remedy)
         return set(counts)
 
     def class_numbers(self, column: str, count: int) -> Column:
