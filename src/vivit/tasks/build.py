@@ -12,7 +12,7 @@ from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
-from vivit.structures import multi_label_positions, thresholds_by_head
+from vivit.structures import multi_label_positions
 from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
@@ -32,13 +32,11 @@ def build_data(cfg: DictConfig) -> VideoDataModule:
 def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
     """Return the training module of a network with as many outputs as the data set has classes."""
     network = build_network(cfg, sum(map(len, data.heads.values())))
-    thresholds = thresholds_by_head(data.heads)
     record = {
         "version": VERSION,
         **model_record(network),
         **data_record(to_plain(cfg.data)),
         "classes": {head: list(names) for head, names in data.heads.items()},
-        **({"multi_label": thresholds} if thresholds else {}),
         "plugins": list(cfg.get("plugins") or []),
     }
     loss = instantiate(cfg.loss)

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, score
-from vivit.structures import Batch, Heads, Predictions, multi_label_heads, multi_label_positions
+from vivit.structures import Batch, Heads, Predictions, multi_label_positions, thresholds_by_head
 from vivit.training.clipping import GradientClipping, has_scaler
 from vivit.training.compute import CHECKPOINT_KEY, compute_settings, is_gpu
 from vivit.training.frozen_cache import FrozenCache
@@ -72,6 +72,7 @@ class VideoClassifier(LightningModule):
         self.optimizer_config = optimizer_config
         self.seed, self.batch_size = seed, batch_size
         self.record = record
+        self._record_thresholds(record.get("multi_label", thresholds_by_head(heads)))
         self.aggregator = aggregator or ViewAggregator()
         self.frozen_cache = frozen_cache
         self._callbacks: list[Callback] = []
@@ -226,7 +227,7 @@ class VideoClassifier(LightningModule):
 
     def _record_thresholds(self, thresholds: Mapping[str, Any]) -> None:
         """Record thresholds by head. Raises ConfigError where those of a checkpoint are of other heads."""
-        if set(thresholds) != set(multi_label_heads(self.heads)):
+        if set(thresholds) != set(thresholds_by_head(self.heads)):
             problem = f"its multi-label heads are {sorted(thresholds)}, and those of the data set differ"
             raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same data set, {RESTART}")
         self.record = {**self.record, **({"multi_label": dict(thresholds)} if thresholds else {})}
