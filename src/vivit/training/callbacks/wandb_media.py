@@ -108,7 +108,7 @@ def format_labels(logits: Tensor, labels: Tensor, names: Sequence[str]) -> str:
     """Return prediction and label of one head of a clip; of a multi-label head all labels and the probable classes."""
     if not isinstance(names, MultiLabel):
         return format_caption(logits, int(labels), names)
-    listed = [", ".join(name for name, there in zip(names, each, strict=True) if there) or "none"
+    listed = [", ".join(name for name, present in zip(names, each, strict=True) if present) or "none"
               for each in ((logits > 0).tolist(), labels.tolist())]  # fmt: skip
     return f"predicted {listed[0]}, label {listed[1]}"
 
