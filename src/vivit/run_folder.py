@@ -163,12 +163,14 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     table = Table("measure", Column("value", justify="right"), title=title)
     intervals, split = results.get("confidence_95", {}), results.get("scored_split", "test")
     for name, value in sorted(results["metrics"].items()):
-        if name.startswith("test/") or (name.startswith(f"{split}/") and name in intervals):
+        if name.startswith(f"{split}/") and not name.endswith("/loss"):
             low, high = (f"{100 * edge:.1f}" for edge in intervals.get(name, (value, value)))
             interval = f" [{low}, {high}]" if name in intervals else ""
             table.add_row(one_line(f"{name}, {results['views']} views"), f"{100 * value:.1f} %{interval}")
     for views, metrics in results.get("metrics_by_views", {}).items():
-        name = top1_name(results)
+        name = (
+            top1_name(results) if top1_name(results) in metrics else f"{split}/map"
+        )  # where all heads are multi-label
         table.add_row(f"{name}, {views} views alone", f"{100 * metrics[name]:.1f} %")
     for name, value in results.get("epic_kitchens", {}).items():
         table.add_row(f"EPIC {name}", f"{value:.1f} %")

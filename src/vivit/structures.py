@@ -16,14 +16,66 @@ k      classes, those of several heads behind one another (noun, then verb)
 output of the network.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+
+
+class MultiLabel(tuple[str, ...]):
+    """Class names of a head of which a video may have several classes, one, or none.
+
+    ``thresholds`` are the probabilities from which on each class counts as predicted; 0.5 by default.
+    """
+
+    thresholds: tuple[float, ...]
+
+    def __new__(cls, names: Iterable[str], thresholds: Iterable[float] | None = None) -> "MultiLabel":
+        """Return the names with their thresholds."""
+        self = super().__new__(cls, names)
+        self.thresholds = (0.5,) * len(self) if thresholds is None else tuple(map(float, thresholds))
+        return self
+
+
+Heads: TypeAlias = Mapping[str, Sequence[str]]
+"""Class names by head, in the order of the outputs; those of a multi-label head are a ``MultiLabel``."""
+
+
+def single_label_heads(heads: Heads) -> dict[str, Sequence[str]]:
+    """Return the heads of which every video has one class."""
+    return {head: names for head, names in heads.items() if not isinstance(names, MultiLabel)}
+
+
+def multi_label_heads(heads: Heads) -> dict[str, MultiLabel]:
+    """Return the heads of which a video may have several classes."""
+    return {head: names for head, names in heads.items() if isinstance(names, MultiLabel)}
+
+
+def multi_label_positions(heads: Heads) -> list[int]:
+    """Return the positions of the multi-label heads."""
+    return [position for position, names in enumerate(heads.values()) if isinstance(names, MultiLabel)]
+
+
+def label_columns(heads: Heads) -> dict[str, slice]:
+    """Return the columns of each head's labels: one with class numbers, or of a multi-label head 0 or 1 a class."""
+    widths = [len(names) if isinstance(names, MultiLabel) else 1 for names in heads.values()]
+    ends = list(accumulate(widths))
+    return {head: slice(end - width, end) for head, width, end in zip(heads, widths, ends, strict=True)}
+
+
+def thresholds_by_head(heads: Heads) -> dict[str, list[float]]:
+    """Return the thresholds of the multi-label heads, in plain values."""
+    return {head: list(names.thresholds) for head, names in multi_label_heads(heads).items()}
+
+
+def with_thresholds(heads: Heads, thresholds: Mapping[str, Sequence[float]]) -> dict[str, Sequence[str]]:
+    """Return the heads, multi-label where there are thresholds: the inverse of ``thresholds_by_head``."""
+    return {head: MultiLabel(names, thresholds[head]) if head in thresholds else names for head, names in heads.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +85,7 @@ class Video:
     path: str
     """A video file, or a folder of numbered JPEG frames."""
     labels: tuple[int, ...]
-    """One class index for each head; -1 where the data set has no label."""
+    """One class index for each head, -1 where the data set has no label; of a multi-label head 0 or 1 a class."""
     start: float | None = None
     """Start of the segment in seconds from the first frame of the file; None: the first frame."""
     end: float | None = None
@@ -84,6 +136,7 @@ class Batch(NamedTuple):
     frames: UInt8[Tensor, "b v f h w 3"]
     """In evaluation b may be 0."""
     labels: Int[Tensor, "b heads"]
+    """The columns of ``label_columns``; the loss and metrics make targets [b, k] of them."""
     videos: Int[Tensor, " b"]
     """Row of each video in its data set."""
     bad: tuple[DecodeFailure, ...] = ()

@@ -84,6 +84,36 @@ def test_csv_errors_contain_file_line_and_column(tmp_path, split, text, expected
     assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / file), row, column)
 
 
+@pytest.mark.parametrize(
+    ("split", "text", "row", "nearest"),
+    [
+        ("val", "path,label\nc.mp4,wave\nb.mp4,Wave\n", 3, "wave"),
+        ("val", "path,label\nc.mp4,h op\n", 2, "hop"),
+        ("val", "path,label\nc.mp4,wavee\n", 2, "wave"),
+        ("train", "path,label\na.mp4,hop\nb.mp4,Hop\nc.mp4,hop\n", 3, "hop"),
+        ("train", "path,label\na.mp4,jump  up\nb.mp4,jump up\nc.mp4,jump up\n", 2, "jump up"),
+    ],
+)
+def test_csv_label_that_is_misspelt_is_answered_with_the_nearest_class(tmp_path, split, text, row, nearest):
+    files = csv_files(tmp_path, **{split: text})
+    with pytest.raises(DataError, match=repr(nearest)) as error:
+        files.videos(split)
+    assert (error.value.file, error.value.row, error.value.column) == (str(tmp_path / f"{split}.csv"), row, "label")
+
+
+def test_csv_classes_that_differ_by_case_may_be_listed(tmp_path):
+    files = csv_files(tmp_path, "path,label\na.mp4,US\nb.mp4,us\n", classes={"label": ["us", "US"]})
+    assert [video.labels for video in files.videos("train")] == [(1,), (0,)]
+
+
+def test_class_folders_that_differ_by_case_are_refused(tmp_path):
+    for name in ("wave", "Wave", "hop"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+    with pytest.raises(DataError, match="'Wave' and 'wave'") as error:
+        VideoFolder(root=tmp_path).heads  # noqa: B018
+    assert error.value.file == str(tmp_path / "train")
+
+
 def test_csv_without_header_is_read_and_numeric_classes_are_ordered_by_size(tmp_path):
     lines = "\n".join(f"{name}.mp4 {number}" for name, number in zip("abc", (10, 9, 0), strict=True))
     files = csv_files(tmp_path, train=lines, val="b.mp4 9", header=["path", "label"], delimiter=" ")

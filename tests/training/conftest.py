@@ -38,7 +38,7 @@ class Noise(ClipDataset):
     """Clips that are a function of (epoch, row), as decoded ones are."""
 
     def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
-        epoch, _, row = ticket
+        epoch, row = ticket.epoch, ticket.row
         rng = np.random.default_rng([epoch, row])
         frames = rng.integers(0, 256, (1, FRAMES, HEIGHT, WIDTH, 3), np.uint8)
         return Clip(frames, self.videos[row].labels, row)

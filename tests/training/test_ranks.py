@@ -21,9 +21,9 @@ from vivit import models
 from vivit.data.dataset import ClipDataset
 from vivit.data.datasets import FlipLabelMap
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
-from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
+from vivit.data.samplers import BalancedOrder, DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
 from vivit.data.view_samplers import MultiViewSampler
-from vivit.structures import Clip, Video
+from vivit.structures import Clip, MultiLabel, Video
 from vivit.training import (
     AtomicCheckpointIO,
     LastCheckpoint,
@@ -60,7 +60,7 @@ class Noise(ClipDataset):
     """Clips whose brightness hints at their label."""
 
     def clip(self, ticket: SampleKey, rng: np.random.Generator) -> Clip:
-        epoch, _, row = ticket
+        epoch, row = ticket.epoch, ticket.row
         labels = self.videos[row].labels
         frames = np.random.default_rng([epoch, row]).integers(60 * labels[0], 256, (1, FRAMES, HEIGHT, WIDTH, 3))
         return Clip(frames.astype(np.uint8), labels, row)
@@ -188,6 +188,75 @@ def test_ddp_on_two_ranks_learns_as_one_with_the_doubled_batch(
     assert first["train"] == second["train"]
     np.testing.assert_allclose(first["val"], alone["val"], rtol=0, atol=1e-5)
     assert sorted(first["counted"] + second["counted"]) == sorted(alone["counted"]) == sorted([*range(SCORED)] * EPOCHS)
+
+
+SEVERAL = {"kind": ("a", "b", "c"), "tags": MultiLabel("xyz")}
+
+
+class Thresholds(Losses):
+    """Notes mean average precision too, and the thresholds that every validation chose."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.thresholds: list[list[float]] = []
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        names = ("val/loss", "val/map", "val/tags_map", "val/acc_top1", "val/kind_acc_top1")
+        self.val += [float(trainer.callback_metrics[name]) for name in names]
+        record: Any = pl_module.record
+        self.thresholds.append(record["multi_label"]["tags"])
+
+
+def balanced(rank: int, ranks: int) -> dict[str, list]:
+    """Train on several labels a video, and on rare classes more often, with mixup off: it mixes within a rank."""
+    videos = [Video(f"{row}.mp4", (min(row % 7 // 3, 2), row % 2, row % 3 // 2, 0)) for row in range(VIDEOS)]
+    plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
+    torch.manual_seed(0)
+    network = models.build_model(
+        "factorised_encoder", models.Tubelets(dim=12, tubelet=(2, 4, 5)),
+        **(SHAPE | {"num_classes": 6} | NETWORKS["factorised_encoder"]), stochastic_depth=0.5,
+    )  # fmt: skip
+    classes = np.array([video.labels[0] for video in videos])
+    module = VideoClassifier(
+        network, heads=SEVERAL, seed=5, batch_size=BATCH // ranks, record={},
+        loss=SoftTargetLoss(label_smoothing=0.1, class_weights="effective", logit_adjustment=1.0),
+        optimizer_config=OptimizerConfig(partial(torch.optim.SGD, lr=0.002, momentum=0.9), 0.5),
+        class_counts={"kind": np.bincount(classes, minlength=3)},
+    )  # fmt: skip
+    order = BalancedOrder(classes, 0.7)
+    train = DistributedBatchSampler(VIDEOS, BATCH // ranks, 3, rank, ranks, balanced=order)
+    notes, data = Thresholds(), Noise(videos, plan, FlipLabelMap(), 0)
+    trainer = Trainer(
+        accelerator="cpu", devices=ranks, callbacks=[notes], enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, use_distributed_sampler=False, max_epochs=2, logger=False, enable_checkpointing=False,
+        log_every_n_steps=1, strategy="ddp" if ranks > 1 else "auto",
+    )  # fmt: skip
+    trainer.fit(
+        module,
+        StatefulTrainLoader(data, train, WorkerConfig(0)),
+        EvalLoader(
+            Noise(videos[:SCORED], plan, FlipLabelMap(), 0),
+            DistributedEvalBatchSampler(SCORED, BATCH // ranks, rank, ranks),
+            WorkerConfig(0),
+        ),
+    )
+    return {"train": notes.train, "val": notes.val, "thresholds": notes.thresholds}
+
+
+def balanced_as_rank(rank: int, folder: Path) -> dict[str, list]:
+    return balanced(rank, 2)
+
+
+@pytest.mark.slow
+def test_two_ranks_have_the_losses_and_the_average_precision_of_one_on_several_labels(tmp_path: Path) -> None:
+    """Seven videos are scored, so one rank has fewer; one class of a multi-label head has no video at all."""
+    first, second = in_two_ranks(balanced_as_rank, tmp_path)
+    alone = balanced(0, 1)
+    assert np.ptp(alone["train"]) > 0.02, "it does not learn, so the comparison says little"
+    for name in ("train", "val", "thresholds"):
+        assert first[name] == second[name]
+        np.testing.assert_allclose(first[name], alone[name], rtol=0, atol=1e-5)
+    assert {thresholds[2] for thresholds in alone["thresholds"]} == {0.5}
 
 
 def counted(rank: int, folder: Path) -> list[int]:

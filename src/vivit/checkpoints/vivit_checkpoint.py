@@ -7,6 +7,7 @@ A checkpoint is a file of ``torch.save`` with ``state_dict`` and, under ``vivit`
     config         its options: tokeniser, frames, height, width, depth, ...
     preprocessing  how clips are cut from a video: frames, stride or fps, resize, crop, views, resampling, square_pixels
     classes        the names of the classes of every head, in the order of the outputs
+    multi_label    of heads of which a video may have several classes: the threshold of each class, a probability
     data           the data set that it was trained on: root, dataset, train_share, val_share
     plugins        names of the modules that registered something; text for people, which nothing imports
 """
@@ -22,6 +23,7 @@ from torch import nn
 from vivit.checkpoints.tensor_checks import check_finite
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import ViViT, build_model, model_options
+from vivit.structures import with_thresholds
 
 VERSION = 2
 KEYS = ("model", "config", "preprocessing", "classes")
@@ -68,6 +70,7 @@ def read_record(file: Path) -> dict[str, Any]:
     if missing := [key for key in KEYS if key not in record]:
         raise CheckpointError(file, "is missing", key=missing[0])
     _check_record(record, file)
+    record["classes"] = with_thresholds(record["classes"], record.get("multi_label", {}))
     return record
 
 
@@ -115,6 +118,15 @@ def _check_record(record: Mapping[str, Any], file: Path) -> None:
         isinstance(names, list | tuple) and all(isinstance(name, str) for name in names) for names in classes.values()
     ):
         raise CheckpointError(file, "is not a list of names for every head", key="classes")
+    thresholds = record.get("multi_label", {})
+    if not isinstance(thresholds, Mapping) or not all(
+        head in classes
+        and isinstance(numbers, list | tuple)
+        and len(numbers) == len(classes[head])
+        and all(isinstance(number, int | float) for number in numbers)
+        for head, numbers in thresholds.items()
+    ):
+        raise CheckpointError(file, "is not a threshold for every class of a head", key="multi_label")
     for part in ("config", "preprocessing", "data"):
         if not isinstance(record.get(part, {}), Mapping):
             raise CheckpointError(file, "is not a map of keys to values", key=part)

@@ -7,7 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch.distributed
+from jaxtyping import Int
 from lightning import LightningDataModule
 
 from vivit.data.dataset import ClipDataset, TrainClipDataset
@@ -17,14 +19,14 @@ from vivit.data.datasets.video_table import VideoTable
 from vivit.data.frame_cache.caches import FrameCaches
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
 from vivit.data.readers.open_video import is_frame_folder, on_screen_from_start
-from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
+from vivit.data.samplers import BalancedOrder, DistributedBatchSampler, DistributedEvalBatchSampler
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.transforms.resize import FusedResize, Resize
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler, check_rate
 from vivit.data.views import ViewSampler
 from vivit.data.worker_processes import start_worker_server
 from vivit.errors import ConfigError, UserError
-from vivit.structures import Video
+from vivit.structures import Video, label_columns, single_label_heads
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class VideoDataModule(LightningDataModule):
     Validation has one view. ``resampling`` resizes every view. ``batch_size`` counts videos on one device, in training
     and validation; testing takes as many clips, and at least one video. ``train_share`` selects that share of every
     class of the training videos. Where a data set lists no validation videos, ``val_share`` holds that share of the
-    training videos out. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
+    training videos out. ``balance`` from 0 to 1 draws rare classes more often in training, see ``BalancedOrder``; 0
+    takes every video once an epoch. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
     ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes.
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
@@ -75,6 +78,7 @@ class VideoDataModule(LightningDataModule):
         skip_unreadable: bool = False,
         train_share: float = 1.0,
         val_share: float | None = None,
+        balance: float = 0.0,
         resampling: Resize | None = None,
         cache: str = "none",
         cache_gb: float = 4.0,
@@ -96,6 +100,8 @@ class VideoDataModule(LightningDataModule):
             raise ConfigError(
                 "data.max_bad_share", max_bad_share, "is not a share of the videos", "set a number from 0 to 1"
             )
+        if not isinstance(balance, int | float) or not 0 <= balance <= 1:
+            raise ConfigError("data.balance", balance, "is no power of balancing", "set a number from 0 (none) to 1")
         if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
             raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
         rate = {"stride": stride} if fps is None else {"fps": fps}
@@ -114,7 +120,7 @@ class VideoDataModule(LightningDataModule):
         self.batch_size, self.seed = batch_size, seed
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
         self.pin_memory = pin_memory
-        self.max_bad_share = max_bad_share
+        self.max_bad_share, self.balance = max_bad_share, balance
         self.skip_unreadable = skip_unreadable
         self._skipped: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
         if num_workers != 0:
@@ -158,8 +164,9 @@ class VideoDataModule(LightningDataModule):
             log.warning("clips are not mirrored, whatever augment.hflip_prob is: the data set forbids it by its flip")
         overfit = bool(getattr(self.trainer, "overfit_batches", 0))
         batches = DistributedBatchSampler(
-            len(videos), self.batch_size, self.seed, *self._rank_and_ranks, same_every_epoch=overfit
-        )
+            len(videos), self.batch_size, self.seed, *self._rank_and_ranks, same_every_epoch=overfit,
+            balanced=BalancedOrder(self._classes_of_training(), self.balance) if self.balance else None,
+        )  # fmt: skip
         clips = TrainClipDataset(
             videos,
             self.training_view,
@@ -170,6 +177,21 @@ class VideoDataModule(LightningDataModule):
             steps=self._total_steps(len(batches)),
         )
         return self.loader(clips, batches, self._worker_config(self.prefetch_factor), self.max_bad_share)
+
+    def _classes_of_training(self) -> Int[np.ndarray, " n"]:
+        """Return the number of each training video's class, or of its combination of classes, of several heads."""
+        columns = [label_columns(self.heads)[head].start for head in single_label_heads(self.heads)]
+        if not columns:
+            raise ConfigError("data.balance", self.balance, "is for heads of which a video has one class", "set 0")
+        return np.unique(self.dataset.videos("train").labels()[:, columns], axis=0, return_inverse=True)[1]
+
+    def class_counts(self) -> dict[str, Int[np.ndarray, " _k"]]:
+        """Return the number of training videos of each class, by head; multi-label heads have none."""
+        labels, columns = self.dataset.videos("train").labels(), label_columns(self.heads)
+        return {
+            head: np.bincount(labels[:, columns[head].start], minlength=len(names))
+            for head, names in single_label_heads(self.heads).items()
+        }
 
     def val_dataloader(self) -> EvalLoader:
         """Return one view of every validation video."""

@@ -67,7 +67,8 @@ class ClipDataset(Dataset[Clip]):
 
     def generator(self, key: SampleKey, attempt: int = 0) -> np.random.Generator:
         """Return the random generator of one sample; a later attempt draws another video in its place."""
-        return np.random.default_rng([self.seed, key.epoch, key.row, attempt])
+        again = [key.repeat] if key.repeat else []
+        return np.random.default_rng([self.seed, key.epoch, key.row, attempt, *again])
 
     def empty_frames(self) -> UInt8[torch.Tensor, "0 v f h w 3"]:
         """Return the frames of a batch without videos, in the shape of the views."""
@@ -140,7 +141,7 @@ class TrainClipDataset(ClipDataset):
         """Return the ``samples`` of a key, followed by further ones until one is a clip or ``TRIES`` are used up."""
         while isinstance(samples[-1], DecodeFailure) and len(samples) < TRIES:
             rng = self.generator(key, len(samples))
-            other = SampleKey(key.epoch, key.step, int(rng.integers(len(self))))
+            other = key._replace(row=int(rng.integers(len(self))))
             samples = [*samples, self._read(other, rng)]
         return samples
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 from torch.utils.data import Sampler
 
 from vivit.errors import ConfigError
@@ -18,6 +19,8 @@ class SampleKey(NamedTuple):
     epoch: int
     step: int
     row: int
+    repeat: int = 0
+    """How often the epoch has had this row before: a video that is drawn again is cut and augmented anew."""
 
 
 class DistributedBatchSampler(Sampler[list[SampleKey]]):
@@ -25,12 +28,13 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
 
     Videos that do not fill a global batch are dropped from that epoch, as in the reference. ``first_batch`` is the
     batch with which the next epoch begins. ``same_every_epoch`` repeats the order of the first epoch, so that its
-    beginning can be overfitted.
+    beginning can be overfitted. With ``balanced`` the order is that of ``BalancedOrder``, and videos may come again.
     """
 
     def __init__(
-        self, videos: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1, *, same_every_epoch: bool = False
-    ) -> None:
+        self, videos: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1, *,
+        same_every_epoch: bool = False, balanced: "BalancedOrder | None" = None,
+    ) -> None:  # fmt: skip
         self.steps = videos // (batch_size * ranks)
         if not self.steps:
             devices = f"set trainer.devices={max(1, videos)} or less"
@@ -41,7 +45,7 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
                 f"set {videos // ranks} or less" if videos >= ranks else devices,
             )
         self.videos, self.batch_size, self.seed, self.rank, self.ranks = videos, batch_size, seed, rank, ranks
-        self.same_every_epoch = same_every_epoch
+        self.same_every_epoch, self.balanced = same_every_epoch, balanced
         self.epoch = 0
         self.first_batch = 0
         self.sampler = self  # Lightning calls set_epoch on a batch sampler's sampler
@@ -55,11 +59,39 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         epoch = 0 if self.same_every_epoch else self.epoch
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.videos)
+        rng = np.random.default_rng([self.seed, epoch])
+        order, repeats = (rng.permutation(self.videos), None) if self.balanced is None else self.balanced.draw(rng)
         for step in range(self.first_batch, self.steps):
             begin = (step * self.ranks + self.rank) * self.batch_size
-            rows = order[begin : begin + self.batch_size]
-            yield [SampleKey(self.epoch, self.epoch * self.steps + step, int(row)) for row in rows]
+            rows = order[begin : begin + self.batch_size].tolist()
+            again = [0] * len(rows) if repeats is None else repeats[begin : begin + self.batch_size].tolist()
+            number = self.epoch * self.steps + step
+            yield [SampleKey(self.epoch, number, *drawn) for drawn in zip(rows, again, strict=True)]
+
+
+class BalancedOrder:
+    """Draws the order of an epoch so that rare classes come more often than they are.
+
+    ``classes`` is the class of each video. A sample is of a class with a probability proportional to the number of the
+    class's videos to the power of 1 - ``balance``: with 0 as often as it is, with 1 as often as any other. The videos
+    of a class come in a new order every epoch, all of them before one comes again.
+    """
+
+    def __init__(self, classes: Int[np.ndarray, " n"], balance: float) -> None:
+        self.by_class = np.split(np.argsort(classes, kind="stable"), np.cumsum(np.unique_counts(classes).counts)[:-1])
+        sizes = np.array([len(rows) for rows in self.by_class])
+        self.probabilities = sizes ** (1.0 - balance) / (sizes ** (1.0 - balance)).sum()
+
+    def draw(self, rng: np.random.Generator) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+        """Return as many rows as there are videos, and how often the row of each has come before it."""
+        videos = sum(map(len, self.by_class))
+        drawn = rng.choice(len(self.by_class), videos, p=self.probabilities)
+        order, repeats = np.empty(videos, np.int64), np.empty(videos, np.int64)
+        for number, rows in enumerate(self.by_class):
+            places = np.flatnonzero(drawn == number)
+            order[places] = np.resize(rng.permutation(rows), len(places))
+            repeats[places] = np.arange(len(places)) // len(rows)
+        return order, repeats
 
 
 class DistributedEvalBatchSampler(Sampler[list[SampleKey]]):

@@ -4,12 +4,15 @@ One head: ``acc_top1``, ``acc_top5``, ``acc_mean_class``. Several, such as noun 
 each, and ``action_acc_top1`` and ``action_acc_top5`` of the pair, whose probability is the product of the heads'
 softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewer is always right and is left out.
 ``acc_direction`` is that of ``direction.py``, for data sets that name what a clip run backwards is.
+
+A multi-label head has none of these, but ``map`` and ``f1_macro`` (``multi_label.py``); beside other heads
+``tags_map``, ``tags_f1_macro``, and ``map``, the mean over multi-label heads. All else is about the other heads.
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +26,11 @@ from vivit.evaluation.difficulty import correct_by_difficulty
 from vivit.evaluation.direction import direction_accuracies
 from vivit.evaluation.intervals import mean_rate_interval
 from vivit.evaluation.joint_classes import joint_labels, joint_log_probs
+from vivit.evaluation.multi_label import MultiLabelScores, multi_label_scores, named_metrics
 from vivit.evaluation.multi_view import Aggregation, get_aggregation
+from vivit.evaluation.predicted_classes import predicted_classes, split_heads
 from vivit.evaluation.predictions_reader import PredictionsFile
+from vivit.structures import Heads, label_columns, multi_label_heads, multi_label_positions, single_label_heads
 from vivit.wilson import wilson
 
 ACTION = "action"
@@ -43,29 +49,30 @@ def label_rank(scores: Float[Tensor, "b k"], labels: Int[Tensor, " b"]) -> Int[T
 
 
 def label_ranks(
-    scores: Float[Tensor, "b k"], labels: Int[Tensor, "b heads"], heads: Mapping[str, Sequence[str]]
+    scores: Float[Tensor, "b k"], labels: Int[Tensor, "b heads"], heads: Heads
 ) -> dict[str, Int[Tensor, " b"]]:
     """Return the rank of every head's label and, for several heads, of all labels together (``action``)."""
-    sizes = [len(classes) for classes in heads.values()]
-    parts = scores.split(sizes, 1)
-    ranks = {head: label_rank(part, labels[:, i]) for i, (head, part) in enumerate(zip(heads, parts, strict=True))}
-    if len(heads) > 1:
-        chunks = zip(scores.split(CHUNK), joint_labels(labels, sizes).split(CHUNK), strict=True)
-        ranks[ACTION] = torch.cat(
-            [label_rank(joint_log_probs(chunk.split(sizes, 1)), pairs) for chunk, pairs in chunks]
-        )
+    single, columns, parts = single_label_heads(heads), label_columns(heads), split_heads(scores, heads)
+    numbers = {head: labels[:, columns[head].start] for head in single}
+    ranks = {head: label_rank(parts[head], numbers[head]) for head in single}
+    if len(single) > 1:
+        joint = joint_labels(torch.stack([*numbers.values()], 1), [len(classes) for classes in single.values()])
+        chunks = zip(zip(*(parts[head].split(CHUNK) for head in single), strict=True), joint.split(CHUNK), strict=True)
+        ranks[ACTION] = torch.cat([label_rank(joint_log_probs(chunk), pairs) for chunk, pairs in chunks])
     return ranks
 
 
-def top_k_metrics(heads: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, int]]:
+def top_k_metrics(heads: Heads) -> dict[str, tuple[str, int]]:
     """Return, for the name of every top-k accuracy, the head (or ``action``) and k."""
     metrics: dict[str, tuple[str, int]] = {}
-    for head in (*heads, ACTION) if len(heads) > 1 else heads:
+    single = single_label_heads(heads)
+    names = (*single, ACTION) if len(single) > 1 else tuple(single)
+    for head in names:
         prefix = f"{head}_" if len(heads) > 1 else ""
         metrics[f"{prefix}acc_top1"] = head, 1
-        if (math.prod(map(len, heads.values())) if head == ACTION else len(heads[head])) > 5:
+        if (math.prod(map(len, single.values())) if head == ACTION else len(single[head])) > 5:
             metrics[f"{prefix}acc_top5"] = head, 5
-    return metrics | ({"acc_top1": (ACTION, 1)} if len(heads) > 1 else {})
+    return metrics | ({"acc_top1": (names[-1], 1)} if single and len(heads) > 1 else {})
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class EvaluationResult:
     """Identifiers of the videos in the data set."""
     labels: Int[np.ndarray, "n heads"]
     predicted: Int[np.ndarray, "n heads"]
-    """The predicted class of every head."""
+    """The predicted class of every head; of a multi-label head 1 for every class that reaches its threshold."""
     ranks: Mapping[str, Int[np.ndarray, " n"]]
     """Of every head and of the action: the number of classes before the right one."""
     metrics: dict[str, float]
@@ -87,6 +94,8 @@ class EvaluationResult:
     """The 95 % confidence interval of every metric."""
     by: dict[str, list[dict[str, Any]]]
     """How many videos are right in each part of the range of every number in the file's ``score_by``."""
+    multi_label: Mapping[str, MultiLabelScores] = field(default_factory=dict)
+    """Metrics of every class of the multi-label heads."""
 
 
 def compute_metrics(file: PredictionsFile, *, views: str | None = None, average: str | None = None) -> EvaluationResult:
@@ -99,15 +108,29 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     file.view_indices(views)
     if unlabelled := file.count_unlabelled():
         raise DataError(file.file, missing_labels_message(unlabelled, "its videos"), SCORES_ONLY)
-    names, labels, predicted, ranks, difficulty = _collect(file, aggregation)
+    names, labels, predicted, ranks, difficulty, scores = _collect(file, aggregation)
+    single, columns = single_label_heads(metadata.heads), label_columns(metadata.heads)
+    numbered = [columns[head].start for head in single]
+    of_single = labels[:, numbered]
+    of_only_head = labels[:, 0] if numbered == [0] and len(metadata.heads) == 1 else None
     metrics_by_views = {
-        name: accuracies(correct_videos(of_views, metadata.heads), labels) for name, of_views in ranks.items()
+        name: accuracies(correct_videos(of_views, metadata.heads), of_only_head) for name, of_views in ranks.items()
     }
-    interval = intervals(correct_videos(ranks[views], metadata.heads), labels)
+    interval = intervals(correct_videos(ranks[views], metadata.heads), of_only_head)
     for of_views, classes in predicted.items():
-        directions = direction_accuracies(metadata.backwards, metadata.heads, labels, classes)
+        directions = direction_accuracies(metadata.backwards, single, of_single, classes[:, numbered])
         metrics_by_views[of_views] |= {name: share for name, (share, _) in directions.items()}
         interval |= {name: ends for name, (_, ends) in directions.items()} if of_views == views else {}
+    multi_label = {
+        of_views: {
+            head: multi_label_scores(labels[:, columns[head]], of_head, predicted[of_views][:, columns[head]])
+            for head, of_head in of_heads.items()
+        }
+        for of_views, of_heads in scores.items()
+    }
+    for of_views, of_heads in multi_label.items():
+        metrics = {head: of_head.metrics for head, of_head in of_heads.items()}
+        metrics_by_views[of_views] |= named_metrics(metrics, several=len(metadata.heads) > 1)
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
         file.file,
@@ -119,16 +142,29 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
         metrics_by_views,
         interval,
         by,
+        multi_label.get(views, {}),
     )
 
 
 def _collect(
     file: PredictionsFile, aggregation: Aggregation
 ) -> tuple[
-    list[str | None], np.ndarray, dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], dict[str, np.ndarray]
+    list[str | None],
+    np.ndarray,
+    dict[str, np.ndarray],
+    dict[str, dict[str, np.ndarray]],
+    dict[str, np.ndarray],
+    dict[str, dict[str, np.ndarray]],
 ]:
-    """Read the file once: names, labels, predicted classes and ranks for every set of views, numbers of difficulty."""
+    """Read the file once: names, labels, predicted classes and ranks for every set of views, numbers of difficulty.
+
+    Last come the scores of multi-label heads, for every set of views: average precision needs them all at once.
+    """
     metadata = file.metadata
+    scores_of: dict[str, dict[str, list]] = {
+        name: {head: [] for head in multi_label_heads(metadata.heads)} for name in metadata.view_indices
+    }
+    positions = multi_label_positions(metadata.heads)
     sizes = [len(classes) for classes in metadata.heads.values()]
     ranks: dict[str, dict[str, list]] = {name: defaultdict(list) for name in metadata.view_indices}
     predicted: dict[str, list] = defaultdict(list)
@@ -140,14 +176,18 @@ def _collect(
         for name, numbers in part.difficulty.items():
             difficulty[name].append(numbers)
         for name, indices in metadata.view_indices.items():
-            scores = aggregation(part.views[:, list(indices)].double(), sizes)
+            scores = aggregation(part.views[:, list(indices)].double(), sizes, multi_label=positions)
             for head, rank in label_ranks(scores, torch.from_numpy(part.labels).long(), metadata.heads).items():
                 ranks[name][head].append(rank.numpy())
-            predicted[name].append(torch.stack([head.argmax(1) for head in scores.split(sizes, 1)], 1).numpy())
+            of_heads = split_heads(scores, metadata.heads)
+            predicted[name].append(predicted_classes(of_heads, metadata.heads))
+            for head, parts in scores_of[name].items():
+                parts.append(of_heads[head].numpy())
     joined = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in ranks.items()}
     numbers_of = {name: np.concatenate(parts) for name, parts in difficulty.items()}
     classes = {name: np.concatenate(parts) for name, parts in predicted.items()}
-    return names, np.concatenate(labels), classes, joined, numbers_of
+    logits = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in scores_of.items()}
+    return names, np.concatenate(labels), classes, joined, numbers_of, logits
 
 
 def correct_videos(
@@ -157,22 +197,22 @@ def correct_videos(
     return {name: ranks[head] < k for name, (head, k) in top_k_metrics(heads).items()}
 
 
-def accuracies(correct: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, "n heads"]) -> dict[str, float]:
-    """Return the share of right videos and, of a single head, the mean over those classes that occur."""
+def accuracies(correct: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, " n"] | None) -> dict[str, float]:
+    """Return the share of right videos and, with the ``labels`` of a single head, the mean over classes that occur."""
     shares = {name: float(of_videos.mean()) for name, of_videos in correct.items()}
-    if labels.shape[1] == 1:
-        of_class, total = count_by_class(correct["acc_top1"], labels[:, 0])
+    if labels is not None:
+        of_class, total = count_by_class(correct["acc_top1"], labels)
         shares["acc_mean_class"] = float((of_class / total).mean())
     return shares
 
 
 def intervals(
-    correct: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, "n heads"]
+    correct: Mapping[str, Bool[np.ndarray, " n"]], labels: Int[np.ndarray, " n"] | None
 ) -> dict[str, list[float]]:
     """Return the 95 % confidence interval of every accuracy."""
     ends = {name: list(wilson(int(of_videos.sum()), len(of_videos))) for name, of_videos in correct.items()}
-    if labels.shape[1] == 1:
-        ends["acc_mean_class"] = list(mean_rate_interval(*count_by_class(correct["acc_top1"], labels[:, 0])))
+    if labels is not None:
+        ends["acc_mean_class"] = list(mean_rate_interval(*count_by_class(correct["acc_top1"], labels)))
     return ends
 
 

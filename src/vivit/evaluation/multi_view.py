@@ -4,11 +4,12 @@ The paper and the released code average logits, other code bases probabilities; 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,29 +19,57 @@ from vivit.structures import Batch, Predictions, normalize_frames
 
 @runtime_checkable
 class Aggregation(Protocol):
-    """A function of the logits of views, the number of classes of each head, and weights of views; None: equal."""
+    """A function of the logits of views, the number of classes of each head, and weights of views; None: equal.
+
+    ``multi_label`` are the positions of the multi-label heads.
+    """
 
     def __call__(
-        self, views: Float[Tensor, "b v k"], num_classes: Sequence[int], weights: Float[Tensor, " v"] | None = None
+        self,
+        views: Float[Tensor, "b v k"],
+        num_classes: Sequence[int],
+        weights: Float[Tensor, " v"] | None = None,
+        *,
+        multi_label: Collection[int] = (),
     ) -> Float[Tensor, "b k"]:
         """Return one vector of logits for each video."""
         ...
 
 
 def mean_of_logits(
-    views: Float[Tensor, "b v k"], num_classes: Sequence[int], weights: Float[Tensor, " v"] | None = None
+    views: Float[Tensor, "b v k"],
+    num_classes: Sequence[int],
+    weights: Float[Tensor, " v"] | None = None,
+    *,
+    multi_label: Collection[int] = (),
 ) -> Float[Tensor, "b k"]:
     """Return the mean of logits, before any softmax (ViViT, section 4.1); the heads do not matter."""
     return views.mean(1) if weights is None else torch.einsum("bvk,v->bk", views, weights / weights.sum())
 
 
 def mean_of_probabilities(
-    views: Float[Tensor, "b v k"], num_classes: Sequence[int], weights: Float[Tensor, " v"] | None = None
+    views: Float[Tensor, "b v k"],
+    num_classes: Sequence[int],
+    weights: Float[Tensor, " v"] | None = None,
+    *,
+    multi_label: Collection[int] = (),
 ) -> Float[Tensor, "b k"]:
-    """Return the logarithm of each head's mean softmax; its softmax is that mean again."""
+    """Return the logarithm of each head's mean softmax; its softmax is that mean again.
+
+    Of a multi-label head, return the logits whose sigmoid is the mean of the views' sigmoids.
+    """
     log_weights = 0.0 if weights is None else (weights / weights.mean()).log()[:, None]
-    heads = [(head.log_softmax(-1) + log_weights).logsumexp(1) for head in views.split(list(num_classes), -1)]
-    return torch.cat(heads, -1) - math.log(views.shape[1])
+
+    def log_mean(log_probs: Float[Tensor, "b v _k"]) -> Float[Tensor, "b _k"]:
+        return (log_probs + log_weights).logsumexp(1) - math.log(views.shape[1])
+
+    heads = [
+        log_mean(F.logsigmoid(head)) - log_mean(F.logsigmoid(-head))
+        if number in multi_label
+        else log_mean(head.log_softmax(-1))
+        for number, head in enumerate(views.split(list(num_classes), -1))
+    ]
+    return torch.cat(heads, -1)
 
 
 AGGREGATIONS: Mapping[str, Aggregation] = {"logits": mean_of_logits, "probabilities": mean_of_probabilities}
@@ -55,18 +84,22 @@ def get_aggregation(name: str) -> Aggregation:
 
 @dataclass(frozen=True)
 class ViewAggregator:
-    """An aggregation with the number of classes of each head, and the indices of the views it uses; None: all."""
+    """An aggregation with the number of classes of each head, and the indices of the views it uses; None: all.
+
+    ``multi_label`` are the positions of the multi-label heads.
+    """
 
     aggregation: Aggregation = mean_of_logits
     num_classes: Sequence[int] = ()
     view_indices: Sequence[int] | None = None
+    multi_label: Collection[int] = ()
 
     def __call__(
         self, views: Float[Tensor, "b v k"], weights: Float[Tensor, " v"] | None = None
     ) -> Float[Tensor, "b k"]:
         """Return one vector of logits for each video; ``weights`` are those of the selected views."""
         selected = views if self.view_indices is None else views[:, list(self.view_indices)]
-        return self.aggregation(selected, self.num_classes, weights)
+        return self.aggregation(selected, self.num_classes, weights, multi_label=self.multi_label)
 
 
 MEAN = ViewAggregator()

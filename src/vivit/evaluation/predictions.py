@@ -17,10 +17,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Int
 
 from vivit.errors import DataError
 from vivit.io import atomic_write
-from vivit.structures import Predictions
+from vivit.structures import Predictions, label_columns, with_thresholds
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 ROW_GROUP = 256
@@ -62,6 +63,11 @@ class PredictionsMetadata:
     """What a clip run backwards is called, by head and class."""
     epic_kitchens: Mapping[str, Any] | None = None
     """Tail classes and unseen participants, for the official metrics of EPIC-Kitchens."""
+    multi_label: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """The multi-label heads, each with the thresholds of its classes."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", with_thresholds(self.heads, self.multi_label))
 
 
 class ShardWriter:
@@ -127,6 +133,13 @@ def merge(
         writer.close()
 
 
+def label_column(labels: Int[np.ndarray, "n c"]) -> pa.Array:
+    """Return the labels of a head as a column: class numbers, or of a multi-label head a list of 0 and 1 a row."""
+    if labels.shape[1] == 1:
+        return pa.array(labels[:, 0])
+    return pa.FixedSizeListArray.from_arrays(pa.array(labels.ravel().astype(np.int8)), labels.shape[1])
+
+
 def _rows(shard: Path) -> Iterator[_Row]:
     with pa.memory_map(str(shard)) as source:
         file = pa.ipc.open_file(source)
@@ -152,7 +165,9 @@ def _table(group: Sequence[_Row], metadata: PredictionsMetadata, of_videos: Mapp
             name: pa.nulls(len(videos), pa.string()) if column is None else column.take(videos)
             for name, column in of_videos.items()
         },
-        **{f"label_{head}": labels[:, i] for i, head in enumerate(metadata.heads)},
+        **{
+            f"label_{head}": label_column(labels[:, columns]) for head, columns in label_columns(metadata.heads).items()
+        },
         "view": view,
         "temporal": view // metadata.spatial,
         "spatial": view % metadata.spatial,

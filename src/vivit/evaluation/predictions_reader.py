@@ -15,8 +15,10 @@ from torch import Tensor
 
 from vivit.errors import ConfigError, DataError
 from vivit.evaluation.multi_view import get_aggregation
-from vivit.evaluation.predictions import METADATA_KEY, PredictionsMetadata
+from vivit.evaluation.predicted_classes import predicted_classes, split_heads
+from vivit.evaluation.predictions import METADATA_KEY, PredictionsMetadata, label_column
 from vivit.io import atomic_write
+from vivit.structures import label_columns, multi_label_positions
 
 
 class PredictionBatch(NamedTuple):
@@ -80,7 +82,7 @@ class PredictionsFile:
         """Return the number of videos without a label."""
         columns = _label_columns(self.metadata)
         rows = pq.read_table(self.file, columns=["view", *columns])
-        labels = np.stack([rows[name].to_numpy() for name in columns], 1)[rows["view"].to_numpy() == 0]
+        labels = _label_matrix([rows[name] for name in columns])[rows["view"].to_numpy() == 0]
         return int((labels < 0).any(1).sum())
 
     def parts(self) -> Iterator[PredictionBatch]:
@@ -100,7 +102,7 @@ class PredictionsFile:
         if len(flat) != len(view) * classes:
             raise DataError(self.file, f"does not hold {classes} logits a view, one a class", column="logits")
         first = rows.take(np.arange(0, len(view), views))
-        labels = np.stack([first[name].to_numpy() for name in _label_columns(metadata)], 1)
+        labels = _label_matrix([first[name] for name in _label_columns(metadata)])
         logits = torch.from_numpy(flat.copy()).view(-1, views, classes)
         if len(bad := np.flatnonzero(~logits.isfinite().flatten(1).all(1).numpy())):
             raise DataError(self.file, f"those of {first['path'][bad[0]]} are not finite", column="logits")
@@ -111,6 +113,13 @@ class PredictionsFile:
 
 def _label_columns(metadata: PredictionsMetadata) -> Sequence[str]:
     return [f"label_{head}" for head in metadata.heads]
+
+
+def _label_matrix(columns: Sequence[pa.ChunkedArray]) -> Int[np.ndarray, "n c"]:
+    """Return the labels of rows, those of heads beside one another; a list of a multi-label head has one a class."""
+    parts = [column.combine_chunks() for column in columns]
+    flat = [part.flatten() if pa.types.is_fixed_size_list(part.type) else part for part in parts]
+    return np.concatenate([np.asarray(each).reshape(len(part), -1) for part, each in zip(parts, flat, strict=True)], 1)
 
 
 def _by(name: str) -> str:
@@ -136,11 +145,15 @@ def write_video_scores(file: PredictionsFile, target: Path, *, views: str, avera
 def _video_tables(file: PredictionsFile, views: str, average: str) -> Iterator[pa.Table]:
     metadata, aggregation = file.metadata, get_aggregation(average)
     indices, sizes = file.view_indices(views), [len(classes) for classes in metadata.heads.values()]
+    positions = multi_label_positions(metadata.heads)
     for part in file.parts():
-        scores = aggregation(part.views[:, indices].double(), sizes)
-        predicted = [head.argmax(1).numpy() for head in scores.split(sizes, 1)]
+        scores = aggregation(part.views[:, indices].double(), sizes, multi_label=positions)
+        predicted = predicted_classes(split_heads(scores, metadata.heads), metadata.heads)
         columns = {"video": part.videos, "path": part.paths, "name": pa.array(part.names, pa.string())}
-        for i, head in enumerate(metadata.heads):
-            columns |= {f"label_{head}": part.labels[:, i], f"pred_{head}": predicted[i]}
+        for head, of_head in label_columns(metadata.heads).items():
+            columns |= {
+                f"label_{head}": label_column(part.labels[:, of_head]),
+                f"pred_{head}": label_column(predicted[:, of_head]),
+            }
         columns["scores"] = pa.FixedSizeListArray.from_arrays(scores.float().flatten().numpy(), sum(sizes))
         yield pa.table(columns)

@@ -44,6 +44,11 @@ USAGE = (
     "Average logits over the views of a video before the softmax (average: logits), "
     "or each head's softmax over them (probabilities)."
 )
+MULTI_LABEL_USAGE = (
+    " Heads in multi_label: take the sigmoid in place of the softmax (probabilities: average the views' sigmoids); a "
+    "class is there whose probability reaches its number in multi_label."
+)
+"""What is added to ``USAGE`` where a video may have several classes of a head."""
 MAX_ONNX_BYTES = 2**31 - 2**24
 """Bytes of weights that fit into one file of ONNX, which ends at 2 GiB; more are stored beside it in <name>.data."""
 METADATA_FILE = "vivit.json"
@@ -81,7 +86,7 @@ def save_onnx(
     assert program is not None
     _name_batch(program.model.graph)
     texts = {key: json.dumps(value, allow_nan=False) for key, value in {**metadata, "colours": COLOURS}.items()}
-    program.model.metadata_props.update(texts | {"usage": USAGE})
+    program.model.metadata_props.update(texts | {"usage": _usage(metadata)})
     size = sum(weight.numel() * weight.element_size() for weight in network.state_dict().values())
     program.save(file, external_data=size > MAX_ONNX_BYTES)
 
@@ -103,7 +108,7 @@ def save_program(
     file: Path,
 ) -> None:
     """Write a program of torch.export, with ``metadata`` in its extra file ``vivit.json``."""
-    extra = {METADATA_FILE: json.dumps({**metadata, "colours": COLOURS, "usage": USAGE}, allow_nan=False)}
+    extra = {METADATA_FILE: json.dumps({**metadata, "colours": COLOURS, "usage": _usage(metadata)}, allow_nan=False)}
     torch.export.save(_program(network, heads, clip), file, extra_files=extra)
 
 
@@ -157,6 +162,10 @@ def compare_logits(
     if not difference <= TOLERANCE * largest:
         raise UserError(f"the file's logits differ from the network's by {difference:.3g}; nothing was written")
     return {"largest_logit": largest, "difference": difference}
+
+
+def _usage(metadata: Mapping[str, Any]) -> str:
+    return USAGE + (MULTI_LABEL_USAGE if metadata.get("multi_label") else "")
 
 
 def _program(network: nn.Module, heads: Mapping[str, Sequence[str]], clip: tuple[int, int, int]) -> Any:

@@ -36,7 +36,7 @@ class LoadedModel:
 
     net: ViViT
     report: str
-    classes: Mapping[str, list[str]] | None = None
+    classes: Mapping[str, Sequence[str]] | None = None
     """Class names of every head, in the order of the outputs."""
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     """How its clips are cut, in plain values; as much as the file has."""

@@ -58,10 +58,12 @@ def error_html(reason: str) -> str:
 def _table(head: str, rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for row in rows:
-        names = ", ".join(str(part) for key, part in row.items() if key != "probability")
+        names = ", ".join(str(part) for key, part in row.items() if key not in ("probability", "threshold"))
         percent = f"{100 * row['probability']:.1f}"
         bar = f'<div class="bar" style="width: {percent}%"></div>'
         lines.append(f"<tr><td>{_escape(names)}</td><td>{bar}</td><td>{percent} %</td></tr>")
+    if not rows:
+        lines.append('<tr><td colspan="3">none</td></tr>')
     return f'<table><tr><th colspan="3">{_escape(head)}</th></tr>{"".join(lines)}</table>'
 
 

@@ -21,7 +21,7 @@ from vivit.inference.load import preprocessing_of, read_model
 from vivit.inference.preprocessing import Preprocessing
 from vivit.inference.sliding_prediction import SlidingPrediction
 from vivit.models import ViViT
-from vivit.structures import Batch, Predictions, Video
+from vivit.structures import Batch, Predictions, Video, multi_label_positions
 
 
 class NonFiniteLogitsError(DataError):
@@ -96,7 +96,8 @@ class Predictor:
         """Return the ``top_k`` most probable classes of a video, by head; of several videos, a list of those.
 
         A video is a file, a folder of numbered pictures, or an array or tensor of its frames, uint8 [f, h, w, 3] in
-        RGB. None returns all classes. Raises VideoError for a file that cannot be read.
+        RGB. None returns all classes. Of a multi-label head, those whose probability reaches their threshold are
+        returned, however many they are. Raises VideoError for a file that cannot be read.
         """
         if isinstance(videos, str | Path | np.ndarray | Tensor):
             return self([videos], top_k=top_k)[0]
@@ -153,8 +154,8 @@ class Predictor:
     @property
     def aggregator(self) -> ViewAggregator:
         """How the logits of views become those of a video."""
-        sizes = [len(names) for names in self.classes.values()]
-        return ViewAggregator(get_aggregation(self.preprocessing.views.average), sizes)
+        sizes, average = [len(names) for names in self.classes.values()], self.preprocessing.views.average
+        return ViewAggregator(get_aggregation(average), sizes, multi_label=multi_label_positions(self.classes))
 
     def _score(self, loader: EvalLoader, crops: int | None = None) -> Iterator[Predictions]:
         """Yield predictions of batches; with ``crops``, a batch is one video, and each group of crops one result."""

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from vivit.evaluation.predicted_classes import head_probabilities
 from vivit.plotting import add_legend, shorten, use_fonts_for
 
 LINES = 6
@@ -32,7 +33,7 @@ def plot_sliding(
         figure = Figure(figsize=(9, 3.2 * len(heads)), layout="constrained")
         panels = figure.subplots(len(heads), squeeze=False)[:, 0]
         for axes, (head, names), part in zip(panels, heads.items(), parts, strict=True):
-            probabilities = part.softmax(1)
+            probabilities = head_probabilities(part, names)
             classes = probabilities.amax(0).topk(min(LINES, probabilities.shape[1])).indices.tolist()
             for number in classes:
                 axes.plot(middles, probabilities[:, number].tolist(), style, label=".", markersize=3)

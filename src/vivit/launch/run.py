@@ -35,8 +35,8 @@ from vivit.signals import install_exit_handlers
 log = logging.getLogger(__name__)
 
 Task = Callable[[DictConfig, Job], Mapping[str, float]]
-OPTIMIZED_METRICS = ("test/acc_top1", "val/acc_top1")
-"""What a sweeper may maximise: the first that a run has."""
+OPTIMIZED_METRICS = ("test/map", "test/acc_top1", "val/map", "val/acc_top1")
+"""What a sweeper maximises: the first of them that a run has."""
 
 
 def run(task: Task, cfg: DictConfig) -> float | None:
@@ -60,11 +60,11 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     if not cfg.get("resume") and job.sweep is not None and (results := read_finished_results(job.folder)):
         log.info("%s is done, skipped; delete its folder to run it again", job.folder.name)
         write_record(cfg, job)
-        return _optimized(results["metrics"])
+        return optimized_metric(results["metrics"])
     checked = _checked(task, cfg)
     if checked is task and not cfg.get("resume") and (record := read_record(cfg, job)):
         log.info("%s is recorded in %s, skipped", job.folder.name, cfg.records)
-        return _optimized(record["metrics"])
+        return optimized_metric(record["metrics"])
     if isinstance(checked, Refusal) and job.resumes and read_stored_status(job.folder).get("status") == "done":
         raise SystemExit(f"error: {format_error(checked.error)}")  # of this command, not of the run
     install_exit_handlers()
@@ -73,14 +73,15 @@ def run(task: Task, cfg: DictConfig) -> float | None:
         return None
     if checked is task and needs_subprocess(cfg):
         run_in_subprocess(job)
-        return _optimized((read_finished_results(job.folder) or {"metrics": {}})["metrics"])
+        return optimized_metric((read_finished_results(job.folder) or {"metrics": {}})["metrics"])
     if not is_rank_zero():
-        return _optimized(_run_other_rank(checked, cfg, job))
+        return optimized_metric(_run_other_rank(checked, cfg, job))
     with locked(job):
-        return _optimized(_run_rank_zero(checked, cfg, job))
+        return optimized_metric(_run_rank_zero(checked, cfg, job))
 
 
-def _optimized(metrics: Mapping[str, float]) -> float | None:
+def optimized_metric(metrics: Mapping[str, float]) -> float | None:
+    """Return the metric that a sweeper may maximise; None where a run has none."""
     return next((metrics[name] for name in OPTIMIZED_METRICS if name in metrics), None)
 
 

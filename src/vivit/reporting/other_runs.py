@@ -8,19 +8,14 @@ from vivit.reporting.load_runs import RunRecord, latest_per_seed
 from vivit.reporting.row_results import single_run_interval
 from vivit.reporting.sweep_results import distinguishing
 from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
-from vivit.run_folder import top1_name
 
 GROUPS = ("data", "model", "tokeniser", "size", "experiment")
 COLUMNS = (
     *(Column(key, key) for key in GROUPS),
     Column("other", "also set"),
     Column("top1", "top-1, %", 1, stdev="top1_spread", interval=("top1_low", "top1_high")),
-    *(
-        Column("scored", "scored on"),
-        Column("views", "views"),
-        Column("runs", "seeds"),
-        Column("params", "parameters, M", 2),
-    ),
+    *(Column("map", "mAP, %", 1), Column("scored", "scored on"), Column("views", "views"), Column("runs", "seeds")),
+    Column("params", "parameters, M", 2),
     *(Column("gmac", "multiply-adds, G", 3), Column("minutes", "training, min", 1)),
 )
 CAPTION = "Runs that are no part of a sweep above; mean and sample standard deviation over seeds."
@@ -30,7 +25,8 @@ def other_runs_table(runs: Sequence[RunRecord]) -> Table:
     """Return a table of the runs that are done, grouped by setting, one run for each seed."""
     groups: dict[tuple[str | None, ...], list[RunRecord]] = defaultdict(list)
     for run in runs:
-        if run.status == "done" and top1_name(run.results) in run.results["metrics"]:
+        scored = run.results.get("scored_split", "test")
+        if run.status == "done" and {f"{scored}/acc_top1", f"{scored}/map"} & set(run.results["metrics"]):
             groups[_setting(run)].append(run)
     ordered = sorted(groups.items(), key=lambda item: str(item[0]))
     lines = [_line(key, list(latest_per_seed(group).values())) for key, group in ordered]
@@ -46,16 +42,13 @@ def _setting(run: RunRecord) -> tuple[str | None, ...]:
 def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, Value]:
     *options, views, split, other = key
     name = f"{split}/acc_top1"
-    top1 = [100 * run.results["metrics"][name] for run in runs]
+    top1, average_precision = (
+        [100 * run.results["metrics"][name] for run in runs if name in run.results["metrics"]]
+        for name in (name, f"{split}/map")
+    )
     return dict(zip(GROUPS, options, strict=True)) | {
-        **{
-            "views": views,
-            "scored": split,
-            "other": other or None,
-            "runs": len(runs),
-            "top1": mean(top1),
-            "top1_spread": stdev(top1),
-        },
+        **{"views": views, "scored": split, "other": other or None, "runs": len(runs)},
+        **{"top1": mean(top1), "top1_spread": stdev(top1), "map": mean(average_precision)},
         **single_run_interval([run.results for run in runs], name, "top1"),
         **{"params": runs[-1].results["params"] / 1e6, "gmac": runs[-1].results["gmac"]},
         "minutes": multiply(mean([run.results.get("train_seconds") for run in runs]), 1 / 60),

@@ -12,6 +12,7 @@ from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
+from vivit.structures import multi_label_positions
 from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
@@ -38,16 +39,18 @@ def build_module(cfg: DictConfig, data: VideoDataModule) -> VideoClassifier:
         "classes": {head: list(names) for head, names in data.heads.items()},
         "plugins": list(cfg.get("plugins") or []),
     }
+    loss = instantiate(cfg.loss)
     return VideoClassifier(
         network,
         heads=data.heads,
-        loss=instantiate(cfg.loss),
+        loss=loss,
         optimizer_config=instantiate(cfg.optim),
         seed=cfg.seed,
         batch_size=cfg.data.batch_size,
         aggregator=build_aggregator(data),
         record=record,
         frozen_cache=FrozenCache(network, cfg.frozen_cache_gb) if cfg.get("frozen_cache_gb") else None,
+        class_counts=data.class_counts() if loss.needs_counts else None,
     )
 
 
@@ -74,9 +77,8 @@ def build_network(cfg: DictConfig, num_classes: int) -> ViViT:
 def build_aggregator(data: VideoDataModule) -> ViewAggregator:
     """Return how a data set's test views become one prediction; of several numbers of views the main one counts."""
     views, sizes = data.test_views, [len(names) for names in data.heads.values()]
-    return ViewAggregator(
-        get_aggregation(views.average), sizes, views.views_by_count()[format_views(views.temporal, views.spatial)]
-    )
+    used = views.views_by_count()[format_views(views.temporal, views.spatial)]
+    return ViewAggregator(get_aggregation(views.average), sizes, used, multi_label_positions(data.heads))
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

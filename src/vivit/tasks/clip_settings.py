@@ -102,6 +102,8 @@ def format_clip_settings(plain: Mapping[str, Any], keys: Sequence[str] = CLIP_KE
     for key in keys:
         if key == "classes" and key in plain:
             parts.append(f"{sum(map(len, plain[key].values()))} classes")
+        elif key == "multi_label" and key in plain:
+            parts.append(f"multi_label={','.join(plain[key])}, with their thresholds")
         elif key == "views" and key in plain:
             views = plain[key]
             parts.append(f"views={format_views(views['temporal'], views['spatial'])} of {views['average']}")

@@ -14,6 +14,7 @@ from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
 from vivit.launch.renamed_keys import REMOVED_KEYS
 from vivit.overrides import split_override
+from vivit.structures import MultiLabel
 
 OBJECT_GROUPS = ("callbacks", "logger")
 """Groups that hold objects by name rather than one object."""
@@ -112,6 +113,13 @@ def check_classes(expected: Mapping[str, Sequence[str]], actual: Mapping[str, Se
     for head, names in expected.items():
         if len(names) != len(actual[head]):
             raise _other_classes(f"has {len(actual[head])} classes of {head!r}, {source} {len(names)}")
+        if isinstance(names, MultiLabel) != isinstance(actual[head], MultiLabel):
+            kinds = (
+                ("several labels", "one label")
+                if isinstance(actual[head], MultiLabel)
+                else ("one label", "several labels")
+            )
+            raise _other_classes(f"has {kinds[0]} a video for {head!r}, {source} {kinds[1]}")
         for number, (name, other) in enumerate(zip(names, actual[head], strict=True)):
             if name != other:
                 raise _other_classes(f"has {other!r} as class {number} of {head!r}, {source} has {name!r}")

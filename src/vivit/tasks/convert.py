@@ -17,12 +17,14 @@ from vivit.io import atomic_output, write_json
 from vivit.launch import Job
 from vivit.models import ViViT
 from vivit.run_folder import provenance
+from vivit.structures import Heads
 from vivit.tasks.clip_settings import CLIP_KEYS, data_record, format_clip_settings, merge_clip_settings, to_plain
 from vivit.tasks.config_checks import check_keys
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.weight_formats import (
     WRITERS,
     detect_target_format,
+    multi_label_settings,
     network_options,
     stored_settings,
     typed_options,
@@ -87,14 +89,14 @@ def add_missing_settings(loaded: LoadedModel, cfg: DictConfig, job: Job) -> tupl
     assumed: tuple[str, ...] = ()
     if cfg.head_sizes:
         check_outputs(cfg.head_sizes)
-        heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.head_sizes.items()}
+        heads: Heads = {str(head): [str(i) for i in range(count)] for head, count in cfg.head_sizes.items()}
     elif not OmegaConf.is_missing(cfg.data, "root"):
         dataset = build_dataset(cfg)
         dataset.prepare()
-        heads = {head: list(names) for head, names in named_heads(dataset.heads, type(dataset).__name__).items()}
+        heads = named_heads(dataset.heads, type(dataset).__name__)
         loaded = replace(loaded, data=data_record(to_plain(cfg.data))["data"])
     else:
-        heads = dict(loaded.classes or {"label": [str(i) for i in range(outputs)]})
+        heads = loaded.classes or {"label": [str(i) for i in range(outputs)]}
         assumed = () if loaded.classes else ("classes",)
     sizes = {head: len(names) for head, names in heads.items()}
     if (count := sum(sizes.values())) != outputs:
@@ -140,7 +142,7 @@ def lost_settings(loaded: LoadedModel, reread: LoadedModel) -> list[str]:
 def plain_settings(loaded: LoadedModel) -> dict[str, Any]:
     """Return in plain values what defines a prediction of a file, beside the network."""
     heads = {head: list(names) for head, names in (loaded.classes or {}).items()}
-    return stored_settings(loaded) | ({"classes": heads} if heads else {})
+    return stored_settings(loaded) | ({"classes": heads} if heads else {}) | multi_label_settings(loaded)
 
 
 def compare_networks(expected: ViViT, actual: ViViT) -> dict[str, Any]:

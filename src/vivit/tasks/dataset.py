@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.datasets.csv import SPLIT
+from vivit.structures import Heads, label_columns, multi_label_heads
 
 
 def build_dataset(cfg: DictConfig) -> VideoDataset:
@@ -18,12 +20,23 @@ def build_dataset(cfg: DictConfig) -> VideoDataset:
 
 
 def write_splits(dataset: VideoDataset, file: Path) -> None:
-    """Write a CSV file of all usable videos: path, classes by head, split. ``data=csv data.dataset.file=`` reads it."""
+    """Write a CSV file of all usable videos: path, classes by head, split. ``data=csv data.dataset.file=`` reads it.
+
+    Several classes of a head are separated by ";".
+    """
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as target:
         rows = csv.writer(target)
         rows.writerow(["path", *dataset.heads, SPLIT])
         for split in dataset.splits:
-            videos = dataset.videos(split)
-            for video in videos:
-                names = (names[label] for names, label in zip(dataset.heads.values(), video.labels, strict=True))
-                rows.writerow([os.path.relpath(video.path, dataset.root), *names, split])
+            for video in dataset.videos(split):
+                path = os.path.relpath(video.path, dataset.root)
+                rows.writerow([path, *_class_names(dataset.heads, video.labels), split])
+
+
+def _class_names(heads: Heads, labels: Sequence[int]) -> Iterator[str]:
+    for (head, columns), names in zip(label_columns(heads).items(), heads.values(), strict=True):
+        of_head = labels[columns]
+        if head in multi_label_heads(heads):
+            yield ";".join(name for name, label in zip(names, of_head, strict=True) if label)
+        else:
+            yield names[of_head[0]]

@@ -32,7 +32,8 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     heads, clip = record["classes"], (preprocessing.views.frames, *preprocessing.views.crop)
     save, run = EXPORT_FORMATS[target.suffix]
     with atomic_output(target) as output:
-        save(network.eval(), heads, clip, {"heads": heads} | preprocessing.to_dict(), output)
+        thresholds = {"multi_label": record["multi_label"]} if "multi_label" in record else {}
+        save(network.eval(), heads, clip, {"heads": heads} | thresholds | preprocessing.to_dict(), output)
         check = compare_logits(network, heads, clip, lambda frames: run(output, frames))
     write_json(job.folder / "results.json", {"target": str(target), "check": check} | provenance())
     print(f"{cfg.ckpt_path} -> {target}, {target.stat().st_size / 1e6:,.1f} MB")

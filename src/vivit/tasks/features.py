@@ -21,7 +21,7 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models import ViViT
 from vivit.run_folder import provenance
-from vivit.structures import Batch, normalize_frames
+from vivit.structures import Batch, multi_label_heads, normalize_frames
 from vivit.tasks.build import build_network
 from vivit.tasks.clip_settings import DATA_KEYS, data_record, merge_typed_settings, to_plain
 from vivit.tasks.compute import trainer_options
@@ -113,6 +113,9 @@ def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dic
     network, record = (_from_checkpoint if cfg.ckpt_path else _from_weights)(cfg, job)
     network.eval().requires_grad_(False)
     data = build_eval_data(record, cfg, job, same_classes=False)
+    if multi_label := list(multi_label_heads(data.heads)):
+        problem = f"has several labels a video for {', '.join(multi_label)}, and features are stored with one"
+        raise ConfigError("data", problem=problem, remedy="set a data set of single labels, or fine-tune with train.py")
     splits = splits or data.dataset.splits
     check_probes(_listed(cfg, "probes"), cfg.folds, splits)
     for split in splits:

@@ -30,6 +30,9 @@ MAX_NAME_BYTES = 200
 MAX_TABLE_VIDEOS = 50
 """Videos in the table on the terminal, at most; all are in predictions.json."""
 
+NONE = {"class": "none"}
+"""Printed for a multi-label head of which no class reaches its threshold."""
+
 
 def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Predict the classes of videos: write ``predictions.json`` and configured pictures, print a table."""
@@ -121,11 +124,11 @@ def print_predictions(predictions: Sequence[Mapping[str, Any]]) -> None:
     for prediction in predictions[:MAX_TABLE_VIDEOS]:
         classes: TopK = prediction["classes"]
         for head, rows in classes.items():
-            for rank, row in enumerate(rows):
-                name = ", ".join(str(part) for key, part in row.items() if key != "probability")
+            for rank, row in enumerate(rows or [NONE]):
+                name = ", ".join(str(part) for key, part in row.items() if key not in ("probability", "threshold"))
                 video = "" if rank or head != next(iter(classes)) else Path(prediction["video"]).name
                 cells = map(one_line, (video, "" if rank else head, name))
-                table.add_row(*cells, f"{100 * row['probability']:.1f} %")
+                table.add_row(*cells, f"{100 * row['probability']:.1f} %" if rows else "")
         table.add_section()
     Console(markup=False, emoji=False).print(table)  # names may contain what looks like markup
     if (rest := len(predictions) - MAX_TABLE_VIDEOS) > 0:

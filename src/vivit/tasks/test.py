@@ -22,8 +22,10 @@ from vivit.evaluation.confusion_matrix import (
 from vivit.evaluation.difficulty import quantile_bins
 from vivit.evaluation.epic_kitchens import compute_official_metrics
 from vivit.evaluation.metrics import SCORES_ONLY, compute_metrics, missing_labels_message
+from vivit.evaluation.multi_label import write_class_scores
 from vivit.evaluation.predictions import PredictionsMetadata, merge
 from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
+from vivit.structures import label_columns, multi_label_heads, single_label_heads, thresholds_by_head
 from vivit.training import PredictionWriter, VideoClassifier
 from vivit.training.lightning_compat import get_callbacks
 
@@ -43,6 +45,7 @@ def prepare_test(
     difficulty = data.dataset.difficulty(data.test_split) if with_metrics and by_difficulty else {}
     return PredictionsMetadata(
         heads=data.heads,
+        multi_label=thresholds_by_head(data.heads),
         views=format_views(views.temporal, views.spatial),
         view_indices=views.views_by_count(),
         spatial=views.spatial,
@@ -72,7 +75,8 @@ def run_test(
     if not trainer.is_global_zero:
         return None, skipped
     videos, target = data.dataset.videos(data.test_split), folder / SCORES
-    metadata = replace(metadata, skipped_videos=skipped, checkpoint=checkpoint)
+    thresholds = module.record.get("multi_label", {})
+    metadata = replace(metadata, skipped_videos=skipped, checkpoint=checkpoint, multi_label=thresholds)
     try:
         difficulty = data.dataset.difficulty(data.test_split) if metadata.score_by else {}
         merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"), difficulty)
@@ -121,9 +125,13 @@ def write_metrics(
     """
     metadata, evaluation = file.metadata, compute_metrics(file, views=views, average=average)
     results = write_scores_only(file, folder, views, average)
-    for column, (head, names) in enumerate(metadata.heads.items()):
-        counts = confusion_matrix(evaluation.labels[:, column], evaluation.predicted[:, column], len(names))
+    columns = label_columns(metadata.heads)
+    for head, names in single_label_heads(metadata.heads).items():
+        of_head = columns[head].start
+        counts = confusion_matrix(evaluation.labels[:, of_head], evaluation.predicted[:, of_head], len(names))
         write_tables(folder, head, names, counts)
+    for head, of_classes in multi_label_heads(metadata.heads).items():
+        write_class_scores(folder / f"classes_{head}.csv", of_classes, evaluation.multi_label[head])
     results |= {
         "metrics": prefix(metadata.split, evaluation.metrics),
         "confidence_95": prefix(metadata.split, evaluation.interval),
@@ -132,6 +140,11 @@ def write_metrics(
     if len(evaluation.metrics_by_views) > 1:
         results["metrics_by_views"] = {
             views: prefix(metadata.split, metrics) for views, metrics in evaluation.metrics_by_views.items()
+        }
+    if metadata.multi_label:
+        results["thresholds"] = {
+            head: dict(zip(names, names.thresholds, strict=True))
+            for head, names in multi_label_heads(metadata.heads).items()
         }
     if evaluation.by:
         results["by"] = evaluation.by

@@ -29,7 +29,7 @@ from vivit.tasks.results_json import (
     training_history,
 )
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
-from vivit.tasks.training_checks import check_mixup, check_monitors
+from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
 from vivit.training import RunMetadata, format_model, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
@@ -56,6 +56,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         data.test_split = "val"
         log.info("no test videos are listed: the val videos are scored at the end, which choose the checkpoint too")
     module = build_module(cfg, data)
+    monitor_map(cfg, job, data.heads)
     check_monitors(cfg, module)
     trainer = build_trainer(cfg)
     add_run_metadata(trainer, run_metadata(cfg, job, trainer))

@@ -1,13 +1,20 @@
 """Checks of a configuration for training: values that contradict each other."""
 
+import re
+
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from vivit.errors import ConfigError
+from vivit.launch import Job
+from vivit.structures import Heads, multi_label_heads
 from vivit.training import RegularisationScheduler, VideoClassifier
 
 CALLBACK_METRICS = ("speed/", "strength/", "train/learning_rate", "lr-", "step", "epoch")
 """How the names of what callbacks and Lightning log begin, beside the network's loss and accuracies."""
+RISING = re.compile(r"[/_](acc_\w+|map)$")
+"""How the names of those metrics end that are best where they are largest."""
+TOP1, MAP = "val/acc_top1", "val/map"
 SCHEDULED_MIXUP = "callbacks.regularisation.mixup"
 
 
@@ -29,6 +36,15 @@ def check_mixup(cfg: DictConfig) -> None:
         )
 
 
+def monitor_map(cfg: DictConfig, job: Job, heads: Heads) -> None:
+    """Have callbacks monitor ``val/map`` in place of their default ``val/acc_top1`` where a head is multi-label."""
+    if not multi_label_heads(heads):
+        return
+    for name, node in (cfg.get("callbacks") or {}).items():
+        if node is not None and node.get("monitor") == TOP1 and not job.cli_overrides(f"callbacks.{name}.monitor"):
+            node.monitor = MAP
+
+
 def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
     """Raise ConfigError for callbacks that monitor an unlogged metric, or take its worst value for the best."""
     known = module.logged_metrics
@@ -41,7 +57,7 @@ def check_monitors(cfg: DictConfig, module: VideoClassifier) -> None:
             continue
         if monitor not in known:
             raise ConfigError(f"callbacks.{name}.monitor", monitor, "is not logged", f"set one of {', '.join(known)}")
-        expected, mode = "max" if "/acc" in monitor else "min", node.get("mode", "min")
+        expected, mode = "max" if RISING.search(monitor) else "min", node.get("mode", "min")
         if mode in ("min", "max") and mode != expected:
             raise ConfigError(
                 f"callbacks.{name}.mode", mode, f"takes the worst {monitor} for the best", f"set {expected}"

@@ -12,6 +12,7 @@ from vivit.checkpoints.vivit_checkpoint import VERSION, model_record
 from vivit.errors import ConfigError
 from vivit.inference.load import SCENIC_OPTIONS, LoadedModel
 from vivit.models import ViViT, model_name, model_options
+from vivit.structures import thresholds_by_head
 from vivit.tasks.clip_settings import STORED_KEYS
 
 
@@ -43,6 +44,7 @@ def write_vivit(loaded: LoadedModel, target: Path) -> None:
         "preprocessing": {"frames": frames, "crop": [height, width]} | stored_settings(loaded),
         "data": dict(loaded.data),
         "classes": {head: list(names) for head, names in (loaded.classes or {}).items()},
+        **multi_label_settings(loaded),
         "plugins": list(loaded.plugins),
     }
     content = {
@@ -63,6 +65,12 @@ WRITERS: dict[str, Callable[[LoadedModel, Path], None]] = {
 def stored_settings(loaded: LoadedModel) -> dict[str, Any]:
     """Return how clips are cut, but for their size, which the network has."""
     return {key: loaded.preprocessing[key] for key in STORED_KEYS if key in loaded.preprocessing}
+
+
+def multi_label_settings(loaded: LoadedModel) -> dict[str, Any]:
+    """Return the thresholds of multi-label heads as a checkpoint of ours stores them; nothing where there is none."""
+    thresholds = thresholds_by_head(loaded.classes or {})
+    return {"multi_label": thresholds} if thresholds else {}
 
 
 def detect_target_format(target: Path) -> str:

@@ -20,7 +20,8 @@ from vivit.training.fsdp import BlockFSDPStrategy
 from vivit.training.lightning_compat import log_test_metrics
 from vivit.training.losses import SoftTargetLoss
 from vivit.training.malloc import disable_malloc_trim
-from vivit.training.module import VideoClassifier, format_model
+from vivit.training.model_text import format_model
+from vivit.training.module import VideoClassifier
 from vivit.training.optim import LayerDecay, OptimizerConfig
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Soft labels: one-hot vectors of several heads, mixup and label smoothing, as in the released code."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -8,13 +8,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def one_hot(labels: Int[Tensor, "b heads"], num_classes: Sequence[int]) -> Float[Tensor, "b k"]:
+def one_hot(
+    labels: Int[Tensor, "b heads"], num_classes: Sequence[int], multi_label: Collection[int] = ()
+) -> Float[Tensor, "b k"]:
     """Return the one-hot vectors of all heads, behind one another; torch raises for a label that is no class.
 
-    Unlike torch's own function this reads no number of a tensor, which a host would have to wait for.
+    The heads at the positions ``multi_label`` have one column of 0 and 1 for each class. Unlike torch's own function
+    this reads no number of a tensor, which a host would have to wait for.
     """
-    zeros = (torch.zeros(len(labels), k, device=labels.device) for k in num_classes)
-    return torch.cat([each.scatter_(1, labels[:, i : i + 1], 1.0) for i, each in enumerate(zeros)], dim=1)
+    parts, column = [], 0
+    for head, k in enumerate(num_classes):
+        width = k if head in multi_label else 1
+        of_head = labels[:, column : column + width]
+        zeros = torch.zeros(len(labels), k, device=labels.device)
+        parts.append(of_head.to(zeros) if head in multi_label else zeros.scatter_(1, of_head, 1.0))
+        column += width
+    return torch.cat(parts, dim=1)
 
 
 def mixup(
@@ -30,7 +39,15 @@ def mixup(
     return clips, targets
 
 
-def smooth_labels(targets: Float[Tensor, "b k"], smoothing: float, num_classes: Sequence[int]) -> Float[Tensor, "b k"]:
-    """Return y (1 - s) + s / K, for each head with its K (Szegedy et al. 2016)."""
-    uniform = torch.cat([targets.new_full((k,), smoothing / k) for k in num_classes])
+def smooth_labels(
+    targets: Float[Tensor, "b k"], smoothing: float, num_classes: Sequence[int], multi_label: Collection[int] = ()
+) -> Float[Tensor, "b k"]:
+    """Return y (1 - s) + s / K, for each head with its K (Szegedy et al. 2016).
+
+    A class of the heads at the positions ``multi_label`` is there or not: K is 2.
+    """
+    counts = [2 if head in multi_label else k for head, k in enumerate(num_classes)]
+    uniform = torch.cat(
+        [targets.new_full((k,), smoothing / count) for k, count in zip(num_classes, counts, strict=True)]
+    )
     return targets * (1 - smoothing) + uniform

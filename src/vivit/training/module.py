@@ -2,23 +2,21 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from lightning import Callback, LightningModule
 from lightning.pytorch.callbacks import LearningRateFinder, WeightAveraging
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric
 
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, score
-from vivit.structures import Batch, Predictions
+from vivit.structures import Batch, Heads, Predictions, multi_label_positions, thresholds_by_head
 from vivit.training.clipping import GradientClipping, has_scaler
 from vivit.training.compute import CHECKPOINT_KEY, compute_settings, is_gpu
 from vivit.training.frozen_cache import FrozenCache
@@ -31,16 +29,14 @@ from vivit.training.lightning_compat import (
 )  # fmt: skip
 from vivit.training.losses import SoftTargetLoss, cross_entropy
 from vivit.training.mixup import one_hot
+from vivit.training.model_text import TRAINING_ONLY, format_model
 from vivit.training.optim import OptimizerConfig, count_steps
 from vivit.training.optimizer_state import RESTART, StepSize, apply_configured_settings
 from vivit.training.rng import draw_stochastic_depth, step_generator
-from vivit.training.step_metrics import STEP_METRICS, StepMetrics
-from vivit.training.validation_accuracy import ValidationAccuracy
+from vivit.training.step_metrics import StepMetrics, batch_metrics, step_metrics
+from vivit.training.validation_metrics import ValidationMetrics
 
 log = logging.getLogger(__name__)
-
-TRAINING_ONLY = ("dropout", "attention_dropout", "stochastic_depth", "gradient_checkpointing")
-"""Options of a network that matter in training, and leave the function of its weights as it is."""
 
 
 class VideoClassifier(LightningModule):
@@ -49,14 +45,15 @@ class VideoClassifier(LightningModule):
     ``batch_size`` is also the number of clips that evaluation passes through the network at once; ``aggregator``
     combines a video's test views. ``record`` is stored in a checkpoint beside the weights, in plain values: network
     and preprocessing are rebuilt from it alone. Whatever is random in a step depends on the seed, the step and the
-    clip's position in the global batch, so that a run can be resumed and spread over devices.
+    clip's position in the global batch, so that a run can be resumed and spread over devices. ``class_counts`` is the
+    number of training videos of each class, by head, where the loss needs it.
     """
 
     def __init__(
         self,
         network: nn.Module,
         *,
-        heads: Mapping[str, Sequence[str]],
+        heads: Heads,
         loss: SoftTargetLoss,
         optimizer_config: OptimizerConfig,
         seed: int,
@@ -64,30 +61,33 @@ class VideoClassifier(LightningModule):
         record: Mapping[str, Any],
         aggregator: ViewAggregator | None = None,
         frozen_cache: FrozenCache | None = None,
+        class_counts: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.loss = loss
+        self.heads = heads
         self.num_classes = [len(names) for names in heads.values()]
+        self.multi_label = multi_label_positions(heads)
+        self.class_balance = loss.balance(class_counts or {}, dict(zip(heads, self.num_classes, strict=True)))
         self.optimizer_config = optimizer_config
         self.seed, self.batch_size = seed, batch_size
         self.record = record
+        self._record_thresholds(record.get("multi_label", thresholds_by_head(heads)))
         self.aggregator = aggregator or ViewAggregator()
         self.frozen_cache = frozen_cache
         self._callbacks: list[Callback] = []
         self._bad_videos = 0  # of this epoch so far, on this rank
-        self._step_metrics = StepMetrics()
+        self._step_metrics = StepMetrics(step_metrics(heads))
         self.clipping = GradientClipping()
         self._checkpoint: dict[str, Any] | None = None  # waits for the optimizer
         self._configured: list[dict[str, Any]] = []  # settings of the optimizer as configured
-        self.val_loss = MeanMetric(nan_strategy=math.nan)  # else a loss that is not a number would be left out
-        self.val_accuracy = ValidationAccuracy(heads)
+        self.val_metrics = ValidationMetrics(heads)
 
     @property
     def logged_metrics(self) -> list[str]:
         """Names of the metrics that this module logs in training."""
-        val = [f"val/{name}" for name in sorted(self.val_accuracy.names)]
-        return ["val/loss", *val, *STEP_METRICS, "train/bad_videos"]
+        return [*self.val_metrics.names, *self._step_metrics.names, "train/bad_videos"]
 
     def setup(self, stage: str) -> None:
         """Record the callbacks of this run; a search for the rate removes them while it lasts."""
@@ -119,16 +119,16 @@ class VideoClassifier(LightningModule):
         mixup_rng = self._seed_step(len(batch.videos), batch_idx)
         if self.frozen_cache is None:
             clips = batch.normalized(self.precision)[:, 0]
-            clips, targets = self.loss.soft_labels(clips, batch.labels, self.num_classes, mixup_rng)
+            clips, targets = self.loss.soft_labels(clips, batch.labels, self.num_classes, mixup_rng, self.multi_label)
             logits = self.network(clips)
         else:
-            targets = self.loss.unmixed_labels(batch.labels, self.num_classes)
+            targets = self.loss.unmixed_labels(batch.labels, self.num_classes, self.multi_label)
             logits = self.frozen_cache.logits(batch.frames[:, 0], self.precision)
-        loss = self.loss(logits, targets, self.num_classes)
+        loss = self.loss(logits, targets, self.num_classes, self.multi_label, self.class_balance)
         self._bad_videos += len(batch.bad)
         accumulated = self.trainer.accumulate_grad_batches
         first = batch_idx // accumulated * accumulated
-        metrics = torch.stack([loss.detach().float(), self._batch_accuracy(logits, batch)])
+        metrics = batch_metrics(loss, logits, batch.labels, self.heads)
         step = self._step_metrics.add(self.trainer, metrics, first=batch_idx == first)
         self.log_dict(step, batch_size=len(batch.videos))
         parts = min(accumulated, self.trainer.num_training_batches - first)
@@ -165,28 +165,21 @@ class VideoClassifier(LightningModule):
         draw_stochastic_depth(self.network, draws, clips, part, accumulated * ranks)
         return step_generator(self.seed, step, "mixup")
 
-    def _batch_accuracy(self, logits: Float[Tensor, "b k"], batch: Batch) -> Tensor:
-        """Return the share of the batch's clips whose prediction is right for every head."""
-        predicted = torch.stack([head.argmax(1) for head in logits.detach().split(self.num_classes, 1)], 1)
-        return (predicted == batch.labels).all(1).float().mean()
-
     def validation_step(self, batch: Batch, batch_idx: int) -> Predictions | None:  # type: ignore[override]
         """Return the predictions of one view of each video, for callbacks; None for a batch of no videos."""
         predictions = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
+        self.val_metrics.gather(predictions)
         if not len(batch.videos):
             return None
-        loss = cross_entropy(predictions.logits, one_hot(batch.labels, self.num_classes), self.num_classes)
-        self.val_accuracy.update(predictions)
-        self.val_loss.update(loss, len(batch.videos))
+        targets = one_hot(batch.labels, self.num_classes, self.multi_label)
+        loss = cross_entropy(predictions.logits, targets, self.num_classes, self.multi_label)
+        self.val_metrics.update(predictions, loss)
         return predictions
 
     def on_validation_epoch_end(self) -> None:
-        """Log loss and accuracies of the whole split."""
-        accuracies = {f"val/{name}": accuracy for name, accuracy in self.val_accuracy.compute().items()}
-        metrics = {"val/loss": self.val_loss.compute()} | accuracies
-        self.log_dict(metrics, prog_bar=True, sync_dist=True)  # the same on every rank
-        self.val_loss.reset()
-        self.val_accuracy.reset()
+        """Log loss, accuracies and mean average precision of the whole split; record the thresholds that it chooses."""
+        self.log_dict(self.val_metrics.compute(), prog_bar=True, sync_dist=True)  # the same on every rank
+        self._record_thresholds(self.val_metrics.thresholds)
 
     def test_step(self, batch: Batch, batch_idx: int) -> Predictions | None:  # type: ignore[override]
         """Return the predictions of all views of each video, for callbacks; None for a batch of no videos."""
@@ -223,6 +216,7 @@ class VideoClassifier(LightningModule):
         if saved != expected:
             problem = f"this checkpoint holds {saved}, but the configuration is {expected}"
             raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same model, {RESTART}")
+        self._record_thresholds(checkpoint.get("vivit", {}).get("multi_label", {}))
         if is_training(self):
             self._step_size.check(checkpoint)
             self._bad_videos = checkpoint.get("bad_videos", 0) if self.global_rank == 0 else 0
@@ -231,6 +225,13 @@ class VideoClassifier(LightningModule):
                 checkpoint["state_dict"] = checkpoint["current_model_state"]
             self._checkpoint = checkpoint
             self._restore_settings()
+
+    def _record_thresholds(self, thresholds: Mapping[str, Any]) -> None:
+        """Record thresholds by head. Raises ConfigError where those of a checkpoint are of other heads."""
+        if set(thresholds) != set(thresholds_by_head(self.heads)):
+            problem = f"its multi-label heads are {sorted(thresholds)}, and those of the data set differ"
+            raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same data set, {RESTART}")
+        self.record = {**self.record, **({"multi_label": dict(thresholds)} if thresholds else {})}
 
     def _restore_settings(self) -> None:
         """Apply this run's settings once there are both a checkpoint and an optimizer, in whatever order."""
@@ -248,13 +249,3 @@ class VideoClassifier(LightningModule):
     @property
     def _step_size(self) -> StepSize:
         return StepSize(self.batch_size, self.trainer.world_size, self.trainer.accumulate_grad_batches)
-
-
-def format_model(record: Mapping[str, Any], without: Sequence[str] = ()) -> str:
-    """Return the name and options of a record's network, except for some, on one line."""
-    if "config" not in record:
-        return "no network of this repository"
-    config = {key: value for key, value in record["config"].items() if key not in without}
-    tokeniser = dict(config.pop("tokeniser"))
-    parts = [f"{tokeniser.pop('name')}({', '.join(f'{key}={value}' for key, value in tokeniser.items())})"]
-    return f"{record['model']}({', '.join(parts + [f'{key}={value}' for key, value in config.items()])})"

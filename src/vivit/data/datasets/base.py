@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
-from vivit.data.datasets.subsets import groups_of_paths, held_out, label_columns, stratified_subset
+from vivit.data.datasets.subsets import combined_classes, groups_of_paths, held_out, stratified_subset
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.index.index import join_index
@@ -54,8 +54,9 @@ class VideoDataset(ABC):
 
     In ``configs/data/gestures.yaml`` stand ``defaults: [_own]`` and ``dataset: {name: gestures}``. With ``@dataclass(
     kw_only=True)`` below the registration, fields of the class are further options. A class number is a position in
-    ``heads``. ``flip`` is what a mirrored clip is called: "forbidden", by which clips are never mirrored, unless a
-    data set declares "harmless", by which labels stay, or class names by their mirrored ones, for each head.
+    ``heads``; a head whose names are a ``vivit.structures.MultiLabel`` has as many numbers, 0 or 1. ``flip`` is what a
+    mirrored clip is called: "forbidden", by which clips are never mirrored, unless a data set declares "harmless", by
+    which labels stay, or class names by their mirrored ones, for each head.
     ``backwards`` is what a clip run backwards is called, likewise; a test then reports the accuracy of direction.
 
     ``max_missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
@@ -156,8 +157,7 @@ class VideoDataset(ABC):
     @cached_property
     def _held_out(self) -> Column:
         table = self._listed("train")
-        classes = list(zip(*(table[name].to_pylist() for name in label_columns(table)), strict=True))
-        selected = pa.array(held_out(classes, self.groups(table), float(self.val_share or 0)))
+        selected = pa.array(held_out(combined_classes(table), self.groups(table), float(self.val_share or 0)))
         if not (number := selected.true_count):
             remedy = "list val videos, or videos of more groups (data.dataset.group_before makes them)"
             raise ConfigError("data.val_share", self.val_share, "every class has one group of videos only", remedy)

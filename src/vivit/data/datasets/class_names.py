@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from vivit.errors import DataError
@@ -39,6 +40,24 @@ def sorted_classes(names: set[str]) -> tuple[str, ...]:
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))  # 1 and 01 are two names
     return tuple(sorted(names))
+
+
+def fold_name(name: str) -> str:
+    """Return a name without blanks and capitals: names that differ by nothing else are one class, misspelt."""
+    return "".join(name.split()).casefold()
+
+
+def nearest_class(name: str, classes: Iterable[str]) -> str | None:
+    """Return the class that a name resembles most, without regard to blanks and case; None where none is alike."""
+    folded = {fold_name(known): known for known in classes}
+    alike = get_close_matches(fold_name(name), folded, n=1)
+    return folded[alike[0]] if alike else None
+
+
+def describe_nearest(name: str, classes: Iterable[str]) -> str:
+    """Return what an error adds about an unknown name: the nearest class; nothing where none is alike."""
+    nearest = nearest_class(name, classes)
+    return "" if nearest is None else f"the nearest class is {nearest!r}"
 
 
 def _from_lines(file: Path) -> list[tuple[str, int]]:

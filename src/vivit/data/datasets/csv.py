@@ -1,7 +1,8 @@
 """Data sets described by CSV files: one file for each split, or one file cut into folds by groups.
 
-Columns: ``path`` (relative to the root), one column of class names for each head, and optionally ``start`` and
-``end`` in seconds. Other columns are ignored, but for those of numbers that ``score_by`` names.
+Columns: ``path`` (relative to the root), one column of class names for each head, or one of 0 and 1 for each class of
+a multi-label head, and optionally ``start`` and ``end`` in seconds. Other columns are ignored, but for those of numbers
+that ``score_by`` names.
 """
 
 from collections import Counter, defaultdict
@@ -14,11 +15,13 @@ import pyarrow.compute as pc
 
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
 from vivit.data.datasets.class_names import sorted_classes
-from vivit.data.datasets.csv_reader import CsvTable
+from vivit.data.datasets.csv_reader import Column, CsvTable
+from vivit.data.datasets.label_lists import labels_of_columns, listed_classes, listed_labels
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.transforms.flip import Flip
 from vivit.errors import ConfigError, DataError
+from vivit.structures import MultiLabel
 
 HOLD_OUT = ", or set data.val_share=0.2 to hold out training videos"
 SPLIT = "split"
@@ -36,11 +39,17 @@ class CsvDataset(VideoDataset):
     ``label_columns`` are the heads, for example ["label"] or ["noun", "verb"]. Classes are those of ``train.csv`` in
     alphabetical order, or by size where all are numbers, unless ``classes`` lists them in order. Files without a header
     are read with ``header`` (["path", "label"]). ``delimiter`` is one character, or a backslash and t for a tab.
+
+    With ``separator`` an entry may have several labels, as "walk;wave" with ";", or none: the head is multi-label.
+    A text is that of all ``label_columns``, a map that of some: {"tags": ";"}. ``class_columns`` are further
+    multi-label heads that have one column of 0 and 1 for each class: {"tags": ["walk", "wave"]}.
     """
 
     file: str = "videos.csv"
     group: str = "group"
     label_columns: Sequence[str] = ("label",)
+    separator: str | Mapping[str, str] | None = None
+    class_columns: Mapping[str, Sequence[str]] | None = None
     classes: Mapping[str, Sequence[str]] | None = None
     header: Sequence[str] | None = None
     delimiter: str = ","
@@ -49,13 +58,15 @@ class CsvDataset(VideoDataset):
     def __post_init__(self) -> None:
         super().__post_init__()
         names = self.label_columns
-        if isinstance(names, str) or not names or len(set(names)) < len(names) or "path" in names:
+        none = not names and not self.class_columns
+        if isinstance(names, str) or none or len(set(names)) < len(names) or "path" in names:
             raise ConfigError(
                 "data.dataset.label_columns",
                 names if isinstance(names, str) else list(names),
                 "is no list of label columns",
                 "set one such as [label] or [noun,verb], each once, and not path",
             )
+        self._check_multi_label()
         self.delimiter = str(self.delimiter).replace("\\t", "\t")
         if len(self.delimiter) != 1 or not self.delimiter.isascii():
             raise ConfigError(
@@ -69,20 +80,61 @@ class CsvDataset(VideoDataset):
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """Class names of each column."""
+        classes: dict[str, tuple[str, ...]] = {}
         if self.classes is not None:
-            return {column: tuple(self.classes[column]) for column in self.label_columns}
-        rows = self.csv_rows("train")
-        return {column: sorted_classes(set(pc.unique(rows.text(column)).to_pylist())) for column in self.label_columns}
+            classes = {column: tuple(self.classes[column]) for column in self.label_columns}
+        elif self.label_columns:
+            rows = self.csv_rows("train")
+            classes = {column: sorted_classes(self._class_names(rows, column)) for column in self.label_columns}
+        heads = {column: MultiLabel(names) if column in self.separators else names for column, names in classes.items()}
+        return heads | {head: MultiLabel(columns) for head, columns in (self.class_columns or {}).items()}
+
+    def _class_names(self, rows: CsvTable, column: str) -> set[str]:
+        separator = self.separators.get(column)
+        return rows.class_names(column) if separator is None else listed_classes(rows, column, separator)
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split's file."""
         rows = self.csv_rows(split)
         path = rows.text("path")
-        labels = [rows.class_ids(column, self.heads[column]) for column in self.label_columns]
+        labels = [self._labels(rows, head) for head in self.heads]
         times = {c: rows.numbers(c, pa.float64()) for c in ("start", "end") if c in rows.columns}
         if len(times) == 2:
             rows.check_interval("end", times["start"], times["end"])
         return make_table(path=path, labels=labels, **times)
+
+    def _labels(self, rows: CsvTable, head: str) -> Column:
+        """Return the labels of a head: class numbers, or of a multi-label head 0 and 1 for each class."""
+        if head not in self.label_columns:
+            return labels_of_columns(rows, self.heads[head])
+        if (separator := self.separators.get(head)) is not None:
+            return listed_labels(rows, head, separator, self.heads[head])
+        return rows.class_ids(head, self.heads[head])
+
+    @property
+    def separators(self) -> dict[str, str]:
+        """The separator of each column that lists several labels."""
+        if self.separator is None or isinstance(self.separator, Mapping):
+            return dict(self.separator or {})
+        return dict.fromkeys(self.label_columns, self.separator)
+
+    @property
+    def _all_label_columns(self) -> list[str]:
+        return [*self.label_columns, *(column for columns in (self.class_columns or {}).values() for column in columns)]
+
+    def _check_multi_label(self) -> None:
+        """Raise ``ConfigError`` for separators and columns of classes that cannot be."""
+        separators, columns = self.separators, self.class_columns or {}
+        if set(separators) - set(self.label_columns) or not all(isinstance(s, str) and s for s in separators.values()):
+            remedy = "set a text such as ';', or one for some of data.dataset.label_columns: {tags:';'}"
+            raise ConfigError("data.dataset.separator", self.separator, "is no separator of labels", remedy)
+        lists = isinstance(columns, Mapping) and all(names and not isinstance(names, str) for names in columns.values())
+        listed = self._all_label_columns if lists else []
+        if not lists or set(columns) & set(self.label_columns) or len({*listed, "path"}) <= len(listed):
+            remedy = (
+                "set columns by head, each once: {tags:[walk,wave]}, where no column of label_columns is called tags"
+            )
+            raise ConfigError("data.dataset.class_columns", self.class_columns, "are no columns of classes", remedy)
 
     def csv_rows(self, split: Split) -> CsvTable:
         """Return the rows of a split: of its file, or of the one that lists all videos."""
@@ -124,11 +176,11 @@ class CsvDataset(VideoDataset):
     def _read(self, name: str, videos: str) -> CsvTable:
         file = self.root / name
         if not file.is_file():
-            remedy = f"list the {videos} videos in it, with columns path, {', '.join(self.label_columns)}"
+            remedy = f"list the {videos} videos in it, with columns path, {', '.join(self._all_label_columns)}"
             remedy += {"train": f", or all videos in {self.file}", "val": HOLD_OUT}.get(videos, "")
             raise DataError(file, "there is no such file", remedy)
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter)
-        rows.require("path", *self.label_columns)
+        rows.require("path", *self._all_label_columns)
         return rows
 
 
@@ -178,7 +230,11 @@ class CsvKFold(CsvDataset):
     @cached_property
     def _fold_of_rows(self) -> pa.Int64Array:
         groups = self._all_rows.text(self.group).to_pylist()
-        folds = stratified_group_folds(groups, self._all_rows.text(self.label_columns[0]).to_pylist(), self.folds)
+        rows, labels = self._all_rows, self._all_label_columns
+        columns = labels[:1] if self.label_columns else labels  # entries of 0 and 1 are one class together
+        entries = [(rows.table[c] if self.separators or c != labels[0] else rows.text(c)).to_pylist() for c in columns]
+        classes = [" ".join(entry) for entry in zip(*entries, strict=True)]
+        folds = stratified_group_folds(groups, classes, self.folds)
         return pa.array([folds[group] for group in groups])
 
 

@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from vivit.data.datasets.class_names import describe_nearest, fold_name
 from vivit.errors import ConfigError, DataError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -126,11 +128,11 @@ class CsvTable:
             raise DataError(self.file, f"has no row {description}")
         return selected
 
-    def error(self, row: int, column: str, problem: str) -> DataError:
+    def error(self, row: int, column: str, problem: str, remedy: str = "") -> DataError:
         """Return the error about one row; rows count from 0, without the header."""
         index = self._indices[row].as_py()
         line = next(line for at, (line, _) in enumerate(self._records()) if at == index + self.has_header)
-        return DataError(self.file, problem, row=line, column=column)
+        return DataError(self.file, problem, remedy, row=line, column=column)
 
     def text(self, column: str) -> Column:
         """Return the entries of a column, none of which may be empty."""
@@ -163,17 +165,39 @@ class CsvTable:
         hours, minutes, seconds = (pc.struct_field(parts, [i]).cast(pa.float64()) for i in range(3))
         return pc.add(pc.add(pc.multiply(hours, 3600.0), pc.multiply(minutes, 60.0)), seconds)
 
-    def class_ids(self, column: str, names: Sequence[str], texts: Column | None = None) -> Column:
-        """Return the positions of a column's entries (or of ``texts``, made from them) in ``names``."""
+    def class_ids(
+        self, column: str, names: Sequence[str], texts: Column | None = None, row_of: np.ndarray | None = None
+    ) -> Column:
+        """Return the positions of a column's entries (or of ``texts``, made from the rows ``row_of``) in ``names``."""
         texts = self.text(column) if texts is None else texts
         numbers = pc.index_in(texts, pa.array(names, pa.string()))
-        self._check(pc.is_valid(numbers), column, "{} is not a known class", texts)
+        if (unknown := pc.index(pc.is_valid(numbers), False).as_py()) >= 0:
+            name = texts[unknown].as_py()
+            row = unknown if row_of is None else int(row_of[unknown])
+            raise self.error(row, column, f"{name!r} is not a known class", describe_nearest(name, names))
         return numbers
 
     def check_entries(self, column: str, allowed: Sequence[str]) -> None:
         """Raise ``DataError`` at the first entry of a column that is none of those allowed."""
         good = pc.is_in(self.table[column], pa.array(allowed, pa.string()))
         self._check(good, column, f"{{}} is none of {', '.join(allowed)}")
+
+    def class_names(self, column: str, texts: Column | None = None, row_of: np.ndarray | None = None) -> set[str]:
+        """Return the different entries of a column (or of ``texts``, made from the rows ``row_of``).
+
+        Raises ``DataError`` where two differ by blanks or case only, at the first row with the rarer one.
+        """
+        texts = self.text(column) if texts is None else texts
+        counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(texts).to_pylist()}
+        spelling: dict[str, str] = {}
+        for name in sorted(counts, key=lambda name: (-counts[name], name)):
+            common = spelling.setdefault(fold_name(name), name)
+            if common != name:
+                problem = f"{name!r} differs from {common!r} by blanks or case only"
+                remedy = f"write {common!r}, or list both in data.dataset.classes where they are two classes"
+                first = pc.index(texts, name).as_py()
+                raise self.error(first if row_of is None else int(row_of[first]), column, problem, remedy)
+        return set(counts)
 
     def class_numbers(self, column: str, count: int) -> Column:
         """Return the class numbers of a column, from 0 to ``count`` - 1."""
@@ -188,11 +212,10 @@ class CsvTable:
         problem = "lies before" if allow_equal else "is not after"
         self._check(pc.fill_null(good, True), column, f"{{}} {problem} the segment's start")
 
-    def _check(self, good: Column, column: str, problem: str, texts: Column | None = None) -> None:
+    def _check(self, good: Column, column: str, problem: str) -> None:
         bad = pc.index(good, False).as_py()
         if bad >= 0:
-            entry = (self.table[column] if texts is None else texts)[bad].as_py()
-            raise self.error(bad, column, problem.format(repr(entry)))
+            raise self.error(bad, column, problem.format(repr(self.table[column][bad].as_py())))
 
 
 def _is_castable(text: str | None, kind: pa.DataType) -> bool:

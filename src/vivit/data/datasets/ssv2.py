@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from vivit.data.datasets.base import Split, VideoDataset
-from vivit.data.datasets.class_names import read_class_names
+from vivit.data.datasets.class_names import describe_nearest, read_class_names
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import format_paths, make_table
 from vivit.data.transforms.flip import Flip
@@ -94,5 +94,6 @@ class SomethingSomething(VideoDataset):
             )
         template = entry["template"].replace("[", "").replace("]", "")
         if template not in numbers:
-            raise DataError(file, f"{entry['template']!r} is not a known class", row=row, column="template")
+            problem = f"{entry['template']!r} is not a known class"
+            raise DataError(file, problem, describe_nearest(template, numbers), row=row, column="template")
         return numbers[template]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool
 
+from vivit.data.datasets.video_table import label_matrix
 from vivit.errors import ConfigError
 
 
@@ -50,8 +51,14 @@ def groups_of_paths(paths: Sequence[str], pattern: str | None) -> list[str]:
     return [before.split(PurePosixPath(path).stem, maxsplit=1)[0] for path in paths]
 
 
-def label_columns(table: pa.Table) -> list[str]:
-    """Return the names of the columns of class numbers."""
+def combined_classes(table: pa.Table) -> list[Hashable]:
+    """Return the classes of every video, of the heads of which it has one; of multi-label heads none."""
+    single = [name for name in label_names(table) if pa.types.is_integer(table[name].type)]
+    return list(zip(*(table[name].to_pylist() for name in single), strict=True)) if single else [()] * len(table)
+
+
+def label_names(table: pa.Table) -> list[str]:
+    """Return the names of the columns of labels, one a head."""
     return [name for name in table.column_names if name.startswith("label_")]
 
 
@@ -60,8 +67,8 @@ def stratified_subset(table: pa.Table, share: float) -> pa.Table:
     if share == 1:
         return table
     order = np.random.default_rng(0).permutation(len(table))
-    labels = np.stack([table[name].to_numpy()[order] for name in label_columns(table)])
-    classes = np.unique(labels, axis=1, return_inverse=True)[1]
+    labels = label_matrix([table[name] for name in label_names(table)])[order]
+    classes = np.unique(labels, axis=0, return_inverse=True)[1]
     by_class = np.split(np.argsort(classes, kind="stable"), np.cumsum(np.bincount(classes))[:-1])
     selected = [order[rows[: max(1, round(share * len(rows)))]] for rows in by_class]
     return table.take(np.sort(np.concatenate(selected)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
-from vivit.data.datasets.class_names import sorted_classes
+from vivit.data.datasets.class_names import describe_nearest, fold_name, sorted_classes
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.find_videos import SUFFIXES, is_hidden, videos_below
@@ -41,9 +41,13 @@ class VideoFolder(VideoDataset):
         """The one head, ``label``."""
         names = sorted_classes(self._class_folders("train"))
         if not names:
-            raise DataError(
-                self._split_folder("train"), "has no class folders", "make one folder of videos for each class"
-            )
+            remedy = "make one folder of videos for each class"
+            raise DataError(self._split_folder("train"), "has no class folders", remedy)
+        spelling: dict[str, str] = {}
+        for name in names:
+            if (other := spelling.setdefault(fold_name(name), name)) != name:
+                problem = f"has the folders {other!r} and {name!r}, which differ by blanks or case only"
+                raise DataError(self._split_folder("train"), problem, "move the videos of one class into one folder")
         return {"label": names}
 
     def table(self, split: Split) -> pa.Table:
@@ -51,7 +55,8 @@ class VideoFolder(VideoDataset):
         names = self.heads["label"]
         folder = self._split_folder(split)
         if unknown := sorted(self._class_folders(split) - set(names)):
-            raise DataError(folder, f"has the folders {unknown}, which are no classes of {self._split_folder('train')}")
+            problem = f"has the folders {unknown}, which are no classes of {self._split_folder('train')}"
+            raise DataError(folder, problem, describe_nearest(unknown[0], names))
         prefix = "" if folder == self.root else f"{split}/"
         paths = videos_below(folder, leave_out=self.prepared_folder)
         if outside := [path for path in paths if "/" not in path]:

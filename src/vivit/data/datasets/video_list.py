@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from vivit.data.datasets.label_lists import multi_hot_column
 from vivit.data.datasets.video_table import make_table
 from vivit.errors import DataError
-from vivit.structures import Video
+from vivit.structures import MultiLabel, Video, label_columns
 
 
 def named_heads(heads: Mapping[str, Sequence[str]], source: str) -> dict[str, tuple[str, ...]]:
@@ -29,7 +30,7 @@ def named_heads(heads: Mapping[str, Sequence[str]], source: str) -> dict[str, tu
             raise DataError(source, f"the class name {invalid[0]!r} is no text", "write it in quotes", column=head)
         if repeated := [name for name, count in Counter(names).items() if count > 1]:
             raise DataError(source, f"the class {repeated[0]!r} is listed twice", "list it once", column=head)
-    return {head: tuple(names) for head, names in heads.items()}
+    return {head: names if isinstance(names, MultiLabel) else tuple(names) for head, names in heads.items()}
 
 
 def table_of_videos(
@@ -45,15 +46,26 @@ def table_of_videos(
         raise DataError(source, f"returned {type(videos).__name__}, and not a list of videos", remedy)
     if not videos:
         raise DataError(source, "lists no video", "return the videos of the split")
-    sizes = {head: len(names) for head, names in named_heads(heads, source).items()}
+    named = named_heads(heads, source)
+    sizes = [
+        (head, size)
+        for head, names in named.items()
+        for size in ([2] * len(names) if isinstance(names, MultiLabel) else [len(names)])
+    ]
     for row, video in enumerate(videos):
         if (wrong := _problem(video, sizes, labelled=labelled)) is not None:
             column, problem, remedy = wrong
             raise DataError(source, problem, remedy, row=row, column=column)
+    labels = np.array([video.labels for video in videos], np.int32)
     prefixes = tuple({os.path.join(folder, "") for folder in (str(root), str(root.absolute()))})  # noqa: PTH118
     return make_table(
         path=pa.array([_stored_path(os.fspath(video.path), prefixes) for video in videos], pa.string()),
-        labels=[pa.array([video.labels[head] for video in videos], pa.int32()) for head in range(len(sizes))],
+        labels=[
+            multi_hot_column(labels[:, columns].astype(np.int8))
+            if isinstance(named[head], MultiLabel)
+            else pa.array(labels[:, columns.start], pa.int32())
+            for head, columns in label_columns(named).items()
+        ],
         start=_optional([video.start for video in videos], pa.float64()),
         end=_optional([video.end for video in videos], pa.float64()),
         first=_optional([video.frame_range and video.frame_range[0] for video in videos], pa.int32()),
@@ -72,16 +84,17 @@ def _stored_path(path: str, prefixes: tuple[str, ...]) -> str:
     return path[len(prefix) :]
 
 
-def _problem(video: Any, sizes: Mapping[str, int], *, labelled: bool) -> tuple[str | None, str, str] | None:
+def _problem(video: Any, sizes: Sequence[tuple[str, int]], *, labelled: bool) -> tuple[str | None, str, str] | None:
     """Return column, problem and remedy of a row that cannot be right; None where all is well."""
     if not isinstance(video, Video):
         return None, f"{video!r} is no Video", "make it by vivit.structures.Video(path, labels)"
     if not os.fspath(video.path):
         return "path", "is empty", "set the path of a video"
     if not isinstance(video.labels, tuple | list) or len(video.labels) != len(sizes):
-        problem = f"{video.path} has the labels {video.labels!r}, and the heads are {', '.join(sizes)}"
+        heads = ", ".join(dict.fromkeys(head for head, _ in sizes))
+        problem = f"{video.path} has the labels {video.labels!r}, and the heads are {heads}"
         return "labels", problem, "give a tuple with the class number of each head, in this order"
-    for (head, size), label in zip(sizes.items(), video.labels, strict=True):
+    for (head, size), label in zip(sizes, video.labels, strict=True):
         number = isinstance(label, int | np.integer) and not isinstance(label, bool)
         if not number or not (0 if labelled else -1) <= label < size:
             problem = f"{video.path} has the label {label!r}, which is no class number of {head!r}"

@@ -7,13 +7,14 @@ import os
 import tempfile
 import weakref
 from collections.abc import Sequence
-from functools import reduce
 from pathlib import Path
 from string import Formatter
 from typing import Any, overload
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.errors import ConfigError
@@ -23,12 +24,24 @@ from vivit.structures import Video
 def make_table(*, path: Column, labels: Sequence[Column], **others: Column | None) -> pa.Table:
     """Return the table of a split: a row is a labelled video, and ``path`` is relative to the root of the data set.
 
-    ``labels`` has one array of class numbers for each head. ``others`` are ``start`` and ``end`` (seconds), ``first``
+    ``labels`` has one array of class numbers for each head; of a multi-label head, a list of 0 and 1 for every class
+    in each row, as ``label_lists.multi_hot_column`` makes it. ``others`` are ``start`` and ``end`` (seconds), ``first``
     and ``last`` (frame numbers in a folder) and ``name``, all of which may be omitted.
     """
     columns = {"path": path.cast(pa.string())}
-    columns |= {f"label_{head}": numbers.cast(pa.int32()) for head, numbers in enumerate(labels)}
+    columns |= {
+        f"label_{head}": numbers if pa.types.is_fixed_size_list(numbers.type) else numbers.cast(pa.int32())
+        for head, numbers in enumerate(labels)
+    }
     return pa.table(columns | {name: column for name, column in others.items() if column is not None})
+
+
+def label_matrix(columns: Sequence[Column]) -> Int[np.ndarray, "n c"]:
+    """Return the labels of all videos, as those of each ``Video``: one column a head, or a class if multi-label."""
+    parts = [column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column for column in columns]
+    numbers = [part.flatten() if pa.types.is_fixed_size_list(part.type) else part for part in parts]
+    matrices = [np.asarray(each).reshape(len(part), -1) for part, each in zip(parts, numbers, strict=True)]
+    return np.concatenate(matrices, 1) if len(matrices) > 1 else matrices[0]
 
 
 def missing_labels(rows: CsvTable, *, allowed: bool) -> Column:
@@ -107,10 +120,13 @@ class VideoTable(Sequence[Video]):
         """Return a column of the table, such as ``path``, relative to the root; None if it has no such column."""
         return self._columns.get(name)
 
+    def labels(self) -> Int[np.ndarray, "n c"]:
+        """Return the labels of all videos, as those of each ``Video``."""
+        return label_matrix(self._labels)
+
     def unlabelled(self) -> int:
         """Return the number of videos without a label."""
-        unknown = [pc.less(labels, 0) for labels in self._labels]
-        return pc.sum(reduce(pc.or_, unknown)).as_py() or 0
+        return int((self.labels() < 0).any(1).sum())
 
     @overload
     def __getitem__(self, index: int) -> Video: ...
@@ -123,13 +139,17 @@ class VideoTable(Sequence[Video]):
         path = os.path.join(self._root, row["path"])  # noqa: PTH118  # a Path costs more than all the rest
         return Video(
             path,
-            tuple(column[index].as_py() for column in self._labels),
+            tuple(label for column in self._labels for label in _labels_of(column[index].as_py())),
             row.get("start"),
             row.get("end"),
             None if row.get("first") is None else (row["first"], row["last"]),
             indexed_stamps(path, row, self._stamps[index].value),
             row.get("name"),
         )
+
+
+def _labels_of(entry: int | list[int]) -> list[int]:
+    return entry if isinstance(entry, list) else [entry]
 
 
 def indexed_stamps(path: str, row: dict[str, Any], irregular: pa.ListScalar) -> Sequence[int] | None:

@@ -1,7 +1,7 @@
 """Horizontal flips: of frames, and of the labels that name left and right."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 
 from vivit.errors import ConfigError
+from vivit.structures import MultiLabel, label_columns
 
 ClassNameMap: TypeAlias = Mapping[str, Mapping[str, str]]
 """What becomes of class names, by head and class; those that it lacks stay."""
@@ -25,17 +26,20 @@ def flip_frames(frames: UInt8[np.ndarray, "v f h w 3"]) -> UInt8[np.ndarray, "v 
 class FlipLabelMap:
     """What swapping left and right does to the labels of a data set.
 
-    Flips are forbidden (``allowed=False``), harmless (no ``swaps``), or map class numbers, one map for each head.
+    Flips are forbidden (``allowed=False``), harmless (no ``swaps``), or map class numbers, one map for each column of
+    labels; classes of multi-label heads, which have a column each, change ``places``.
     """
 
     allowed: bool = True
     swaps: tuple[Mapping[int, int], ...] = ()
+    places: Mapping[int, int] = field(default_factory=dict)
 
     def __call__(self, labels: tuple[int, ...]) -> tuple[int, ...]:
         """Return the labels of the flipped clip."""
         if not self.swaps:
             return labels
-        return tuple(swap.get(label, label) for swap, label in zip(self.swaps, labels, strict=True))
+        swapped = [swap.get(label, label) for swap, label in zip(self.swaps, labels, strict=True)]
+        return tuple(swapped[self.places.get(column, column)] for column in range(len(swapped)))
 
     @classmethod
     def of_names(cls, heads: Mapping[str, Sequence[str]], names: Flip) -> "FlipLabelMap":
@@ -47,7 +51,17 @@ class FlipLabelMap:
         if names in ("forbidden", "harmless"):
             return cls(allowed=names == "harmless")
         swaps = class_swaps(heads, names, "data.dataset.flip", "set harmless, forbidden")
-        return cls(swaps=swaps if any(swaps) else ())
+        if not any(swaps):
+            return cls()
+        by_column: list[Mapping[int, int]] = []
+        places: dict[int, int] = {}
+        for swap, (head, columns) in zip(swaps, label_columns(heads).items(), strict=True):
+            if isinstance(heads[head], MultiLabel):
+                places |= {columns.start + a: columns.start + b for a, b in swap.items()}
+                by_column += [{}] * len(heads[head])
+            else:
+                by_column.append(swap)
+        return cls(swaps=tuple(by_column), places=places)
 
 
 def class_swaps(

@@ -49,6 +49,8 @@ class CurvePlotter(Callback):
         parts = batch_idx % trainer.accumulate_grad_batches + 1
         self._batches += parts
         for name in ("train/loss", "train/acc_top1"):
+            if name not in trainer.callback_metrics:
+                continue
             mean = self._means.get(name, 0.0)
             self._means[name] = mean + (trainer.callback_metrics[name] - mean) * parts / self._batches
 
@@ -57,7 +59,9 @@ class CurvePlotter(Callback):
         """Record the metrics of a validation."""
         metrics = trainer.callback_metrics
         if not trainer.sanity_checking:
-            self._val = {name: float(metrics[name]) for name in ("val/loss", "val/acc_top1") if name in metrics}
+            self._val = {
+                name: float(metrics[name]) for name in ("val/loss", "val/acc_top1", "val/map") if name in metrics
+            }
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch and plot, on rank 0."""
@@ -84,9 +88,11 @@ class CurvePlotter(Callback):
 
 
 def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
-    """Plot loss on the left, accuracy on the right, over epochs."""
+    """Plot loss on the left, accuracy on the right, over epochs; without accuracies mean average precision."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    for axes, key, label in zip(figure.subplots(1, 2), ("loss", "acc_top1"), ("loss", "top-1 accuracy"), strict=True):
+    is_map = any("val/map" in row for row in epochs) and not any("val/acc_top1" in row for row in epochs)
+    right, of_right = ("map", "mean average precision") if is_map else ("acc_top1", "top-1 accuracy")
+    for axes, key, label in zip(figure.subplots(1, 2), ("loss", right), ("loss", of_right), strict=True):
         for split, color in (("train", "tab:blue"), ("val", "tab:orange")):
             points = [(row["epoch"], row[f"{split}/{key}"]) for row in epochs if f"{split}/{key}" in row]
             axes.plot(*zip(*points, strict=True), "o-", color=color, label=split, markersize=3) if points else None

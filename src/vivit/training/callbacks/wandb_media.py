@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from vivit.evaluation.confusion_matrix import plot_confusion_matrix
-from vivit.structures import Batch, Predictions
+from vivit.evaluation.predicted_classes import split_heads
+from vivit.structures import Batch, MultiLabel, Predictions, label_columns, single_label_heads
 from vivit.training.wandb_logger import ResumableWandbLogger
 
 MAX_FRAMES, MAX_SIDE = 16, 112
@@ -30,37 +31,39 @@ class WandbMediaLogger(Callback):
     def __init__(self, *, clips: int = 8, times: int = 5) -> None:
         self.clips, self.times = clips, times
         self._videos: list[wandb.Video] = []
-        self._counts: list[Tensor] = []
+        self._counts: dict[str, Tensor] = {}
 
     def _reset(self, module: Any) -> None:
         self._videos = []
-        self._counts = [torch.zeros(k, k, dtype=torch.long, device=module.device) for k in module.num_classes]
+        single = single_label_heads(module.heads)
+        self._counts = {
+            head: torch.zeros(len(names), len(names), dtype=torch.long, device=module.device)
+            for head, names in single.items()
+        }
 
     def _add(self, module: Any, batch: Batch, predictions: Predictions | None) -> None:
         if predictions is None:
             return  # a batch of no videos
-        logits = predictions.logits.split([len(counts) for counts in self._counts], 1)
-        for counts, part, label in zip(self._counts, logits, predictions.labels.T, strict=True):
-            pairs = label * len(counts) + part.argmax(1)
+        logits, columns = split_heads(predictions.logits, module.heads), label_columns(module.heads)
+        for head, counts in self._counts.items():
+            pairs = predictions.labels[:, columns[head].start] * len(counts) + logits[head].argmax(1)
             counts += torch.bincount(pairs, minlength=counts.numel()).view_as(counts)
-        names = [tuple(names) for names in module.record["classes"].values()]
         for i in range(min(self.clips - len(self._videos), len(batch.videos))):
             caption = "; ".join(
-                format_caption(part[i], int(label), classes)
-                for part, label, classes in zip(logits, predictions.labels[i], names, strict=True)
+                format_labels(logits[head][i], predictions.labels[i, columns[head]], names)
+                for head, names in module.heads.items()
             )
             clip = encode_gif(batch.frames[i, 0].cpu().numpy())
             self._videos.append(wandb.Video(clip, caption=caption, format="gif"))
 
     def _log(self, trainer: Trainer, module: Any, split: str) -> None:
-        counts = [trainer.strategy.reduce(counts, reduce_op="sum") for counts in self._counts]
+        counts = {head: trainer.strategy.reduce(each, reduce_op="sum") for head, each in self._counts.items()}
         loggers = [logger for logger in trainer.loggers if isinstance(logger, ResumableWandbLogger)]
         if not trainer.is_global_zero or not loggers:
             return
-        heads = module.record["classes"].items()
         matrices = {
-            f"{split}/confusion/{head}": wandb.Image(plot_confusion_matrix(table.cpu().numpy(), names))
-            for table, (head, names) in zip(counts, heads, strict=True)
+            f"{split}/confusion/{head}": wandb.Image(plot_confusion_matrix(table.cpu().numpy(), module.heads[head]))
+            for head, table in counts.items()
         }
         media = {f"{split}/clips": self._videos, "trainer/global_step": trainer.global_step} | matrices
         for logger in loggers:
@@ -99,6 +102,15 @@ class WandbMediaLogger(Callback):
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Log."""
         self._log(trainer, pl_module, "test")
+
+
+def format_labels(logits: Tensor, labels: Tensor, names: Sequence[str]) -> str:
+    """Return prediction and label of one head of a clip; of a multi-label head all labels and the probable classes."""
+    if not isinstance(names, MultiLabel):
+        return format_caption(logits, int(labels), names)
+    listed = [", ".join(name for name, present in zip(names, each, strict=True) if present) or "none"
+              for each in ((logits > 0).tolist(), labels.tolist())]  # fmt: skip
+    return f"predicted {listed[0]}, label {listed[1]}"
 
 
 def format_caption(logits: Tensor, label: int, names: Sequence[str]) -> str:
