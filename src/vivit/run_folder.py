@@ -168,9 +168,8 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
             interval = f" [{low}, {high}]" if name in intervals else ""
             table.add_row(one_line(f"{name}, {results['views']} views"), f"{100 * value:.1f} %{interval}")
     for views, metrics in results.get("metrics_by_views", {}).items():
-        name = (
-            top1_name(results) if top1_name(results) in metrics else f"{split}/map"
-        )  # where all heads are multi-label
+        name = top1_name(results)
+        name = name if name in metrics else f"{split}/map"  # where all heads are multi-label
         table.add_row(f"{name}, {views} views alone", f"{100 * metrics[name]:.1f} %")
     for name, value in results.get("epic_kitchens", {}).items():
         table.add_row(f"EPIC {name}", f"{value:.1f} %")

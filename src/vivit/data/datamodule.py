@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch.distributed
 from jaxtyping import Int
 from lightning import LightningDataModule
 
@@ -18,8 +17,10 @@ from vivit.data.datasets.video_list import named_heads
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.frame_cache.caches import FrameCaches
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
+from vivit.data.option_checks import check_clip, check_loading
 from vivit.data.readers.open_video import is_frame_folder, on_screen_from_start
 from vivit.data.samplers import BalancedOrder, DistributedBatchSampler, DistributedEvalBatchSampler
+from vivit.data.skipped_videos import gather_skipped
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.transforms.resize import FusedResize, Resize
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler, check_rate
@@ -86,24 +87,11 @@ class VideoDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         check_rate(stride, fps)
-        positive = {"frames": frames, "resize": resize, "batch_size": batch_size, "prefetch_factor": prefetch_factor}
-        for name, value in (positive | ({} if stride is None else {"stride": stride})).items():
-            if value < 1:
-                raise ConfigError(f"data.{name}", value, "must be positive", "set 1 or more")
-        if num_workers is not None and num_workers < 0:
-            raise ConfigError(
-                "data.num_workers", num_workers, "must not be negative", "set 0 to decode in the main process"
-            )
-        if timeout < 0:
-            raise ConfigError("data.timeout", timeout, "must not be negative", "set 0 to wait forever")
-        if not 0 <= max_bad_share <= 1:
-            raise ConfigError(
-                "data.max_bad_share", max_bad_share, "is not a share of the videos", "set a number from 0 to 1"
-            )
-        if not isinstance(balance, int | float) or not 0 <= balance <= 1:
-            raise ConfigError("data.balance", balance, "is no power of balancing", "set a number from 0 (none) to 1")
-        if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
-            raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
+        check_loading(
+            batch_size=batch_size, prefetch_factor=prefetch_factor, num_workers=num_workers, timeout=timeout,
+            max_bad_share=max_bad_share, balance=balance,
+        )  # fmt: skip
+        check_clip(frames=frames, stride=stride, resize=resize, crop=crop)
         rate = {"stride": stride} if fps is None else {"fps": fps}
         clip: dict[str, Any] = {"frames": frames, **rate, "resize": resize, "crop": tuple(crop)}
         self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share, val_share=val_share)
@@ -224,18 +212,7 @@ class VideoDataModule(LightningDataModule):
 
         Those are the videos that the data set lacks, and in evaluation the unreadable ones.
         """
-        ranks = [self._skipped]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            ranks = [{} for _ in range(torch.distributed.get_world_size())]
-            torch.distributed.all_gather_object(ranks, self._skipped)
-        merged = {split: {row: why for rank in ranks for row, why in rank[split].items()} for split in self._skipped}
-        results: dict[str, dict[str, Any]] = {}
-        for split, bad in merged.items():
-            stats = self.dataset.stats.get(split)
-            why = {f"{path}: {reason}" for path, reason in stats.reasons.items()} if stats else set()
-            if count := len(bad) + (stats.skipped if stats else 0):
-                results[split] = {"videos": count, "why": sorted(why | set(bad.values()))}
-        return results
+        return gather_skipped(self._skipped, self.dataset.stats)
 
     def _videos(self, split: Split) -> VideoTable:
         """Return the videos of a split. Raises ConfigError where ``fps`` needs timestamps, and they have none."""
