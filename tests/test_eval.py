@@ -75,7 +75,7 @@ def run(composed: Callable[..., Any], tmp_path: Path) -> Run:
     return run
 
 
-SAME = ("views", "average", "split", "metrics", "metrics_by_views", "confidence_95", "videos", "by", "skipped_videos")
+SAME = ("views", "average", "scored_split", "metrics", "metrics_by_views", "confidence_95", "videos", "by", "skipped_videos")
 
 
 @pytest.mark.slow
@@ -266,8 +266,8 @@ def test_scores_that_are_no_predictions_are_refused(checkpoint: Callable[..., Pa
         ("data.num_workers=2", "set num_workers instead of data.num_workers"),
         ("data.timeout=0", "set timeout instead of data.timeout"),
         ("data.batch_size=2", "set batch_size instead of data.batch_size"),
-        ("data.resize=320", "of a data set only root, dataset, train_share are used"),
-        ("+data.rooot=/videos", "of a data set only root, dataset, train_share are used"),
+        ("data.resize=320", "of a data set only root, dataset, train_share, val_share are used"),
+        ("+data.rooot=/videos", "of a data set only root, dataset, train_share, val_share are used"),
     ],
 )
 def test_unused_overrides_of_a_data_set_are_refused(

@@ -18,9 +18,9 @@ def check_loading(
     batch_size: int,
     prefetch_factor: int,
     num_workers: int | None,
-    timeout: float,
-    max_bad_share: float,
-    balance: float,
+    timeout: int | float,
+    max_bad_share: int | float,
+    balance: int | float,
 ) -> None:
     """Raise ConfigError for numbers that a loader cannot have."""
     _check_positive({"batch_size": batch_size, "prefetch_factor": prefetch_factor})

@@ -81,7 +81,8 @@ def build_eval_data(
     """
     file, source = cfg.ckpt_path, dict(record.get("data", {}))
     if cfg.get("data"):
-        source = {key: value for key, value in to_plain(cfg.data).items() if key in DATA_KEYS}
+        shares = {key: cfg.data[key] for key in DATA_KEYS if key.endswith("share") and cfg.data.get(key) is not None}
+        source = {"root": cfg.data.root, "dataset": to_plain(cfg.data.dataset), **shares}
     if "root" not in source:
         raise ConfigError("data", problem=f"{file} names no data set", remedy="set data=... data.root=...")
     clips = merge_typed_settings(record["preprocessing"], cfg, job)
