@@ -146,7 +146,7 @@ def test_every_model_trains_with_both_tokenisers(data, logs):
     done = python(*command)
     assert done.returncode == 0, done.stderr
     results = [json.loads(file.read_text()) for file in (logs / "train/multiruns/all").glob("*/results.json")]
-    assert len({(row["model"], row["tokeniser"]) for row in results}) == 10
+    assert len({(row["model"], row["tokeniser"]) for row in results}) == 12
     assert all("=" not in row["run_name"] and row["sweep"] == "all" for row in results)
     assert all(0 <= row["metrics"]["test/action_acc_top1"] <= 1 for row in results)
     before = {file: file.stat().st_mtime_ns for file in (logs / "train/multiruns/all").glob("*/results.json")}

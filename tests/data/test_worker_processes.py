@@ -175,4 +175,6 @@ def test_prepare_reads_every_file(start: Start) -> None:
     print(prepare(data, splits=["val"], num_workers=2))
 """
     (counts,) = output(start(code))
-    assert eval(counts) == {"files": 16, "missing": 0, "unusable": 0, "irregular": 0, "rotated": 0}
+    counted = eval(counts)
+    assert {counted.pop(name) for name in ("alike", "alike_in_several_splits")} <= set(range(17))
+    assert counted == {"files": 16, "missing": 0, "unusable": 0, "irregular": 0, "rotated": 0}

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 from vivit.errors import ConfigError
 
 BOOLEAN_KEYS = (
-    *("full_decode", "explain", "compute_metrics", "push", "remaining"),
+    *("full_decode", "look_alike", "explain", "compute_metrics", "push", "remaining"),
     *("skip_unreadable", "skip_recorded", "test", "test_train"),
 )
 """Boolean keys of the commands themselves; annotations of classes and functions tell those of nodes with a target."""

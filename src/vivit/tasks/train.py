@@ -43,13 +43,14 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     Where a data set lists no test videos, those of validation are scored instead, as ``val/...``.
     """
     check_keys(cfg, "train")
+    check_mixup(cfg)
     checkpoint = resolve_checkpoint(cfg.ckpt_path, job)
     if checkpoint:
         cfg = keep_settings(cfg, Path(checkpoint))
     else:
         check_weights_source(cfg)
     cfg = resolve_batch_size(cfg, job)
-    check_mixup(cfg)
+    check_mixup(cfg)  # of a batch that was found
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
     if cfg.test and "test" not in data.dataset.splits:
