@@ -155,3 +155,20 @@ def test_folds_have_all_splits_whatever_share_is_set(tmp_path: Path) -> None:
     dataset = CsvKFold(root=tmp_path, folds=4, val_share=0.5)
     assert dataset.splits == ("train", "val", "test")
     assert not dataset.holds_out
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [({"val_share": "fifth"}, "data.val_share"), ({"train_share": "all"}, "data.train_share")],
+)
+def test_a_share_that_is_no_number_is_a_sentence(tmp_path: Path, options: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigError, match="is not a share") as error:
+        VideoFolder(root=tmp_path, **options)
+    assert error.value.key == key
+
+
+@pytest.mark.usefixtures("untyped")
+def test_a_pattern_that_is_a_number_is_a_sentence() -> None:
+    with pytest.raises(ConfigError, match="is no regular expression"):
+        groups_of_paths(["a.mp4"], 3)

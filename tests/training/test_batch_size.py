@@ -83,3 +83,12 @@ def test_a_number_stays_and_shards_are_refused(own: Any, tmp_path: Path) -> None
     OmegaConf.update(own, "trainer.strategy", {"_target_": "vivit.training.BlockFSDPStrategy"}, force_add=True)
     with pytest.raises(ConfigError, match=r"data\.batch_size=auto"):
         find_batch_size(own)
+
+
+def test_a_gpu_that_is_too_small_is_a_sentence(own: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_small(*_: Any) -> BatchMemory:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("vivit.tasks.batch_size.measure_batch_memory", too_small)
+    with pytest.raises(ConfigError, match="not even 4 clips fit"):
+        find_batch_size(own)

@@ -14,8 +14,9 @@ from torch import nn
 
 from vivit.errors import ConfigError
 from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets
+from vivit.models.factorised_encoder import AttentivePool
 from vivit.training import RegularisationScheduler
-from vivit.training.optim import LayerDecay, OptimizerConfig, warmup_cosine
+from vivit.training.optim import LayerDecay, OptimizerConfig, no_weight_decay, warmup_cosine
 
 
 @pytest.mark.parametrize(
@@ -345,3 +346,16 @@ def test_impossible_shares_and_batches_are_refused(key: str, value: float) -> No
     with pytest.raises(ConfigError, match=f"optim.{key}") as error:
         OptimizerConfig(partial(torch.optim.SGD, lr=0.5), **{key: value})
     assert error.value.value == value
+
+
+def test_weights_alone_decay_in_attentive_pooling() -> None:
+    pool = AttentivePool(8, 2)
+    decayed = {name for name, _ in pool.named_parameters(prefix="temporal") if not no_weight_decay(name)}
+    assert decayed == {"temporal.attention.in_proj_weight", "temporal.attention.out_proj.weight"}
+
+
+@pytest.mark.usefixtures("untyped")
+@pytest.mark.parametrize("key", ["warmup_share", "lr_batch"])
+def test_text_in_place_of_a_number_is_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"optim.{key}=some"):
+        OptimizerConfig(partial(torch.optim.SGD, lr=0.5), **{key: "some"})

@@ -40,5 +40,7 @@ def check_loading(
 
 def _check_positive(values: dict[str, int]) -> None:
     for name, value in values.items():
+        if not isinstance(value, int):
+            raise ConfigError(f"data.{name}", value, "is no whole number", "set 1 or more")
         if value < 1:
             raise ConfigError(f"data.{name}", value, "must be positive", "set 1 or more")

@@ -17,7 +17,7 @@ from vivit.run_folder import is_rank_zero
 from vivit.tasks.build import build_network
 from vivit.tasks.compute import AUTO, trainer_options, uses_cuda
 from vivit.tasks.dataset import build_dataset
-from vivit.training.batch_size import BatchMemory, measure_batch_memory
+from vivit.training.batch_size import LARGER, BatchMemory, measure_batch_memory
 from vivit.training.malloc import disable_malloc_trim, resident_memory
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,12 @@ def find_batch_size(cfg: DictConfig) -> dict[str, int]:
     network = build_network(cfg, sum(map(len, dataset.heads.values())))
     videos = len(dataset.videos("train"))
     free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else free_memory() + resident_memory()
-    memory = measure_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), device, autocast)
+    try:
+        memory = measure_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), device, autocast)
+    except torch.OutOfMemoryError:
+        problem = f"not even {LARGER} clips fit into the memory of the GPU"
+        remedy = "set 1 or 2, or model.gradient_checkpointing=true, or a smaller size"
+        raise ConfigError("data.batch_size", AUTO, problem, remedy) from None
     size = memory.largest(int(FREE_SHARE * free), max(2, videos // STEPS_OF_EPOCH))
     log_choice(size, memory, free, videos)
     return {"batch_size": size, "free": free, "fixed": memory.fixed, "clip": memory.clip}

@@ -22,7 +22,7 @@ def build_dataset(cfg: DictConfig) -> VideoDataset:
 def write_splits(dataset: VideoDataset, file: Path) -> None:
     """Write a CSV file of all usable videos: path, classes by head, split. ``data=csv data.dataset.file=`` reads it.
 
-    Several classes of a head are separated by ";".
+    Several classes of a head are separated by ";"; a video without a label has none.
     """
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as target:
         rows = csv.writer(target)
@@ -39,4 +39,4 @@ def _class_names(heads: Heads, labels: Sequence[int]) -> Iterator[str]:
         if head in multi_label_heads(heads):
             yield ";".join(name for name, label in zip(names, of_head, strict=True) if label)
         else:
-            yield names[of_head[0]]
+            yield names[of_head[0]] if of_head[0] >= 0 else ""

@@ -51,8 +51,8 @@ class LayerDecay:
     """Layer-wise learning-rate decay: a block's rate is ``decay`` times that of the next (Clark et al. 2020).
 
     For fine-tuning. The head learns at the full rate, the tokeniser at the smallest; what lies between two encoders
-    belongs to the last block of the first. Biases, norms, class tokens and positions have no weight decay, as is usual
-    for image transformers (BEiT, MAE).
+    belongs to the last block of the first. Biases, norms, learned tokens and positions have no weight decay, as is
+    usual for image transformers (BEiT, MAE).
     """
 
     decay: float = 0.75
@@ -78,9 +78,9 @@ class LayerDecay:
 
 
 def no_weight_decay(name: str) -> bool:
-    """Return whether a parameter is a bias, a norm's, a class token or positions: by name, since shards are flat."""
+    """Return whether a parameter is a bias, a norm's, a learned token or positions: by name, since shards are flat."""
     *_, module, parameter = ("", *name.split("."))
-    return parameter in ("bias", "cls", "positions") or module.startswith("norm")
+    return parameter in ("bias", "in_proj_bias", "cls", "query", "positions") or module.startswith("norm")
 
 
 def layer_indices(network: nn.Module) -> dict[str, int]:
@@ -124,9 +124,10 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if self.fused not in (True, False, "auto"):
             raise ConfigError("optim.fused", self.fused, "is neither auto nor a boolean", "set auto, true or false")
-        if self.warmup_share is not None and not 0 <= self.warmup_share < 1:
-            raise ConfigError("optim.warmup_share", self.warmup_share, "is no share of a run", "set 0.1 or alike")
-        if self.lr_batch is not None and self.lr_batch < 1:
+        share = self.warmup_share
+        if share is not None and (not isinstance(share, int | float) or not 0 <= share < 1):
+            raise ConfigError("optim.warmup_share", share, "is no share of a run", "set 0.1 or alike")
+        if self.lr_batch is not None and (not isinstance(self.lr_batch, int) or self.lr_batch < 1):
             raise ConfigError("optim.lr_batch", self.lr_batch, "is no number of clips", "set 64 or alike, or null")
 
     def __call__(

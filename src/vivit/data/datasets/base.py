@@ -83,9 +83,9 @@ class VideoDataset(ABC):
     score_by: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if not 0 < self.train_share <= 1:
+        if not isinstance(self.train_share, int | float) or not 0 < self.train_share <= 1:
             raise ConfigError("data.train_share", self.train_share, "is not a share", "set above 0 and at most 1")
-        if self.val_share is not None and not 0 < self.val_share < 1:
+        if self.val_share is not None and (not isinstance(self.val_share, int | float) or not 0 < self.val_share < 1):
             raise ConfigError("data.val_share", self.val_share, "is not a share", "set above 0 and below 1, as 0.2")
         if not isinstance(self.max_missing, Mapping):
             raise ConfigError(

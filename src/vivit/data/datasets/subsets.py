@@ -45,7 +45,7 @@ def groups_of_paths(paths: Sequence[str], pattern: str | None) -> list[str]:
         return list(paths)
     try:
         before = re.compile(pattern)
-    except re.error as error:
+    except (re.error, TypeError) as error:
         problem = f"is no regular expression ({error})"
         raise ConfigError("data.dataset.group_before", pattern, problem, "set one such as _clip") from None
     return [before.split(PurePosixPath(path).stem, maxsplit=1)[0] for path in paths]
