@@ -20,7 +20,7 @@ LONGEST = 260
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 LEAVES = {"config_folder", "cores", "entry_points", "errors", "io", "overrides", "plotting", "plugins", "run_folder"}
-LEAVES |= {"signals", "sweeps", "text", "wilson"}
+LEAVES |= {"signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},

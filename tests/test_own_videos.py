@@ -47,6 +47,10 @@ def test_a_folder_of_classes_trains_and_is_scored_by_what_was_held_out(videos: P
     assert Counter((row["label"], row["split"]) for row in rows) == {
         ("bright", "train"): 12, ("dark", "train"): 12, ("bright", "val"): 4, ("dark", "val"): 4,
     }  # fmt: skip
+    said = (run / "data.txt").read_text().splitlines()
+    assert said[0].startswith("32 videos (24 train, 8 val), 2 classes")
+    assert "there are no test videos" in said[1]
+    assert said[1] in trained.said
     films = {split: {row["path"].split("_")[0] for row in rows if row["split"] == split} for split in ("train", "val")}
     assert not films["train"] & films["val"]
 

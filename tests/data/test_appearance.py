@@ -1,6 +1,5 @@
 """Videos that look alike: the same film at another size, rate of bits or brightness, and no two others."""
 
-import csv
 from itertools import combinations
 from pathlib import Path
 
@@ -9,9 +8,11 @@ import numpy as np
 import pytest
 from films import film
 from scipy.fft import dct
+from scipy.ndimage import gaussian_filter
 
 from vivit.data.datasets import VideoFolder
-from vivit.data.index.appearance import LOW, MOST_BITS, SIDE, groups_of_alike, perceptual_hash
+from vivit.data.index.alike import read_alike
+from vivit.data.index.appearance import ALIKE, FLAT, LOW, SIDE, STILL, appearance, groups_of_alike, perceptual_hash
 from vivit.data.index.index import read_index
 from vivit.data.index.prepare import prepare
 
@@ -28,6 +29,10 @@ def picture(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
     return (20 + 200 * pixels).astype(np.uint8)
 
 
+def hash_of(pixels: np.ndarray) -> int | None:
+    return perceptual_hash(pixels.mean(2), FLAT)
+
+
 def distance(a: int | None, b: int | None) -> int:
     assert a is not None
     assert b is not None
@@ -39,26 +44,26 @@ def test_bits_are_those_of_the_transform_written_out() -> None:
     basis = dct(np.eye(SIDE), norm="ortho", axis=0)
     low = (basis @ pixels.mean(2) @ basis.T)[:LOW, :LOW].ravel()
     expected = sum(int(bit) << (63 - place) for place, bit in enumerate(low > np.median(low)))
-    assert perceptual_hash(pixels) == expected
+    assert hash_of(pixels) == expected
 
 
 def test_size_brightness_and_noise_change_few_bits_and_other_pictures_many() -> None:
     for seed in range(10):
-        reference = perceptual_hash(picture(seed))
+        reference = hash_of(picture(seed))
         noisy = picture(seed) + np.random.default_rng(seed).normal(0, 4, (96, 128, 3))
         same = [
             picture(seed, 48, 64), picture(seed, 288, 384), np.clip(noisy, 0, 255).astype(np.uint8),
             (picture(seed) * 0.7 + 20).astype(np.uint8),
         ]  # fmt: skip
-        assert max(distance(reference, perceptual_hash(pixels)) for pixels in same) <= 8
-    others = [perceptual_hash(picture(seed)) for seed in range(30)]
-    assert min(distance(a, b) for a, b in combinations(others, 2)) > MOST_BITS
+        assert max(distance(reference, hash_of(pixels)) for pixels in same) <= 8
+    others = [hash_of(picture(seed)) for seed in range(30)]
+    assert min(distance(a, b) for a, b in combinations(others, 2)) > ALIKE[0]
 
 
 @pytest.mark.parametrize("pixels", [np.full((20, 30, 3), 7, np.uint8), np.zeros((1, 1, 3), np.uint8)])
 def test_an_empty_picture_is_like_no_other(pixels: np.ndarray) -> None:
-    assert perceptual_hash(pixels) is None
-    assert groups_of_alike([[None, None, None], [None, None, None], None, []]) == []
+    assert hash_of(pixels) is None
+    assert groups_of_alike([[None, None, None], [None, None, None], []], ALIKE) == []
 
 
 def test_groups_hold_those_that_look_alike_at_all_pictures() -> None:
@@ -68,7 +73,7 @@ def test_groups_hold_those_that_look_alike_at_all_pictures() -> None:
     films[900] = [bits ^ 0b110000 for bits in films[700]]
     films[50] = [films[3][0], films[3][1], films[51][2]]  # one camera: the same first pictures, another end
     films[1100] = list(films[20])
-    assert groups_of_alike(films) == [[3, 700, 900], [20, 1100]]
+    assert groups_of_alike(films, ALIKE) == [[3, 700, 900], [20, 1100]]
 
 
 def test_bits_equal_a_search_of_every_pair() -> None:
@@ -81,7 +86,7 @@ def test_bits_equal_a_search_of_every_pair() -> None:
         for a, b in combinations(range(200), 2)
         if max(each := [distance(*pair) for pair in zip(films[a], films[b], strict=True)]) <= 12 and sum(each) <= 30
     ]
-    groups = groups_of_alike(films)
+    groups = groups_of_alike(films, ALIKE)
     of = {number: k for k, group in enumerate(groups) for number in group}
     assert close
     assert all(of.get(a) == of.get(b) is not None for a, b in close)
@@ -95,35 +100,69 @@ def test_a_film_encoded_anew_looks_like_itself(shared: Path, tmp_path: Path) -> 
             frame = next(container.decode(video=0))
         small = frame.reformat(width=frame.width // 2, height=frame.height // 2)
         assert distance(
-            perceptual_hash(frame.to_ndarray(format="rgb24")), perceptual_hash(small.to_ndarray(format="rgb24"))
+            hash_of(frame.to_ndarray(format="rgb24")), hash_of(small.to_ndarray(format="rgb24"))
         ) <= 4  # fmt: skip
 
 
-def test_prepare_lists_a_film_that_is_in_two_splits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def moving(seed: int, still: int) -> np.ndarray:
+    """Return 30 frames of a pattern that passes by before that of ``still``: [f h w 3]."""
+    passing = [np.roll(pattern(seed), 3 * n, axis=1) for n in range(30)]
+    return np.stack([(0.5 * pattern(still) + 0.5 * pixels).astype(np.uint8) for pixels in passing])
+
+
+def pattern(seed: int) -> np.ndarray:
+    """Return a picture of many smooth spots, as rich as a real one: [96 128 3]."""
+    spots = np.random.default_rng(seed).uniform(0, 255, (12, 16))
+    smooth = gaussian_filter(np.kron(spots, np.ones((8, 8))), 4, mode="wrap")
+    return np.repeat(np.clip(3 * (smooth - 127) + 127, 0, 255)[..., None], 3, 2)
+
+
+def test_changes_tell_films_of_one_camera_apart_and_pictures_do_not() -> None:
+    times = [0, 10, 20]
+    one, other = moving(1, still=9)[times], moving(2, still=9)[times]
+    small = one[:, ::2, ::2]
+    a, b, c = appearance(one), appearance(small), appearance(other)
+    assert len(a) == 5
+    assert max(distance(x, y) for x, y in zip(a[3:], b[3:], strict=True)) <= 8
+    assert sum(distance(x, y) for x, y in zip(a[3:], c[3:], strict=True)) > 40
+    still = np.repeat(one[:1], 3, 0)
+    assert appearance(still)[3:] == [None, None], "nothing changes"
+    assert None not in appearance(still)[:3]
+    assert (np.diff(one.mean(3), axis=0).std((1, 2)) > STILL).all()
+
+
+def test_prepare_lists_films_and_cameras(tmp_path: Path) -> None:
     for split in ("train", "val"):
         (tmp_path / split / "x").mkdir(parents=True)
-    for number in range(4):
-        frames = np.stack([picture(number + 40 * (n // 3)) for n in range(9)])
-        film(tmp_path / "train" / "x" / f"{number}.mp4", frames)
-    again = np.stack([picture(1 + 40 * (n // 3), 48, 64) for n in range(9)])
-    film(tmp_path / "val" / "x" / "smaller.mp4", again, rate=30)
-    film(tmp_path / "val" / "x" / "other.mp4", np.stack([picture(90 + n) for n in range(9)]))
-    counts = prepare(VideoFolder(root=tmp_path), num_workers=1)
-    assert (counts["alike"], counts["alike_in_several_splits"]) == (2, 2)
-    with (tmp_path / "prepared" / "alike.csv").open() as file:
-        rows = [tuple(row.values()) for row in csv.DictReader(file)]
-    assert rows == [("train/x/1.mp4", "0", "train"), ("val/x/smaller.mp4", "0", "val")]
-    assert "are in several splits, such as train/x/1.mp4, val/x/smaller.mp4" in caplog.text
+    for number in (1, 2, 3):
+        film(tmp_path / "train" / "x" / f"{number}.mp4", moving(number, still=number), crf=18)
+    film(tmp_path / "val" / "x" / "smaller.mp4", moving(1, still=1)[:, ::2, ::2], crf=28)
+    film(tmp_path / "val" / "x" / "longer.mp4", moving(1, still=1), rate=15, crf=18)
+    film(
+        tmp_path / "val" / "x" / "camera.mp4",
+        np.maximum(moving(2, still=2), pattern(2).astype(np.uint8) // 2 + 20),
+        crf=18,
+    )
+    film(tmp_path / "val" / "x" / "other.mp4", moving(7, still=8), crf=18)
+    prepare(VideoFolder(root=tmp_path), num_workers=1)
+    numbers = read_alike(tmp_path / "prepared" / "alike.csv")
+    groups = [{path for path, (group, _) in numbers.items() if group == number} for number in range(5)]
+    assert {"train/x/1.mp4", "val/x/smaller.mp4", "val/x/longer.mp4"} in groups
+    films = {path: film for path, (_, film) in numbers.items() if film >= 0}
+    assert films["train/x/1.mp4"] == films["val/x/smaller.mp4"]
+    assert "val/x/longer.mp4" not in films, "it has another length"
     assert read_index(tmp_path / "prepared")["hashes"].null_count == 0
-    again_counts = prepare(VideoFolder(root=tmp_path), num_workers=1)
-    assert again_counts == counts
+    content = (tmp_path / "prepared" / "alike.csv").read_bytes()
+    prepare(VideoFolder(root=tmp_path), num_workers=1)
+    assert (tmp_path / "prepared" / "alike.csv").read_bytes() == content
 
 
 def test_an_index_without_hashes_is_completed(tmp_path: Path) -> None:
     (tmp_path / "train" / "x").mkdir(parents=True)
     film(tmp_path / "train" / "x" / "a.mp4", np.stack([picture(n) for n in range(6)]))
-    assert "alike" not in prepare(VideoFolder(root=tmp_path), num_workers=1, look_alike=False)
+    prepare(VideoFolder(root=tmp_path), num_workers=1, look_alike=False)
+    assert not (tmp_path / "prepared" / "alike.csv").exists()
     assert read_index(tmp_path / "prepared")["hashes"].null_count == 1
-    assert prepare(VideoFolder(root=tmp_path), num_workers=1)["alike"] == 0
+    prepare(VideoFolder(root=tmp_path), num_workers=1)
     assert read_index(tmp_path / "prepared")["hashes"].null_count == 1, "the new row is beside the old one"
     assert len(read_index(tmp_path / "prepared")) == 2

@@ -1,6 +1,10 @@
 """Preparing: what the index says is what the files say, no work is done twice, and copies show the same frames."""
 
 import csv
+import html
+import json
+import re
+import shlex
 import shutil
 from fractions import Fraction
 from pathlib import Path
@@ -63,10 +67,7 @@ def run(root, **settings):
 
 def test_index_contains_the_properties_of_files(root):
     counts = run(root)
-    assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0} | {
-        "alike": 0,
-        "alike_in_several_splits": 0,
-    }
+    assert counts == {"files": 4, "missing": 1, "unusable": 1, "irregular": 1, "rotated": 0}
     results = rows(root / "prepared")
     even, uneven = results["even.mp4"], results["uneven.mkv"]
     assert (even["codec"], even["width"], even["height"], even["frames"]) == ("h264", 50, 34, 30)
@@ -256,6 +257,46 @@ def test_prepare_refuses_overrides_without_effect(composed, tmp_path):
     cfg.paths.run = str(tmp_path)  # Hydra names it only within a run
     with pytest.raises(ConfigError, match=r"^data\.num_workers=2: .*; set num_workers instead of data\.num_workers$"):
         prepare_command(cfg, Job(tmp_path, {}, list(overrides), None))
+
+
+def test_the_command_writes_a_page_with_commands_that_compose_and_costs(composed, tmp_path):
+    root = tmp_path / "videos"
+    for split, numbers in {"train": range(4), "val": range(4, 6)}.items():
+        for label in ("a", "b"):
+            (root / split / label).mkdir(parents=True)
+            for number in numbers:
+                write_video(root / split / label / f"{number}.mp4", range(0, 1200, 40), size=(60, 50))
+    clip = ("data.frames=4", "data.stride=2", "data.resize=40", "data.crop=[32,32]")
+    overrides = ("data=folder", f"data.root={root}", *clip, "num_workers=1")
+    cost = ("cost.model=factorised_encoder", "cost.size=tiny", 'cost.overrides=["data.batch_size=2"]')
+    cfg = composed(*overrides, *cost, name="prepare")
+    cfg.paths.run = str(tmp_path)
+    prepare_command(cfg, Job(tmp_path, {}, [*overrides, *cost], None))
+    page = (root / "prepared" / "index.html").read_text()
+    commands = [html.unescape(text) for text in re.findall(r"<pre><code>(.*?)</code>", page, re.DOTALL)]
+    assert len(commands) == 2
+    for command in commands:
+        python, script, *words = shlex.split(command.replace("\\\n", " "))
+        name = Path(script).stem
+        assert (python, name) in {("python", "features"), ("python", "train")}
+        assert composed(*words, name=name).data.root == str(root)
+    for text in ("clips a second", " epochs</td>", "of 2 clips", "disk of copies=40", "an epoch"):
+        assert text in page
+    results = json.loads((tmp_path / "results.json").read_text())
+    listed = json.loads((root / "prepared" / "findings.json").read_text())["findings"]
+    assert results["findings"] == [finding["kind"] for finding in listed]
+    assert "few_of_class" in results["findings"]
+
+
+def test_costs_of_what_does_not_compose_are_refused_first(composed, tmp_path):
+    (tmp_path / "train.csv").write_text("path,label\na.mp4,x\n")
+    overrides = ("data=csv", f"data.root={tmp_path}")
+    for wrong, message in (("cost.model=factorized", "factorized"), ("cost.overrides=[1]", "cost.overrides")):
+        cfg = composed(*overrides, wrong, name="prepare")
+        cfg.paths.run = str(tmp_path)
+        with pytest.raises(ConfigError, match=message):
+            prepare_command(cfg, Job(tmp_path, {}, [*overrides, wrong], None))
+    assert not (tmp_path / "prepared").exists()
 
 
 def test_prepare_names_the_list_of_unusable_files_only_where_it_has_any(composed, tmp_path, caplog):

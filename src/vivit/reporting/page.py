@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from vivit.reporting.figure_files import FigureData
 from vivit.reporting.tables import Column, Table
-from vivit.reporting.writers import format_cells, is_number, mark_code, nonbreaking
+from vivit.reporting.writers import format_cells, is_number, nonbreaking
+from vivit.web_pages import page_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +27,10 @@ class Section:
 
 def render_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
     """Return the page; ``lead`` are its first sentences, with ``code`` between backticks."""
-    return _environment().get_template("page.html.j2").render(title=title, lead=lead, sections=sections)
-
-
-def _environment() -> Environment:
-    loader = PackageLoader("vivit.reporting", ".")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals |= {
-        "css_class": css_class,
-        "format_cells": format_cells,
-        "mark_code": mark_code,
-        "nonbreaking": nonbreaking,
-    }
-    return environment
+    environment = page_environment(
+        "vivit.reporting", css_class=css_class, format_cells=format_cells, nonbreaking=nonbreaking
+    )
+    return environment.get_template("page.html.j2").render(title=title, lead=lead, sections=sections)
 
 
 def css_class(column: Column, table: Table) -> str:

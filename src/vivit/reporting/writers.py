@@ -1,6 +1,5 @@
 """Write a table as Markdown, LaTeX, CSV and HTML."""
 
-import html
 import re
 from collections.abc import Callable, Mapping
 
@@ -78,8 +77,3 @@ def escape_markdown(text: str) -> str:
 def nonbreaking(text: str) -> str:
     """Return text with words such as top-1, and their unit, kept on one line."""
     return re.sub(r"(?<=\w)-(?=\w)", "\N{NON-BREAKING HYPHEN}", text).replace(", %", ",\N{NO-BREAK SPACE}%")
-
-
-def mark_code(text: str) -> str:
-    """Return text as HTML, with what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))

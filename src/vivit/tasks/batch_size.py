@@ -54,12 +54,28 @@ def find_batch_size(cfg: DictConfig) -> dict[str, int]:
         raise ConfigError("data.batch_size", AUTO, "the memory of a sharded model is not measured", "set a number")
     dataset = build_dataset(cfg)
     dataset.prepare()
+    memory, free, _ = measure_memory(cfg, sum(map(len, dataset.heads.values())))
+    videos = len(dataset.videos("train"))
+    size = auto_size(memory, free, videos)
+    log_choice(size, memory, free, videos)
+    return {"batch_size": size, "free": free, "fixed": memory.fixed, "clip": memory.clip}
+
+
+def auto_size(memory: BatchMemory, free: int, videos: int) -> int:
+    """Return the largest batch that fits into the memory that is free and leaves an epoch enough steps."""
+    return memory.largest(int(FREE_SHARE * free), max(2, videos // STEPS_OF_EPOCH))
+
+
+def measure_memory(cfg: DictConfig, num_classes: int) -> tuple[BatchMemory, int, torch.device]:
+    """Return the memory of training, the bytes that are free for it, and the device.
+
+    Raises ConfigError where not even a small batch fits.
+    """
     options = trainer_options(cfg.trainer)
     device = torch.device("cuda" if uses_cuda(options) else "cpu")
     autocast = torch.bfloat16 if str(options.get("precision")).startswith("bf16") else None
     disable_malloc_trim()
-    network = build_network(cfg, sum(map(len, dataset.heads.values())))
-    videos = len(dataset.videos("train"))
+    network = build_network(cfg, num_classes)
     free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else free_memory() + resident_memory()
     try:
         memory = measure_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), device, autocast)
@@ -67,9 +83,7 @@ def find_batch_size(cfg: DictConfig) -> dict[str, int]:
         problem = f"not even {LARGER} clips fit into the memory of the GPU"
         remedy = "set 1 or 2, or model.gradient_checkpointing=true, or a smaller size"
         raise ConfigError("data.batch_size", AUTO, problem, remedy) from None
-    size = memory.largest(int(FREE_SHARE * free), max(2, videos // STEPS_OF_EPOCH))
-    log_choice(size, memory, free, videos)
-    return {"batch_size": size, "free": free, "fixed": memory.fixed, "clip": memory.clip}
+    return memory, free, device
 
 
 def log_choice(size: int, memory: BatchMemory, free: int, videos: int) -> None:

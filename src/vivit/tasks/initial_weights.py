@@ -15,8 +15,6 @@ from vivit.overrides import split_override
 
 log = logging.getLogger(__name__)
 
-FEW_VIDEOS = 1000
-"""Training videos below which probes on frozen features are about as good as fine-tuning, in minutes."""
 RANDOM = ("weights=null", "weights=none")
 """Overrides by which a network starts from random weights."""
 
@@ -79,15 +77,4 @@ def load_initial_weights(cfg: DictConfig, network: nn.Module) -> None:
         log.warning(
             "TRAINING FROM RANDOM WEIGHTS. The paper starts every network from an image ViT, and real videos are "
             "hardly learnt without: set weights=image weights.source=FILE (docs/weights.md lists where to get files)"
-        )
-
-
-def suggest_probes(cfg: DictConfig, videos: int) -> None:
-    """Log, where few videos fine-tune a whole network, what is quicker and about as good."""
-    unfrozen = cfg.get("weights") and cfg.model.get("frozen") is None
-    if unfrozen and videos < FEW_VIDEOS and cfg.data.dataset.name != "motion":
-        log.info(
-            "%d training videos: measure probes on frozen features first, in minutes: python src/features.py ... "
-            "'probes=[logistic,linear,attentive]' (docs/features.md); or set model.frozen=spatial",
-            videos,
         )

@@ -3,9 +3,14 @@
 import logging
 from collections.abc import Mapping
 
-from omegaconf import DictConfig
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 
+from vivit.config_folder import CONFIGS
 from vivit.data.index.prepare import prepare as prepare_dataset
+from vivit.entry_points import typed
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
@@ -16,6 +21,8 @@ from vivit.tasks.dataset import build_dataset
 log = logging.getLogger(__name__)
 
 OPTIONS = ("full_decode", "look_alike", "copies", "gop", "crf", "shard_index", "num_shards")
+USED = ("root", "dataset", "val_share", "frames", "stride", "fps", "resize", "crop", "balance")
+"""Keys of a data set that say which videos there are, or how clips are cut from them."""
 LISTED = ("missing", "unusable", "without_copy")
 """Counts of files that the report lists, each with the reason."""
 
@@ -23,19 +30,43 @@ LISTED = ("missing", "unusable", "without_copy")
 def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Index the files of a data set, copy them if configured, and write the counts."""
     check_keys(cfg, "prepare")
-    check_dataset_overrides(job, ("root", "dataset"), ("num_workers",))
+    check_dataset_overrides(job, USED, ("num_workers",))
     if not cfg.get("data"):
         raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
     dataset = build_dataset(cfg)
     dataset.prepare()
+    run = compose_run(cfg, job)  # before the index, which may take hours
     options = {key: cfg[key] for key in OPTIONS}
     counts = prepare_dataset(dataset, splits=cfg.splits, num_workers=cfg.num_workers, **options)
-    write_json(job.folder / "results.json", {"metrics": counts} | provenance())
+    findings = []
+    if cfg.num_shards == 1:
+        from vivit.tasks.overview import write_overview  # here, so that indexing waits for no pandas and scikit-learn
+
+        findings = write_overview(cfg, job, dataset, cfg.splits, run)
+    summary = {"findings": [finding.kind for finding in findings]}
+    write_json(job.folder / "results.json", {"metrics": counts} | summary | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
     if any(counts.get(kind) for kind in LISTED):
         log.info("files that are missing, unusable or without a copy are listed in %s", dataset.prepared_folder)
-    if counts.get("alike"):
-        log.info(
-            "videos that look alike, of one film or one camera, are listed in %s/alike.csv", dataset.prepared_folder
-        )
     return {}
+
+
+def compose_run(cfg: DictConfig, job: Job) -> DictConfig | None:
+    """Return the configuration of the run that ``cost`` describes, on the data set of ``prepare.py``; None: of none."""
+    cost = OmegaConf.to_container(cfg.cost)
+    assert isinstance(cost, dict)
+    others = cost.pop("overrides", [])
+    if not isinstance(others, list) or not all(isinstance(override, str) for override in others):
+        raise ConfigError("cost.overrides", others, "is no list of texts", 'set ["trainer.max_epochs=30"] or alike')
+    overrides = [f"{key!s}={value}" for key, value in cost.items() if value is not None] + others
+    if not overrides:
+        return None
+    overrides += [*job.cli_overrides("plugins"), *job.cli_overrides("data"), f"paths.run={job.folder}"]
+    try:
+        if GlobalHydra.instance().is_initialized():
+            return compose("train", overrides)
+        with initialize_config_dir(str(CONFIGS), version_base=None):
+            return compose("train", overrides)
+    except HydraException as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError("cost", problem=reason, remedy=f"set what {typed('train')} takes") from None

@@ -20,7 +20,8 @@ from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
 from vivit.tasks.dataset import write_splits
-from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint, suggest_probes
+from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
+from vivit.tasks.overview import report_findings
 from vivit.tasks.results_json import (
     last_metrics,
     optimizer_summary,
@@ -53,6 +54,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_mixup(cfg)  # of a batch that was found
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
+    report_findings(cfg, job, data.dataset)
     if cfg.test and "test" not in data.dataset.splits:
         data.test_split = "val"
         log.info("no test videos are listed: the val videos are scored at the end, which choose the checkpoint too")
@@ -76,7 +78,6 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         write_splits(data.dataset, job.folder / "splits.csv")
     if not checkpoint:
         load_initial_weights(cfg, module.network)
-        suggest_probes(cfg, len(data.dataset.videos("train")))
     trainer.fit(module, data, ckpt_path=checkpoint, weights_only=True)
     if cfg.trainer.get("max_time") is not None:
         log_time_is_over(trainer, job.folder)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -157,16 +157,21 @@ class VideoDataset(ABC):
     @cached_property
     def _held_out(self) -> Column:
         table = self._listed("train")
-        selected = pa.array(held_out(combined_classes(table), self.groups(table), float(self.val_share or 0)))
+        selected = pa.array(held_out(combined_classes(table), self.groups("train"), float(self.val_share or 0)))
         if not (number := selected.true_count):
             remedy = "list val videos, or videos of more groups (data.dataset.group_before makes them)"
             raise ConfigError("data.val_share", self.val_share, "every class has one group of videos only", remedy)
         log.info("no val videos are listed: data.val_share=%s holds out %d of %d", self.val_share, number, len(table))
         return selected
 
-    def groups(self, table: pa.Table) -> Sequence[str]:
-        """Return the group of every listed video; those of a group are on one side of ``val_share``."""
-        return groups_of_paths(table["path"].to_pylist(), self.group_before)
+    def groups(self, split: Split) -> Sequence[str]:
+        """Return the group of every video that a split lists; those of a group are on one side of ``val_share``."""
+        return groups_of_paths(self._listed(split)["path"].to_pylist(), self.group_before)
+
+    def groups_of(self, split: Split) -> Sequence[str]:
+        """Return the group of every video of ``arrow_table``; by default every video is one, named by its path."""
+        selected = self._selected(split)
+        return self.groups(split) if selected is None else list(compress(self.groups("train"), selected.to_pylist()))
 
     def _listed(self, split: Split) -> pa.Table:
         listed = self.table(split)

@@ -156,10 +156,10 @@ class CsvDataset(VideoDataset):
         listed = set(self._all_videos.table[SPLIT].to_pylist()) if SPLIT in columns else set()
         return ("train", *(split for split in SPLITS[1:] if split in listed))
 
-    def groups(self, table: pa.Table) -> Sequence[str]:
-        """Return the entries of the column ``group`` of the training videos; without it the base's groups."""
-        rows = self.csv_rows("train")
-        return rows.text(self.group).to_pylist() if self.group in rows.columns else super().groups(table)
+    def groups(self, split: Split) -> Sequence[str]:
+        """Return the entries of the column ``group``; without it the base's groups."""
+        rows = self.csv_rows(split)
+        return rows.text(self.group).to_pylist() if self.group in rows.columns else super().groups(split)
 
     @property
     def _is_one_file(self) -> bool:

@@ -7,6 +7,7 @@ in several pieces the newest row counts. Nothing here opens a video.
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -29,6 +30,7 @@ SCHEMA = pa.schema(
         "width": pa.int32(),
         "height": pa.int32(),
         "rotation": pa.int32(),  # degrees, by the metadata
+        "sound": pa.bool_(),
         "fps": pa.float64(),  # mean over the whole file
         "seconds": pa.float64(),  # from the first frame to the end of the last
         "frames": pa.int32(),
@@ -42,6 +44,8 @@ SCHEMA = pa.schema(
 )
 READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem")
 """The columns that reading a video needs."""
+LATER_COLUMNS = ("sound", "hashes")
+"""Columns that pieces of earlier versions do not have, and which are null there."""
 
 
 def transcoded_dir(prepared: Path, side: int) -> Path:
@@ -82,9 +86,11 @@ def read_index(folder: Path) -> pa.Table:
             table = pa.ipc.open_file(pa.memory_map(str(piece))).read_all()
         except (pa.ArrowInvalid, OSError) as error:
             raise DataError(piece, f"is not a piece of an index ({error})", "delete it and prepare again") from None
-        if table.schema != SCHEMA:
+        for name in set(LATER_COLUMNS) - set(table.column_names):
+            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+        if {*table.schema} != {*SCHEMA}:
             raise DataError(piece, "was written by another version", f"delete {piece.parent} and prepare again")
-        tables.append(table)
+        tables.append(table.select(SCHEMA.names))
     return pa.concat_tables(tables)
 
 
@@ -97,7 +103,7 @@ def join_index(videos: pa.Table, root: Path, prepared: Path, copies: int | None)
     """
     files = pc.unique(videos["path"])
     number = pc.index_in(videos["path"], files).combine_chunks()
-    facts = _facts(files, prepared)
+    facts = file_properties(files, prepared, READER_COLUMNS)
     unknown = pc.is_null(facts["bytes"])
     if pc.any(unknown).as_py():
         unindexed = files.filter(unknown)
@@ -114,14 +120,15 @@ def join_index(videos: pa.Table, root: Path, prepared: Path, copies: int | None)
     return videos.set_column(videos.column_names.index("path"), "path", files.take(number))
 
 
-def _facts(paths: Column, folder: Path) -> pa.Table:
-    index = read_index(folder).select(["path", *READER_COLUMNS]).combine_chunks()
-    return index.select(READER_COLUMNS).take(pc.index_in(paths, index["path"].combine_chunks()))
+def file_properties(paths: Column, folder: Path, columns: Sequence[str]) -> pa.Table:
+    """Return columns of an index, a row for each path; all are null where it is not indexed."""
+    index = read_index(folder).select(["path", *columns]).combine_chunks()
+    return index.select(columns).take(pc.index_in(paths, index["path"].combine_chunks()))
 
 
 def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int) -> tuple[Column, pa.Table]:
     """Return paths and properties of the usable copies, and of the sources where there is none."""
-    copies = _facts(paths, folder)
+    copies = file_properties(paths, folder, READER_COLUMNS)
     has_copy = pc.and_(pc.is_valid(copies["bytes"]), pc.is_null(copies["problem"]))
     count = pc.sum(has_copy).as_py() or 0
     if not count:

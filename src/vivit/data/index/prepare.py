@@ -28,7 +28,7 @@ PIECE, PERIOD = 1000, 60.0
 """Files, or seconds, after which results are written to the index."""
 LEAST_SIDE = 16
 """Pixels that a copy's short side must have at least: the patch of the smallest network."""
-SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "hashes", "irregular")
+SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "seconds", "hashes", "irregular")
 Row = dict[str, Any]
 Work = Callable[[str], Row]
 
@@ -49,17 +49,15 @@ def prepare(
     """Index the files of ``splits``, all by default, and return the number of files by their result.
 
     ``full_decode`` decodes every frame to find hidden damage. ``look_alike`` writes ``prepared/alike.csv``, the videos
-    that look alike; of one that is not shared out. ``copies`` is a short side: every usable video is copied
+    that look alike, of a run that is not shared out. ``copies`` is a short side: every usable video is copied
     at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``num_shards`` runs, on as many
     machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
     cannot be used, with the reason.
     """
     check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
     root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or len(allowed_cores())
-    by_split: dict[str, list[str]] = {
-        split: dataset.arrow_table(split)["path"].to_pylist() for split in splits or dataset.splits
-    }
-    paths = sorted({path for of_split in by_split.values() for path in of_split})[shard_index::num_shards]
+    listed = [dataset.arrow_table(split)["path"].to_pylist() for split in splits or dataset.splits]
+    paths = sorted({path for of_split in listed for path in of_split})[shard_index::num_shards]
     on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
     rows = load_valid_rows(
@@ -71,7 +69,7 @@ def prepare(
         ),
     )
     index(
-        partial(probe, root, decode=full_decode, appearance=look_alike),
+        partial(probe, root, decode=full_decode, look=look_alike),
         present,
         rows,
         folder,
@@ -81,7 +79,7 @@ def prepare(
     counts, problems = count_problems(paths, {path: rows[path] for path in present})
     if look_alike and num_shards == 1:
         hashes = {path: rows[path]["hashes"] for path in present if rows[path]["hashes"]}
-        counts |= write_alike(folder / "alike.csv", hashes, by_split)
+        write_alike(folder / "alike.csv", hashes, {path: rows[path]["seconds"] for path in hashes})
     if copies is not None:
         usable = [path for path in present if rows[path]["problem"] is None and rows[path]["codec"] != "jpeg"]
         target = transcoded_dir(folder, copies)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from vivit.data.index.appearance import PICTURES, perceptual_hash
+from vivit.data.index.appearance import PICTURES, appearance
 from vivit.data.index.index import SCHEMA
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
@@ -21,16 +21,16 @@ MOST_LOST = 0.1
 full decode finds these, and the index does not contain them."""
 
 
-def probe(root: Path, path: str, *, decode: bool = False, appearance: bool = False) -> dict[str, Any]:
+def probe(root: Path, path: str, *, decode: bool = False, look: bool = False) -> dict[str, Any]:
     """Return the row of the index of one file, or of one folder of frames, below ``root``.
 
-    The first frame is always decoded, all frames only with ``decode``, and some two seconds with ``appearance``, for
-    the hashes of what they look like. ``problem`` is why the file cannot be used.
+    The first frame is always decoded, all frames only with ``decode``, and some two seconds with ``look``, for the
+    hashes of what they look like. ``problem`` is why the file cannot be used.
     """
     file = root / path
     row = dict.fromkeys(SCHEMA.names) | {"path": path, "bytes": os.stat(file).st_size, "decoded": decode}  # noqa: PTH116
     try:
-        return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode, appearance))
+        return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode, look))
     except VideoError as error:
         return row | {"problem": error.problem}
     except OSError as error:
@@ -43,7 +43,7 @@ def _probe_frame_folder(folder: Path) -> dict[str, Any]:
 
 
 def _hashes(video: PyAVVideoReader) -> list[int | None]:
-    """Return the hashes of a video's first picture and two more; none where they cannot be decoded."""
+    """Return the hashes of a video's first picture and two more, and of changes; none where they cannot be decoded."""
     count, height, width = video.shape
     stride = min(MOST_FRAMES, count // PICTURES)
     numbers = [part * stride for part in range(PICTURES)]
@@ -51,10 +51,10 @@ def _hashes(video: PyAVVideoReader) -> list[int | None]:
         (pictures,) = video.read(numbers, [CropBox(0, 0, height, width)], (HASHED, HASHED))
     except VideoError:
         return []
-    return [perceptual_hash(picture) for picture in pictures]
+    return appearance(pictures)
 
 
-def _probe_video(file: Path, decode: bool, appearance: bool) -> dict[str, Any]:
+def _probe_video(file: Path, decode: bool, look: bool) -> dict[str, Any]:
     with PyAVVideoReader(str(file)) as video:
         stamps, tick, rate = video.stamps, float(video.time_base), float(video.stream.average_rate or 0)
         facts: dict[str, Any] = {
@@ -62,6 +62,7 @@ def _probe_video(file: Path, decode: bool, appearance: bool) -> dict[str, Any]:
             "width": video.stored_size[1],
             "height": video.stored_size[0],
             "rotation": video.orientation.degrees,
+            "sound": bool(video.stream.container.streams.audio),
         }
         if next(video.decode_all(video.new_damage_tracker()), None) is None:
             facts["problem"] = "none of its frames can be decoded"
@@ -74,7 +75,7 @@ def _probe_video(file: Path, decode: bool, appearance: bool) -> dict[str, Any]:
                 facts["problem"] = f"{listed - len(stamps)} of {listed} frames cannot be decoded"
             elif damaged:
                 facts["problem"] = f"{damaged} of {listed} frames are damaged"
-        if appearance and facts.get("problem") is None:
+        if look and facts.get("problem") is None:
             facts["hashes"] = _hashes(video)
     times = timing(stamps, tick, rate)
     if video.untrusted_reason:  # readers must not look for frames by these

@@ -1,0 +1,50 @@
+"""What to type to train on a data set: the command, and why each of its settings is there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vivit.data.overview.findings import Finding
+from vivit.data.overview.videos import VideoFacts
+
+FRAMES, FPS = 8, 4
+"""What ``experiment=finetune`` takes of a video: two seconds."""
+SHORT = 0.1
+"""Share of the videos that may be shorter than a clip before frames are taken closer together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An override of a command, and the reason for it."""
+
+    override: str
+    reason: str
+
+
+def settings_for(facts: VideoFacts, findings: Sequence[Finding]) -> list[Setting]:
+    """Return what to set beside ``experiment=finetune``, by what the videos and the findings are."""
+    kinds = {finding.kind for finding in findings}
+    settings = list(_rate(facts))
+    if "unbalanced" in kinds:
+        settings.append(Setting("data.balance=0.5", "draws rare classes more often than they are"))
+    if "large" in kinds:
+        settings.append(Setting("data.dataset.copies=256", "reads copies of 256 pixels, after prepare.py copies=256"))
+    return settings
+
+
+def _rate(facts: VideoFacts) -> Iterator[Setting]:
+    lengths = facts.videos.loc[facts.videos["problem"].isna(), "length"].dropna()
+    rates = facts.indexed["fps"].dropna()
+    if lengths.empty or rates.empty:
+        return
+    shortest, usual = float(lengths.quantile(SHORT)), float(lengths.median())
+    fps = float(FPS)
+    if shortest < (FRAMES - 1) / FPS:
+        fps = min(max(1.0, round((FRAMES - 1) / max(shortest, 1e-3), 1)), round(float(rates.min()), 2))
+        reason = (
+            f"{FRAMES} frames fit into the {100 * (1 - SHORT):.0f} % of the videos that have {shortest:.2g} s or more"
+        )
+        yield Setting(f"data.fps={fps:g}", reason)
+    if usual < 1.5 * FRAMES / fps:
+        yield Setting("views=1x1", f"most videos ({usual:.2g} s) are hardly longer than one clip")
+    elif usual > 8 * FRAMES / fps:
+        yield Setting("views=10x1", f"most videos ({usual:.2g} s) are many clips long")

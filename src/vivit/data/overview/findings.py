@@ -1,0 +1,59 @@
+"""What a finding is: a sentence about a data set that its user should know, and what to do about it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import nan
+
+import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong with a data set, or that will surprise."""
+
+    kind: str
+    """What it is called in ``findings.json``: ``mixed_rates`` and others."""
+    text: str
+    """A sentence, with counts and the first few names."""
+    remedy: str = ""
+    """What to do about it, or to set."""
+    paths: tuple[str, ...] = ()
+    """All videos that it is about, where those are some of many."""
+    is_warning: bool = True
+    """Whether results suffer from it; else it is only good to know."""
+
+    def __str__(self) -> str:
+        return f"{self.text}. {self.remedy[:1].upper()}{self.remedy[1:]}".strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipPlan:
+    """How clips are cut from the videos, and how classes are drawn: what some findings depend on."""
+
+    frames: int
+    stride: int | None = None
+    fps: int | float | None = None
+    resize: int
+    balance: int | float = 0.0
+    weighted: bool = False
+    """Whether the loss weighs the classes, or adjusts the logits by their shares."""
+
+    whole_network: bool = True
+    """Whether weights are fine-tuned, all of them."""
+
+    def seconds(self, rate: "pd.Series[float] | float") -> "pd.Series[float] | float":
+        """Return how long a clip of files of these rates is, from its first frame to its last."""
+        step = (self.stride or nan) / rate if self.fps is None else 1 / self.fps
+        return (self.frames - 1) * step
+
+
+def name_some(names: Iterable[str], most: int = 3) -> str:
+    """Return the first few names, and the number of the others, as text."""
+    names = list(names)
+    first = ", ".join(names[:most])
+    return first + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: "1 video", "1,200 videos"."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

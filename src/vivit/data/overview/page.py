@@ -1,0 +1,153 @@
+"""The page about a data set, which opens without a server; ``page.html.j2`` is its template."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vivit.data.overview.advice import Setting
+from vivit.data.overview.findings import Finding, count
+from vivit.data.overview.videos import VideoFacts
+from vivit.text import one_line
+from vivit.web_pages import page_environment
+
+BINS = 24
+MOST_CLASSES = 400
+"""Rows of the table of classes; more of them make it unreadable."""
+MOST_PATHS = 1000
+"""Videos that are listed under a finding."""
+FEW_VALUES = 12
+"""Different values, up to which each has a bar of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to type, and what it is for."""
+
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What a run takes on this machine: a sentence, and rows of name and value."""
+
+    lead: str
+    rows: Sequence[tuple[str, str]]
+
+
+def render_overview(
+    title: str,
+    facts: VideoFacts,
+    findings: Sequence[Finding],
+    commands: Sequence[Command],
+    settings: Sequence[Setting],
+    sheets: Mapping[str, Mapping[str, str]],
+    costs: Costs | None = None,
+) -> str:
+    """Return the page about a data set as HTML; nothing has to lie beside it."""
+    template = page_environment("vivit.data.overview", count=count, one_line=one_line).get_template("page.html.j2")
+    return template.render(
+        title=title,
+        lead=[describe(facts)],
+        findings=findings,
+        most_paths=MOST_PATHS,
+        commands=commands,
+        settings=settings,
+        costs=costs,
+        splits=facts.splits,
+        heads=[_head(facts, head) for head in facts.heads],
+        charts=list(_charts(facts)),
+        file_rows=list(_file_rows(facts)),
+        sheets=sheets if any(sheets.values()) else None,
+    )
+
+
+def describe(facts: VideoFacts) -> str:
+    """Return a sentence about the size of a data set."""
+    videos = facts.videos
+    numbers = ", ".join(f"{(videos['split'] == split).sum():,} {split}" for split in facts.splits)
+    classes = ", ".join(
+        f"{count(len(names), 'class', 'classes')}{f' of {head}' if len(facts.heads) > 1 else ''}"
+        for head, names in facts.heads.items()
+    )
+    seconds = videos["length"].sum()
+    length = f", {seconds / 3600:.1f} hours" if seconds > 3600 else f", {seconds / 60:.1f} minutes" if seconds else ""
+    return f"{count(len(videos), 'video')} ({numbers}), {classes}{length}."
+
+
+def _head(facts: VideoFacts, head: str) -> dict[str, Any]:
+    """Return the rows of a head's table of classes, the commonest first."""
+    counts = facts.class_counts(head)
+    first = counts[facts.splits[0]]
+    total = max(1, int((facts.videos["split"] == facts.splits[0]).sum()))
+    order = first.sort_values(ascending=False, kind="stable").index[:MOST_CLASSES]
+    rows = [
+        {
+            "name": name,
+            "counts": [int(number) for number in counts.loc[name]],
+            "bar": round(60 * first[name] / max(1, first.max()), 1),
+            "percent": f"{100 * first[name] / total:.1f}",
+        }
+        for name in order
+    ]
+    return {"name": head, "rows": rows, "hidden": len(counts) - len(rows)}
+
+
+def _charts(facts: VideoFacts) -> Any:
+    """Yield how lengths, rates and picture sizes are distributed over the indexed videos."""
+    videos = facts.indexed
+    usable = facts.videos[facts.videos["problem"].isna()]
+    columns = {
+        "Seconds": (usable["length"], "s"),
+        "Frames a second": (videos["fps"], "fps"),
+        "Short side": (videos[["width", "height"]].min(axis=1), "pixels"),
+        "File size": (videos["bytes"] / 1e6, "MB"),
+    }
+    for title, (values, unit) in columns.items():
+        numbers = values.dropna()
+        if len(numbers):
+            yield {"title": title, "bars": _bars(numbers)} | {
+                name: f"{number:.3g} {unit}"
+                for name, number in (("low", numbers.min()), ("median", numbers.median()), ("high", numbers.max()))
+            }
+
+
+def _bars(numbers: "pd.Series[float]") -> list[float]:
+    """Return heights in percent: of a histogram, or of each value where there are few."""
+    rounded = numbers.round(2)
+    if rounded.nunique() <= FEW_VALUES:
+        heights = rounded.value_counts().sort_index().to_numpy()
+    else:
+        heights = np.histogram(numbers, BINS)[0]
+    return [round(100 * height / heights.max(), 1) for height in heights.tolist()]
+
+
+def _file_rows(facts: VideoFacts) -> Any:
+    """Yield rows about the files: names and texts."""
+    videos, files = facts.indexed.drop_duplicates("path"), facts.videos["path"].nunique()
+    bad = facts.videos[facts.videos["problem"].notna()]["path"].nunique()
+    yield "files", f"{files:,}, of which {len(videos):,} can be used and {bad:,} cannot"
+    if unread := files - len(videos) - bad:
+        yield "not indexed yet", f"{unread:,}"
+    if videos.empty:
+        return
+    yield "codecs", _shares(videos["codec"])
+    yield (
+        "picture sizes",
+        _shares(videos["width"].astype(int).astype(str) + "x" + videos["height"].astype(int).astype(str)),
+    )
+    yield "frame rates", _shares(videos["fps"].map("{:.4g}".format))
+    yield "variable frame rate", f"{int(videos['irregular'].astype(bool).sum()):,}"
+    yield "rotated by metadata", f"{int((videos['rotation'].fillna(0) != 0).sum()):,}"
+    yield "with sound", f"{int((videos['sound'] == True).sum()):,}, which is not heard"  # noqa: E712  # may be missing
+    yield "disk", f"{videos['bytes'].sum() / 1e6:,.4g} MB"
+
+
+def _shares(values: "pd.Series[str]", most: int = 6) -> str:
+    """Return the commonest values with the number of each, as text."""
+    numbers = values.value_counts()
+    first = ", ".join(f"{value} ({number:,})" for value, number in numbers.iloc[:most].items())
+    return first + (f" and {len(numbers) - most} others" if len(numbers) > most else "")

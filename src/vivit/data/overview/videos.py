@@ -1,0 +1,110 @@
+"""All listed videos of a data set as columns: split, group, labels, and of indexed ones what their files are like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int
+
+from vivit.data.datasets import Split, VideoDataset
+from vivit.data.datasets.subsets import label_names
+from vivit.data.datasets.video_table import label_matrix
+from vivit.data.index.alike import read_alike
+from vivit.data.index.index import exists, file_properties
+from vivit.structures import Heads, label_columns, single_label_heads
+
+COLUMNS = ("bytes", "codec", "width", "height", "rotation", "sound", "fps", "seconds", "frames", "stamps", "problem")
+"""Columns of the index that an overview reads."""
+SEGMENT = ("start", "end", "first", "last")
+"""Columns of the list of videos that say which part of a file a video is."""
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """The listed videos of a data set, those that cannot be used included.
+
+    A row of ``videos`` is a video, or a segment of one: ``split``, ``path``, ``group`` (the path where nothing groups),
+    ``start`` and ``end`` in seconds or ``first`` and ``last`` frame of a segment, ``problem`` (None: it can be used, as
+    far as is known), ``length`` in seconds, of a segment its own, ``alike`` and
+    ``film`` (numbers of groups of videos that look alike, or the same, by ``alike.csv``; -1: none), and of its file the
+    index's ``bytes``, ``codec``, ``width``, ``height``, ``rotation``, ``sound``, ``fps``, ``seconds`` and ``irregular``
+    (frames are not evenly spaced), which are missing where it is not indexed.
+    """
+
+    heads: Heads
+    videos: pd.DataFrame
+    labels: Int[np.ndarray, "n c"]
+    """Labels of each row, as those of a ``Video``."""
+
+    @property
+    def splits(self) -> list[str]:
+        """The splits with videos."""
+        return list(dict.fromkeys(self.videos["split"]))
+
+    @property
+    def indexed(self) -> pd.DataFrame:
+        """The usable videos whose files the index has, one row a file and split."""
+        usable = self.videos[self.videos["frames"].notna() & self.videos["problem"].isna()]
+        return usable.drop_duplicates(["split", "path"])
+
+    @property
+    def is_segment(self) -> "pd.Series[bool]":
+        """Which rows are parts of a file."""
+        return self.videos[list(SEGMENT)].notna().any(axis=1)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether something groups videos: a column, or a part of their names."""
+        return bool((self.videos["group"] != self.videos["path"]).any())
+
+    def class_counts(self, head: str) -> pd.DataFrame:
+        """Return the number of videos of each class of a head, a row a class, a column a split.
+
+        Those of a class of a multi-label head are the videos that have it.
+        """
+        names, columns = list(self.heads[head]), label_columns(self.heads)[head]
+        labels = self.labels[:, columns]
+        single = head in single_label_heads(self.heads)
+        has = (labels == np.arange(len(names))) if single else labels == 1
+        split = self.videos["split"].to_numpy()
+        counts = {each: has[split == each].sum(0) for each in self.splits}
+        return pd.DataFrame(counts, index=pd.Index(names, name=head))
+
+
+def load_facts(dataset: VideoDataset, splits: Sequence[Split] | None = None) -> VideoFacts:
+    """Return the facts of the listed videos of ``splits``, all by default, without opening a video.
+
+    Raises ``DataError`` where a row of a list cannot be right.
+    """
+    parts, labels = [], []
+    for split in splits or dataset.splits:
+        table = dataset.arrow_table(split)
+        labels.append(label_matrix([table[name] for name in label_names(table)]))
+        parts.append(_columns(dataset, split, table))
+    videos = pd.concat(parts, ignore_index=True)
+    return VideoFacts(dataset.heads, videos, np.concatenate(labels))
+
+
+def _columns(dataset: VideoDataset, split: Split, table: pa.Table) -> pd.DataFrame:
+    paths = table["path"].combine_chunks()
+    files = pc.unique(paths)
+    properties = file_properties(files, dataset.prepared_folder, COLUMNS)
+    irregular = pc.and_(pc.is_valid(properties["stamps"]), pc.is_valid(properties["frames"]))
+    of_files = properties.drop_columns("stamps").append_column("irregular", irregular).to_pandas()
+    unknown = of_files["bytes"].isna().to_numpy()
+    if unknown.any():
+        on_disk = exists(dataset.root, files.filter(pa.array(unknown))).to_numpy(zero_copy_only=False)
+        of_files.loc[np.flatnonzero(unknown)[~on_disk], "problem"] = "missing"
+    numbers = read_alike(dataset.prepared_folder / "alike.csv")
+    of_files[["alike", "film"]] = np.array([numbers.get(path, (-1, -1)) for path in files.to_pylist()]).reshape(-1, 2)
+    videos = of_files.iloc[pc.index_in(paths, files).to_numpy()].reset_index(drop=True)
+    videos.insert(0, "split", split)
+    videos.insert(1, "path", paths.to_pandas())
+    videos.insert(2, "group", list(dataset.groups_of(split)))
+    for name in SEGMENT:
+        videos[name] = table[name].to_pandas().astype(float) if name in table.column_names else np.nan
+    videos["length"] = np.fmin(videos["seconds"], videos["end"]) - videos["start"].fillna(0.0)
+    return videos
