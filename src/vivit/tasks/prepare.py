@@ -14,6 +14,7 @@ from vivit.entry_points import typed
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
+from vivit.launch.command_line import replace_null_option
 from vivit.run_folder import provenance
 from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 from vivit.tasks.dataset import build_dataset
@@ -58,7 +59,8 @@ def compose_run(cfg: DictConfig, job: Job) -> DictConfig | None:
     others = cost.pop("overrides", [])
     if not isinstance(others, list) or not all(isinstance(override, str) for override in others):
         raise ConfigError("cost.overrides", others, "is no list of texts", 'set ["trainer.max_epochs=30"] or alike')
-    overrides = [f"{key!s}={value}" for key, value in cost.items() if value is not None] + others
+    overrides = [f"{key!s}={value}" for key, value in cost.items() if value is not None]
+    overrides += map(replace_null_option, others)
     if not overrides:
         return None
     overrides += [*job.cli_overrides("plugins"), *job.cli_overrides("data"), f"paths.run={job.folder}"]
@@ -67,6 +69,6 @@ def compose_run(cfg: DictConfig, job: Job) -> DictConfig | None:
             return compose("train", overrides)
         with initialize_config_dir(str(CONFIGS), version_base=None):
             return compose("train", overrides)
-    except HydraException as error:
+    except (HydraException, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError("cost", problem=reason, remedy=f"set what {typed('train')} takes") from None

@@ -142,7 +142,8 @@ def _file_rows(facts: VideoFacts) -> Any:
     yield "frame rates", _shares(videos["fps"].map("{:.4g}".format))
     yield "variable frame rate", f"{int(videos['irregular'].astype(bool).sum()):,}"
     yield "rotated by metadata", f"{int((videos['rotation'].fillna(0) != 0).sum()):,}"
-    yield "with sound", f"{int((videos['sound'] == True).sum()):,}, which is not heard"  # noqa: E712  # may be missing
+    heard = int((videos["sound"] == True).sum())  # noqa: E712  # may be missing
+    yield "with sound", f"{heard:,}{', which no model here hears' if heard else ''}"
     yield "disk", f"{videos['bytes'].sum() / 1e6:,.4g} MB"
 
 
