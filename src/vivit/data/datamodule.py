@@ -94,7 +94,7 @@ class VideoDataModule(LightningDataModule):
         check_clip(frames=frames, stride=stride, resize=resize, crop=crop)
         rate = {"stride": stride} if fps is None else {"fps": fps}
         clip: dict[str, Any] = {"frames": frames, **rate, "resize": resize, "crop": tuple(crop)}
-        self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share, val_share=val_share)
+        self.dataset = dataset_from_options(dataset, root=root, train_share=train_share, val_share=val_share)
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
         self.test_views = views(**clip)
@@ -102,7 +102,7 @@ class VideoDataModule(LightningDataModule):
         self.test_split: Split = "test"
         self.test_rows: Sequence[int] | None = None
         """Rows of the split that a test reads; None: all."""
-        folder = Path(root) / "cache" if cache_dir is None else Path(cache_dir)
+        folder = self.dataset.root / "cache" if cache_dir is None else Path(cache_dir)
         self.caches = FrameCaches(cache, cache_gb, folder, self._cached_videos)
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed

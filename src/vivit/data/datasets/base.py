@@ -94,6 +94,9 @@ class VideoDataset(ABC):
                 "is not a share for each split",
                 "set {train:0.05,val:0,test:0} or alike",
             )
+        for split, share in self.max_missing.items():
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ConfigError(f"data.dataset.max_missing.{split}", share, "is not a share", "set 0 to 1, as 0.05")
         columns = self.score_by
         if columns is None or isinstance(columns, str) or len(set(columns)) < len(columns):
             raise ConfigError(

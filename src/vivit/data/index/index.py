@@ -49,6 +49,11 @@ def transcoded_dir(prepared: Path, side: int) -> Path:
     return prepared / f"short{side}"
 
 
+def is_prepared(folder: Path) -> bool:
+    """Return whether a folder was filled by ``prepare.py``: it holds an index, or copies with one."""
+    return next((folder / "index").glob("*.arrow"), None) is not None
+
+
 def copy_names(paths: Column) -> Column:
     """Return the paths of copies of videos, below the folder of copies: the path of the source with ``.mp4`` appended.
 
