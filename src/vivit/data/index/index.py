@@ -40,8 +40,8 @@ SCHEMA = pa.schema(
         "hashes": pa.list_(pa.uint64()),  # what its pictures look like; null where that was not asked
     }
 )
-READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem")
-"""The columns that reading a video needs."""
+READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps")
+"""The columns that reading a video needs, and its rate."""
 
 
 def transcoded_dir(prepared: Path, side: int) -> Path:
