@@ -132,8 +132,8 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     for of_views, of_heads in multi_label.items():
         metrics = {head: of_head.metrics for head, of_head in of_heads.items()}
         metrics_by_views[of_views] |= named_metrics(metrics, several=len(metadata.heads) > 1)
-    of_heads = {head: (labels[:, columns[head]], of_head) for head, of_head in scores.get(views, {}).items()}
-    interval |= map_intervals(of_heads, several=len(metadata.heads) > 1)
+    scored = {head: (labels[:, columns[head]], of_head) for head, of_head in scores.get(views, {}).items()}
+    interval |= map_intervals(scored, several=len(metadata.heads) > 1)
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
         file.file,

@@ -36,7 +36,7 @@ def choose_test_thresholds(
     try:
         scores.mkdir(exist_ok=True)
         file, _ = run_test(trainer, module, data, prepare_test(data, by_difficulty=False), scores, checkpoint)
-        thresholds = trainer.strategy.broadcast(None if file is None else choose_thresholds(file))
+        thresholds = trainer.strategy.broadcast({} if file is None else choose_thresholds(file))
     finally:
         data.test_split = before
     module.record_thresholds(thresholds)
