@@ -11,6 +11,7 @@ LONG = {
     "KeyFormat": "a file format as a table: names, layouts, and how its project feeds its networks",
     "PredictionsMetadata": "what is stored beside predictions, read and written as one record",
     "Scene": "everything that is drawn of one video",
+    "VideoDataset": "the keys of data.dataset that all data sets have",
     "VideoDataModule": "the keys of configs/data, one by one, as Hydra fills them",
 }
 """Classes with more arguments, and why."""

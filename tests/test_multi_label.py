@@ -98,6 +98,39 @@ def test_scores_are_scikit_learn_s_of_what_the_file_holds(trained: Trained) -> N
     assert [int(row["videos"]) for row in classes] == labels.sum(0).tolist()
 
 
+@pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`")
+def test_thresholds_are_the_best_of_the_validation_videos_by_the_views_of_the_test(
+    trained: Trained, composed: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Scored again by another command: no other threshold of a class has a larger F1 on those videos."""
+    words = ("trainer=cpu", "num_workers=0", "+trainer.enable_progress_bar=false", f"ckpt_path={trained.checkpoint}")
+    run(evaluate, composed(*words, "split=val", name="eval"), tmp_path / "val", *words, "split=val")
+    table = pq.read_table(tmp_path / "val" / "scores.parquet")
+    main = json.loads(table.schema.metadata[b"vivit.scores"])["view_indices"]["2x1"]
+    rows, views = table.to_pydict(), max(table["view"].to_pylist()) + 1
+    logits = np.array(rows["logits"], np.float64)[:, -len(CLASSES) :].reshape(-1, views, len(CLASSES))
+    labels = np.array(rows["label_tags"])[::views]
+    of_test, of_one = ((1 / (1 + np.exp(-logits[:, at]))).mean(1) for at in (main, main[:1]))
+    chosen = [trained.results["thresholds"]["tags"][name] for name in CLASSES]
+    for at, threshold in enumerate(chosen):
+        others = [f1_score(labels[:, at], of_test[:, at] >= other, zero_division=0) for other in of_test[:, at]]
+        assert f1_score(labels[:, at], of_test[:, at] >= threshold - 1e-7, zero_division=0) >= max(others) - 1e-9
+        assert np.abs(of_test[:, at] - threshold).min() < 1e-5, "a probability of the test's views"
+    assert max(np.abs(of_one - np.array(chosen)).min(0)) > 1e-5, "and not of one view"
+    assert not (trained.folder / "thresholds").exists()
+
+
+def test_intervals_of_mean_average_precision_hold_it(trained: Trained) -> None:
+    metrics, ends = trained.results["metrics"], trained.results["confidence_95"]
+    names = [name for name in metrics if name.startswith("test/") and name.endswith("map")]
+    assert names
+    for name in names:
+        low, high = ends[name]
+        assert 0 <= low <= high <= 1 and low < high
+    (line,) = other_runs_table([RunRecord(trained.folder, "done", None, trained.results)]).lines
+    assert (line["map_low"], line["map_high"]) == tuple(100 * end for end in ends["test/map"])
+
+
 def test_the_best_checkpoint_is_that_of_mean_average_precision_and_holds_the_thresholds(trained: Trained) -> None:
     monitor = trained.results["config"]["callbacks"]["checkpoint_best"]["monitor"]
     assert monitor == "val/map"

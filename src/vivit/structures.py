@@ -99,6 +99,8 @@ class Video:
     """Identifier of the data set, as submissions and predictions need it (EPIC-Kitchens: narration_id)."""
     include_previous: bool = False
     """Whether the frame before the first that begins in the segment belongs to it: the one on screen at its start."""
+    frames_fps: int | float | None = None
+    """Pictures a second of a folder of frames, which has no timestamps of its own; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

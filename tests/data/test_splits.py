@@ -68,6 +68,45 @@ def test_what_prepare_writes_below_the_root_is_no_class(tmp_path: Path) -> None:
     assert len(paths(dataset, "train") + paths(dataset, "val")) == 36
 
 
+def test_folders_without_videos_are_no_classes_and_are_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders(tmp_path)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "0123.frames").touch()
+    (tmp_path / "notes" / "empty").mkdir(parents=True)
+    (tmp_path / "notes" / "read.txt").touch()
+    (tmp_path / "prepared" / "short256" / "c0").mkdir(parents=True)
+    (tmp_path / "prepared" / "short256" / "c0" / "a.mp4.mp4").touch()
+    (tmp_path / "fast" / "index").mkdir(parents=True)  # an index_dir of an earlier command
+    (tmp_path / "fast" / "index" / "1-1.arrow").touch()
+    (tmp_path / "fast" / "copy.mp4").touch()
+    for _ in range(2):  # as data.batch_size=auto builds it too
+        dataset = VideoFolder(root=tmp_path, val_share=0.2)
+        assert dataset.heads == {"label": ("c0", "c1", "c2")}
+        assert len(paths(dataset, "train") + paths(dataset, "val")) == 36
+    named = [record.getMessage() for record in caplog.records if "no classes" in record.getMessage()]
+    what = "4 folders have no videos for training and are no classes: cache, fast, notes, prepared"
+    assert named == [f"{tmp_path}: {what}"]
+
+
+def test_an_index_elsewhere_below_the_root_is_no_class_by_whatever_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders(tmp_path)
+    folders(tmp_path / "made", below="copies-256")
+    monkeypatch.chdir(tmp_path.parent)
+    dataset = VideoFolder(root=tmp_path, index_dir=Path(tmp_path.name) / "made")
+    assert dataset.heads == {"label": ("c0", "c1", "c2")}
+    assert len(paths(dataset, "train")) == 36
+
+
+def test_a_root_of_empty_folders_has_no_classes(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DataError, match="has no class folders; make one folder of videos for each class"):
+        VideoFolder(root=tmp_path).videos("train")
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_split_that_there_is_not_is_refused_with_what_to_set(tmp_path: Path, split: str) -> None:
     errors = []
@@ -89,6 +128,42 @@ def one_file(root: Path, columns: str, *rows: str) -> None:
     for name in "abcdefgh":
         (root / f"{name}.mp4").touch()
     (root / "videos.csv").write_text("\n".join([columns, *rows]) + "\n")
+
+
+def test_a_list_beside_a_list_of_training_videos_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one_file(tmp_path, "path,label", "a.mp4,x", "b.mp4,y")
+    (tmp_path / "train.csv").write_text("path,label\nc.mp4,z\n")
+    for _ in range(2):
+        dataset = CsvDataset(root=tmp_path, val_share=0.5)
+        assert dataset.heads == {"label": ("z",)}
+        assert dataset.splits == ("train", "val")
+    (message,) = [record.getMessage() for record in caplog.records if "is not read" in record.getMessage()]
+    assert message == (
+        f"{tmp_path}/train.csv lists the training videos, so videos.csv beside it is not read; rename one"
+    )
+
+
+@pytest.mark.parametrize("name", ["splits.csv", "absent.csv"])
+def test_a_list_that_is_set_contradicts_a_list_of_training_videos(name: str, tmp_path: Path) -> None:
+    for file in ("train.csv", "splits.csv"):
+        (tmp_path / file).write_text("path,label\na.mp4,x\n")
+    dataset = CsvDataset(root=tmp_path, file=name)
+    with pytest.raises(ConfigError, match=r"train\.csv lists the training videos too; rename train\.csv") as error:
+        dataset.videos("train")
+    assert (error.value.key, error.value.value) == ("data.dataset.file", name)
+    (tmp_path / "train.csv").unlink()
+    if name == "splits.csv":
+        assert CsvDataset(root=tmp_path, file=name).heads == {"label": ("x",)}
+
+
+def test_folds_read_their_own_file_whatever_lies_beside_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one_file(tmp_path, "path,label,group", *(f"{name}.mp4,x,{name}" for name in "abcdefgh"))
+    (tmp_path / "train.csv").write_text("path,label\nc.mp4,z\n")
+    assert CsvKFold(root=tmp_path).heads == {"label": ("x",)}
+    assert len(CsvKFold(root=tmp_path, folds=4).videos("test")) == 2
+    assert not caplog.records
 
 
 def test_one_file_with_a_column_of_splits(tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_registered_class_is_built_by_the_data_module(kitchen: Path) -> None:
     register_dataset("kitchen")(Kitchen)
     assert type(data_module(kitchen).dataset) is Kitchen
     with pytest.raises(
-        ConfigError, match="annotations, backwards, copies, flip, group_before, index_dir, max_missing, score_by$"
+        ConfigError, match="copies, flip, frames_fps, group_before, index_dir, max_missing, score_by$"
     ) as error:
         data_module(kitchen, annotation="x.json")
     assert (error.value.key, error.value.value) == ("data.dataset.annotation", "x.json")

@@ -16,9 +16,10 @@ from vivit.data.datasets import Split, dataset_from_options
 from vivit.data.datasets.video_list import named_heads
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.frame_cache.caches import FrameCaches
+from vivit.data.frame_rates import RepeatWarning, check_timestamps
 from vivit.data.loader import EvalLoader, StatefulTrainLoader, WorkerConfig, available_cpus
 from vivit.data.option_checks import check_clip, check_loading
-from vivit.data.readers.open_video import is_frame_folder, on_screen_from_start
+from vivit.data.readers.open_video import on_screen_from_start
 from vivit.data.samplers import BalancedOrder, DistributedBatchSampler, DistributedEvalBatchSampler
 from vivit.data.skipped_videos import gather_skipped
 from vivit.data.transforms.flip import FlipLabelMap
@@ -94,7 +95,7 @@ class VideoDataModule(LightningDataModule):
         check_clip(frames=frames, stride=stride, resize=resize, crop=crop)
         rate = {"stride": stride} if fps is None else {"fps": fps}
         clip: dict[str, Any] = {"frames": frames, **rate, "resize": resize, "crop": tuple(crop)}
-        self.dataset = dataset_from_options(dataset, root=Path(root), train_share=train_share, val_share=val_share)
+        self.dataset = dataset_from_options(dataset, root=root, train_share=train_share, val_share=val_share)
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
         self.test_views = views(**clip)
@@ -102,14 +103,14 @@ class VideoDataModule(LightningDataModule):
         self.test_split: Split = "test"
         self.test_rows: Sequence[int] | None = None
         """Rows of the split that a test reads; None: all."""
-        folder = Path(root) / "cache" if cache_dir is None else Path(cache_dir)
+        folder = self.dataset.root / "cache" if cache_dir is None else Path(cache_dir)
         self.caches = FrameCaches(cache, cache_gb, folder, self._cached_videos)
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
         self.pin_memory = pin_memory
         self.max_bad_share, self.balance = max_bad_share, balance
-        self.skip_unreadable = skip_unreadable
+        self.skip_unreadable, self._warn_of_repeats = skip_unreadable, RepeatWarning(fps)
         self._skipped: dict[Split, dict[int, str]] = {"val": {}, "test": {}, "train": {}}
         if num_workers != 0:
             start_worker_server()  # which has its imports done by the time that the network is built
@@ -148,6 +149,7 @@ class VideoDataModule(LightningDataModule):
     def train_dataloader(self) -> StatefulTrainLoader:
         """Return the shuffled batches of this rank; with ``trainer.overfit_batches`` every epoch repeats the first."""
         videos = self._videos("train")
+        self._warn_of_repeats(videos, "train videos")
         if self.training_view.hflip_prob > 0 and not self.flip_labels.allowed:
             log.warning("clips are not mirrored, whatever augment.hflip_prob is: the data set forbids it by its flip")
         overfit = bool(getattr(self.trainer, "overfit_batches", 0))
@@ -191,6 +193,7 @@ class VideoDataModule(LightningDataModule):
         A batch goes through the network at once or is a single video, so each takes as many calls. A worker has one
         batch ready, because that of a single video may be large: 10x3 views of 32 frames of 320 pixels are 295 MB.
         """
+        self._warn_of_repeats(self.dataset.videos(self.test_split), f"{self.test_split} videos")
         batch_size = max(1, self.batch_size // len(self.test_views))
         return self._eval_loader(self.test_split, self.test_views, batch_size, 1, self.test_rows)
 
@@ -217,9 +220,7 @@ class VideoDataModule(LightningDataModule):
     def _videos(self, split: Split) -> VideoTable:
         """Return the videos of a split. Raises ConfigError where ``fps`` needs timestamps, and they have none."""
         videos = self.dataset.videos(split)
-        if self.middle_view.fps is not None and len(videos) and is_frame_folder(videos[0]):
-            problem = f"{videos[0].path} is a folder of pictures, which has no timestamps"
-            raise ConfigError("data.fps", self.middle_view.fps, problem, "set data.stride in its place")
+        check_timestamps(videos, self.middle_view.fps)
         return videos
 
     def _cached_videos(self, split: Split) -> Sequence[Video]:

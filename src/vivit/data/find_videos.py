@@ -3,7 +3,7 @@
 import glob
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vivit.errors import ConfigError
@@ -30,11 +30,11 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def videos_below(folder: Path, leave_out: Path | None = None) -> list[str]:
-    """Return the paths, relative to ``folder`` and sorted, of all videos in it and in its subfolders but ``leave_out``.
+def videos_below(folder: Path, leave_out: Callable[[Path], bool] = lambda _: False) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of all videos in it and in its subfolders.
 
-    A folder of frames ``frame_0000000001.jpg`` is one video. Hidden files and folders, and files of other suffixes,
-    are ignored with a warning that counts and lists them.
+    Subfolders of which ``leave_out`` is true are passed over. A folder of frames ``frame_0000000001.jpg`` is one
+    video. Hidden files and folders, and files of other suffixes, are ignored with a warning that counts and lists them.
     """
     hidden: list[str] = []
     others: list[str] = []
@@ -50,7 +50,7 @@ def _warn(where: Path | str, names: list[str], reason: str) -> None:
         log.warning("%s: left out %d files or folders that are %s: %s", where, len(names), reason, first)
 
 
-def _walk(folder: Path, leave_out: Path | None, hidden: list[str], others: list[str]) -> Iterator[str]:
+def _walk(folder: Path, leave_out: Callable[[Path], bool], hidden: list[str], others: list[str]) -> Iterator[str]:
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         if (real := os.path.realpath(place)) in seen:  # a link to a folder above
@@ -59,7 +59,7 @@ def _walk(folder: Path, leave_out: Path | None, hidden: list[str], others: list[
         seen.add(real)
         below = Path(place).relative_to(folder)
         hidden += [str(below / name) for name in [*folders, *files] if is_hidden(name)]
-        folders[:] = [name for name in folders if not is_hidden(name) and Path(place, name) != leave_out]
+        folders[:] = [name for name in folders if not is_hidden(name) and not leave_out(Path(place, name))]
         if below != Path() and any(name.startswith("frame_") and name.endswith(".jpg") for name in files):
             yield str(below)
             continue

@@ -9,7 +9,7 @@ from vivit.errors import ConfigError
 def check_clip(*, frames: int, stride: int | None, resize: int, crop: Any) -> None:
     """Raise ConfigError for clips without frames or pixels."""
     _check_positive({"frames": frames, "resize": resize} | ({} if stride is None else {"stride": stride}))
-    if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2:
+    if not isinstance(crop, Sequence) or isinstance(crop, str) or len(crop) != 2 or not all(map(_is_size, crop)):
         raise ConfigError("data.crop", crop, "is not height and width", "set two numbers, as in [224,224]")
 
 
@@ -36,6 +36,10 @@ def check_loading(
         )
     if not isinstance(balance, int | float) or not 0 <= balance <= 1:
         raise ConfigError("data.balance", balance, "is no power of balancing", "set a number from 0 (none) to 1")
+
+
+def _is_size(side: Any) -> bool:
+    return isinstance(side, int) and side >= 1
 
 
 def _check_positive(values: dict[str, int]) -> None:

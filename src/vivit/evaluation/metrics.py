@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vivit.errors import DataError
+from vivit.evaluation.bootstrap import map_intervals
 from vivit.evaluation.difficulty import correct_by_difficulty
 from vivit.evaluation.direction import direction_accuracies
 from vivit.evaluation.intervals import mean_rate_interval
@@ -91,7 +92,7 @@ class EvaluationResult:
     metrics_by_views: dict[str, dict[str, float]]
     """The metrics of every set of views."""
     interval: dict[str, list[float]]
-    """The 95 % confidence interval of every metric."""
+    """The 95 % confidence interval of every accuracy and mean average precision."""
     by: dict[str, list[dict[str, Any]]]
     """How many videos are right in each part of the range of every number in the file's ``score_by``."""
     multi_label: Mapping[str, MultiLabelScores] = field(default_factory=dict)
@@ -131,6 +132,8 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     for of_views, of_heads in multi_label.items():
         metrics = {head: of_head.metrics for head, of_head in of_heads.items()}
         metrics_by_views[of_views] |= named_metrics(metrics, several=len(metadata.heads) > 1)
+    scored = {head: (labels[:, columns[head]], of_head) for head, of_head in scores.get(views, {}).items()}
+    interval |= map_intervals(scored, several=len(metadata.heads) > 1)
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
         file.file,

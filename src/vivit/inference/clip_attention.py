@@ -26,7 +26,7 @@ from vivit.inference.overlay import (
 )
 from vivit.inference.predictor import Predictor
 from vivit.models import ViViT
-from vivit.structures import Video, normalize_frames
+from vivit.structures import normalize_frames
 
 DEFAULT_FPS = 25
 """Frames a second of a folder of pictures, which has no timestamps."""
@@ -69,7 +69,7 @@ def rollout_video(predictor: Predictor, file: str, head_fusion: str) -> Attentio
     """Return the attention rollout of the clip in the middle of a video. Raises ``VideoError``."""
     preprocessing = predictor.preprocessing
     middle = replace(preprocessing.views, temporal=1, spatial=1)
-    with open_video(Video(file, ()), square_pixels=preprocessing.resampling.square_pixels) as video:
+    with open_video(predictor.video(file), square_pixels=preprocessing.resampling.square_pixels) as video:
         (view,) = sample_views(middle, video)
         (frames,) = preprocessing.resampling(video, [view], middle.crop)
         seconds = frame_seconds(video, view.numbers)

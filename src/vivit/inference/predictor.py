@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from vivit.data.frame_rates import RepeatWarning, check_frames_fps
 from vivit.data.loader import EvalLoader
 from vivit.data.readers.frame_array import FrameArrayReader
 from vivit.data.sliding_window import sliding_windows
@@ -35,7 +36,8 @@ class Predictor:
     ``classes``, names by head, and its ``preprocessing``. ``views`` such as "4x3" are temporal x spatial views of each
     video, by default those of the checkpoint. ``batch_size`` is the number of clips that go through the network at a
     time. ``device`` is "cpu", "cuda" or "mps"; None: the accelerator, if there is one. ``num_workers`` processes decode
-    files; 0: this one, None: one for each core.
+    files; 0: this one, None: one for each core. ``frames_fps`` is the rate at which folders of pictures, and arrays,
+    were written, for networks whose clips are cut by seconds.
 
         predictor = vivit.Predictor("best.ckpt")
         predictor("clip.mp4", top_k=5)["label"][0]   # {"class": "archery", "probability": 0.93}
@@ -53,6 +55,7 @@ class Predictor:
         batch_size: int = 8,
         num_workers: int | None = 0,
         device: str | torch.device | None = None,
+        frames_fps: int | float | None = None,
         **options: Any,
     ) -> None:
         if not isinstance(model, ViViT):
@@ -75,7 +78,8 @@ class Predictor:
         self.preprocessing = replace(preprocessing or stored, workers=num_workers)
         if views is not None:
             self.preprocessing = self.preprocessing.with_views(views)
-        self.batch_size = batch_size
+        check_frames_fps(frames_fps, "frames_fps")
+        self.batch_size, self.frames_fps = batch_size, frames_fps
         self.device = resolve_device(device)
         self.network = network.to(self.device).eval()
 
@@ -114,7 +118,7 @@ class Predictor:
         return torch.stack(rows)
 
     def _predict_array(self, frames: np.ndarray) -> Float[Tensor, " k"]:
-        video, views = FrameArrayReader(frames), self.preprocessing.views
+        video, views = FrameArrayReader(frames, self.frames_fps), self.preprocessing.views
         clips = self.preprocessing.resampling(video, sample_views(views, video), views.crop)
         batch = Batch(torch.from_numpy(clips)[None].to(self.device), torch.zeros(1, 0).long(), torch.zeros(1).long())
         with torch.inference_mode():
@@ -128,10 +132,15 @@ class Predictor:
         """
         views = self.preprocessing.views
         videos_at_once = max(1, self.batch_size // (views.temporal * views.spatial))
-        videos = [Video(file, ()) for file in files]
+        videos = [self.video(file) for file in files]
+        RepeatWarning(views.fps)(videos, "videos")
         for predictions in self._score(self.preprocessing.load_views(videos, views, videos_at_once, skipped)):
             for row, logits in zip(predictions.videos.tolist(), predictions.logits, strict=True):
                 yield files[row], check_finite_logits(logits, files[row])
+
+    def video(self, file: str) -> Video:
+        """Return the record of a file, or of a folder of pictures."""
+        return Video(file, (), frames_fps=self.frames_fps)
 
     def predict_sliding(self, file: str, every: float) -> SlidingPrediction:
         """Return the logits of a clip every so many seconds. Memory does not grow with the length of the video."""

@@ -20,6 +20,7 @@ from vivit.launch.job_identity import configured_sweep
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import HYDRA_FOLDER, check_resume
 from vivit.launch.subprocess_job import hydra_quote
+from vivit.launch.typed_rate import prefer_typed_rate
 from vivit.overrides import NEUTRAL_KEYS, matches_key
 from vivit.run_folder import is_rank_zero, read_status
 from vivit.sweeps import SCALES
@@ -85,6 +86,7 @@ def check_run(config: DictConfig) -> None:
         raise ConfigError("sweep", sweep, "has jobs of several rows", "leave out hydra.mode=RUN, or set row=")
     check_working_folder(config)
     parse_booleans(config)
+    prefer_typed_rate(config, config.hydra.overrides.task)
 
 
 def check_sweep(config: DictConfig) -> None:

@@ -19,6 +19,7 @@ from vivit.launch.resume import load_resumed_config
 from vivit.launch.side_by_side import active_pool
 from vivit.launch.subprocess_job import needs_subprocess, run_in_subprocess
 from vivit.launch.trainer_checks import check_trainer
+from vivit.launch.typed_rate import prefer_typed_rate, typed_overrides
 from vivit.launch.user_errors import format_error, is_user_error
 from vivit.plugins import import_plugins
 from vivit.run_folder import (
@@ -49,9 +50,11 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     """
     logging.raiseExceptions = False  # a full disk is reported once, not by every line of the log
     job = Job.current(cfg)
-    if cfg.get("resume"):
+    resumes = bool(cfg.get("resume"))
+    if resumes:
         cfg, job = load_resumed_config(cfg, job)
-    elif job.sweep is not None:
+    prefer_typed_rate(cfg, typed_overrides(job))
+    if not resumes and job.sweep is not None:
         try:
             check_same_job(cfg, job)
         except ConfigError as error:  # of this command: the run stays as it is

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vivit.overrides import override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
-from vivit.reporting.row_results import single_run_interval
+from vivit.reporting.row_results import single_run_interval, stored_interval
 from vivit.reporting.sweep_results import distinguishing
 from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
 
@@ -14,7 +14,8 @@ COLUMNS = (
     *(Column(key, key) for key in GROUPS),
     Column("other", "also set"),
     Column("top1", "top-1, %", 1, stdev="top1_spread", interval=("top1_low", "top1_high")),
-    *(Column("map", "mAP, %", 1), Column("scored", "scored on"), Column("views", "views"), Column("runs", "seeds")),
+    Column("map", "mAP, %", 1, stdev="map_spread", interval=("map_low", "map_high")),
+    *(Column("scored", "scored on"), Column("views", "views"), Column("runs", "seeds")),
     Column("params", "parameters, M", 2),
     *(Column("gmac", "multiply-adds, G", 3), Column("minutes", "training, min", 1)),
 )
@@ -49,7 +50,9 @@ def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, V
     return dict(zip(GROUPS, options, strict=True)) | {
         **{"views": views, "scored": split, "other": other or None, "runs": len(runs)},
         **{"top1": mean(top1), "top1_spread": stdev(top1), "map": mean(average_precision)},
+        "map_spread": stdev(average_precision),
         **single_run_interval([run.results for run in runs], name, "top1"),
+        **stored_interval([run.results for run in runs], f"{split}/map", "map"),
         **{"params": runs[-1].results["params"] / 1e6, "gmac": runs[-1].results["gmac"]},
         "minutes": multiply(mean([run.results.get("train_seconds") for run in runs]), 1 / 60),
     }

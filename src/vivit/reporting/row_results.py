@@ -35,6 +35,12 @@ def single_run_interval(runs: Sequence[Mapping[str, Any]], metric: str, name: st
     return {f"{name}_low": 100 * low, f"{name}_high": 100 * high}
 
 
+def stored_interval(runs: Sequence[Mapping[str, Any]], metric: str, name: str) -> dict[str, Value]:
+    """Return both ends of the interval that a single run stores of a metric, in percent; of several runs none."""
+    ends = runs[0].get("confidence_95", {}).get(metric)
+    return {} if len(runs) > 1 or ends is None else {f"{name}_low": 100 * ends[0], f"{name}_high": 100 * ends[1]}
+
+
 @dataclass(frozen=True, slots=True)
 class RowResult:
     """A row of a table and its runs: by seed those that count, and those that are not done."""

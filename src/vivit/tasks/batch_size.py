@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vivit.data.frame_cache.budget import free_memory, gigabytes
+from vivit.data.option_checks import check_clip
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
@@ -52,6 +53,8 @@ def find_batch_size(cfg: DictConfig) -> dict[str, int]:
     """Return the batch size, and the bytes that decided it: free, of the process, and of a clip."""
     if OmegaConf.select(cfg, "trainer.strategy._target_", default="").endswith("FSDPStrategy"):
         raise ConfigError("data.batch_size", AUTO, "the memory of a sharded model is not measured", "set a number")
+    crop = list(cfg.data.crop) if OmegaConf.is_list(cfg.data.crop) else cfg.data.crop
+    check_clip(frames=cfg.data.frames, stride=None, resize=cfg.data.resize, crop=crop)
     dataset = build_dataset(cfg)
     dataset.prepare()
     memory, free, _ = measure_memory(cfg, sum(map(len, dataset.heads.values())))
@@ -78,7 +81,7 @@ def measure_memory(cfg: DictConfig, num_classes: int) -> tuple[BatchMemory, int,
     network = build_network(cfg, num_classes)
     free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else free_memory() + resident_memory()
     try:
-        memory = measure_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), device, autocast)
+        memory = measure_batch_memory(network, (3, cfg.data.frames, *crop), device, autocast)
     except torch.OutOfMemoryError:
         problem = f"not even {LARGER} clips fit into the memory of the GPU"
         remedy = "set 1 or 2, or model.gradient_checkpointing=true, or a smaller size"

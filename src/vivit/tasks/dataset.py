@@ -15,8 +15,10 @@ from vivit.structures import Heads, label_columns, multi_label_heads
 
 def build_dataset(cfg: DictConfig) -> VideoDataset:
     """Return the data set alone, with all of its training videos."""
-    options: Any = OmegaConf.to_container(cfg.data.dataset, resolve=True, throw_on_missing=True)
-    return dataset_from_options(options, root=Path(cfg.data.root), val_share=cfg.data.get("val_share"))
+    options: Any = cfg.data.dataset
+    if OmegaConf.is_config(options):
+        options = OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
+    return dataset_from_options(options, root=cfg.data.root, val_share=cfg.data.get("val_share"))
 
 
 def write_splits(dataset: VideoDataset, file: Path) -> None:

@@ -21,5 +21,5 @@ def build_predictor(cfg: DictConfig, job: Job) -> Predictor:
         preprocessing = preprocessing.sliding(typed=bool(cfg.get("views")))
     return Predictor(
         network, classes=record["classes"], preprocessing=preprocessing, batch_size=cfg.batch_size,
-        num_workers=cfg.num_workers, device=cfg.device,
+        num_workers=cfg.num_workers, device=cfg.device, frames_fps=cfg.get("frames_fps"),
     )  # fmt: skip

@@ -30,6 +30,7 @@ from vivit.tasks.results_json import (
     training_history,
 )
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
+from vivit.tasks.thresholds import choose_test_thresholds
 from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
 from vivit.training import RunMetadata, format_model, log_test_metrics
 from vivit.training.compute import compute_settings
@@ -88,6 +89,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     best = best_checkpoint(trainer)
     begun = time.perf_counter()
     if test_metadata is not None:
+        choose_test_thresholds(trainer, module, data, job.folder, best)
         scores, _ = run_test(trainer, module, data, test_metadata, job.folder, best)
         if scores is not None:
             test_results = write_metrics(scores, job.folder)

@@ -73,7 +73,7 @@ class VideoClassifier(LightningModule):
         self.optimizer_config = optimizer_config
         self.seed, self.batch_size = seed, batch_size
         self.record = record
-        self._record_thresholds(record.get("multi_label", thresholds_by_head(heads)))
+        self.record_thresholds(record.get("multi_label", thresholds_by_head(heads)))
         self.aggregator = aggregator or ViewAggregator()
         self.frozen_cache = frozen_cache
         self._callbacks: list[Callback] = []
@@ -179,7 +179,7 @@ class VideoClassifier(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log loss, accuracies and mean average precision of the whole split; record the thresholds that it chooses."""
         self.log_dict(self.val_metrics.compute(), prog_bar=True, sync_dist=True)  # the same on every rank
-        self._record_thresholds(self.val_metrics.thresholds)
+        self.record_thresholds(self.val_metrics.thresholds)
 
     def test_step(self, batch: Batch, batch_idx: int) -> Predictions | None:  # type: ignore[override]
         """Return the predictions of all views of each video, for callbacks; None for a batch of no videos."""
@@ -216,7 +216,7 @@ class VideoClassifier(LightningModule):
         if saved != expected:
             problem = f"this checkpoint holds {saved}, but the configuration is {expected}"
             raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same model, {RESTART}")
-        self._record_thresholds(checkpoint.get("vivit", {}).get("multi_label", {}))
+        self.record_thresholds(checkpoint.get("vivit", {}).get("multi_label", {}))
         if is_training(self):
             self._step_size.check(checkpoint)
             self._bad_videos = checkpoint.get("bad_videos", 0) if self.global_rank == 0 else 0
@@ -226,7 +226,7 @@ class VideoClassifier(LightningModule):
             self._checkpoint = checkpoint
             self._restore_settings()
 
-    def _record_thresholds(self, thresholds: Mapping[str, Any]) -> None:
+    def record_thresholds(self, thresholds: Mapping[str, Any]) -> None:
         """Record thresholds by head. Raises ConfigError where those of a checkpoint are of other heads."""
         if set(thresholds) != set(thresholds_by_head(self.heads)):
             problem = f"its multi-label heads are {sorted(thresholds)}, and those of the data set differ"

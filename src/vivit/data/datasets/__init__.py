@@ -4,7 +4,8 @@ One of your own derives from ``VideoDataset`` and is registered by ``register_da
 """
 
 from vivit.data.datasets.base import SPLITS, Split, SplitStats, VideoDataset
-from vivit.data.datasets.csv import CsvDataset, CsvKFold
+from vivit.data.datasets.csv import CsvDataset
+from vivit.data.datasets.csv_folds import CsvKFold
 from vivit.data.datasets.epic_kitchens import EpicKitchensFrames, EpicKitchensVideos
 from vivit.data.datasets.kinetics import Kinetics
 from vivit.data.datasets.moments import Moments

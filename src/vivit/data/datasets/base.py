@@ -16,6 +16,7 @@ from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.data.datasets.subsets import combined_classes, groups_of_paths, held_out, stratified_subset
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
+from vivit.data.frame_rates import check_frames_fps
 from vivit.data.index.index import join_index
 from vivit.data.transforms.flip import ClassNameMap, Flip, FlipLabelMap
 from vivit.errors import ConfigError
@@ -69,6 +70,8 @@ class VideoDataset(ABC):
     Where no validation videos are listed, ``val_share`` holds out that share of the training videos as such, in whole
     groups. ``group_before`` is a regular expression: what stands before it in a file's name is the video's group, as
     with "_clip" in film3_clip07.mp4. None: every video is a group.
+
+    ``frames_fps`` is the rate at which folders of pictures were written, which then have timestamps.
     """
 
     root: Path
@@ -81,6 +84,7 @@ class VideoDataset(ABC):
     val_share: float | None = None
     group_before: str | None = None
     score_by: Sequence[str] = ()
+    frames_fps: int | float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.train_share, int | float) or not 0 < self.train_share <= 1:
@@ -94,6 +98,10 @@ class VideoDataset(ABC):
                 "is not a share for each split",
                 "set {train:0.05,val:0,test:0} or alike",
             )
+        for split, share in self.max_missing.items():
+            if not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ConfigError(f"data.dataset.max_missing.{split}", share, "is not a share", "set 0 to 1, as 0.05")
+        check_frames_fps(self.frames_fps, "data.dataset.frames_fps")
         columns = self.score_by
         if columns is None or isinstance(columns, str) or len(set(columns)) < len(columns):
             raise ConfigError(
@@ -219,6 +227,9 @@ class VideoDataset(ABC):
             table = join_index(listed, self.root, self.prepared_folder, self.copies)
             usable = self._usable(split, table)
             selected = stratified_subset(usable, self.train_share) if split == "train" else usable
+            if self.frames_fps is not None:
+                rates = pa.repeat(float(self.frames_fps), len(selected))
+                selected = selected.append_column("frames_fps", rates)
             self._videos[split] = VideoTable(self.root, selected)
         return self._videos[split]
 

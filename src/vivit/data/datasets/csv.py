@@ -1,13 +1,12 @@
-"""Data sets described by CSV files: one file for each split, or one file cut into folds by groups.
+"""Data sets described by CSV files: one file for each split, or one file for all of them.
 
 Columns: ``path`` (relative to the root), one column of class names for each head, or one of 0 and 1 for each class of
 a multi-label head, and optionally ``start`` and ``end`` in seconds. Other columns are ignored, but for those of numbers
 that ``score_by`` names.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from vivit.data.datasets.label_lists import labels_of_columns, listed_classes, l
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.transforms.flip import Flip
+from vivit.data.warn_once import warn_once
 from vivit.errors import ConfigError, DataError
 from vivit.structures import MultiLabel
 
@@ -82,6 +82,10 @@ class CsvDataset(VideoDataset):
         """Class names of each column."""
         classes: dict[str, tuple[str, ...]] = {}
         if self.classes is not None:
+            if missing := [column for column in self.label_columns if column not in self.classes]:
+                raise ConfigError(
+                    "data.dataset.classes", self.classes, f"has no {missing[0]!r}", "list the classes of every head"
+                )
             classes = {column: tuple(self.classes[column]) for column in self.label_columns}
         elif self.label_columns:
             rows = self.csv_rows("train")
@@ -161,10 +165,21 @@ class CsvDataset(VideoDataset):
         rows = self.csv_rows(split)
         return rows.text(self.group).to_pylist() if self.group in rows.columns else super().groups(split)
 
-    @property
+    @cached_property
     def _is_one_file(self) -> bool:
-        """Whether ``file`` lists all videos: it is there, and no file lists training videos."""
-        return not (self.root / "train.csv").is_file() and (self.root / self.file).is_file()
+        """Whether ``file`` lists all videos: it is there, and no file lists training videos.
+
+        Raises ``ConfigError`` where a ``file`` is set and there is a ``train.csv`` too.
+        """
+        listed, one = self.root / "train.csv", self.root / self.file
+        if not listed.is_file() or one == listed:
+            return one.is_file() and one != listed
+        if self.file != type(self).file:
+            remedy = "rename train.csv, or leave data.dataset.file out"
+            raise ConfigError("data.dataset.file", self.file, f"{listed} lists the training videos too", remedy)
+        if one.is_file():
+            warn_once(__name__, f"{listed} lists the training videos, so {self.file} beside it is not read; rename one")
+        return False
 
     @cached_property
     def _all_videos(self) -> CsvTable:
@@ -182,75 +197,3 @@ class CsvDataset(VideoDataset):
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter)
         rows.require("path", *self._all_label_columns)
         return rows
-
-
-@register_dataset("csv_folds")
-@dataclass(kw_only=True)
-class CsvKFold(CsvDataset):
-    """Cross-validation over the rows of ``file``: fold ``fold`` of ``folds`` is the test, the next one validation.
-
-    Rows with the same entry in the column ``group`` are in the same fold, so clips of one source never are in two
-    splits; folds have about equally many videos of each class. ``filter`` selects rows by the entries of other columns,
-    as in {"dataset": "surv-fight"}.
-    """
-
-    folds: int = 5
-    fold: int = 0
-    filter: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.folds < 3:
-            raise ConfigError(
-                "data.dataset.folds", self.folds, "is too few for test, validation and training", "set 3 or more"
-            )
-        if not 0 <= self.fold < self.folds:
-            raise ConfigError("data.dataset.fold", self.fold, "there is no such fold", f"set 0 to {self.folds - 1}")
-
-    @property
-    def listed_splits(self) -> tuple[Split, ...]:
-        """All of them: every fold but two is for training."""
-        return SPLITS
-
-    def csv_rows(self, split: Split) -> CsvTable:
-        """Return the rows of a split's folds."""
-        validation = (self.fold + 1) % self.folds
-        eval_folds = {"test": [self.fold], "val": [validation]}
-        folds = eval_folds.get(split) or [n for n in range(self.folds) if n not in (self.fold, validation)]
-        return self._all_rows.filter(pc.is_in(self._fold_of_rows, pa.array(folds)), f"in the folds of {split}")
-
-    @cached_property
-    def _all_rows(self) -> CsvTable:
-        rows = self._read(self.file, "labelled")
-        rows.require(self.group, *self.filter)
-        for column, value in self.filter.items():
-            rows = rows.filter(pc.equal(rows.table[column], str(value)), f"with {column}={value}")
-        return rows
-
-    @cached_property
-    def _fold_of_rows(self) -> pa.Int64Array:
-        groups = self._all_rows.text(self.group).to_pylist()
-        rows, labels = self._all_rows, self._all_label_columns
-        columns = labels[:1] if self.label_columns else labels  # entries of 0 and 1 are one class together
-        entries = [(rows.table[c] if self.separators or c != labels[0] else rows.text(c)).to_pylist() for c in columns]
-        classes = [" ".join(entry) for entry in zip(*entries, strict=True)]
-        folds = stratified_group_folds(groups, classes, self.folds)
-        return pa.array([folds[group] for group in groups])
-
-
-def stratified_group_folds(groups: Sequence[str], labels: Sequence[str], folds: int) -> dict[str, int]:
-    """Return the fold of each group: the largest first, each the fold with the fewest videos of its commonest class."""
-    content: dict[str, Counter[str]] = defaultdict(Counter)
-    for group, label in zip(groups, labels, strict=True):
-        content[group][label] += 1
-    if len(content) < folds:
-        remedy = f"set {len(content)} or less" if len(content) >= 3 else "list videos of three groups or more"
-        raise ConfigError("data.dataset.folds", folds, f"there are only {len(content)} groups", remedy)
-    counts = [Counter[str]() for _ in range(folds)]
-    fold_of = {}
-    for group in sorted(content, key=lambda g: (-content[g].total(), g)):
-        common = content[group].most_common(1)[0][0]
-        fold = min(range(folds), key=lambda f: (counts[f][common], counts[f].total(), f))
-        counts[fold] += content[group]
-        fold_of[group] = fold
-    return fold_of

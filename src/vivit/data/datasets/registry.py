@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vivit.data.datasets.base import VideoDataset
+from vivit.data.datasets.option_types import check_option_types
 from vivit.errors import ConfigError
 
 DatasetClass = TypeVar("DatasetClass", bound=type[VideoDataset])
@@ -37,7 +38,7 @@ def register_dataset(name: str) -> Callable[[DatasetClass], DatasetClass]:
 
 def dataset_class(name: str) -> type[VideoDataset]:
     """Return the class that is registered by a name. Raises ``ConfigError``, with all names, where there is none."""
-    if name not in _CLASSES:
+    if not isinstance(name, str) or name not in _CLASSES:
         known = ", ".join(sorted(_CLASSES))
         remedy = f"set one of {known}, or plugins=[module] with the module that registers it"
         raise ConfigError("data.dataset.name", name, "is not the name of a data set", remedy)
@@ -45,7 +46,7 @@ def dataset_class(name: str) -> type[VideoDataset]:
 
 
 def build_dataset(name: str, **options: Any) -> VideoDataset:
-    """Return the data set of a name. Raises ``ConfigError`` for unknown options, and for missing ones."""
+    """Return the data set of a name. Raises ``ConfigError`` for options that are unknown, missing, or mistyped."""
     cls = dataset_class(name)
     parameters = inspect.signature(cls).parameters
     names = [option for option in parameters if option not in KEYS_OF_DATA]
@@ -61,11 +62,12 @@ def build_dataset(name: str, **options: Any) -> VideoDataset:
     if missing := [option for option in required if option not in options]:
         key = f"data.{missing[0]}" if missing[0] in KEYS_OF_DATA else f"data.dataset.{missing[0]}"
         raise ConfigError(key, problem="is not set", remedy=f"data.dataset.name={name} needs {', '.join(required)}")
+    check_option_types(cls, {option: value for option, value in options.items() if option not in KEYS_OF_DATA})
     return cls(**options)
 
 
 def dataset_from_options(
-    options: Mapping[str, Any], *, root: Path, train_share: float = 1.0, val_share: float | None = None
+    options: Mapping[str, Any], *, root: str | Path, train_share: float = 1.0, val_share: float | None = None
 ) -> VideoDataset:
     """Return the data set of the plain values of ``data.dataset``: its ``name``, and the options of its class."""
     if not isinstance(options, Mapping):
@@ -75,7 +77,10 @@ def dataset_from_options(
         raise ConfigError("data.dataset.name", problem="is not set", remedy=f"set one of {', '.join(sorted(_CLASSES))}")
     if doubled := [key for key in KEYS_OF_DATA if key in options]:
         raise ConfigError(f"data.dataset.{doubled[0]}", problem="is no key of its own", remedy=f"set data.{doubled[0]}")
-    return build_dataset(**options, root=root, train_share=train_share, val_share=val_share)
+    if not isinstance(root, str | Path):
+        remedy = "set the folder of the videos; one that is called by a number is written ./5"
+        raise ConfigError("data.root", root, "is no folder", remedy)
+    return build_dataset(**options, root=Path(root), train_share=train_share, val_share=val_share)
 
 
 def import_path(cls: type) -> str:

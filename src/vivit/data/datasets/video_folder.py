@@ -13,10 +13,15 @@ from vivit.data.datasets.class_names import describe_nearest, fold_name, sorted_
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.find_videos import SUFFIXES, is_hidden, videos_below
+from vivit.data.index.index import is_prepared
 from vivit.data.transforms.flip import Flip
+from vivit.data.warn_once import warn_once
 from vivit.errors import DataError
 
 log = logging.getLogger(__name__)
+
+MOST_NAMED = 20
+"""Folders that a warning names at most."""
 
 
 @register_dataset("folder")
@@ -24,12 +29,17 @@ log = logging.getLogger(__name__)
 class VideoFolder(VideoDataset):
     """Every folder below ``root/train`` is a class, in alphabetical order, or by size where all names are numbers.
 
-    Without any of ``train``, ``val`` and ``test`` every folder below ``root`` is one, and all videos are for training.
+    Without any of ``train``, ``val`` and ``test`` every folder of videos below ``root`` is one, and all videos are for
+    training; folders without videos, and those that ``prepare.py`` filled, are left out with a warning.
     The videos of a class are those in its folder and its subfolders, by their suffix. Hidden files and folders are
     ignored.
     """
 
     flip: Flip = "harmless"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._paths: dict[Split, list[str]] = {}
 
     @property
     def listed_splits(self) -> tuple[Split, ...]:
@@ -58,7 +68,7 @@ class VideoFolder(VideoDataset):
             problem = f"has the folders {unknown}, which are no classes of {self._split_folder('train')}"
             raise DataError(folder, problem, describe_nearest(unknown[0], names))
         prefix = "" if folder == self.root else f"{split}/"
-        paths = videos_below(folder, leave_out=self.prepared_folder)
+        paths = self._paths_below(split)
         if outside := [path for path in paths if "/" not in path]:
             log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))
         videos = [(path.partition("/")[0], path) for path in paths if "/" in path]
@@ -71,10 +81,27 @@ class VideoFolder(VideoDataset):
         label, path = (pa.array(column) for column in zip(*files, strict=True))
         return make_table(path=pa.chunked_array([path]), labels=[label])
 
+    def _paths_below(self, split: Split) -> list[str]:
+        """Return the paths of a split's videos, relative to its folder, which is searched once."""
+        if split not in self._paths:
+            self._paths[split] = videos_below(self._split_folder(split), self._is_prepared)
+        return self._paths[split]
+
+    def _is_prepared(self, folder: Path) -> bool:
+        return folder.resolve() == self.prepared_folder.resolve() or is_prepared(folder)
+
     def _class_folders(self, split: Split) -> set[str]:
-        children = self._split_folder(split).iterdir()
-        folders = {child for child in children if child.is_dir() and not is_hidden(child.name)}
-        return {child.name for child in folders - {self.prepared_folder}}
+        folder = self._split_folder(split)
+        folders = {child for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name)}
+        if folder != self.root:
+            return {child.name for child in folders if not self._is_prepared(child)}
+        classes = {path.partition("/")[0] for path in self._paths_below(split) if "/" in path}
+        if others := sorted({child.name for child in folders} - classes):
+            names = ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else "")
+            warn_once(
+                __name__, f"{folder}: {len(others)} folders have no videos for training and are no classes: {names}"
+            )
+        return classes
 
     def _split_folder(self, split: Split) -> Path:
         folder = self.root / split

@@ -145,6 +145,7 @@ class VideoTable(Sequence[Video]):
             None if row.get("first") is None else (row["first"], row["last"]),
             indexed_stamps(path, row, self._stamps[index].value),
             row.get("name"),
+            frames_fps=row.get("frames_fps"),
         )
 
 

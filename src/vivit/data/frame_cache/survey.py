@@ -12,7 +12,7 @@ import numpy as np
 
 from vivit.data.frame_cache.cache_file import FORMAT, Survey
 from vivit.data.frame_cache.pictures import PictureKind, UncacheableError
-from vivit.data.readers.open_video import is_frame_folder, open_video
+from vivit.data.readers.open_video import has_timestamps, open_video
 from vivit.data.readers.video_error import VideoError
 from vivit.structures import Video
 
@@ -29,7 +29,8 @@ class CachePlan:
         rows = []
         for video in videos:
             stamps = video.stamps if video.stamps is None or isinstance(video.stamps, range) else tuple(video.stamps)
-            part = (video.path, video.start, video.end, video.frame_range, stamps, video.include_previous)
+            rate = () if video.frames_fps is None else (video.frames_fps,)  # keys of other caches stay as they were
+            part = (video.path, video.start, video.end, video.frame_range, stamps, video.include_previous, *rate)
             if part not in numbers:
                 numbers[part] = len(self.videos)
                 self.videos.append(video)
@@ -74,7 +75,7 @@ def survey(video: Video) -> Survey | None:
             height, wide = reader.orientation.displayed_size(reader.shape[1:])
             reader.visit([0], lambda _, frame: kinds.append(PictureKind.of(frame, wide, reader.orientation)))
             fits = (kinds[0].height, kinds[0].width) == reader.stored_size and kinds[0].height == height
-            times = None if is_frame_folder(video) else reader.times()
+            times = reader.times() if has_timestamps(video) else None
             return Survey(reader.shape.frames, kinds[0], times) if fits else None
     except (VideoError, UncacheableError):
         return None

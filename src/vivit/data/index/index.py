@@ -42,8 +42,8 @@ SCHEMA = pa.schema(
         "hashes": pa.list_(pa.uint64()),  # what its pictures look like; null where that was not asked
     }
 )
-READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem")
-"""The columns that reading a video needs."""
+READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps")
+"""The columns that reading a video needs, and its rate."""
 LATER_COLUMNS = ("sound", "hashes")
 """Columns that pieces of earlier versions do not have, and which are null there."""
 
@@ -51,6 +51,11 @@ LATER_COLUMNS = ("sound", "hashes")
 def transcoded_dir(prepared: Path, side: int) -> Path:
     """Return the folder of transcoded copies of a short side."""
     return prepared / f"short{side}"
+
+
+def is_prepared(folder: Path) -> bool:
+    """Return whether a folder was filled by ``prepare.py``: it holds an index, or copies with one."""
+    return next((folder / "index").glob("*.arrow"), None) is not None
 
 
 def copy_names(paths: Column) -> Column:

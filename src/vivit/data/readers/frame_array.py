@@ -14,16 +14,16 @@ from vivit.errors import DataError
 
 
 class FrameArrayReader:
-    """Frames [f, h, w, 3], uint8 in RGB. Raises DataError for an array of another kind."""
+    """Frames [f, h, w, 3], uint8 in RGB, ``fps`` a second if that is known. Raises DataError for another array."""
 
     square_pixels = False
 
-    def __init__(self, frames: np.ndarray) -> None:
+    def __init__(self, frames: np.ndarray, fps: int | float | None = None) -> None:
         if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
             raise DataError(
                 "an array", f"has the shape {frames.shape} of {frames.dtype}", "pass frames [f, h, w, 3] of uint8, RGB"
             )
-        self._frames = frames
+        self._frames, self._fps = frames, fps
 
     @property
     def shape(self) -> VideoShape:
@@ -31,8 +31,10 @@ class FrameArrayReader:
         return VideoShape(*self._frames.shape[:3])
 
     def times(self) -> FrameTimes:
-        """Raise DataError: an array has no timestamps."""
-        raise DataError("an array", "has no timestamps, and clips are cut by data.fps", "pass a file")
+        """Return when the frames begin, evenly spaced. Raises DataError where their rate is unknown."""
+        if self._fps is None:
+            raise DataError("an array", "has no timestamps, and clips are cut by data.fps", "pass frames_fps or a file")
+        return FrameTimes(np.arange(len(self._frames)) / self._fps, len(self._frames) / self._fps)
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]

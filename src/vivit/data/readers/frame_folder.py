@@ -1,6 +1,7 @@
 """Videos that are folders of numbered JPEG frames, as EPIC-Kitchens releases them."""
 
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil, inf
 from pathlib import Path
 from types import TracebackType
 
@@ -8,12 +9,15 @@ import av
 import numpy as np
 from jaxtyping import UInt8
 
-from vivit.data.frame_times import FrameTimes
+from vivit.data.frame_times import TOLERANCE, FrameTimes
 from vivit.data.readers.frame_converter import Converter, Orientation
 from vivit.data.readers.video_error import VideoError, as_video_error
 from vivit.data.views import CropBox, VideoShape
 
-NO_TIMES = "cut clips by data.stride, not by data.fps, or use video files"
+NO_TIMES = (
+    "set data.dataset.frames_fps, of predict.py frames_fps, to the rate at which they were written, or cut clips by "
+    "data.stride"
+)
 """What to do where clips are cut by timestamps, and there are none."""
 
 
@@ -21,9 +25,21 @@ class FrameFolderReader:
     """The frames ``frame_0000000001.jpg`` and so on of a folder, or those from ``first`` to ``last`` inclusive.
 
     Frame numbers count from 0, whatever the file names begin with. Frames are converted as those of a video file.
+    With ``fps`` they have evenly spaced timestamps, by which ``start`` and ``end``, in seconds, select some of them;
+    with ``include_previous`` also the one before those.
     """
 
-    def __init__(self, path: str, first: int | None = None, last: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        first: int | None = None,
+        last: int | None = None,
+        *,
+        fps: int | float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        include_previous: bool = False,
+    ) -> None:
         self.path = path
         if first is None or last is None:
             names = sorted(file.stem for file in Path(path).glob("frame_*.jpg"))
@@ -32,10 +48,27 @@ class FrameFolderReader:
             first, last = int(names[0].removeprefix("frame_")), int(names[-1].removeprefix("frame_"))
         if first > last:
             raise VideoError(path, f"has no frame from {first} to {last}: the last comes before the first")
-        self._numbers = range(first, last + 1)
+        self._fps, self._start, self._end, numbers = (
+            fps,
+            start or 0.0,
+            inf if end is None else end,
+            range(first, last + 1),
+        )
+        self._seconds, self._skipped = len(numbers) / fps if fps else 0.0, 0
+        if start is not None or end is not None:
+            if fps is None:
+                raise VideoError(
+                    path, "is a folder of pictures without timestamps, and has a start or an end", NO_TIMES
+                )
+            low, high = (ceil((min(at, self._seconds) - TOLERANCE) * fps) for at in (self._start, self._end))
+            self._skipped = max(low - include_previous, 0)
+            numbers = numbers[self._skipped : high]
+            if not numbers:
+                raise VideoError(path, f"has no frame from {self._start:g} s to {self._end:g} s")
+        self._numbers = numbers
         self._decoder = av.CodecContext.create("mjpeg", "r")
         self._decoder.thread_count = 1
-        frame = self._decode(first)
+        frame = self._decode(self._numbers[0])
         with as_video_error(path):
             self.stored_size, self.orientation = (frame.height, frame.width), Orientation.of(frame)
 
@@ -45,8 +78,11 @@ class FrameFolderReader:
         return VideoShape(len(self._numbers), *self.orientation.displayed_size(self.stored_size))
 
     def times(self) -> FrameTimes:
-        """Raise ``VideoError``: pictures have no timestamps."""
-        raise VideoError(self.path, "is a folder of pictures, which has no timestamps", NO_TIMES)
+        """Return when the frames begin, evenly spaced. Raises ``VideoError`` where their rate is unknown."""
+        if self._fps is None:
+            raise VideoError(self.path, "is a folder of pictures, which has no timestamps", NO_TIMES)
+        begins = (self._skipped + np.arange(len(self._numbers))) / self._fps - self._start
+        return FrameTimes(begins, min(self._seconds, self._end) - self._start)
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]

@@ -70,8 +70,13 @@ class DecodedVideo(OpenVideo, Protocol):
 
 
 def is_frame_folder(video: Video) -> bool:
-    """Return whether a video is a folder of frames, which have no timestamps."""
+    """Return whether a video is a folder of frames, which have no timestamps of their own."""
     return video.frame_range is not None or Path(video.path).is_dir()
+
+
+def has_timestamps(video: Video) -> bool:
+    """Return whether it is known when the frames of a video begin: it is a file, or a folder of a known rate."""
+    return video.frames_fps is not None or not is_frame_folder(video)
 
 
 def on_screen_from_start(video: Video) -> Video:
@@ -85,7 +90,10 @@ def open_video(video: Video, *, square_pixels: bool = False) -> DecodedVideo:
     ``square_pixels`` widens pictures whose pixels are not square as a player does. Frames in a folder have square ones.
     """
     if is_frame_folder(video):
-        return FrameFolderReader(video.path, *(video.frame_range or ()))
+        return FrameFolderReader(
+            video.path, *(video.frame_range or ()),
+            fps=video.frames_fps, start=video.start, end=video.end, include_previous=video.include_previous,
+        )  # fmt: skip
     return PyAVVideoReader(
         video.path, video.start, video.end, video.stamps,
         square_pixels=square_pixels, include_previous=video.include_previous,
