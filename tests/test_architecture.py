@@ -19,8 +19,8 @@ LONGEST = 260
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
-LEAVES = {"config_folder", "cores", "entry_points", "errors", "io", "overrides", "plotting", "plugins", "run_folder"}
-LEAVES |= {"signals", "sweeps", "text", "wilson"}
+LEAVES = {"config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting", "plugins"}
+LEAVES |= {"run_folder", "signals", "sweeps", "text", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},

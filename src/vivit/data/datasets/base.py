@@ -164,9 +164,16 @@ class VideoDataset(ABC):
         log.info("no val videos are listed: data.val_share=%s holds out %d of %d", self.val_share, number, len(table))
         return selected
 
-    def groups(self, table: pa.Table) -> Sequence[str]:
-        """Return the group of every listed video; those of a group are on one side of ``val_share``."""
+    def groups(self, table: pa.Table, split: Split = "train") -> Sequence[str]:
+        """Return the group of every listed video of a split; those of a group are on one side of ``val_share``."""
         return groups_of_paths(table["path"].to_pylist(), self.group_before)
+
+    def usable_groups(self, split: Split) -> Column:
+        """Return the group of every usable video of a split, by which intervals are bootstrapped."""
+        selected = self._selected(split)
+        source = split if selected is None else "train"
+        groups = pa.array(self.groups(self._listed(source), source), pa.string())
+        return (groups if selected is None else groups.filter(selected)).take(self.videos(split).listed)
 
     def _listed(self, split: Split) -> pa.Table:
         listed = self.table(split)
