@@ -40,7 +40,7 @@ ROOMS = {
     "training": {*LEAVES, "structures", "models", "evaluation", "checkpoints"},
     "benchmarks": {*LEAVES, "structures", "models", "checkpoints", "data", "training"},
     "reporting": LEAVES,
-    "launch": {*LEAVES, "structures"},
+    "launch": {*LEAVES, "structures", "reporting"},
     "tasks": {
         *LEAVES,
         *("structures", "models", "data", "evaluation", "checkpoints", "features", "inference", "training"),
