@@ -89,6 +89,20 @@ def test_a_fold_that_failed_is_named_and_runs_when_it_is_started_again(videos: P
         assert [line["folds_done"] for line in csv.DictReader(file)] == ["3"]
     assert "3 jobs: 3 done" in again.said
 
+    checkpoint = next(folder.glob("*fold-1*/checkpoints/best.ckpt"))
+    words = (f"target={tmp_path / 'features'}", f"paths.logs={tmp_path}", "num_workers=0", "trainer=cpu")
+    probes = ("probes=[knn]", f"folds={FOLDS}", f"hydra.run.dir={tmp_path / 'probes'}")
+    probed = start(tmp_path / "probes.txt", "src/features.py", f"ckpt_path={checkpoint}", *words, *probes)
+    assert probed.wait() == 0, probed.said
+    with (tmp_path / "probes" / "probe_videos.csv").open() as file:
+        fold_of = {line["path"]: (line["group"], int(line["fold"])) for line in csv.DictReader(file)}
+    for job in folder.glob("*/video_scores.parquet"):
+        fold = json.loads((job.parent / "results.json").read_text())["config"]["data"]["dataset"]["fold"]
+        tested = pq.read_table(job)
+        pairs = zip(tested["path"].to_pylist(), tested["group"].to_pylist(), strict=True)
+        assert [fold_of.pop(path) for path, _ in pairs] == [(group, fold) for group in tested["group"].to_pylist()]
+    assert not fold_of, "every video is in one fold of both"
+
 
 def test_a_sweep_s_rows_side_by_side_over_folds(videos: Path, tmp_path: Path) -> None:
     words = ("sweep=pooling", "row=cls", "seed=1", "data.dataset.fold=0,1", "hydra.sweeper.jobs=2")

@@ -106,16 +106,29 @@ def test_what_failed_or_never_ran_is_named_and_counted(tmp_path: Path, capsys: p
 
 
 def test_a_setting_of_which_no_job_is_done_has_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    leave_test(tmp_path, "a0", "data.dataset.fold=0", right=RIGHT[0], fold=0)
+    for fold in (0, 1):
+        leave_test(tmp_path, f"a{fold}", f"data.dataset.fold={fold}", right=RIGHT[fold], fold=fold)
     job = run_folder(tmp_path, "cv", "b0", "data.dataset.fold=0", "size=mini", status="failed", error="no memory")
     (job / ".hydra" / "config.yaml").write_text("data: {dataset: {fold: 0, folds: 3}}\n")
     _, rows = summary(tmp_path)
     assert [(row["setting"], row["metric"], row["folds_done"]) for row in rows] == [
-        ("default", "acc_top1", 1),
+        ("default", "acc_top1", 2),
         ("size=mini", None, 0),
     ]
     assert rows[1]["missing"] == ["fold 0 failed: no memory", "fold 1 not run", "fold 2 not run"]
     assert "0 of 3" in capsys.readouterr().out
+
+
+def test_seeds_of_a_single_fold_are_no_cross_validation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, right in ((1, RIGHT[0]), (2, RIGHT[2])):
+        leave_test(tmp_path, f"s{seed}", "data=csv_folds", f"seed={seed}", right=right, fold=0)
+    content, (row,) = summary(tmp_path)
+    assert (row["mean"], row["n"], row["over"]) == (0.875, 2, "seeds")
+    assert row["stdev"] == pytest.approx(statistics.stdev([0.75, 1.0]))
+    assert (row["folds_done"], row["folds"], content["notes"]) == (1, 3, [])
+    printed = capsys.readouterr().out
+    assert "1 of 3" in printed
+    assert "2 seeds" in printed
 
 
 def test_seeds_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

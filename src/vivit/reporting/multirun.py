@@ -20,14 +20,25 @@ SUMMARY = "summary"
 PERCENT = ("pooled", "low", "high", "mean", "stdev", "difference", "difference_low", "difference_high")
 KEYS = (
     *("setting", "metric", "folds_done", "folds", "seeds", "runs", "pooled", "low", "high", "videos", "groups"),
-    *("mean", "stdev", "n", "difference", "difference_low", "difference_high", "compared", "minutes", "missing"),
+    *(
+        "mean",
+        "stdev",
+        "n",
+        "over",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "compared",
+        "minutes",
+        "missing",
+    ),
 )
 """Columns of the CSV file."""
 NUMBERS = (
     *(Column("folds_text", "folds"), Column("seeds", "seeds"), Column("metric", "metric")),
     Column("pooled", "all videos, % [95 %]", 1, interval=("low", "high")),
     *(Column("mean", "mean ± sd, %", 1, stdev="stdev"), Column("of", "over")),
-    Column("difference", "to the first, points [95 %]", 1, interval=("difference_low", "difference_high")),
+    Column("difference", "to the first [95 %]", 1, interval=("difference_low", "difference_high")),
     Column("minutes", "training, min", 1),
 )
 WIDTH = 160
@@ -69,7 +80,7 @@ def percent_line(row: Mapping[str, Any]) -> dict[str, Value]:
     of = "" if folds is None else f" of {folds}"
     texts = {"folds_text": None if row["folds_done"] is None else f"{row['folds_done']}{of}"}
     if row.get("n"):
-        texts["of"] = f"{row['n']} {'seed' if row['folds_done'] is None else 'fold'}{'' if row['n'] == 1 else 's'}"
+        texts["of"] = f"{row['n']} {row['over'].removesuffix('s') if row['n'] == 1 else row['over']}"
     return {**line, **texts, "missing": "; ".join(row["missing"]) or None, "repetitions": None}
 
 

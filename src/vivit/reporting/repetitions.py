@@ -27,6 +27,8 @@ class Setting:
 
     ``overrides`` are what it sets, ``runs`` all its runs, ``done`` the run that counts of each repetition,
     ``unfinished`` those of repetitions without one, and ``folds`` the number of folds of its data set, None without.
+    ``over_folds`` is whether it, or a setting beside it, was begun on several folds: a cross-validation, whose other
+    folds are missing. A single fold with several seeds is none.
     """
 
     overrides: tuple[str, ...]
@@ -34,6 +36,7 @@ class Setting:
     done: Mapping[Cell, RunRecord]
     unfinished: Mapping[Cell, RunRecord]
     folds: int | None
+    over_folds: bool
 
     @property
     def cells(self) -> list[Cell]:
@@ -61,10 +64,10 @@ class Setting:
         return {cell: value for cell, value in scored.items() if value is not None}
 
     def repetitions(self, metric: str) -> dict[str, float]:
-        """Return a metric by fold, of several seeds their mean, or by seed where there are no folds."""
+        """Return a metric by fold, of several seeds their mean, or by seed where it is no cross-validation."""
         by_name: dict[str, list[float]] = defaultdict(list)
         for cell, value in self.values(metric).items():
-            by_name[f"seed {cell.seed}" if cell.fold is None else f"fold {cell.fold}"].append(value)
+            by_name[f"fold {cell.fold}" if self.over_folds else f"seed {cell.seed}"].append(value)
         return {name: sum(values) / len(values) for name, values in by_name.items()}
 
     def missing(self) -> list[str]:
@@ -73,12 +76,12 @@ class Setting:
             f"{self._name(cell)} {run.status}{f': {run.error}' if run.error else ''}"
             for cell, run in ((cell, self.unfinished[cell]) for cell in self.cells if cell in self.unfinished)
         ]
-        folds = range(self.folds or 0)
+        folds = range(self.folds or 0) if self.over_folds else ()
         expected = [Cell(fold, seed) for seed in self.seeds for fold in folds]
         return begun + [f"{self._name(cell)} not run" for cell in expected if cell not in self.cells]
 
     def _name(self, cell: Cell) -> str:
-        if cell.fold is None:
+        if cell.fold is None or not self.over_folds:
             return f"seed {cell.seed}"
         return f"fold {cell.fold}" if len(self.seeds) == 1 else f"fold {cell.fold}, seed {cell.seed}"
 
@@ -89,14 +92,21 @@ def sort_into_settings(runs: Sequence[RunRecord]) -> list[Setting]:
     for run in runs:
         fold, folds = fold_of(run)
         by_setting[_overrides(run)].append((Cell(fold, run.seed), folds, run))
-    return [_setting(overrides, members) for overrides, members in by_setting.items()]
+    begun = [{cell.fold for cell, _, _ in members} - {None} for members in by_setting.values()]
+    several = any(len(folds) > 1 for folds in begun)
+    return [
+        _setting(overrides, members, several and bool(folds))
+        for (overrides, members), folds in zip(by_setting.items(), begun, strict=True)
+    ]
 
 
-def _setting(overrides: tuple[str, ...], members: Sequence[tuple[Cell, int | None, RunRecord]]) -> Setting:
+def _setting(
+    overrides: tuple[str, ...], members: Sequence[tuple[Cell, int | None, RunRecord]], over_folds: bool
+) -> Setting:
     done = {cell: run for cell, _, run in members if run.status == "done"}
     unfinished = {cell: run for cell, _, run in members if cell not in done}
     folds = max((number for _, number, _ in members if number), default=None)
-    return Setting(overrides, tuple(run for _, _, run in members), done, unfinished, folds)
+    return Setting(overrides, tuple(run for _, _, run in members), done, unfinished, folds, over_folds)
 
 
 def labels(settings: Sequence[Setting]) -> list[str]:
@@ -113,21 +123,21 @@ def shared_overrides(settings: Sequence[Setting]) -> list[str]:
 
 def fold_of(run: RunRecord) -> tuple[int | None, int | None]:
     """Return the fold that a run is tested on, and how many there are; None where its data set has none."""
-    dataset = _dataset(run)
+    dataset = data_of(run).get("dataset")
+    options = dataset if isinstance(dataset, Mapping) else {}
     typed = {key: run.settings.get(f"data.dataset.{key}", "") for key in ("fold", "folds")}
-    numbers = [int(typed[key]) if typed[key].isdecimal() else dataset.get(key) for key in ("fold", "folds")]
+    numbers = [int(typed[key]) if typed[key].isdecimal() else options.get(key) for key in ("fold", "folds")]
     fold, folds = (number if type(number) is int else None for number in numbers)
     return (None, None) if fold is None else (fold, folds)
 
 
-def _dataset(run: RunRecord) -> Mapping[str, Any]:
-    """Return the options of a run's data set; of a run that is not done, those in Hydra's file."""
+def data_of(run: RunRecord) -> Mapping[str, Any]:
+    """Return the configuration of a run's data; of a run that is not done, that in Hydra's file; empty without one."""
     config: Any = run.results.get("config")
-    if config is None and not run.is_record:
+    if config is None and not run.is_record and run.status != "done":
         config = _read_config(run.folder / ".hydra" / "config.yaml")
-    for key in ("data", "dataset"):
-        config = config.get(key) if isinstance(config, Mapping) else None
-    return config if isinstance(config, Mapping) else {}
+    data = config.get("data") if isinstance(config, Mapping) else None
+    return data if isinstance(data, Mapping) else {}
 
 
 def _read_config(file: Path) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vivit.reporting.answers import Answers, estimate, paired_difference, pool_answers, read_answers
-from vivit.reporting.repetitions import TOP1, Setting
+from vivit.reporting.repetitions import TOP1, Setting, data_of
 from vivit.reporting.tables import mean, stdev
 
 
@@ -35,7 +35,7 @@ def setting_rows(settings: Sequence[Setting], names: Sequence[str]) -> SettingRo
         for metric in setting.metrics():
             row = common | {"metric": metric} | _over_repetitions(setting, metric)
             scored = [run for run in runs if metric in run.right]
-            if metric.endswith(TOP1) and scored and not unread:
+            if metric.endswith(TOP1) and len(scored) == len(setting.done):
                 pooled = pool_answers(scored, metric)
                 row |= _named(
                     ("pooled", "low", "high", "videos", "groups"), estimate(pooled.right[metric], pooled.groups)
@@ -71,7 +71,8 @@ def _has_folds(setting: Setting) -> bool:
 def _over_repetitions(setting: Setting, metric: str) -> dict[str, Any]:
     repetitions = setting.repetitions(metric)
     values = list(repetitions.values())
-    return {"mean": mean(values), "stdev": stdev(values), "n": len(values), "repetitions": repetitions}
+    over = "folds" if setting.over_folds else "seeds"
+    return {"mean": mean(values), "stdev": stdev(values), "n": len(values), "over": over, "repetitions": repetitions}
 
 
 def _read(setting: Setting) -> tuple[list[Answers], list[str]]:
@@ -88,10 +89,7 @@ def _read(setting: Setting) -> tuple[list[Answers], list[str]]:
 
 def _root(setting: Setting) -> str | None:
     """Return the folder of a setting's videos, whose paths are relative to it."""
-    for run in setting.done.values():
-        data = (run.results.get("config") or {}).get("data")
-        return str(data.get("root")) if isinstance(data, dict) else None
-    return None
+    return next((str(data_of(run).get("root")) for run in setting.done.values()), None)
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
