@@ -14,8 +14,8 @@ import pytest
 from made_up import run_folder
 
 from vivit.groups import bootstrap_interval
-from vivit.reporting import make_report
 from vivit.reporting.multirun import summarize_multirun
+from vivit.reporting.report import make_report
 
 FOLDS = 3
 
@@ -271,6 +271,18 @@ def test_the_report_has_a_section_of_them(tmp_path: Path) -> None:
         (row,) = csv.DictReader(file)
     assert float(row["pooled"]) == pytest.approx(60)
     assert "Cross-validations" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_what_all_cross_validations_set_stands_above_them(tmp_path: Path) -> None:
+    for size in ("mini", "small"):
+        for fold in (0, 1):
+            overrides = ("data=csv_folds", "data.frames=8", f"data.dataset.fold={fold}", f"optim.lr={size}")
+            leave_test(tmp_path, f"{size}{fold}", *overrides, right=RIGHT[fold], fold=fold)
+    text = make_report(str(tmp_path), None, tmp_path / "report")
+    section = text.partition("## Cross-validations")[2].partition("\n## ")[0]
+    assert "All set data=csv_folds data.frames=8." in section
+    assert "| optim.lr=mini |" in section
+    assert "* optim.lr=small: fold 2 not run" in section
 
 
 def test_rows_of_a_sweep_over_folds_are_a_cross_validation_and_no_table_of_the_sweep(tmp_path: Path) -> None:
