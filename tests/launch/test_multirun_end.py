@@ -57,6 +57,13 @@ def test_single_runs_other_commands_and_other_ranks_have_none(
     assert not summaries
 
 
+def test_what_began_in_no_such_context_is_not_summarised(summaries: list[tuple[Path, list[Path]]]) -> None:
+    start("train", ["/cv/a"])
+    with summary_at_end():
+        pass
+    assert not summaries
+
+
 def test_a_summary_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fail(folder: Path, order: Sequence[Path]) -> None:
         raise OSError("no space\nleft")

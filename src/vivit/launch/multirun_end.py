@@ -32,6 +32,8 @@ def summary_at_end() -> Iterator[None]:
 
     A summary that cannot be made is one line, and changes neither the exit code nor an exception.
     """
+    _folders.clear()  # of a multirun that began in no such context
+    _jobs.clear()
     try:
         yield
     finally:
