@@ -19,8 +19,8 @@ LONGEST = 260
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
-LEAVES = {"config_folder", "cores", "entry_points", "errors", "io", "overrides", "plotting", "plugins", "run_folder"}
-LEAVES |= {"signals", "sweeps", "text", "web_pages", "wilson"}
+LEAVES = {"config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting", "plugins"}
+LEAVES |= {"run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},
@@ -40,7 +40,7 @@ ROOMS = {
     "training": {*LEAVES, "structures", "models", "evaluation", "checkpoints"},
     "benchmarks": {*LEAVES, "structures", "models", "checkpoints", "data", "training"},
     "reporting": LEAVES,
-    "launch": {*LEAVES, "structures"},
+    "launch": {*LEAVES, "structures", "reporting"},
     "tasks": {
         *LEAVES,
         *("structures", "models", "data", "evaluation", "checkpoints", "features", "inference", "training"),

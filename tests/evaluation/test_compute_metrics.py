@@ -122,6 +122,7 @@ def test_video_scores_file_has_one_row_a_video(kept: Kept, tmp_path: Path) -> No
     assert rows["pred_verb"].to_pylist() == means[:, 6:].argmax(1).tolist()
     assert rows["label_verb"].to_pylist() == labels[:, 1].tolist()
     assert rows["name"].to_pylist()[299] == "P01_299"
+    assert rows["group"].null_count == 300
 
 
 def test_video_scores_file_that_fails_half_way_leaves_the_old_one(

@@ -1,15 +1,15 @@
-"""Probes beside scikit-learn's, on features whose answer is known; folds, and intervals that count groups."""
+"""Probes beside scikit-learn's, on features whose answer is known; folds."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from vivit.errors import ConfigError, DataError
-from vivit.features.folds import bootstrap_interval, grouped_folds
+from vivit.features.folds import rows_of_folds
 from vivit.features.probes import PROBES, LabelledFeatures, Probe, run_probe
-from vivit.tasks.probes import check_probes, read_groups
+from vivit.tasks.probe_folds import read_groups
+from vivit.tasks.probes import check_probes
 
 CLASSES, DIM = 4, 16
 
@@ -96,46 +96,19 @@ def test_settings_are_chosen_by_validation_videos_alone_and_trained_with_them() 
     assert result.predicted.tolist() == [2] * 8
 
 
-def test_folds_keep_groups_together_and_score_every_video_once() -> None:
-    rng = np.random.default_rng(0)
-    groups = [f"g{number}" for number in rng.integers(30, size=200)]
-    labels = np.array([int(group[1:]) % 3 for group in groups])
-    folds = list(grouped_folds(labels, groups, 5))
-    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(200))
+def test_every_video_is_scored_once_and_the_next_fold_chooses() -> None:
+    fold_of = np.array([2, 0, 1, 2, 0, 3, 1])
+    folds = list(rows_of_folds(fold_of, 4))
+    assert [fold.test.tolist() for fold in folds] == [[1, 4], [2, 6], [0, 3], [5]]
+    assert [fold.val.tolist() for fold in folds] == [[2, 6], [0, 3], [5], [1, 4]]
     for fold in folds:
-        parts = [{groups[row] for row in part} for part in fold]
-        assert not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
-        assert sorted(np.concatenate(fold)) == list(range(200))
-        assert set(labels[fold.test]) == {0, 1, 2}
-
-
-@pytest.mark.parametrize(
-    ("groups", "labels", "remedy"),
-    [
-        ("aabb", [0, 1, 0, 1], "leave it out"),
-        ("abcdabcd", [0, 1] * 4, "set 4 or less"),
-        ("abcdefgh", range(8), "leave"),
-    ],
-)
-def test_more_folds_than_groups_or_videos_are_refused(groups: str, labels: Sequence[int], remedy: str) -> None:
-    with pytest.raises(ConfigError, match=remedy) as error:
-        list(grouped_folds(np.array(labels), list(groups), 5))
-    assert (error.value.key, error.value.value) == ("folds", 5)
-
-
-def test_an_interval_counts_groups() -> None:
-    right = np.random.default_rng(0).random(400) < 0.8
-    low, high = bootstrap_interval(right.astype(float), [str(number) for number in range(400)])
-    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.8 * 0.2 / 400), rel=0.15)
-    by_group = np.repeat(right[:40], 10).astype(float)
-    low, high = bootstrap_interval(by_group, [str(number // 10) for number in range(400)])
-    assert (high - low) / 2 == pytest.approx(1.96 * np.sqrt(0.8 * 0.2 / 40), rel=0.25)
+        assert sorted(np.concatenate(fold)) == list(range(7))
 
 
 def test_groups_are_read_by_the_end_of_a_path(tmp_path: Path) -> None:
     file = tmp_path / "groups.csv"
     file.write_text("path,group\na/1.mp4,x\nb/1.mp4,y\n2.mp4,z\n")
-    assert read_groups(file, ["/videos/a/1.mp4", "b/1.mp4", "/videos/c/2.mp4"]) == ["x", "y", "z"]
+    assert read_groups(file, ["/videos/a/1.mp4", "b/1.mp4", "/videos/c/2.mp4"]) == (["x", "y", "z"], [0, 1, 2])
     with pytest.raises(DataError, match=r"has no row for /videos/c/1\.mp4"):
         read_groups(file, ["/videos/c/1.mp4"])
     with pytest.raises(ConfigError, match="there is no such file"):

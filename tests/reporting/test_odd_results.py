@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from made_up import results, run_folder, scored
 
-from vivit.reporting import make_report
 from vivit.reporting.load_runs import read_runs
+from vivit.reporting.report import make_report
 from vivit.reporting.sweep_results import sweep_results
 from vivit.sweeps import read_sweeps
 

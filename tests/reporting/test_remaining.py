@@ -7,9 +7,9 @@ import pytest
 from made_up import run_folder, scored
 
 from vivit.errors import ConfigError
-from vivit.reporting import make_report, remaining_table
 from vivit.reporting.load_runs import read_runs
-from vivit.reporting.remaining import OVERHEAD, Remaining, duration, progress_sentence, remaining
+from vivit.reporting.remaining import OVERHEAD, Remaining, duration, progress_sentence, remaining, remaining_table
+from vivit.reporting.report import make_report
 from vivit.sweeps import Sweep, parse_sweep, read_sweeps
 
 POOLING = read_sweeps()["pooling"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_up import run_folder, scored
 
-from vivit.reporting import make_report
+from vivit.reporting.report import make_report
 from vivit.reporting.tables import Column, Table
 from vivit.reporting.writers import escape_latex, to_latex, to_markdown
 from vivit.sweeps import read_sweeps

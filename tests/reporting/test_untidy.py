@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_up import TIME, run_folder, scored
 
-from vivit.reporting import make_report
+from vivit.reporting.report import make_report
 from vivit.sweeps import read_sweeps
 
 ERROR = "RuntimeError: shapes a|b <c>\n\n  of 50 % & more_"

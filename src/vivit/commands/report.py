@@ -14,7 +14,8 @@ from vivit import launch
 @launch.command("report")
 def main(cfg: DictConfig) -> None:
     """Read, tabulate, draw, write, and print the Markdown; or print which jobs are left."""
-    from vivit.reporting import make_report, remaining_table  # here, so that --help waits for no matplotlib
+    from vivit.reporting.remaining import remaining_table  # here, so that --help waits for no matplotlib
+    from vivit.reporting.report import make_report
 
     if cfg.remaining:
         options = {key: cfg[key] for key in ("sweeps", "jobs", "skip_recorded")}

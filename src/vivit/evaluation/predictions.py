@@ -111,12 +111,14 @@ def merge(
     paths: Column,
     names: Column | None,
     difficulty: Mapping[str, Column] | None = None,
+    groups: Column | None = None,
 ) -> None:
     """Write the file from the shards of all ranks.
 
-    ``paths``, ``names`` and the numbers of ``difficulty`` are those of the data set's videos.
+    ``paths``, ``names``, ``groups`` and the numbers of ``difficulty`` are those of the data set's videos.
     """
-    columns = {"path": paths, "name": names} | {f"by_{name}": column for name, column in (difficulty or {}).items()}
+    columns = {"path": paths, "name": names, "group": groups}
+    columns |= {f"by_{name}": column for name, column in (difficulty or {}).items()}
     rows = heapq.merge(*map(_rows, shards), key=itemgetter(0))
     writer, last = None, -1
     with atomic_write(target) as partial:

@@ -34,6 +34,8 @@ class PredictionBatch(NamedTuple):
     """Logits of every view."""
     difficulty: dict[str, Float[np.ndarray, " b"]]
     """The numbers over which accuracy is reported."""
+    groups: list[str | None]
+    """Videos of a group belong together; None in files that have none."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,11 @@ class PredictionsFile:
         if len(bad := np.flatnonzero(~logits.isfinite().flatten(1).all(1).numpy())):
             raise DataError(self.file, f"those of {first['path'][bad[0]]} are not finite", column="logits")
         videos, names, paths = (first[name] for name in ("video", "name", "path"))
+        groups = first["group"].to_pylist() if "group" in first.column_names else [None] * len(first)
         difficulty = {name: first[_by(name)].to_numpy() for name in metadata.score_by}
-        return PredictionBatch(videos.to_numpy(), names.to_pylist(), paths.to_pylist(), labels, logits, difficulty)
+        return PredictionBatch(
+            videos.to_numpy(), names.to_pylist(), paths.to_pylist(), labels, logits, difficulty, groups
+        )
 
 
 def _label_columns(metadata: PredictionsMetadata) -> Sequence[str]:
@@ -149,7 +154,8 @@ def _video_tables(file: PredictionsFile, views: str, average: str) -> Iterator[p
     for part in file.parts():
         scores = aggregation(part.views[:, indices].double(), sizes, multi_label=positions)
         predicted = predicted_classes(split_heads(scores, metadata.heads), metadata.heads)
-        columns = {"video": part.videos, "path": part.paths, "name": pa.array(part.names, pa.string())}
+        columns = {"video": part.videos, "path": part.paths}
+        columns |= {"name": pa.array(part.names, pa.string()), "group": pa.array(part.groups, pa.string())}
         for head, of_head in label_columns(metadata.heads).items():
             columns |= {
                 f"label_{head}": label_column(part.labels[:, of_head]),

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from vivit.config_folder import CONFIGS
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch.lazy_help import allow_lazy_help
+from vivit.launch.multirun_end import summary_at_end
 from vivit.launch.renamed_keys import REMOVED_KEYS, RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
@@ -37,7 +38,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
         @wraps(function)
         def start() -> None:
             begin()
-            main()
+            with summary_at_end():
+                main()
 
         return start
 

@@ -17,6 +17,7 @@ from vivit.launch.folder_lock import LOCK_FILE, lock_folder
 from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
 from vivit.launch.job import sweep_of
 from vivit.launch.job_identity import configured_sweep
+from vivit.launch.multirun_end import begin_job, begin_multirun
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import HYDRA_FOLDER, check_resume
 from vivit.launch.subprocess_job import hydra_quote
@@ -54,6 +55,11 @@ class Preflight(Callback):
         with open_dict(config), read_write(config):
             config.hydra.sweep.dir = str(folder)
             config.hydra.overrides.hydra.append(f"hydra.sweep.dir={hydra_quote(folder)}")  # jobs are composed anew
+        begin_multirun(config)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Note a job of a sweep."""
+        begin_job(config)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, ()

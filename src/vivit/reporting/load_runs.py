@@ -73,6 +73,12 @@ def read_runs(logs: Path | None, records: Path | None = None) -> list[RunRecord]
     return sorted([*others, *runs], key=lambda run: run.time)
 
 
+def read_multirun(folder: Path) -> list[RunRecord]:
+    """Return every job below the folder of a multirun, oldest first; one that cannot be read is ``unreadable``."""
+    runs = [_read_folder(job) for job in sorted(folder.glob("*")) if _is_run(job)]
+    return sorted(runs, key=lambda run: run.time)
+
+
 def latest_per_seed(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:
     """Return one run that is done for every seed: a run folder before a record, then the later one."""
     done = [run for run in runs if run.status == "done"]
@@ -83,8 +89,12 @@ def latest_per_seed(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:
 def _run_folders(logs: Path) -> Iterator[Path]:
     for pattern in ("train/runs/*", "train/multiruns/*/*"):
         for folder in logs.glob(pattern):
-            if (folder / "status.json").is_file() or (folder / ".hydra").is_dir():
+            if _is_run(folder):
                 yield folder
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "status.json").is_file() or (folder / ".hydra").is_dir()
 
 
 def _read_folder(folder: Path) -> RunRecord:

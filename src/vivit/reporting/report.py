@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vivit.entry_points import typed
 from vivit.reporting.claims import claims_table, judge_claims, summary
+from vivit.reporting.cross_validation import cross_validation_table, cross_validations
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures
 from vivit.reporting.load_runs import RunRecord, read_runs
@@ -52,7 +53,10 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
 
     ``metadata`` is about the report itself, by name: command, commit, time.
     """
-    results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, runs)]
+    by_folds = cross_validations(runs)
+    members = {run.folder for setting in by_folds for run in setting.runs}
+    others = [run for run in runs if run.folder not in members]
+    results = [result for sweep in read_sweeps().values() for result in sweep_results(sweep, others)]
     defaults = {result.sweep.name: result for result in results if result.is_default}
     figures = [
         (figure, write_figure(figure.draw, figure.name, figure.caption, folder / "figures"))
@@ -66,9 +70,12 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     sections = [Section(claims.title, summary(judgements), [claims])]
     sections += [_sweep_section(result, by_sweep[result.sweep.name]) for result in results]
     sections.append(_table6_section(runs))
+    if by_folds:
+        table = cross_validation_table(by_folds)
+        sections.append(Section(table.title, _count(len(by_folds), "setting"), [table]))
     if (probes := probes_table(logs)).lines or probes.notes:
         sections.append(Section(probes.title, _count(len(probes.lines), "probe"), [probes]))
-    sections += _other_runs_section([run for run in runs if run.sweep not in read_sweeps()], logs)
+    sections += _other_runs_section([run for run in others if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
     sections.append(Section(SOURCES, "", [table for table in sources if table.lines]))
     lead = _lead(runs, logs, metadata)

@@ -81,7 +81,7 @@ def measure_memory(cfg: DictConfig, num_classes: int) -> tuple[BatchMemory, int,
     network = build_network(cfg, num_classes)
     free = torch.cuda.mem_get_info()[0] if device.type == "cuda" else free_memory() + resident_memory()
     try:
-        memory = measure_batch_memory(network, (3, cfg.data.frames, *crop), device, autocast)
+        memory = measure_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), device, autocast)
     except torch.OutOfMemoryError:
         problem = f"not even {LARGER} clips fit into the memory of the GPU"
         remedy = "set 1 or 2, or model.gradient_checkpointing=true, or a smaller size"

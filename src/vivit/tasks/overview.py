@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 PAGE, FINDINGS = "index.html", "findings.json"
 RUN_FILE = "data.txt"
 """What a run folder says of the data set."""
+LOGGED_ELSEWHERE = ("unusable", "no_test", "rate_above_file")
+"""Findings that a run logs by itself, also where no index tells them."""
 FROZEN = ("weights=dinov2_small", "size=small", "tokeniser.tubelet.0=1")
 PROBES = ("target=features", "probes=[logistic,linear,attentive]")
 
@@ -34,7 +36,7 @@ def report_findings(cfg: DictConfig, job: Job, dataset: VideoDataset) -> None:
         return
     facts = load_facts(dataset)
     findings = list_findings(facts, clip_plan(cfg))
-    log_findings(facts, findings)
+    log_findings(facts, [finding for finding in findings if finding.kind not in LOGGED_ELSEWHERE])
     lines = [describe(facts), *(str(finding) for finding in findings)]
     (job.folder / RUN_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
 

@@ -1,4 +1,4 @@
-"""Probes on files of features: which settings are chosen, what they score, as a table."""
+"""Probes on files of features: which settings are chosen, what they score, as a table; every video's answer."""
 
 import csv
 import logging
@@ -11,11 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vivit.data.datasets.csv_reader import CsvTable
 from vivit.errors import ConfigError, DataError
 from vivit.features.feature_file import FeatureFile, VideoFeatures
-from vivit.features.folds import Fold, bootstrap_interval, grouped_folds
+from vivit.features.folds import Fold, rows_of_folds
 from vivit.features.probes import PROBES, LabelledFeatures, run_probe
+from vivit.groups import bootstrap_interval
+from vivit.tasks.probe_folds import assign_folds, read_groups
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ def probe_features(
     """Run probes on the features of splits, print and write a table, and return its rows.
 
     Without ``folds`` they are trained on ``train``, chosen by ``val`` and scored on ``test``. With folds all videos are
-    one set. ``groups`` is a CSV file with columns ``path`` and ``group``; without it each video is a group. Intervals
-    are bootstrapped over groups; differences are to the first probe, video by video.
+    one set, cut as ``probe_folds`` says. ``groups`` is a CSV file with columns ``path`` and ``group``; without it
+    each video is a group, unless the data set has folds. Intervals are bootstrapped over groups; differences are to the
+    first probe, video by video. ``probe_videos.csv`` has what each probe answered.
     """
     parts = {split: FeatureFile(file) for split, file in files.items()}
     metadata = next(iter(parts.values())).metadata
@@ -54,23 +56,30 @@ def probe_features(
             raise DataError(part.path, problem, "delete it, and run features.py with ckpt_path= or weights= again")
     read = {split: parts[split].read() for split in sorted(parts, key=SPLITS.index)}
     paths = [path for split in read.values() for path in split.paths]
-    group_of = paths if groups is None else read_groups(Path(groups), paths)
-    rows = []
+    labels = np.concatenate([split.labels[:, 0] for split in read.values()])
+    if folds is None:
+        group_of = paths if groups is None else read_groups(Path(groups), paths)[0]
+        ends = np.cumsum([len(read[split].paths) for split in SPLITS])
+        splits = [Fold(*np.split(np.arange(ends[-1]), ends[:-1]))]
+    else:
+        group_of, fold_of = assign_folds(paths, labels, groups, folds, metadata.data)
+        splits = list(rows_of_folds(fold_of, folds))
+    rows: list[dict[str, Any]] = []
+    answers: list[dict[str, Any]] = []
     for column, (head, names) in enumerate(metadata.heads.items()):
         features = _join(list(read.values()), column)
         if (features.labels < 0).any():
             path = paths[int((features.labels < 0).argmax())]
             raise DataError(path, f"has no {head}, and a probe needs one", "leave such videos out, or probes=[]")
-        if folds is None:
-            ends = np.cumsum([len(read[split].paths) for split in SPLITS])
-            splits = [Fold(*np.split(np.arange(ends[-1]), ends[:-1]))]
-        else:
-            splits = list(grouped_folds(features.labels, group_of, folds, seed))
-        rows += _probe_head(head, len(names), features, group_of, splits, probes, seed)
-    with (folder / "probes.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+        of_head, predicted = _probe_head(head, len(names), features, group_of, splits, probes, seed)
+        rows += of_head
+        for fold, split in enumerate(splits):
+            for row in split.test:
+                answers.append({"head": head, "path": paths[row], "group": group_of[row], "fold": fold})
+                answers[-1] |= {"label": names[features.labels[row]]}
+                answers[-1] |= {probe: names[classes[row]] for probe, classes in predicted.items()}
+    _write_csv(folder / "probes.csv", rows, COLUMNS)
+    _write_csv(folder / "probe_videos.csv", answers, ("head", "path", "group", "fold", "label", *probes))
     _print(rows)
     return rows
 
@@ -83,18 +92,20 @@ def _probe_head(
     splits: Sequence[Fold],
     probes: Sequence[str],
     seed: int,
-) -> list[dict[str, Any]]:
-    """Return the rows of the table for one head."""
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Return the rows of the table for one head, and by probe the predicted class of every video, -1 if not scored."""
     scored = np.concatenate([fold.test for fold in splits])
     scored_groups = [groups[row] for row in scored]
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
+    predicted = {name: np.full(len(groups), -1) for name in probes}
     for name in probes:
         begun, right, settings = time.perf_counter(), [], []
         for fold in splits:
             train, val, test = (features.take(part) for part in fold)
             result = run_probe(PROBES[name], train, val, test, classes=classes, seed=seed)
             right.append(result.predicted == test.labels)
+            predicted[name][fold.test] = result.predicted
             settings.append(" ".join(f"{key}={value:g}" for key, value in result.setting.items()))
         correct = np.concatenate(right).astype(np.float64)
         first = correct if first is None else first
@@ -109,30 +120,14 @@ def _probe_head(
             }
         )
         log.info("%s of %s: %.1f %% in %.1f s", name, head, 100 * correct.mean(), rows[-1]["seconds"])
-    return rows
+    return rows, predicted
 
 
-def read_groups(file: Path, paths: Sequence[str]) -> list[str]:
-    """Return the group of every video, from a CSV file with columns ``path`` and ``group``.
-
-    A path there is the end of a video's. Raises ConfigError where there is no such file, and DataError, with file, row
-    and column, where it lacks one, an entry, or a video.
-    """
-    if not file.is_file():
-        raise ConfigError("groups", file, "there is no such file", "set a CSV file with columns path and group")
-    table = CsvTable(file)
-    table.require("path", "group")
-    ends_of_paths = [Path(path).parts for path in table.text("path").to_pylist()]
-    group_of = dict(zip(ends_of_paths, table.text("group").to_pylist(), strict=True))
-    ends = {len(parts) for parts in group_of}
-    answer = []
-    for path in paths:
-        parts = Path(path).parts
-        known = [group_of[parts[-length:]] for length in sorted(ends, reverse=True) if parts[-length:] in group_of]
-        if not known:
-            raise DataError(file, f"has no row for {path}", "add it", column="path")
-        answer.append(known[0])
-    return answer
+def _write_csv(target: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    with target.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _join(parts: Sequence[VideoFeatures], column: int) -> LabelledFeatures:

@@ -79,7 +79,8 @@ def run_test(
     metadata = replace(metadata, skipped_videos=skipped, checkpoint=checkpoint, multi_label=thresholds)
     try:
         difficulty = data.dataset.difficulty(data.test_split) if metadata.score_by else {}
-        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"), difficulty)
+        groups = data.dataset.usable_groups(data.test_split)
+        merge(writer.parts, target, metadata, videos.column("path"), videos.column("name"), difficulty, groups)
     finally:
         for part in writer.parts:
             part.unlink(missing_ok=True)

@@ -181,6 +181,10 @@ class VideoDataset(ABC):
         selected = self._selected(split)
         return self.groups(split) if selected is None else list(compress(self.groups("train"), selected.to_pylist()))
 
+    def usable_groups(self, split: Split) -> Column:
+        """Return the group of every usable video of a split, by which intervals are bootstrapped."""
+        return pa.array(self.groups_of(split), pa.string()).take(self.videos(split).listed)
+
     def _listed(self, split: Split) -> pa.Table:
         listed = self.table(split)
         if isinstance(listed, pa.Table):

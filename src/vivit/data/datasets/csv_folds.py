@@ -1,7 +1,6 @@
 """Cross-validation over the rows of one CSV file, cut into folds by groups."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -12,7 +11,8 @@ from vivit.data.datasets.base import SPLITS, Split
 from vivit.data.datasets.csv import CsvDataset
 from vivit.data.datasets.csv_reader import CsvTable
 from vivit.data.datasets.registry import register_dataset
-from vivit.errors import ConfigError
+from vivit.errors import ConfigError, DataError
+from vivit.groups import stratified_group_folds
 
 
 @register_dataset("csv_folds")
@@ -60,28 +60,23 @@ class CsvKFold(CsvDataset):
 
     @cached_property
     def _fold_of_rows(self) -> pa.Int64Array:
-        groups = self._all_rows.text(self.group).to_pylist()
         rows, labels = self._all_rows, self._all_label_columns
         columns = labels[:1] if self.label_columns else labels  # entries of 0 and 1 are one class together
         entries = [(rows.table[c] if self.separators or c != labels[0] else rows.text(c)).to_pylist() for c in columns]
         classes = [" ".join(entry) for entry in zip(*entries, strict=True)]
-        folds = stratified_group_folds(groups, classes, self.folds)
+        groups = rows.text(self.group).to_pylist()
+        folds = stratified_group_folds(groups, classes, self.folds, "data.dataset.folds")
         return pa.array([folds[group] for group in groups])
 
+    def assignments(self) -> dict[str, tuple[str, int]]:
+        """Return group and fold of every listed video by its path, as listed, whether it is usable or not.
 
-def stratified_group_folds(groups: Sequence[str], labels: Sequence[str], folds: int) -> dict[str, int]:
-    """Return the fold of each group: the largest first, each the fold with the fewest videos of its commonest class."""
-    content: dict[str, Counter[str]] = defaultdict(Counter)
-    for group, label in zip(groups, labels, strict=True):
-        content[group][label] += 1
-    if len(content) < folds:
-        remedy = f"set {len(content)} or less" if len(content) >= 3 else "list videos of three groups or more"
-        raise ConfigError("data.dataset.folds", folds, f"there are only {len(content)} groups", remedy)
-    counts = [Counter[str]() for _ in range(folds)]
-    fold_of = {}
-    for group in sorted(content, key=lambda g: (-content[g].total(), g)):
-        common = content[group].most_common(1)[0][0]
-        fold = min(range(folds), key=lambda f: (counts[f][common], counts[f].total(), f))
-        counts[fold] += content[group]
-        fold_of[group] = fold
-    return fold_of
+        Raises DataError for a path that is listed with two groups.
+        """
+        rows = self._all_rows
+        answer: dict[str, tuple[str, int]] = {}
+        columns = (rows.text("path").to_pylist(), rows.text(self.group).to_pylist(), self._fold_of_rows.to_pylist())
+        for path, group, fold in zip(*columns, strict=True):
+            if answer.setdefault(path, (group, fold))[0] != group:
+                raise DataError(rows.file, f"has {path} in two groups", "list it in one", column=self.group)
+        return answer

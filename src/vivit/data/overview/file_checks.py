@@ -5,14 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from vivit.data.frame_rates import SAME, rates_below
 from vivit.data.overview.findings import ClipPlan, Finding, count, name_some
 from vivit.data.overview.videos import VideoFacts
 from vivit.structures import label_columns, single_label_heads
 
 MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""
-TOO_FAR = 1.01
-"""How many times a file's rate ``data.fps`` is, from where on frames repeat."""
 LARGE = 1.5
 """How many times the size that clips are resized to a picture is, from where on smaller copies are worth their disk."""
 
@@ -56,7 +55,8 @@ def _rates(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
             paths = tuple(irregular["path"])
             text = f"{count(len(paths), 'video has', 'videos have')} a variable frame rate: {name_some(paths)}"
             yield Finding("variable_rate", text, remedy, paths)
-    elif len(slow := videos[videos["fps"] * TOO_FAR < plan.fps]):
+    elif rates_below(plan.fps, rates.to_numpy()):
+        slow = videos[videos["fps"] < SAME * plan.fps]
         paths = tuple(slow["path"])
         text = (
             f"{count(len(paths), 'video has', 'videos have')} fewer frames a second than data.fps={plan.fps:g} "
