@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vivit.data.datasets.csv import CsvKFold
+from vivit.data.datasets.csv_folds import CsvKFold
 from vivit.errors import ConfigError, DataError
 from vivit.tasks.probe_folds import assign_folds
 
