@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from vivit.data.overview.advice import Setting, settings_for
 from vivit.data.overview.page import Command, describe, render_overview
 from vivit.data.overview.sheets import class_sheets
 from vivit.entry_points import typed
+from vivit.errors import UserError
 from vivit.io import atomic_write, write_json
 from vivit.launch import Job
 from vivit.run_folder import is_rank_zero
@@ -34,11 +36,19 @@ def report_findings(cfg: DictConfig, job: Job, dataset: VideoDataset) -> None:
     """Log what is wrong with a data set before training starts, and write it into the run folder; one rank does."""
     if not is_rank_zero():
         return
-    facts = load_facts(dataset)
+    facts = load_facts(dataset, list(_readable_splits(dataset)), look_on_disk=False)
     findings = list_findings(facts, clip_plan(cfg))
     log_findings(facts, [finding for finding in findings if finding.kind not in LOGGED_ELSEWHERE])
     lines = [describe(facts), *(str(finding) for finding in findings)]
     (job.folder / RUN_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
+
+
+def _readable_splits(dataset: VideoDataset) -> Iterator[Split]:
+    """Yield the splits that can be read; a run that needs another says what is wrong with it."""
+    for split in dataset.splits:
+        with suppress(UserError):
+            dataset.videos(split)
+            yield split
 
 
 def log_findings(facts: VideoFacts, findings: Sequence[Finding]) -> None:

@@ -90,7 +90,7 @@ def _classes(facts: VideoFacts, head: str, plan: ClipPlan) -> Iterator[Finding]:
 def _repeated(facts: VideoFacts) -> Iterator[Finding]:
     """Yield videos that are listed more than once; segments of one file may be."""
     files = facts.videos[~facts.is_segment]
-    if files.empty:
+    if files["path"].is_unique:
         return
     splits = files.groupby("path")["split"].nunique()
     shared = tuple(splits.index[splits > 1])

@@ -66,36 +66,42 @@ class VideoFacts:
         Those of a class of a multi-label head are the videos that have it.
         """
         names, columns = list(self.heads[head]), label_columns(self.heads)[head]
-        labels = self.labels[:, columns]
-        single = head in single_label_heads(self.heads)
-        has = (labels == np.arange(len(names))) if single else labels == 1
         split = self.videos["split"].to_numpy()
-        counts = {each: has[split == each].sum(0) for each in self.splits}
+        counts = {}
+        for each in self.splits:
+            labels = self.labels[split == each, columns]
+            if head in single_label_heads(self.heads):
+                counts[each] = np.bincount(labels[labels >= 0], minlength=len(names))
+            else:
+                counts[each] = (labels == 1).sum(0)
         return pd.DataFrame(counts, index=pd.Index(names, name=head))
 
 
-def load_facts(dataset: VideoDataset, splits: Sequence[Split] | None = None) -> VideoFacts:
+def load_facts(
+    dataset: VideoDataset, splits: Sequence[Split] | None = None, *, look_on_disk: bool = True
+) -> VideoFacts:
     """Return the facts of the listed videos of ``splits``, all by default, without opening a video.
 
-    Raises ``DataError`` where a row of a list cannot be right.
+    ``look_on_disk`` says whether files are there that are not indexed. Raises ``DataError`` where a row of a list
+    cannot be right.
     """
     parts, labels = [], []
     for split in splits or dataset.splits:
         table = dataset.arrow_table(split)
         labels.append(label_matrix([table[name] for name in label_names(table)]))
-        parts.append(_columns(dataset, split, table))
+        parts.append(_columns(dataset, split, table, look_on_disk))
     videos = pd.concat(parts, ignore_index=True)
     return VideoFacts(dataset.heads, videos, np.concatenate(labels))
 
 
-def _columns(dataset: VideoDataset, split: Split, table: pa.Table) -> pd.DataFrame:
+def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk: bool) -> pd.DataFrame:
     paths = table["path"].combine_chunks()
     files = pc.unique(paths)
     properties = file_properties(files, dataset.prepared_folder, COLUMNS)
     irregular = pc.and_(pc.is_valid(properties["stamps"]), pc.is_valid(properties["frames"]))
     of_files = properties.drop_columns("stamps").append_column("irregular", irregular).to_pandas()
     unknown = of_files["bytes"].isna().to_numpy()
-    if unknown.any():
+    if look_on_disk and unknown.any():
         on_disk = exists(dataset.root, files.filter(pa.array(unknown))).to_numpy(zero_copy_only=False)
         of_files.loc[np.flatnonzero(unknown)[~on_disk], "problem"] = "missing"
     numbers = read_alike(dataset.prepared_folder / "alike.csv")
