@@ -2,6 +2,7 @@
 
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,7 +12,7 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter
 
 from vivit.data.datasets import VideoFolder
-from vivit.data.index.alike import read_alike
+from vivit.data.index.alike import read_alike, write_alike
 from vivit.data.index.appearance import ALIKE, FLAT, LOW, SIDE, STILL, appearance, groups_of_alike, perceptual_hash
 from vivit.data.index.index import read_index
 from vivit.data.index.prepare import prepare
@@ -155,6 +156,76 @@ def test_prepare_lists_films_and_cameras(tmp_path: Path) -> None:
     content = (tmp_path / "prepared" / "alike.csv").read_bytes()
     prepare(VideoFolder(root=tmp_path), num_workers=1)
     assert (tmp_path / "prepared" / "alike.csv").read_bytes() == content
+
+
+def row_of(hashes: list[int | None], seconds: float = 4.0, digest: str | None = None) -> dict[str, Any]:
+    return {"hashes": hashes, "seconds": seconds, "digest": digest}
+
+
+def bits(number: int) -> int:
+    """Return a number with that many bits set."""
+    return (1 << number) - 1
+
+
+@pytest.mark.parametrize(
+    ("other", "seconds", "group", "film"),
+    [
+        ([0, 0, 0, 0, 0], 4.0, True, True),
+        ([bits(12), 0, 0, 0, 0], 4.0, True, True),
+        ([bits(13), 0, 0, 0, 0], 4.0, False, False),
+        ([bits(10), bits(10), bits(10), 0, 0], 4.0, True, True),
+        ([bits(11), bits(10), bits(10), 0, 0], 4.0, False, False),
+        ([0, 0, 0, bits(24), 0], 4.0, True, True),
+        ([0, 0, 0, bits(25), 0], 4.0, True, False),
+        ([0, 0, 0, bits(16), bits(16)], 4.0, True, True),
+        ([0, 0, 0, bits(17), bits(16)], 4.0, True, False),
+        ([0, 0, 0, 0, 0], 4.07, True, True),
+        ([0, 0, 0, 0, 0], 4.2, True, False),
+        ([0, 0, 0, 0, None], 4.0, True, False),
+        ([0, None, 0, 0, 0], 4.0, False, False),
+    ],
+)
+def test_how_far_films_and_cameras_go(
+    tmp_path: Path, other: list[int | None], seconds: float, group: bool, film: bool
+) -> None:
+    far = [2**63 - 1, 2**62, 5, 2**60, 9]
+    rows = {"a": row_of([0] * 5), "b": row_of(other, seconds), "c": row_of([bits(40)] * 5), "d": row_of(list(far))}
+    write_alike(tmp_path / "alike.csv", rows)
+    numbers = read_alike(tmp_path / "alike.csv")
+    assert numbers == ({"a": (0, 0 if film else -1), "b": (0, 0 if film else -1)} if group else {})
+
+
+def test_copies_of_a_file_are_one_film_whatever_they_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = {"a": row_of([None] * 5, digest="x"), "b": row_of([0] * 5, digest="y"), "c": row_of([None] * 5, digest="x")}
+    write_alike(tmp_path / "alike.csv", rows)
+    assert read_alike(tmp_path / "alike.csv") == {"a": (0, 0), "c": (0, 0)}
+    monkeypatch.setattr("vivit.data.index.alike.MOST_VIDEOS", 2)
+    write_alike(tmp_path / "alike.csv", rows | {"d": row_of([0] * 5)})
+    assert read_alike(tmp_path / "alike.csv") == {"a": (0, 0), "c": (0, 0)}
+    assert "4 videos are too many" in caplog.text
+
+
+def test_copies_whose_first_pictures_are_black_are_found(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split / "x").mkdir(parents=True)
+    frames = moving(1, still=1)
+    frames[:12] = 0
+    film(tmp_path / "train" / "x" / "a.mp4", frames)
+    (tmp_path / "val" / "x" / "copy.mp4").write_bytes((tmp_path / "train" / "x" / "a.mp4").read_bytes())
+    (tmp_path / "train" / "x" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    assert prepare(VideoFolder(root=tmp_path), num_workers=1)["unusable"] == 1
+    assert set(read_alike(tmp_path / "prepared" / "alike.csv")) == {"train/x/a.mp4", "val/x/copy.mp4"}
+
+
+def test_one_split_leaves_what_is_known_of_the_others(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        (tmp_path / split / "x").mkdir(parents=True)
+        film(tmp_path / split / "x" / "a.mp4", moving(1, still=1), crf=18)
+    for splits in (["train", "val"], ["val"], ["train"]):
+        prepare(VideoFolder(root=tmp_path), splits=splits, num_workers=1)
+        assert set(read_alike(tmp_path / "prepared" / "alike.csv")) == {"train/x/a.mp4", "val/x/a.mp4"}
 
 
 def test_an_index_without_hashes_is_completed(tmp_path: Path) -> None:

@@ -275,6 +275,7 @@ def test_the_command_writes_a_page_with_commands_that_compose_and_costs(composed
     page = (root / "prepared" / "index.html").read_text()
     commands = [html.unescape(text) for text in re.findall(r"<pre><code>(.*?)</code>", page, re.DOTALL)]
     assert len(commands) == 2
+    assert not [command for command in commands if "data.fps" in command], "data.stride is typed"
     for command in commands:
         python, script, *words = shlex.split(command.replace("\\\n", " "))
         name = Path(script).stem

@@ -4,7 +4,7 @@ import logging
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from vivit.cores import allowed_cores
 from vivit.data.datasets import Split, VideoDataset
 from vivit.data.overview import ClipPlan, Finding, VideoFacts, list_findings, load_facts
-from vivit.data.overview.advice import Setting, settings_for
-from vivit.data.overview.page import Command, describe, render_overview
+from vivit.data.overview.advice import FPS, FRAMES, Setting, settings_for
+from vivit.data.overview.page import Command, Costs, describe, render_overview
 from vivit.data.overview.sheets import class_sheets
 from vivit.entry_points import typed
 from vivit.errors import UserError
@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 PAGE, FINDINGS = "index.html", "findings.json"
 RUN_FILE = "data.txt"
 """What a run folder says of the data set."""
+REPLACED_BY = {"data.fps": ["data.fps", "data.stride"], "views": ["views"]}
+"""What is typed in place of a setting, by its key, where that is not the key alone."""
 LOGGED_ELSEWHERE = ("unusable", "no_test", "rate_above_file")
 """Findings that a run logs by itself, also where no index tells them."""
 FROZEN = ("weights=dinov2_small", "size=small", "tokeniser.tubelet.0=1")
@@ -36,18 +38,22 @@ def report_findings(cfg: DictConfig, job: Job, dataset: VideoDataset) -> None:
     """Log what is wrong with a data set before training starts, and write it into the run folder; one rank does."""
     if not is_rank_zero():
         return
-    facts = load_facts(dataset, list(_readable_splits(dataset)), look_on_disk=False)
-    findings = list_findings(facts, clip_plan(cfg))
+    try:
+        facts = load_facts(dataset, list(_readable_splits(dataset)), look_on_disk=False)
+        findings = list_findings(facts, clip_plan(cfg))
+    except UserError as error:  # of a list that a run may not need, or of alike.csv
+        log.warning("%s", error)
+        return
     log_findings(facts, [finding for finding in findings if finding.kind not in LOGGED_ELSEWHERE])
     lines = [describe(facts), *(str(finding) for finding in findings)]
     (job.folder / RUN_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
 
 
 def _readable_splits(dataset: VideoDataset) -> Iterator[Split]:
-    """Yield the splits that can be read; a run that needs another says what is wrong with it."""
+    """Yield the splits whose lists can be read; a run that needs another says what is wrong with it."""
     for split in dataset.splits:
         with suppress(UserError):
-            dataset.videos(split)
+            dataset.arrow_table(split)
             yield split
 
 
@@ -59,62 +65,99 @@ def log_findings(facts: VideoFacts, findings: Sequence[Finding]) -> None:
 
 
 def clip_plan(cfg: DictConfig) -> ClipPlan:
-    """Return how a configuration cuts clips and draws classes; one without a model, as of ``prepare.py``, may train."""
+    """Return how the configuration of a run cuts clips and draws classes."""
     data, loss = cfg.data, cfg.get("loss") or {}
     return ClipPlan(
         frames=data.frames,
         stride=data.get("stride"),
         fps=data.get("fps"),
         resize=data.resize,
+        reads_copies=data.dataset.get("copies") is not None,
         balance=data.get("balance") or 0.0,
         weighted=bool(loss.get("class_weights") or loss.get("logit_adjustment")),
-        whole_network="model" not in cfg or bool(cfg.get("weights") and cfg.model.get("frozen") is None),
+        whole_network=bool(cfg.get("weights") and cfg.model.get("frozen") is None),
     )
 
 
-def write_overview(
-    cfg: DictConfig, job: Job, dataset: VideoDataset, splits: Sequence[Split] | None, run: DictConfig | None
-) -> list[Finding]:
+def advised_plan(cfg: DictConfig, job: Job) -> ClipPlan:
+    """Return how ``experiment=finetune`` cuts clips, which the page advises, beside what is typed to ``prepare.py``."""
+    data = cfg.data
+    typed_stride = bool(job.cli_overrides("data.stride"))
+    return ClipPlan(
+        frames=data.frames if job.cli_overrides("data.frames") else FRAMES,
+        stride=data.stride if typed_stride else None,
+        fps=None if typed_stride else data.fps if job.cli_overrides("data.fps") else FPS,
+        resize=data.resize,
+        reads_copies=data.dataset.get("copies") is not None,
+        balance=data.get("balance") or 0.0,
+    )
+
+
+def write_overview(cfg: DictConfig, job: Job, dataset: VideoDataset, run: DictConfig | None) -> list[Finding]:
     """Write the page about an indexed data set and its findings, log these, and return them.
 
-    With the configuration of a ``run`` the page says what that takes on this machine.
+    With the configuration of a ``run`` findings are about its clips, and the page says what it takes on this machine.
     """
-    facts = load_facts(dataset, splits)
-    findings = list_findings(facts, clip_plan(cfg))
+    facts = load_facts(dataset, list(_readable_splits(dataset)))
+    plan = advised_plan(cfg, job) if run is None else replace(clip_plan(run), whole_network=True)
+    findings = list_findings(facts, plan)
     log_findings(facts, findings)
     folder, root = dataset.prepared_folder, Path(dataset.root)
     write_json(folder / FINDINGS, {"findings": [asdict(finding) for finding in findings]})
-    settings = settings_for(facts, findings)
-    sheets = class_sheets(facts, root, cfg.num_workers or len(allowed_cores()))
-    commands = list(_commands(job, facts.splits, findings, settings))
-    costs = None
-    if run is not None:
-        from vivit.tasks.run_costs import measure_costs  # here, for it imports Lightning
-
-        costs = measure_costs(run, facts)
-    page = render_overview(root.absolute().name, facts, findings, commands, settings, sheets, costs)
+    settings = [
+        setting
+        for setting in settings_for(facts, findings, cfg.data.resize)
+        if not job.cli_overrides(*REPLACED_BY.get(key := setting.override.partition("=")[0], [key]))
+    ]
+    page = render_overview(
+        root.absolute().name,
+        facts,
+        findings,
+        list(_commands(job, facts.splits, findings, settings)),
+        settings,
+        class_sheets(facts, root, cfg.num_workers or len(allowed_cores())),
+        None if run is None else _costs(run, facts),
+    )
     with atomic_write(folder / PAGE) as partial:
         partial.write_text(page, encoding="utf-8", errors="backslashreplace")
     log.info("%s shows classes, lengths, rates, samples and what to set", folder / PAGE)
     return findings
 
 
+def _costs(run: DictConfig, facts: VideoFacts) -> Costs:
+    """Return what a run takes, or why that cannot be measured; the page has all else."""
+    from vivit.tasks.run_costs import measure_costs  # here, for it imports Lightning
+
+    try:
+        return measure_costs(run, facts)
+    except UserError as error:
+        log.warning("costs are not measured: %s", error)
+        return Costs(f"Not measured: {error}", [])
+
+
 def _commands(
     job: Job, splits: Sequence[str], findings: Sequence[Finding], settings: Sequence[Setting]
 ) -> Iterator[Command]:
-    """Yield what to type: the data set as it was typed, with the settings that fit it."""
+    """Yield what to type: what was typed, with the settings that fit the data set."""
+    kinds = {finding.kind for finding in findings}
+    set_here = [setting.override for setting in settings]
     data = [*job.cli_overrides("plugins"), *job.cli_overrides("data")]
-    settings = [setting for setting in settings if not job.cli_overrides(setting.override.partition("=")[0])]
-    if any(finding.kind == "few_videos" for finding in findings):
-        rate = [setting.override for setting in settings if setting.override.startswith("data.fps=")] or ["data.fps=4"]
+    if copies := [override for override in set_here if override.startswith("data.dataset.copies=")]:
+        side = copies[0].partition("=")[2]
+        yield Command(_command("prepare", [*data, f"copies={side}"]), "First make copies that are decoded faster.")
+    if "few_videos" in kinds:
+        rate = [override for override in set_here if override.startswith("data.fps=")]
+        if not rate and not job.cli_overrides("data.fps", "data.stride"):
+            rate = [f"data.fps={FPS}"]
+        frames = [] if job.cli_overrides("data.frames") else [f"data.frames={FRAMES}"]
         folds = [] if "test" in splits else ["folds=5"]
         yield Command(
-            _command("features", [*FROZEN, *data, *rate, "data.frames=8", *PROBES, *folds]),
-            "First, in minutes: probes on frozen features say what image weights alone are worth.",
+            _command("features", [*FROZEN, *data, *copies, *rate, *frames, *PROBES, *folds]),
+            "In minutes: probes on frozen features say what image weights alone are worth.",
         )
     yield Command(
-        _command("train", ["experiment=finetune", *data, *(setting.override for setting in settings)]),
-        "Then fine-tune; `experiment=finetune` names the weights that it starts from, and where to get them.",
+        _command("train", ["experiment=finetune", *data, *job.cli_overrides("views"), *set_here]),
+        "Fine-tuning; `experiment=finetune` names the weights that it starts from, and where to get them.",
     )
 
 

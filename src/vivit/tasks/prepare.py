@@ -10,11 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.config_folder import CONFIGS
 from vivit.data.index.prepare import prepare as prepare_dataset
+from vivit.data.view_samplers import check_rate
 from vivit.entry_points import typed
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.launch.command_line import replace_null_option
+from vivit.launch.typed_rate import prefer_typed_rate
 from vivit.run_folder import provenance
 from vivit.tasks.config_checks import check_dataset_overrides, check_keys
 from vivit.tasks.dataset import build_dataset
@@ -43,7 +45,9 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.num_shards == 1:
         from vivit.tasks.overview import write_overview  # here, so that indexing waits for no pandas and scikit-learn
 
-        findings = write_overview(cfg, job, dataset, cfg.splits, run)
+        findings = write_overview(cfg, job, dataset, run)
+    else:
+        log.info("once all shards are done, a run without shard_index and num_shards writes the page")
     summary = {"findings": [finding.kind for finding in findings]}
     write_json(job.folder / "results.json", {"metrics": counts} | summary | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))
@@ -63,12 +67,17 @@ def compose_run(cfg: DictConfig, job: Job) -> DictConfig | None:
     overrides += map(replace_null_option, others)
     if not overrides:
         return None
-    overrides += [*job.cli_overrides("plugins"), *job.cli_overrides("data"), f"paths.run={job.folder}"]
+    overrides += [*job.cli_overrides("plugins"), *job.cli_overrides("data")]
     try:
         if GlobalHydra.instance().is_initialized():
-            return compose("train", overrides)
-        with initialize_config_dir(str(CONFIGS), version_base=None):
-            return compose("train", overrides)
+            run = compose("train", overrides)
+        else:
+            with initialize_config_dir(str(CONFIGS), version_base=None):
+                run = compose("train", overrides)
     except (HydraException, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError("cost", problem=reason, remedy=f"set what {typed('train')} takes") from None
+    run.paths.run = str(job.folder)
+    prefer_typed_rate(run, overrides)
+    check_rate(run.data.get("stride"), run.data.get("fps"))
+    return run

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from vivit.cores import allowed_cores
 from vivit.data import VideoDataModule
+from vivit.data.datasets import SPLITS
 from vivit.data.frame_cache.budget import gigabytes
 from vivit.data.index.transcode import transcode
 from vivit.data.overview import VideoFacts
@@ -37,10 +38,12 @@ COPIED, GOP, CRF = 3, 12, 18
 def measure_costs(run: DictConfig, facts: VideoFacts) -> Costs:
     """Return what a run takes: time and memory of a step, time to read clips, and what follows from them."""
     memory, free, device = measure_memory(run, sum(map(len, facts.heads.values())))
-    videos = {split: int((facts.videos["split"] == split).sum()) for split in facts.splits}
-    batch = int(auto_size(memory, free, videos["train"]) if run.data.batch_size == AUTO else run.data.batch_size)
+    listed = int((facts.videos["split"] == "train").sum())
+    batch = int(auto_size(memory, free, listed) if run.data.batch_size == AUTO else run.data.batch_size)
     run.data.batch_size = batch
+    run.data.dataset.max_missing = dict.fromkeys(SPLITS, 1.0)  # a page about them is what is made here
     data: VideoDataModule = instantiate(run.data, _convert_="all")
+    videos = {split: len(data.dataset.videos(split)) for split in data.dataset.splits}
     network = build_network(run, sum(map(len, facts.heads.values()))).to(device).train()
     on_gpu, cores = device.type == "cuda", len(allowed_cores())
     timed = batch if on_gpu else min(batch, LARGEST_ON_CPU)
@@ -124,5 +127,5 @@ def _copies(data: VideoDataModule, facts: VideoFacts) -> list[tuple[str, str]]:
 def _duration(seconds: float) -> str:
     """Return a time as text, in the unit that it has at least two of."""
     if seconds < 120:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

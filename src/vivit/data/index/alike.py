@@ -3,69 +3,100 @@
 import csv
 import logging
 from collections.abc import Mapping, Sequence
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from vivit.data.index.appearance import ALIKE, PICTURES, SAME_CHANGES, groups_of_alike
+from vivit.errors import DataError
 from vivit.io import atomic_write
 
 log = logging.getLogger(__name__)
 
+HEADER = ["path", "group", "film"]
 MOST_VIDEOS = 30_000
 """More are not compared: time grows with the square of their number."""
 SAME_LENGTH = 0.02
 """Share by which the lengths of a film and a copy of it differ at most."""
 
 
-def write_alike(file: Path, hashes: Mapping[str, Sequence[int | None]], seconds: Mapping[str, float | None]) -> None:
-    """Write a CSV file of the videos that look alike: path, and number of the group and of the film.
+def write_alike(file: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write a CSV file of the videos that look alike: path, and number of the group and of the film, -1 of none.
 
-    Videos of a ``group`` look alike, as clips of one camera do; those of a ``film`` show the same for as long. Both
-    mappings are by path, and of the usable videos.
+    ``rows`` are those of the index, by path. Videos of a ``group`` look alike, as clips of one camera do; those of a
+    ``film`` show the same for as long, or are the same file.
     """
-    groups: list[list[str]] = []
-    if len(hashes) > MOST_VIDEOS:
-        log.info("%d videos are too many to look for those that look alike", len(hashes))
+    paths = sorted(rows)
+    hashes = [list(rows[path]["hashes"] or []) for path in paths]
+    joined = _copies([rows[path]["digest"] for path in paths])
+    if len(paths) > MOST_VIDEOS:
+        log.warning("%d videos are too many to look for those that look alike; copies of files are found", len(paths))
     else:
-        paths = sorted(hashes)
-        groups = [
-            [paths[row] for row in group]
-            for group in groups_of_alike([hashes[path][:PICTURES] for path in paths], ALIKE)
+        groups = groups_of_alike([of_video[:PICTURES] for of_video in hashes], ALIKE)
+        films = [
+            film for group in groups for film in _films(group, hashes, [rows[path]["seconds"] or 0.0 for path in paths])
         ]
-    numbers = count()
-    with (
-        atomic_write(file) as partial,
-        partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as text,
-    ):
-        rows = csv.writer(text)
-        rows.writerow(["path", "group", "film"])
-        for number, group in enumerate(groups):
-            film_of = {
-                path: film for members in _films(group, hashes, seconds) for film in [next(numbers)] for path in members
-            }
-            rows.writerows([path, number, film_of.get(path, -1)] for path in group)
+        joined = [*joined, *films]
+    film_of = _numbers(len(paths), joined)
+    group_of = _numbers(len(paths), joined if len(paths) > MOST_VIDEOS else [*joined, *groups])
+    with atomic_write(file) as partial, partial.open("w", newline="", encoding="utf-8") as text:
+        lines = csv.writer(text)
+        lines.writerow(HEADER)
+        for row in sorted(range(len(paths)), key=lambda row: (group_of[row], film_of[row], row)):
+            if group_of[row] >= 0:
+                lines.writerow([paths[row], group_of[row], film_of[row]])
 
 
 def read_alike(file: Path) -> dict[str, tuple[int, int]]:
-    """Return the numbers of group and film of the videos that look alike, by path; empty where there is no file."""
+    """Return the numbers of group and film of the videos that look alike, by path; empty where there is no file.
+
+    Raises ``DataError`` for a file of other content.
+    """
     if not file.is_file():
         return {}
-    with file.open(newline="", encoding="utf-8", errors="surrogateescape") as text:
-        return {path: (int(group), int(film)) for path, group, film in list(csv.reader(text))[1:]}
+    with file.open(newline="", encoding="utf-8") as text:
+        header, *lines = list(csv.reader(text)) or [[]]
+    try:
+        if header != HEADER:
+            raise ValueError
+        return {path: (int(group), int(film)) for path, group, film in lines}
+    except ValueError:
+        raise DataError(file, "is not what prepare.py writes", "delete it, and prepare again") from None
 
 
-def _films(
-    group: Sequence[str], hashes: Mapping[str, Sequence[int | None]], seconds: Mapping[str, float | None]
-) -> list[list[str]]:
-    """Return the films of a group of videos that look alike: those that change alike and are as long."""
+def _numbers(length: int, groups: Sequence[Sequence[int]]) -> list[int]:
+    """Return the number of the group of each row, of groups that share a row one number; -1 of none."""
+    pairs = np.array([[a, b] for group in groups for a, b in pairwise(group)], int).reshape(-1, 2)
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (length, length))
+    component = connected_components(graph, directed=False)[1]
+    members = np.bincount(component, minlength=1)
+    number = np.cumsum(members > 1) - 1
+    return [int(number[each]) if members[each] > 1 else -1 for each in component]
+
+
+def _copies(digests: Sequence[str | None]) -> list[list[int]]:
+    """Return the rows of the files that begin and end alike and are as long, byte for byte."""
+    rows: dict[str, list[int]] = {}
+    for row, digest in enumerate(digests):
+        if digest is not None:
+            rows.setdefault(digest, []).append(row)
+    return [same for same in rows.values() if len(same) > 1]
+
+
+def _films(group: Sequence[int], hashes: Sequence[Sequence[int | None]], seconds: Sequence[float]) -> list[list[int]]:
+    """Return the films of a group of videos that look alike: the rows of those that change alike and are as long."""
     films = []
-    for same in groups_of_alike([hashes[path][PICTURES:] for path in group], SAME_CHANGES):
-        ordered = sorted((group[row] for row in same), key=lambda path: (seconds[path] or 0.0, path))
+    for same in groups_of_alike([hashes[row][PICTURES:] for row in group], SAME_CHANGES):
+        ordered = sorted((group[place] for place in same), key=lambda row: (seconds[row], row))
         film = [ordered[0]]
-        for before, path in pairwise(ordered):
-            if (seconds[path] or 0.0) > (1 + SAME_LENGTH) * (seconds[before] or 0.0):
+        for before, row in pairwise(ordered):
+            if seconds[row] > (1 + SAME_LENGTH) * seconds[before]:
                 films.append(film)
                 film = []
-            film.append(path)
+            film.append(row)
         films.append(film)
-    return [film for film in films if len(film) > 1]
+    return films

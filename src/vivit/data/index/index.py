@@ -39,12 +39,13 @@ SCHEMA = pa.schema(
         "stamps": pa.list_(pa.int64()),  # all timestamps; null where step determines them
         "problem": pa.string(),  # why the file cannot be used; null: it can
         "decoded": pa.bool_(),  # whether every frame was decoded, or only timestamps were read
+        "digest": pa.string(),  # of how the file begins and ends; null where that was not asked
         "hashes": pa.list_(pa.uint64()),  # what its pictures look like; null where that was not asked
     }
 )
 READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps")
 """The columns that reading a video needs, and its rate."""
-LATER_COLUMNS = ("sound", "hashes")
+LATER_COLUMNS = ("sound", "digest", "hashes")
 """Columns that pieces of earlier versions do not have, and which are null there."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ PIECE, PERIOD = 1000, 60.0
 """Files, or seconds, after which results are written to the index."""
 LEAST_SIDE = 16
 """Pixels that a copy's short side must have at least: the patch of the smallest network."""
-SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "seconds", "hashes", "irregular")
+SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "seconds", "digest", "hashes", "irregular")
 Row = dict[str, Any]
 Work = Callable[[str], Row]
 
@@ -54,6 +55,7 @@ def prepare(
     machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
     cannot be used, with the reason.
     """
+    check_writable(dataset.prepared_folder)
     check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
     root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or len(allowed_cores())
     listed = [dataset.arrow_table(split)["path"].to_pylist() for split in splits or dataset.splits]
@@ -78,8 +80,7 @@ def prepare(
     )
     counts, problems = count_problems(paths, {path: rows[path] for path in present})
     if look_alike and num_shards == 1:
-        hashes = {path: rows[path]["hashes"] for path in present if rows[path]["hashes"]}
-        write_alike(folder / "alike.csv", hashes, {path: rows[path]["seconds"] for path in hashes})
+        write_alike(folder / "alike.csv", {path: row for path, row in rows.items() if row["problem"] is None})
     if copies is not None:
         usable = [path for path in present if rows[path]["problem"] is None and rows[path]["codec"] != "jpeg"]
         target = transcoded_dir(folder, copies)
@@ -93,6 +94,17 @@ def prepare(
         problems |= failed
     write_report(folder / f"report-{shard_index + 1}of{num_shards}.csv", problems)
     return counts
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ``ConfigError`` where the folder of the index cannot be made or written to, before anything is read."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        problem = f"{folder} cannot be written ({error.strerror})"
+        raise ConfigError("data.dataset.index_dir", problem=problem, remedy="set a folder that can") from None
 
 
 def check(

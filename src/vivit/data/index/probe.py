@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
 from vivit.data.views import CropBox
 
+DIGESTED = 65_536
+"""Bytes at either end of a file that its digest is of."""
 HASHED = 64
 """Side of the pictures that are hashed."""
 MOST_FRAMES = 20
@@ -28,8 +31,12 @@ def probe(root: Path, path: str, *, decode: bool = False, look: bool = False) ->
     hashes of what they look like. ``problem`` is why the file cannot be used.
     """
     file = root / path
-    row = dict.fromkeys(SCHEMA.names) | {"path": path, "bytes": os.stat(file).st_size, "decoded": decode}  # noqa: PTH116
+    row = dict.fromkeys(SCHEMA.names) | {"path": path, "bytes": 0, "decoded": decode}
     try:
+        size = os.stat(file).st_size  # noqa: PTH116
+        row["bytes"] = size
+        if look and file.is_file():
+            row["digest"] = _digest(file, size)
         return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode, look))
     except VideoError as error:
         return row | {"problem": error.problem}
@@ -40,6 +47,15 @@ def probe(root: Path, path: str, *, decode: bool = False, look: bool = False) ->
 def _probe_frame_folder(folder: Path) -> dict[str, Any]:
     count = sum(1 for name in os.listdir(folder) if name.lower().endswith((".jpg", ".jpeg")))  # noqa: PTH208
     return {"codec": "jpeg", "frames": count, "problem": None if count else "holds no JPEG pictures"}
+
+
+def _digest(file: Path, size: int) -> str:
+    """Return a digest of a file's size, its beginning and its end, by which copies are recognised."""
+    with file.open("rb") as content:
+        parts = [content.read(DIGESTED)]
+        content.seek(max(0, size - DIGESTED))
+        parts.append(content.read(DIGESTED))
+    return blake2b(b"".join(parts) + str(size).encode(), digest_size=12).hexdigest()
 
 
 def _hashes(video: PyAVVideoReader) -> list[int | None]:

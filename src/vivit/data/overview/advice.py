@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from vivit.data.overview.findings import Finding
 from vivit.data.overview.videos import VideoFacts
@@ -20,29 +21,39 @@ class Setting:
     reason: str
 
 
-def settings_for(facts: VideoFacts, findings: Sequence[Finding]) -> list[Setting]:
-    """Return what to set beside ``experiment=finetune``, by what the videos and the findings are."""
+def settings_for(facts: VideoFacts, findings: Sequence[Finding], side: int) -> list[Setting]:
+    """Return what to set beside ``experiment=finetune``, by what the videos and the findings are.
+
+    ``side`` is the short side of copies, where large videos want them.
+    """
     kinds = {finding.kind for finding in findings}
     settings = list(_rate(facts))
     if "unbalanced" in kinds:
         settings.append(Setting("data.balance=0.5", "draws rare classes more often than they are"))
     if "large" in kinds:
-        settings.append(Setting("data.dataset.copies=256", "reads copies of 256 pixels, after prepare.py copies=256"))
+        settings.append(Setting(f"data.dataset.copies={side}", f"reads the copies of {side} pixels"))
     return settings
 
 
 def _rate(facts: VideoFacts) -> Iterator[Setting]:
+    """Yield the rate of clips, where that of ``experiment=finetune`` makes them too long, and the number of views."""
     lengths = facts.videos.loc[facts.videos["problem"].isna(), "length"].dropna()
     rates = facts.indexed["fps"].dropna()
+    lengths = lengths[lengths > 0]
     if lengths.empty or rates.empty:
         return
-    shortest, usual = float(lengths.quantile(SHORT)), float(lengths.median())
+    shortest, usual, slowest = (
+        float(each) for each in (lengths.quantile(SHORT), lengths.median(), rates.quantile(SHORT))
+    )
     fps = float(FPS)
     if shortest < (FRAMES - 1) / FPS:
-        fps = min(max(1.0, round((FRAMES - 1) / max(shortest, 1e-3), 1)), round(float(rates.min()), 2))
+        fits = ceil(10 * (FRAMES - 1) / shortest) / 10
+        fps = min(fits, round(slowest, 2))
         reason = (
             f"{FRAMES} frames fit into the {100 * (1 - SHORT):.0f} % of the videos that have {shortest:.2g} s or more"
         )
+        if fps < fits:
+            reason = f"most files have no more frames a second; short ones ({shortest:.2g} s) start again"
         yield Setting(f"data.fps={fps:g}", reason)
     if usual < 1.5 * FRAMES / fps:
         yield Setting("views=1x1", f"most videos ({usual:.2g} s) are hardly longer than one clip")

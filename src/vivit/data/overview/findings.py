@@ -6,6 +6,8 @@ from math import nan
 
 import pandas as pd
 
+from vivit.text import one_line
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -34,6 +36,8 @@ class ClipPlan:
     stride: int | None = None
     fps: int | float | None = None
     resize: int
+    reads_copies: bool = False
+    """Whether smaller copies are read in place of the videos."""
     balance: int | float = 0.0
     weighted: bool = False
     """Whether the loss weighs the classes, or adjusts the logits by their shares."""
@@ -49,7 +53,7 @@ class ClipPlan:
 
 def name_some(names: Iterable[str], most: int = 3) -> str:
     """Return the first few names, and the number of the others, as text."""
-    names = list(names)
+    names = [one_line(name) for name in names]
     first = ", ".join(names[:most])
     return first + (f" and {len(names) - most} more" if len(names) > most else "")
 

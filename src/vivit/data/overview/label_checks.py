@@ -44,7 +44,9 @@ def _splits(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
         )
     videos = int((facts.videos["split"] == "train").sum())
     if plan.whole_network and 0 < videos < FEW_VIDEOS:
-        text = f"{count(videos, 'training video')} are few to train a whole network on"
+        text = (
+            f"there {'is' if videos == 1 else 'are'} only {count(videos, 'training video')} to train a whole network on"
+        )
         remedy = "measure probes on frozen features first (features.py), or set model.frozen=spatial"
         yield Finding("few_videos", text, remedy, is_warning=False)
 
@@ -63,8 +65,9 @@ def _classes(facts: VideoFacts, head: str, plan: ClipPlan) -> Iterator[Finding]:
         few = train[train < FEW_OF_CLASS]
         if len(few):
             names = name_some([f"{name} ({number})" for name, number in few.items()])
+            have = "has" if len(few) == 1 else "have"
             text = (
-                f"{count(len(few), 'class has', 'classes have')}{of} fewer than {FEW_OF_CLASS} training videos: {names}"
+                f"{count(len(few), 'class', 'classes')}{of} {have} fewer than {FEW_OF_CLASS} training videos: {names}"
             )
             yield Finding("few_of_class", text, "add videos, or leave them out")
         present = train[train > 0]

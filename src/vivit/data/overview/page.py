@@ -73,8 +73,9 @@ def describe(facts: VideoFacts) -> str:
         f"{count(len(names), 'class', 'classes')}{f' of {head}' if len(facts.heads) > 1 else ''}"
         for head, names in facts.heads.items()
     )
-    seconds = videos["length"].sum()
-    length = f", {seconds / 3600:.1f} hours" if seconds > 3600 else f", {seconds / 60:.1f} minutes" if seconds else ""
+    seconds = videos["length"].clip(lower=0).sum()
+    units = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
+    length = next((f", {seconds / unit:.1f} {name}" for unit, name in units if seconds >= unit), "")
     return f"{count(len(videos), 'video')} ({numbers}), {classes}{length}."
 
 
@@ -101,7 +102,7 @@ def _charts(facts: VideoFacts) -> Any:
     videos = facts.indexed
     usable = facts.videos[facts.videos["problem"].isna()]
     columns = {
-        "Seconds": (usable["length"], "s"),
+        "Seconds": (usable["length"].clip(lower=0), "s"),
         "Frames a second": (videos["fps"], "fps"),
         "Short side": (videos[["width", "height"]].min(axis=1), "pixels"),
         "File size": (videos["bytes"] / 1e6, "MB"),
@@ -135,11 +136,9 @@ def _file_rows(facts: VideoFacts) -> Any:
     if videos.empty:
         return
     yield "codecs", _shares(videos["codec"])
-    yield (
-        "picture sizes",
-        _shares(videos["width"].astype(int).astype(str) + "x" + videos["height"].astype(int).astype(str)),
-    )
-    yield "frame rates", _shares(videos["fps"].map("{:.4g}".format))
+    sized = videos[videos["width"].notna()]
+    yield "picture sizes", _shares(sized["width"].map("{:.0f}x".format) + sized["height"].map("{:.0f}".format))
+    yield "frame rates", _shares(videos["fps"].dropna().map("{:.4g}".format))
     yield "variable frame rate", f"{int(videos['irregular'].astype(bool).sum()):,}"
     yield "rotated by metadata", f"{int((videos['rotation'].fillna(0) != 0).sum()):,}"
     heard = int((videos["sound"] == True).sum())  # noqa: E712  # may be missing
@@ -149,6 +148,8 @@ def _file_rows(facts: VideoFacts) -> Any:
 
 def _shares(values: "pd.Series[str]", most: int = 6) -> str:
     """Return the commonest values with the number of each, as text."""
+    if values.empty:
+        return "unknown"
     numbers = values.value_counts()
     first = ", ".join(f"{value} ({number:,})" for value, number in numbers.iloc[:most].items())
     return first + (f" and {len(numbers) - most} others" if len(numbers) > most else "")

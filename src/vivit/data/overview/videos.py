@@ -82,7 +82,7 @@ def load_facts(
 ) -> VideoFacts:
     """Return the facts of the listed videos of ``splits``, all by default, without opening a video.
 
-    ``look_on_disk`` says whether files are there that are not indexed. Raises ``DataError`` where a row of a list
+    ``look_on_disk`` says whether files are there, too. Raises ``DataError`` where a row of a list
     cannot be right.
     """
     parts, labels = [], []
@@ -100,10 +100,9 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
     properties = file_properties(files, dataset.prepared_folder, COLUMNS)
     irregular = pc.and_(pc.is_valid(properties["stamps"]), pc.is_valid(properties["frames"]))
     of_files = properties.drop_columns("stamps").append_column("irregular", irregular).to_pandas()
-    unknown = of_files["bytes"].isna().to_numpy()
-    if look_on_disk and unknown.any():
-        on_disk = exists(dataset.root, files.filter(pa.array(unknown))).to_numpy(zero_copy_only=False)
-        of_files.loc[np.flatnonzero(unknown)[~on_disk], "problem"] = "missing"
+    if look_on_disk:
+        on_disk = exists(dataset.root, files).to_numpy(zero_copy_only=False)
+        of_files.loc[~on_disk, "problem"] = "missing"
     numbers = read_alike(dataset.prepared_folder / "alike.csv")
     of_files[["alike", "film"]] = np.array([numbers.get(path, (-1, -1)) for path in files.to_pylist()]).reshape(-1, 2)
     videos = of_files.iloc[pc.index_in(paths, files).to_numpy()].reset_index(drop=True)
