@@ -1,7 +1,9 @@
 """The same clips whoever decodes them; bad videos, hanging and dying workers are said in one sentence."""
 
+import gc
 import hashlib
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -18,6 +20,7 @@ from vivit.data.loader import ClipLoader, EvalLoader, StatefulTrainLoader, Worke
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
+from vivit.data.worker_processes import init_worker
 from vivit.errors import ConfigError, DataError
 from vivit.launch import format_error
 from vivit.structures import Clip, DecodeFailure, Video
@@ -269,3 +272,34 @@ def test_worker_lost_is_explained_in_one_line_with_advice():
         "lower data.num_workers, data.prefetch_factor or data.batch_size, outside of train.py num_workers or batch_size"
         in message
     )
+
+
+def collect_in_worker() -> None:
+    init_worker()
+    gc.collect()
+
+
+def test_workers_never_free_what_the_main_process_has(tmp_path):
+    """A decoder that nobody needs any more waits, when it is freed, for threads that a fork does not have."""
+    freed = tmp_path / "freed"
+
+    class Decoder:
+        def __del__(self):
+            with freed.open("a") as file:
+                file.write(f"{os.getpid()} ")
+
+    gc.collect()
+    gc.disable()
+    try:
+        circle = [Decoder()]
+        circle.append(circle)
+        del circle
+        worker = multiprocessing.get_context("fork").Process(target=collect_in_worker)
+        worker.start()
+        worker.join()
+    finally:
+        gc.enable()
+    assert worker.exitcode == 0
+    assert not freed.exists()
+    gc.collect()
+    assert freed.read_text() == f"{os.getpid()} "

@@ -5,6 +5,7 @@ From 3.14 on it forks a server, which holds nothing of the main process: what a 
 once, or by each worker anew.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -67,9 +68,13 @@ def worker_pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
 def init_worker(number: int = 0) -> None:
     """Ignore signals to the process group in this worker, so that the run can save, and end it with the main process.
 
+    What a fork holds of the main process is never collected here: to free a decoder there would be to wait for threads
+    that a fork does not have.
+
     The run itself stops its workers when it ends. Where it was killed they would wait forever: each keeps both ends of
     its queue open.
     """
+    gc.freeze()
     for group_signal in GROUP_SIGNALS:
         signal.signal(group_signal, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
