@@ -284,7 +284,7 @@ def test_workers_never_free_what_the_main_process_has(tmp_path):
     freed = tmp_path / "freed"
 
     class Decoder:
-        def __del__(self):
+        def __del__(self) -> None:
             with freed.open("a") as file:
                 file.write(f"{os.getpid()} ")
 
