@@ -5,14 +5,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import compress, islice
+from itertools import compress
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
+from vivit.data.datasets.split_stats import SplitStats, format_reasons
 from vivit.data.datasets.subsets import combined_classes, groups_of_paths, held_out, stratified_subset
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
@@ -26,14 +27,6 @@ log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-
-
-class SplitStats(NamedTuple):
-    """Number of videos that a split lists, number of those left out, and the reason for each file left out."""
-
-    listed: int
-    skipped: int
-    reasons: Mapping[str, str]
 
 
 @dataclass(kw_only=True)
@@ -258,9 +251,3 @@ class VideoDataset(ABC):
     def flip_labels(self) -> FlipLabelMap:
         """The labels of flipped clips."""
         return FlipLabelMap.of_names(self.heads, self.flip)
-
-
-def format_reasons(reasons: Mapping[str, str], most: int = 5) -> str:
-    """Return the first few paths with their reasons, and the number of the others, as text."""
-    first = ", ".join(f"{path} ({why})" for path, why in islice(reasons.items(), most))
-    return first + (f" and {len(reasons) - most} more" if len(reasons) > most else "")
