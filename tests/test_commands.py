@@ -235,7 +235,7 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     ("words", "said"),
     [
         (("loss.mixup=null",), "loss.mixup=null: is not a number of at least 0"),
-        (("data=csv", "data.dataset.delimiter=null"), "data.dataset.delimiter='None': must be one ASCII character"),
+        (("data=csv", "data.dataset.delimiter=null"), "data.dataset.delimiter=null: is empty; set one character"),
         (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0: leaves nothing to train on"),
     ],
     ids=["mixup", "delimiter", "nothing"],
