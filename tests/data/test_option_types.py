@@ -27,6 +27,7 @@ WRONG: dict[str, list[str]] = {
     **{key: ["abc", "3"] for key in ("allow_unlabelled", "swap_labels_on_flip")},
     **{key: ["5", "abc", "[a]", "{train:5}", "{train:null}"] for key in ("annotation_files", "folders")},
     **{key: ["5", "abc", "{noun:5}"] for key in ("tail_classes", "unseen_participants")},
+    "frames_fps": ["abc", "true", "[5]", "0", "-3"],
     "index_dir": ["5", "[a]"],
     "separator": ["3", "[a]", "{label:3}"],
     "class_columns": ["x", "5", "{a:b}", "{a:[1,2]}"],
