@@ -296,3 +296,11 @@ def test_short_videos_get_a_higher_rate(tmp_path: Path) -> None:
         tmp_path / "long" if (tmp_path / "long").mkdir() is None else tmp_path, lambda n, label: {"seconds": 60.0}
     )
     assert [setting.override for setting in settings_for(load_facts(long), [], 256)] == ["views=10x1"]
+
+
+def test_folders_are_searched_once(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, calls, search = VideoFolder(root=planted, max_missing={"train": 0.5, "val": 0.0}), [], VideoFolder.table
+    monkeypatch.setattr(VideoFolder, "table", lambda self, split: calls.append(split) or search(self, split))
+    dataset.videos("train")
+    load_facts(dataset)
+    assert sorted(calls) == ["train", "val"]

@@ -104,6 +104,7 @@ class VideoDataset(ABC):
         self.stats: dict[Split, SplitStats] = {}
         """Statistics of every split whose videos were requested."""
         self._videos: dict[Split, VideoTable] = {}
+        self._tables: dict[Split, pa.Table] = {}
 
     def prepare(self) -> None:
         """Make sure that the data set exists; called once, on one process, before anything else."""
@@ -179,11 +180,14 @@ class VideoDataset(ABC):
         return pa.array(self.groups_of(split), pa.string()).take(self.videos(split).listed)
 
     def _listed(self, split: Split) -> pa.Table:
-        listed = self.table(split)
-        if isinstance(listed, pa.Table):
-            return listed
-        source = f"{type(self).__name__}.table({split!r})"
-        return table_of_videos(listed, self.heads, self.root, source, labelled=split == "train")
+        """Return the table of a split, which is listed once: folders are searched, and warned of, no second time."""
+        if split not in self._tables:
+            listed = self.table(split)
+            if not isinstance(listed, pa.Table):
+                source = f"{type(self).__name__}.table({split!r})"
+                listed = table_of_videos(listed, self.heads, self.root, source, labelled=split == "train")
+            self._tables[split] = listed
+        return self._tables[split]
 
     def csv_rows(self, split: Split) -> CsvTable | None:
         """Return the rows of the CSV file that lists a split, one for each row of ``table``; None where there is none.
