@@ -17,8 +17,8 @@ PICTURES = 3
 """Pictures of a video."""
 ALIKE, SAME_CHANGES = (12, 30), (24, 32)
 """Bits that may differ: of a picture and of all of them, where videos look alike; of a change and of all changes, in
-the same film at another size or bit rate. Copies of 59 real clips in which something moves, at half the size or a
-fifth of the bits, are within these limits but for one, of ten that show little but sky five; no two of 665 clips are."""
+the same film at another size or bit rate. Copies of 59 real clips in which something moves, at half the size or
+a fifth of the bits, are within these limits but for one, of ten that show little but sky five; no two of 665 are."""
 ROWS = 512
 """Videos that are compared with all others at once."""
 
