@@ -195,6 +195,14 @@ def test_how_far_films_and_cameras_go(
     assert numbers == ({"a": (0, 0 if film else -1), "b": (0, 0 if film else -1)} if group else {})
 
 
+def test_videos_without_hashes_are_like_no_other(tmp_path: Path) -> None:
+    assert groups_of_alike([[], [], []], ALIKE) == []
+    write_alike(tmp_path / "alike.csv", {name: row_of([0, 0, 0]) | {"hashes": None} for name in "abc"})
+    assert read_alike(tmp_path / "alike.csv") == {}
+    write_alike(tmp_path / "alike.csv", {name: row_of([0, 0, 0]) for name in "abc"})  # of a version without changes
+    assert read_alike(tmp_path / "alike.csv") == {"a": (0, -1), "b": (0, -1), "c": (0, -1)}
+
+
 def test_copies_of_a_file_are_one_film_whatever_they_show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -285,6 +285,7 @@ def test_folders_of_pictures_have_a_page(tmp_path: Path) -> None:
     facts = load_facts(dataset)
     page = render_overview("x", facts, list_findings(facts, PLAN), [], [], class_sheets(facts, tmp_path, 1))
     assert "unknown" in page
+    assert (facts.videos["alike"] == -1).all(), "nothing is known of what they look like"
     assert page.count("data:image/jpeg") == 2
 
 

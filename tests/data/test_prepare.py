@@ -289,10 +289,20 @@ def test_the_command_writes_a_page_with_commands_that_compose_and_costs(composed
     assert "few_of_class" in results["findings"]
 
 
+@pytest.mark.usefixtures("untyped")
 def test_costs_of_what_does_not_compose_are_refused_first(composed, tmp_path):
     (tmp_path / "train.csv").write_text("path,label\na.mp4,x\n")
     overrides = ("data=csv", f"data.root={tmp_path}")
-    for wrong, message in (("cost.model=factorized", "factorized"), ("cost.overrides=[1]", "cost.overrides")):
+    for wrong, message in (
+        *(("cost.model=factorized", "factorized"), ("cost.overrides=[1]", "cost.overrides"), ("cost=5", "cost=5")),
+        *(("cost=null", "cost=null: is no run"), ("splits=[foo]", "splits=foo: is not a split")),
+        *(
+            ("data.frames=abc", "data.frames=abc"),
+            ("data.fps=abc", "data.fps=abc"),
+            ("data.balance=x", "data.balance=x"),
+        ),
+        ("data.crop=5", "data.crop=5: is not height and width"),
+    ):
         cfg = composed(*overrides, wrong, name="prepare")
         cfg.paths.run = str(tmp_path)
         with pytest.raises(ConfigError, match=message):
@@ -315,3 +325,23 @@ def test_prepare_names_the_list_of_unusable_files_only_where_it_has_any(composed
         assert f"{unusable} missing" in caplog.text
         assert ("are listed in" in caplog.text) == bool(unusable)
         (root / "train.csv").write_text("path,label\na.mp4,x\nb.mp4,x\n")
+
+
+def test_costs_that_cannot_be_measured_leave_the_page(composed, tmp_path, caplog):
+    root = tmp_path / "videos"
+    for split in ("train", "val"):
+        for label in ("a", "b"):
+            (root / split / label).mkdir(parents=True)
+            write_video(root / split / label / "1.mp4", range(0, 400, 40))
+    overrides = (
+        "data=folder",
+        f"data.root={root}",
+        "num_workers=1",
+        "cost.size=tiny",
+        'cost.overrides=["size.depth=abc"]',
+    )
+    cfg = composed(*overrides, name="prepare")
+    cfg.paths.run = str(tmp_path)
+    prepare_command(cfg, Job(tmp_path, {}, list(overrides), None))
+    assert "costs are not measured: " in caplog.text
+    assert "Not measured: " in (root / "prepared" / "index.html").read_text()

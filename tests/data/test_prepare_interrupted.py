@@ -141,8 +141,15 @@ def test_prepare_reuses_complete_copies_without_a_row(root):
         ({"crf": 99}, "crf"),
         ({"num_shards": 0}, "num_shards"),
         ({"num_workers": 0}, "num_workers"),
+        ({"num_workers": "abc"}, "num_workers"),
+        ({"copies": "abc"}, "copies"),
+        ({"copies": 25.5}, "copies"),
+        ({"gop": "x"}, "gop"),
+        ({"crf": "x"}, "crf"),
+        ({"num_shards": None}, "num_shards"),
     ],
 )
+@pytest.mark.usefixtures("untyped")
 def test_prepare_impossible_options_are_refused_first(tmp_path, options, key):
     (tmp_path / "train/a").mkdir(parents=True)
     with pytest.raises(ConfigError) as error:

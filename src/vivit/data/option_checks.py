@@ -34,6 +34,11 @@ def check_loading(
         raise ConfigError(
             "data.max_bad_share", max_bad_share, "is not a share of the videos", "set a number from 0 to 1"
         )
+    check_balance(balance)
+
+
+def check_balance(balance: Any) -> None:
+    """Raise ConfigError for a power of balancing that is none."""
     if not isinstance(balance, int | float) or not 0 <= balance <= 1:
         raise ConfigError("data.balance", balance, "is no power of balancing", "set a number from 0 (none) to 1")
 

@@ -19,20 +19,9 @@ from vivit.text import one_line
 SUMMARY = "summary"
 PERCENT = ("pooled", "low", "high", "mean", "stdev", "difference", "difference_low", "difference_high")
 KEYS = (
-    *("setting", "metric", "folds_done", "folds", "seeds", "runs", "pooled", "low", "high", "videos", "groups"),
-    *(
-        "mean",
-        "stdev",
-        "n",
-        "over",
-        "difference",
-        "difference_low",
-        "difference_high",
-        "compared",
-        "minutes",
-        "missing",
-    ),
-)
+    "setting", "metric", "folds_done", "folds", "seeds", "runs", "pooled", "low", "high", "videos", "groups", "mean",
+    "stdev", "n", "over", "difference", "difference_low", "difference_high", "compared", "minutes", "missing",
+)  # fmt: skip
 """Columns of the CSV file."""
 NUMBERS = (
     *(Column("folds_text", "folds"), Column("seeds", "seeds"), Column("metric", "metric")),

@@ -7,6 +7,10 @@ from vivit.reporting.answers import Answers, estimate, paired_difference, pool_a
 from vivit.reporting.repetitions import TOP1, Setting, data_of
 from vivit.reporting.tables import mean, stdev
 
+POOLED = ("pooled", "low", "high", "videos", "groups")
+DIFFERENCE = ("difference", "difference_low", "difference_high", "compared", "compared_groups")
+"""What the numbers of an estimate are called in a row."""
+
 
 class SettingRows(NamedTuple):
     """Rows, accuracies from 0 to 1, and what is missing or could not be read, a sentence each."""
@@ -37,15 +41,12 @@ def setting_rows(settings: Sequence[Setting], names: Sequence[str]) -> SettingRo
             scored = [run for run in runs if metric in run.right]
             if metric.endswith(TOP1) and len(scored) == len(setting.done):
                 pooled = pool_answers(scored, metric)
-                row |= _named(
-                    ("pooled", "low", "high", "videos", "groups"), estimate(pooled.right[metric], pooled.groups)
-                )
+                row |= _named(POOLED, estimate(pooled.right[metric], pooled.groups))
                 if place == 0:
                     first[metric], root = pooled, _root(setting)
                 elif metric in first and root == _root(setting):
                     difference = paired_difference(pooled, first[metric], metric)
-                    names = ("difference", "difference_low", "difference_high", "compared", "compared_groups")
-                    row |= _named(names, difference) if difference is not None else {}
+                    row |= _named(DIFFERENCE, difference) if difference is not None else {}
             rows.append(row)
         if not setting.metrics():
             rows.append(common)

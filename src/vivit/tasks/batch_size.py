@@ -10,13 +10,13 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vivit.data.frame_cache.budget import free_memory, gigabytes
-from vivit.data.option_checks import check_clip
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import is_rank_zero
 from vivit.tasks.build import build_network
 from vivit.tasks.compute import AUTO, trainer_options, uses_cuda
+from vivit.tasks.config_checks import check_clip_keys
 from vivit.tasks.dataset import build_dataset
 from vivit.training.batch_size import LARGER, BatchMemory, measure_batch_memory
 from vivit.training.malloc import disable_malloc_trim, resident_memory
@@ -53,8 +53,7 @@ def find_batch_size(cfg: DictConfig) -> dict[str, int]:
     """Return the batch size, and the bytes that decided it: free, of the process, and of a clip."""
     if OmegaConf.select(cfg, "trainer.strategy._target_", default="").endswith("FSDPStrategy"):
         raise ConfigError("data.batch_size", AUTO, "the memory of a sharded model is not measured", "set a number")
-    crop = list(cfg.data.crop) if OmegaConf.is_list(cfg.data.crop) else cfg.data.crop
-    check_clip(frames=cfg.data.frames, stride=None, resize=cfg.data.resize, crop=crop)
+    check_clip_keys(cfg)
     dataset = build_dataset(cfg)
     dataset.prepare()
     memory, free, _ = measure_memory(cfg, sum(map(len, dataset.heads.values())))

@@ -10,6 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.config_folder import CONFIGS
+from vivit.data.datasets import SPLITS, Split
+from vivit.data.option_checks import check_clip
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
 from vivit.launch.renamed_keys import REMOVED_KEYS
@@ -97,6 +99,27 @@ def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequenc
             if key.partition(".")[0] in command_keys
             else f"of a data set only {', '.join(used)} are used",
         )
+
+
+def check_clip_keys(cfg: DictConfig) -> None:
+    """Raise ConfigError for a size or length of the clips of a data set that cannot be."""
+    crop = list(cfg.data.crop) if OmegaConf.is_list(cfg.data.crop) else cfg.data.crop
+    check_clip(frames=cfg.data.frames, stride=cfg.data.get("stride"), resize=cfg.data.resize, crop=crop)
+
+
+def listed_splits(cfg: DictConfig) -> list[Split]:
+    """Return the entries of ``splits``; none where it is null. Raises ConfigError for one that is no split."""
+    splits = listed_entries(cfg, "splits")
+    if cfg.splits is not None and (not splits or (unknown := [split for split in splits if split not in SPLITS])):
+        value = unknown[0] if splits else splits
+        raise ConfigError("splits", value, "is not a split", f"set some of {', '.join(SPLITS)}")
+    return splits
+
+
+def listed_entries(cfg: DictConfig, key: str) -> list[Any]:
+    """Return the entries of a key that holds a list; one alone may be typed without brackets."""
+    value = cfg[key]
+    return list(value) if OmegaConf.is_list(value) else [] if value is None else [value]
 
 
 def check_loader_options(cfg: DictConfig) -> None:

@@ -25,7 +25,13 @@ from vivit.structures import Batch, multi_label_heads, normalize_frames
 from vivit.tasks.build import build_network
 from vivit.tasks.clip_settings import DATA_KEYS, data_record, merge_typed_settings, to_plain
 from vivit.tasks.compute import trainer_options
-from vivit.tasks.config_checks import check_dataset_overrides, check_keys, check_loader_options
+from vivit.tasks.config_checks import (
+    check_dataset_overrides,
+    check_keys,
+    check_loader_options,
+    listed_entries,
+    listed_splits,
+)
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.evaluate import LOADER_KEYS, build_eval_data
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
@@ -74,11 +80,7 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Write a file of features for each split, and run probes on them; return the accuracies of these."""
     check_keys(cfg, "features")
     check_loader_options(cfg)
-    splits, probes = _listed(cfg, "splits"), _listed(cfg, "probes")
-    if cfg.splits is not None and (not splits or (unknown := [split for split in splits if split not in SPLITS])):
-        raise ConfigError(
-            "splits", unknown[0] if splits else splits, "is not a split", f"set some of {', '.join(SPLITS)}"
-        )
+    splits, probes = listed_splits(cfg), listed_entries(cfg, "probes")
     if cfg.layer is not None and type(cfg.layer) is not int:
         raise ConfigError("layer", cfg.layer, "is no number of blocks", "set one, or null: what the classifier takes")
     check_probes(probes, cfg.folds, splits or SPLITS)
@@ -99,12 +101,6 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     return {f"{row['head']}/{row['probe']}": row["accuracy"] for row in rows}
 
 
-def _listed(cfg: DictConfig, key: str) -> list[Any]:
-    """Return the entries of a key that holds a list; one alone may be typed without brackets."""
-    value = cfg[key]
-    return [value] if isinstance(value, str) else list(value or ())
-
-
 def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dict[str, Path] | None, dict[str, Any]]:
     """Write the features of some splits, or all; return the files, None on ranks but the first, and what they are of.
 
@@ -117,7 +113,7 @@ def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dic
         problem = f"has several labels a video for {', '.join(multi_label)}, and features are stored with one"
         raise ConfigError("data", problem=problem, remedy="set a data set of single labels, or fine-tune with train.py")
     splits = splits or data.dataset.splits
-    check_probes(_listed(cfg, "probes"), cfg.folds, splits)
+    check_probes(listed_entries(cfg, "probes"), cfg.folds, splits)
     for split in splits:
         data.dataset.videos(split)  # raises, before any work, where one is missing
     source = cfg.ckpt_path or cfg.weights.source

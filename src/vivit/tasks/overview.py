@@ -39,7 +39,9 @@ def report_findings(cfg: DictConfig, job: Job, dataset: VideoDataset) -> None:
     if not is_rank_zero():
         return
     try:
-        facts = load_facts(dataset, list(_readable_splits(dataset)), look_on_disk=False)
+        if not (splits := list(_readable_splits(dataset))):
+            return
+        facts = load_facts(dataset, splits, look_on_disk=False)
         findings = list_findings(facts, clip_plan(cfg))
     except UserError as error:  # of a list that a run may not need, or of alike.csv
         log.warning("%s", error)
@@ -130,9 +132,10 @@ def _costs(run: DictConfig, facts: VideoFacts) -> Costs:
 
     try:
         return measure_costs(run, facts)
-    except UserError as error:
-        log.warning("costs are not measured: %s", error)
-        return Costs(f"Not measured: {error}", [])
+    except Exception as error:  # whatever a run may end in: the index and the page are there all the same
+        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        log.warning("costs are not measured: %s", reason)
+        return Costs(f"Not measured: {reason}", [])
 
 
 def _commands(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.config_folder import CONFIGS
 from vivit.data.index.prepare import prepare as prepare_dataset
+from vivit.data.option_checks import check_balance
 from vivit.data.view_samplers import check_rate
 from vivit.entry_points import typed
 from vivit.errors import ConfigError
@@ -18,7 +20,7 @@ from vivit.launch import Job
 from vivit.launch.command_line import replace_null_option
 from vivit.launch.typed_rate import prefer_typed_rate
 from vivit.run_folder import provenance
-from vivit.tasks.config_checks import check_dataset_overrides, check_keys
+from vivit.tasks.config_checks import check_clip_keys, check_dataset_overrides, check_keys, listed_splits
 from vivit.tasks.dataset import build_dataset
 
 log = logging.getLogger(__name__)
@@ -36,11 +38,15 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_dataset_overrides(job, USED, ("num_workers",))
     if not cfg.get("data"):
         raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
+    splits = listed_splits(cfg)
+    check_clip_keys(cfg)
+    check_rate(cfg.data.get("stride"), cfg.data.get("fps"))
+    check_balance(cfg.data.get("balance", 0.0))
     dataset = build_dataset(cfg)
     dataset.prepare()
     run = compose_run(cfg, job)  # before the index, which may take hours
     options = {key: cfg[key] for key in OPTIONS}
-    counts = prepare_dataset(dataset, splits=cfg.splits, num_workers=cfg.num_workers, **options)
+    counts = prepare_dataset(dataset, splits=splits or None, num_workers=cfg.num_workers, **options)
     findings = []
     if cfg.num_shards == 1:
         from vivit.tasks.overview import write_overview  # here, so that indexing waits for no pandas and scikit-learn
@@ -58,8 +64,10 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
 def compose_run(cfg: DictConfig, job: Job) -> DictConfig | None:
     """Return the configuration of the run that ``cost`` describes, on the data set of ``prepare.py``; None: of none."""
-    cost = OmegaConf.to_container(cfg.cost)
-    assert isinstance(cost, dict)
+    cost: Any = OmegaConf.to_container(cfg.cost) if OmegaConf.is_config(cfg.cost) else cfg.cost
+    if not isinstance(cost, dict):
+        remedy = "set cost.experiment=finetune, or cost.model= and cost.size="
+        raise ConfigError("cost", cost, "is no run", remedy)
     others = cost.pop("overrides", [])
     if not isinstance(others, list) or not all(isinstance(override, str) for override in others):
         raise ConfigError("cost.overrides", others, "is no list of texts", 'set ["trainer.max_epochs=30"] or alike')

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from vivit.data.index.appearance import ALIKE, PICTURES, SAME_CHANGES, groups_of_alike
+from vivit.data.index.appearance import ALIKE, PICTURES, SAME_CHANGES, connected_groups, groups_of_alike
 from vivit.errors import DataError
 from vivit.io import atomic_write
 
@@ -31,18 +29,15 @@ def write_alike(file: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
     ``film`` show the same for as long, or are the same file.
     """
     paths = sorted(rows)
-    hashes = [list(rows[path]["hashes"] or []) for path in paths]
-    joined = _copies([rows[path]["digest"] for path in paths])
+    films, groups = _copies([rows[path]["digest"] for path in paths]), list[list[int]]()
     if len(paths) > MOST_VIDEOS:
         log.warning("%d videos are too many to look for those that look alike; copies of files are found", len(paths))
     else:
+        hashes = [list(rows[path]["hashes"] or []) for path in paths]
+        seconds = [rows[path]["seconds"] or 0.0 for path in paths]
         groups = groups_of_alike([of_video[:PICTURES] for of_video in hashes], ALIKE)
-        films = [
-            film for group in groups for film in _films(group, hashes, [rows[path]["seconds"] or 0.0 for path in paths])
-        ]
-        joined = [*joined, *films]
-    film_of = _numbers(len(paths), joined)
-    group_of = _numbers(len(paths), joined if len(paths) > MOST_VIDEOS else [*joined, *groups])
+        films += [film for group in groups for film in _films(group, hashes, seconds)]
+    film_of, group_of = _numbers(len(paths), films), _numbers(len(paths), [*films, *groups])
     with atomic_write(file) as partial, partial.open("w", newline="", encoding="utf-8") as text:
         lines = csv.writer(text)
         lines.writerow(HEADER)
@@ -70,12 +65,12 @@ def read_alike(file: Path) -> dict[str, tuple[int, int]]:
 
 def _numbers(length: int, groups: Sequence[Sequence[int]]) -> list[int]:
     """Return the number of the group of each row, of groups that share a row one number; -1 of none."""
-    pairs = np.array([[a, b] for group in groups for a, b in pairwise(group)], int).reshape(-1, 2)
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (length, length))
-    component = connected_components(graph, directed=False)[1]
-    members = np.bincount(component, minlength=1)
-    number = np.cumsum(members > 1) - 1
-    return [int(number[each]) if members[each] > 1 else -1 for each in component]
+    pairs = np.array([pair for group in groups for pair in pairwise(group)], int).reshape(-1, 2)
+    numbers = [-1] * length
+    for number, group in enumerate(connected_groups(pairs[:, 0], pairs[:, 1], length)):
+        for row in group:
+            numbers[row] = number
+    return numbers
 
 
 def _copies(digests: Sequence[str | None]) -> list[list[int]]:

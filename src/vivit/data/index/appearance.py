@@ -63,17 +63,23 @@ def groups_of_alike(hashes: Sequence[Sequence[int | None]], most: tuple[int, int
     hashes as others, none of them None. Who looks like one of a group belongs to it. Time grows with the square of the
     number: 10,000 take seconds.
     """
-    length = max(map(len, hashes), default=0)
+    if not (length := max(map(len, hashes), default=0)):
+        return []
     complete = [n for n, of_video in enumerate(hashes) if len(of_video) == length and None not in of_video]
     bits = np.array([hashes[n] for n in complete], np.uint64).reshape(len(complete), length)
     pairs = [_alike(bits, begin, *most) for begin in range(0, len(bits), ROWS)]
     left, right = np.concatenate(pairs, 1) if pairs else np.zeros((2, 0), int)
-    graph = coo_matrix((np.ones(len(left)), (left, right)), (len(bits), len(bits)))
-    _, component = connected_components(graph, directed=False)
+    groups = [[complete[row] for row in group] for group in connected_groups(left, right, len(bits))]
+    return sorted(groups, key=lambda group: (-len(group), group))
+
+
+def connected_groups(left: Int[np.ndarray, " pairs"], right: Int[np.ndarray, " pairs"], number: int) -> list[list[int]]:
+    """Return the groups of so many rows that pairs of rows connect, each of two rows or more."""
+    graph = coo_matrix((np.ones(len(left)), (left, right)), (number, number))
     groups: dict[int, list[int]] = {}
-    for number, of_video in zip(complete, component.tolist(), strict=True):
-        groups.setdefault(of_video, []).append(number)
-    return sorted((group for group in groups.values() if len(group) > 1), key=lambda group: (-len(group), group))
+    for row, of_row in enumerate(connected_components(graph, directed=False)[1].tolist()):
+        groups.setdefault(of_row, []).append(row)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _alike(

@@ -111,6 +111,11 @@ def check(
     *, num_workers: int | None, copies: int | None, gop: int, crf: int, shard_index: int, num_shards: int
 ) -> None:
     """Raise ``ConfigError`` for impossible values, before anything is read."""
+    required = {"gop": gop, "shard_index": shard_index, "num_shards": num_shards}
+    for key, value in {**required, "num_workers": num_workers or 1, "copies": copies or LEAST_SIDE}.items():
+        if type(value) is not int:
+            remedy = "set one" if key in required else "set one, or null"
+            raise ConfigError(key, value, "is no whole number", remedy)
     if num_shards < 1:
         raise ConfigError("num_shards", num_shards, "must be positive", "set 1 or more")
     if not 0 <= shard_index < num_shards:
@@ -124,7 +129,7 @@ def check(
         raise ConfigError("copies", copies, problem, f"set {LEAST_SIDE} or more, or null for no copies")
     if gop < 1:
         raise ConfigError("gop", gop, "is no distance in frames between key frames", "set 1 or more")
-    if not 0 <= crf <= 51:
+    if type(crf) not in (int, float) or not 0 <= crf <= 51:
         raise ConfigError("crf", crf, "is not a rate factor of x264", "set 0 to 51")
 
 

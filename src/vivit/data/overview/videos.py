@@ -55,11 +55,6 @@ class VideoFacts:
         """Which rows are parts of a file."""
         return self.videos[list(SEGMENT)].notna().any(axis=1)
 
-    @property
-    def has_groups(self) -> bool:
-        """Whether something groups videos: a column, or a part of their names."""
-        return bool((self.videos["group"] != self.videos["path"]).any())
-
     def class_counts(self, head: str) -> pd.DataFrame:
         """Return the number of videos of each class of a head, a row a class, a column a split.
 

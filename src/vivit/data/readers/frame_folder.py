@@ -48,12 +48,8 @@ class FrameFolderReader:
             first, last = int(names[0].removeprefix("frame_")), int(names[-1].removeprefix("frame_"))
         if first > last:
             raise VideoError(path, f"has no frame from {first} to {last}: the last comes before the first")
-        self._fps, self._start, self._end, numbers = (
-            fps,
-            start or 0.0,
-            inf if end is None else end,
-            range(first, last + 1),
-        )
+        numbers = range(first, last + 1)
+        self._fps, self._start, self._end = fps, start or 0.0, inf if end is None else end
         self._seconds, self._skipped = len(numbers) / fps if fps else 0.0, 0
         if start is not None or end is not None:
             if fps is None:
