@@ -9,7 +9,8 @@ from torch import nn
 
 from vivit.errors import ConfigError
 from vivit.models import create_model
-from vivit.structures import normalize_frames
+from vivit.structures import Batch, normalize_frames
+from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier
 from vivit.training.frozen_cache import FrozenCache, tubelet_keys
 
 
@@ -66,6 +67,29 @@ def test_frames_that_come_again_are_not_computed_again(monkeypatch: pytest.Monke
     for _ in range(3):
         cache.encode(frames, torch.float32)
     assert sum(computed) == 11
+
+
+def test_validation_computes_its_frames_once_and_answers_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, computed = network(), []
+    encode = net.encode_frames
+    monkeypatch.setattr(net, "encode_frames", lambda clip: computed.append(len(clip)) or encode(clip))
+    batch = Batch(clips(4)[:, None], torch.arange(4)[:, None], torch.arange(4))
+    options: Any = {
+        "heads": {"label": tuple("abcde")},
+        "loss": SoftTargetLoss(),
+        "optimizer_config": OptimizerConfig(torch.optim.AdamW, 0.5),
+    }
+    options |= {"seed": 0, "batch_size": 3, "record": {}}
+    cache = FrozenCache(net, 0.01)
+    modules = [VideoClassifier(net, **options, frozen_cache=kept).eval() for kept in (cache, None)]
+    cached, expected = (module.validation_step(batch, 0).logits for module in modules)
+    assert torch.allclose(cached, expected, atol=1e-5)
+    assert len(computed) == 16
+    nn.init.normal_(net.head.projection.weight)  # training goes on
+    cached, expected = (module.validation_step(batch, 0).logits for module in modules)
+    assert torch.allclose(cached, expected, atol=1e-5)
+    assert len(computed) == 16
+    assert cache.share(0) == 0, "training frames alone count"
 
 
 def test_what_was_seen_before_changes_no_bit_so_that_a_resumed_run_is_the_same() -> None:

@@ -105,6 +105,40 @@ def test_fsdp_tests_what_it_trained(tmp_path: Path) -> None:
     assert first == second == [first[0]] * 3
 
 
+def trained_with_a_frozen_encoder(rank: int, folder: Path, sharded: bool) -> list[str]:
+    """Train the temporal encoder and the head in shards or copies; give the names of what the rank's optimizer has."""
+    options: dict[str, Any] = {"enable_checkpointing": True, "plugins": [AtomicCheckpointIO()], "max_epochs": 1}
+    if sharded:
+        shard_on_the_cpu()
+        with patch("torch.cuda.is_available", lambda: True):
+            options["strategy"] = BlockFSDPStrategy(blocks=[Block])
+    saved = LastCheckpoint(dirpath=str(folder / f"sharded_{sharded}"), every_n_train_steps=1)
+    trainer, module = fit("factorised_encoder", rank, 2, saved, frozen="spatial", **options)
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    trained = [names[id(part)] for group in trainer.optimizers[0].param_groups for part in group["params"]]
+    return sorted(name.replace("_fsdp_wrapped_module.", "") for name in trained)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_fsdp_trains_what_is_not_frozen_and_that_alone_as_copies_do(tmp_path: Path) -> None:
+    names = [in_two_ranks(trained_with_a_frozen_encoder, tmp_path, sharded)[0] for sharded in (True, False)]
+    assert names[0] == names[1]
+    assert all(".temporal." in f".{name}" or ".head." in f".{name}" for name in names[0])
+    shards, copies = (
+        torch.load(tmp_path / f"sharded_{sharded}" / "last.ckpt", weights_only=True)["state_dict"]
+        for sharded in (True, False)
+    )
+    assert shards.keys() == copies.keys()
+    start = fit("factorised_encoder", 0, 1, frozen="spatial", max_epochs=0)[1].state_dict()
+    for name, tensor in copies.items():
+        if name in names[0]:
+            assert not torch.equal(tensor, start[name]), name
+            assert torch.allclose(shards[name], tensor, atol=1e-5), name
+        else:
+            assert torch.equal(tensor, start[name]), name
+            assert torch.equal(shards[name], start[name]), name
+
+
 class BadShard(Callback):
     """Makes a gradient bad in step 3, in the shard of the second rank alone."""
 

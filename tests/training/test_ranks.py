@@ -102,13 +102,15 @@ def fit(
     *callbacks: Callback,
     start: Path | None = None,
     rate: float = 0.002,
+    frozen: str | None = None,
     **others: Any,
 ) -> tuple[Trainer, VideoClassifier]:
     """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
     torch.manual_seed(0)
     heads = {"num_heads": 4} if name == "factorised_dot_product" else {}
     tokeniser = models.Tubelets(dim=12, tubelet=(2, 4, 5))
-    network = models.build_model(name, tokeniser, **(SHAPE | NETWORKS[name] | heads), stochastic_depth=0.5)
+    shape = SHAPE | NETWORKS[name] | heads | {"frozen": frozen}
+    network = models.build_model(name, tokeniser, **shape, stochastic_depth=0.5)
     module = VideoClassifier(
         network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=BATCH // ranks, record={},
         optimizer_config=OptimizerConfig(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),

@@ -4,13 +4,13 @@ The paper and the released code average logits, other code bases probabilities; 
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from vivit.errors import ConfigError
@@ -113,14 +113,17 @@ def score(
     clips_at_once: int,
     aggregator: ViewAggregator = MEAN,
     dtype: torch.dtype = torch.float32,
+    classify: Callable[[UInt8[Tensor, "n f h w 3"], torch.dtype], Float[Tensor, "n k"]] | None = None,
 ) -> Predictions:
     """Return the predictions of whole videos, with ``clips_at_once`` views through the network at a time.
 
     The network is called as often for a batch of no videos as for one: where it is sharded, all ranks must call it
-    together, since each call gathers the weights of every block from them all.
+    together, since each call gathers the weights of every block from them all. ``classify`` computes the logits of
+    frames in its place, as a cache of what the network made of them does.
     """
     videos, views = batch.frames.shape[:2]
     frames = batch.frames if videos else batch.frames.new_zeros(1, *batch.frames.shape[1:])
-    logits = [network(normalize_frames(part, dtype)) for part in frames.flatten(0, 1).split(clips_at_once)]
+    parts = frames.flatten(0, 1).split(clips_at_once)
+    logits = [network(normalize_frames(part, dtype)) if classify is None else classify(part, dtype) for part in parts]
     by_view = torch.cat(logits).float()[: videos * views].unflatten(0, (videos, views))
     return Predictions(aggregator(by_view), batch.labels, batch.videos, by_view, batch.first_frames)

@@ -45,7 +45,7 @@ class FrozenCache:
         self.network, self.tubelet = network, network.tokeniser.tubelet[0]
         self.capacity = int(gb * 1e9 / (4 * network.tokeniser.dim))
         self.seen = self.hits = 0
-        """Tubelets since the last look at the share, and those whose features were there."""
+        """Training tubelets since the last look at the share, and those whose features were there."""
         self._rows: dict[bytes, int] = {}
         self._features = torch.empty(0, network.tokeniser.dim)
 
@@ -55,7 +55,8 @@ class FrozenCache:
         keys = tubelet_keys(tubelets)
         first = {key: place for place, key in reversed(list(enumerate(keys)))}
         missing = [key for key in first if key not in self._rows]
-        self.seen, self.hits = self.seen + len(keys), self.hits + sum(key in self._rows for key in keys)
+        if self.network.training:
+            self.seen, self.hits = self.seen + len(keys), self.hits + sum(key in self._rows for key in keys)
         places = torch.tensor([self._rows.get(key, -1) for key in keys])
         if missing:
             computed = self._compute(tubelets[[first[key] for key in missing]], dtype)
@@ -73,7 +74,7 @@ class FrozenCache:
         return self.network.classify_frames(self.encode(frames, dtype))
 
     def share(self, epoch: int) -> float:
-        """Return the share of tubelets whose features were there, since the last call; warn where it stays low."""
+        """Return the share of training tubelets whose features were there, since the last call; warn of a low one."""
         share = self.hits / max(self.seen, 1)
         self.seen = self.hits = 0
         if epoch == 1 and share < LOW_SHARE:

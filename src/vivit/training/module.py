@@ -167,7 +167,8 @@ class VideoClassifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Predictions | None:  # type: ignore[override]
         """Return the predictions of one view of each video, for callbacks; None for a batch of no videos."""
-        predictions = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision)
+        cached = None if self.frozen_cache is None else self.frozen_cache.logits
+        predictions = score(self.network, batch, clips_at_once=self.batch_size, dtype=self.precision, classify=cached)
         self.val_metrics.gather(predictions)
         if not len(batch.videos):
             return None
