@@ -1,8 +1,9 @@
 """Heat maps of attention over frames, as a video and as pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import matplotlib
@@ -54,15 +55,19 @@ def upscale_frames(frames: UInt8[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f
     return frames.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def write_mp4(frames: UInt8[np.ndarray, "f h w 3"], rate: Fraction, file: Path) -> None:
-    """Write H.264 in MP4; height and width must be even."""
-    with av.open(str(file), "w", format="mp4") as container:
-        stream = container.add_stream("h264", rate=rate)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.options = {"crf": "18"}
+def write_mp4(
+    frames: Iterable[UInt8[np.ndarray, "h w 3"]], rate: Fraction, file: Path, *, crf: int = 18
+) -> None:
+    """Write frames of one size, of even height and width, as H.264 in MP4, which begins to play before it is loaded."""
+    with av.open(str(file), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream: Any = None
         for frame in frames:
+            if stream is None:
+                stream = container.add_stream("h264", rate=rate)
+                stream.height, stream.width = frame.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1
+                stream.options = {"crf": str(crf)}
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
 
