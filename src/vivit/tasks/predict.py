@@ -58,7 +58,9 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
             try:
                 folder = output_folder(job.folder, files, files.index(file))
-                prediction["attention"] = save_attention(predictor, file, cfg.head_fusion, folder)
+                prediction["attention"] = save_attention(
+                    predictor, file, cfg.head_fusion, folder, prediction["classes"]
+                )
             except VideoError as error:  # of a frame that the attention alone needs
                 skip_video(cfg, skipped, file, error)
                 continue

@@ -17,8 +17,8 @@ from vivit.training.rng import step_generator
 MOST_CLIPS, MOST_FRAMES = 8, 4
 MOST_CLASSES = 3
 """Classes of a soft label that are written, the most likely ones."""
-MULTI_LABEL_LEAST = 0.1
-"""Share of a class of a multi-label head above which it is one of a video's, and not there by smoothing alone."""
+LEAST, MULTI_LABEL_LEAST = 0.005, 0.1
+"""Share of a class below which it is left out: it would be written as 0 %; in a multi-label head smoothing gives 5 %."""
 
 
 class BatchPicture(Callback):
@@ -43,8 +43,7 @@ class BatchPicture(Callback):
         if self.file.is_file() or trainer.global_step:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        title = f"the first {min(len(batch.videos), MOST_CLIPS)} clips of training, as the network receives them"
-        draw_clips(title, batch_rows(pl_module, batch, trainer.global_step)).savefig(self.file)
+        draw_clips("first clips of training, augmented", batch_rows(pl_module, batch, trainer.global_step)).savefig(self.file)
         log_pictures(trainer, {"train/batch": self.file})
 
 
@@ -71,10 +70,10 @@ def target_lines(module: VideoClassifier, target: Tensor) -> list[str]:
     lines = []
     for (head, names), part in zip(module.heads.items(), target.split(module.num_classes), strict=True):
         shares = sorted(zip(part.tolist(), names, strict=True), key=lambda pair: -pair[0])
-        least = MULTI_LABEL_LEAST if isinstance(names, MultiLabel) else 0.0
-        some = [(share, name) for share, name in shares if share > least][:MOST_CLASSES]
+        least = MULTI_LABEL_LEAST if isinstance(names, MultiLabel) else LEAST
+        some = [(share, name) for share, name in shares if share >= least][:MOST_CLASSES]
         text = ", ".join(name if share == 1 else f"{name} {100 * share:.0f} %" for share, name in some)
-        rest = sum(share > least for share, _ in shares) - len(some)
+        rest = sum(share >= least for share, _ in shares) - len(some)
         text = (text or "none") + (f" and {rest} more" if rest else "")
         lines.append(text if len(module.heads) == 1 else f"{head}: {text}")
     return lines
