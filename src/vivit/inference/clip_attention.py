@@ -31,7 +31,7 @@ from vivit.inference.overlay import (
 )
 from vivit.inference.predictor import Predictor
 from vivit.models import ViViT
-from vivit.structures import normalize_frames
+from vivit.structures import Video, normalize_frames
 
 DEFAULT_FPS = 25
 """Frames a second of a folder of pictures, which has no timestamps."""
@@ -80,7 +80,7 @@ class AttentionRollout:
         plot_temporal_attention(shares, [row["second"] for row in rows], folder / "moments.png")
 
 
-def rollout_video(predictor: Predictor, file: str, head_fusion: str) -> AttentionRollout:
+def rollout_video(predictor: Predictor, file: str | Video, head_fusion: str) -> AttentionRollout:
     """Return the attention rollout of the clip in the middle of a video. Raises ``VideoError``."""
     preprocessing = predictor.preprocessing
     middle = replace(preprocessing.views, temporal=1, spatial=1)
@@ -128,7 +128,7 @@ def frame_seconds(video: OpenVideo, numbers: Sequence[int]) -> list[float]:
 
 
 def save_attention(
-    predictor: Predictor, file: str, head_fusion: str, folder: Path, classes: TopK
+    predictor: Predictor, file: str | Video, head_fusion: str, folder: Path, classes: TopK
 ) -> dict[str, Any]:
     """Write the pictures of a video's attention rollout into ``folder``; return its entry of a prediction.
 
