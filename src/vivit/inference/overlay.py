@@ -49,7 +49,7 @@ def overlay_heatmap(frames: UInt8[np.ndarray, "f h w 3"], heat: Float[Tensor, "f
     """
     values = heat.numpy()
     colours = matplotlib.colormaps[COLORMAP](values)[..., :3] * 255
-    opacity = MAX_OPACITY * values[..., None]
+    opacity = MAX_OPACITY * values[..., None] ** 1.5
     pictures = (frames * (1 - opacity) + colours * opacity).round().astype(np.uint8)
     inside, width = values >= OUTLINED, max(1, round(min(values.shape[1:]) / 130))
     pictures[_grown(inside, width) & ~inside] = 0
