@@ -42,8 +42,8 @@ def draw_clips(title: str, rows: Sequence[SheetRow]) -> Figure:
     texts = [[(shorten(text, MAX_WIDTH), color) for text, color in row.lines] for row in rows]
     strips = [_strip(row.frames) for row in rows]
     sizes = [_strip_size(strip) for strip in strips]
-    height = 2 * MARGIN + LINE + sum(
-        GAP + LINE * len(lines) + tall for lines, (_, tall) in zip(texts, sizes, strict=True)
+    height = (
+        2 * MARGIN + LINE + sum(GAP + LINE * len(lines) + tall for lines, (_, tall) in zip(texts, sizes, strict=True))
     )
     with picture_style([title], *([text for text, _ in lines] for lines in texts)):
         figure = Figure(figsize=(WIDTH, height))

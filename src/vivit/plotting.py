@@ -112,7 +112,9 @@ def _code(character: str) -> str:
         return ""
     code = f"U+{ord(character):04X}"
     if not WARNED:
-        log.warning("no installed font has the character %s; it and others like it are drawn as their codes (%s)", code, REMEDY)
+        log.warning(
+            "no installed font has the character %s; it and others like it are drawn as their codes (%s)", code, REMEDY
+        )
     WARNED.append(character)
     return code
 

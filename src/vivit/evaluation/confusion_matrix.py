@@ -68,8 +68,8 @@ def write_csv(file: Path, rows: Iterable[Sequence[Any]]) -> None:
 def plot_confusion_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
     """Return the picture of a matrix, ``WIDTH`` inches wide: its rows are true classes, and colours shares of a row.
 
-    Columns of more than ``MAX_WITH_BOTH`` have numbers, which stand behind the names of the rows. Of more than ``MAX_CLASSES`` classes it is a chart
-    of the pairs that are confused most often.
+    Columns of more than ``MAX_WITH_BOTH`` classes have numbers, which stand behind the names of the rows. Of more than
+    ``MAX_CLASSES`` classes it is a chart of the pairs that are confused most often.
     """
     return _plot_matrix(counts, names) if len(names) <= MAX_CLASSES else _plot_pairs(counts, names)
 
@@ -89,7 +89,9 @@ def _plot_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure
         figure = Figure(figsize=(WIDTH, height))
         axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-        columns = [shorten(name, max(4, MAX_LETTERS * 2 // k)) for name in names] if both else range(1, k + 1)
+        columns = (
+            [shorten(name, max(4, MAX_LETTERS * 2 // k)) for name in names] if both else list(map(str, range(1, k + 1)))
+        )
         axes.set_xticks(range(k), columns, fontsize=letters)
         axes.set_yticks(range(k), short, fontsize=letters)
         axes.tick_params(length=0)
@@ -127,7 +129,7 @@ def _write_cells(
             axes.text(column, row + 0.04, percent, ha="center", va="top", color=color, fontsize=min(size, LETTERS))
 
 
-def _write_right_shares(axes: Axes, counts: Int[np.ndarray, "k k"], letters: float) -> None:
+def _write_right_shares(axes: Axes, counts: Int[np.ndarray, "k k"], letters: int) -> None:
     """Write before every row its number, and behind it the percent of its videos that is right."""
     k, videos = len(counts), counts.sum(1)
     axes.text(k - 0.35, -0.65, "right", fontsize=letters, va="bottom")

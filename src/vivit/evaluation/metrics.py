@@ -6,7 +6,7 @@ softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewe
 ``acc_direction`` is that of ``direction.py``, for data sets that name what a clip run backwards is.
 
 A head of two classes has ``auc`` too, the area under the ROC curve (``area_under_curve.py``); beside other heads
-``verb_auc``. A multi-label head has none of these, but ``map`` and ``f1_macro`` (``multi_label.py``); beside other heads
+``verb_auc``. A multi-label head has none of these, but ``map`` and ``f1_macro`` (``multi_label.py``), beside others
 ``tags_map``, ``tags_f1_macro``, and ``map``, the mean over multi-label heads. All else is about the other heads.
 """
 
@@ -136,12 +136,13 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
         metrics_by_views[of_views] |= named_metrics(metrics, several=len(metadata.heads) > 1)
     scored = {head: (labels[:, columns[head]], of_head) for head, of_head in scores.get(views, {}).items()}
     interval |= map_intervals(scored, several=len(metadata.heads) > 1)
-    for of_views, of_heads in margins.items():
-        for head, margin in of_heads.items():
+    for of_views, differences in margins.items():
+        for head, margin in differences.items():
             of_head, name = labels[:, columns[head].start], f"{head}_auc" if len(metadata.heads) > 1 else "auc"
             if (area := area_under_curve(of_head, margin)) is not None:
                 metrics_by_views[of_views][name] = area
-                interval |= {name: area_interval(of_head, margin)} if of_views == views else {}
+                counts = int((of_head == 1).sum()), int((of_head == 0).sum())
+                interval |= {name: area_interval(area, *counts)} if of_views == views else {}
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
         file.file,

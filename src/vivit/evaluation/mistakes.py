@@ -1,5 +1,6 @@
 """The most confident mistakes of a test: videos whose wrong class is the most probable."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def most_confident_mistakes(file: Path, heads: Heads, most: int) -> Mistakes:
     return Mistakes(mistakes[:most], wrong, len(rows) * len(heads))
 
 
-def _text(labels: list[int], names: tuple[str, ...] | list[str]) -> str:
+def _text(labels: list[int], names: Sequence[str]) -> str:
     """Return the class of a row of labels; of a multi-label head all of them, or none."""
     if isinstance(names, MultiLabel):
         return ", ".join(name for name, present in zip(names, labels, strict=True) if present) or "none"

@@ -57,8 +57,9 @@ def write_attention_sheet(
         scale = figure.add_axes((MARGIN / WIDTH, (below - 0.4) / height, 1 - 2 * MARGIN / WIDTH, 0.18 / height))
         bar = figure.colorbar(ScalarMappable(cmap=COLORMAP), scale, orientation="horizontal")
         bar.set_ticks([0, 0.5, 1], labels=["0 %", "50 %", "100 %"], fontsize=LETTERS - 2)
-        for label, side in zip(scale.get_xticklabels(), ("left", "center", "right"), strict=True):
-            label.set_horizontalalignment(side)
+        first, _, last = scale.get_xticklabels()
+        first.set_horizontalalignment("left")
+        last.set_horizontalalignment("right")
         for at, text in enumerate([SCALE, *([UNSEEN] if dimmed else [])]):
             figure.text(MARGIN / WIDTH, (below - 0.75 - at * line) / height, text, va="top", fontsize=LETTERS - 2)
         figure.savefig(file)

@@ -98,7 +98,7 @@ def _own_pixels(video: OpenVideo, view: View) -> tuple[UInt8[np.ndarray, "f h w 
     """Return the frames of a view in the pixels of the video, and where in them the view is cut."""
     _, height, width = video.shape
     share = min(1.0, MAX_SIDE / max(height, width))
-    size = tuple(max(2, 2 * round(share * side / 2)) for side in (height, width))
+    size = max(2, 2 * round(share * height / 2)), max(2, 2 * round(share * width / 2))
     (pictures,) = video.read(view.numbers, [CropBox(0, 0, height, width)], size)
     crop, (down, along) = view.crop_box, (size[0] / height, size[1] / width)
     top, left = round(down * crop.top), round(along * crop.left)

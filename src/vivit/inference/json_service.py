@@ -53,7 +53,7 @@ class PredictionService:
             return _error(413, f"the file is larger than {self.max_bytes / 1e6:g} MB")
         with TemporaryDirectory(dir=self.folder) as folder:
             try:
-                file = await _store(request, Path(folder))
+                file = await self._store(request, Path(folder))
             except ValueError as error:
                 return _error(400, f"{error}; {USAGE}")
             try:
@@ -61,31 +61,30 @@ class PredictionService:
             except (UserError, OSError) as error:
                 return _error(422, str(error).replace(str(file), file.name))
 
-
-async def _store(request: Request, folder: Path) -> Path:
-    """Write the posted file into ``folder``; return its path. Raises ValueError where there is none."""
-    kind = request.headers.get("content-type", "")
-    if not kind.startswith("multipart/form-data"):
-        file = folder / _file_name(request.query_params.get("name"))
-        with file.open("wb") as target:
-            async for part in request.stream():
-                target.write(part)
-        if not file.stat().st_size:
-            raise ValueError("the body is empty")
+    async def _store(self, request: Request, folder: Path) -> Path:
+        """Write the posted file into ``folder``; return its path. Raises ValueError where there is none."""
+        kind = request.headers.get("content-type", "")
+        if not kind.startswith("multipart/form-data"):
+            file = folder / _file_name(request.query_params.get("name"))
+            with file.open("wb") as target:
+                async for part in request.stream():
+                    target.write(part)
+            if not file.stat().st_size:
+                raise ValueError("the body is empty")
+            return file
+        async with request.form() as form:
+            upload = form.get(FIELD)
+            if upload is None or isinstance(upload, str):
+                raise ValueError(f"the form has no file {FIELD}")
+            file = folder / _file_name(upload.filename)
+            with file.open("wb") as target:
+                while part := await upload.read(1 << 20):
+                    target.write(part)
         return file
-    async with request.form() as form:
-        upload = form.get(FIELD)
-        if upload is None or isinstance(upload, str):
-            raise ValueError(f"the form has no file {FIELD}")
-        file = folder / _file_name(upload.filename)
-        with file.open("wb") as target:
-            while part := await upload.read(1 << 20):
-                target.write(part)
-    return file
 
 
 def _file_name(name: str | None) -> str:
-    """Return the last part of a file's name, of which only the suffix matters; a name of one's own where it has none."""
+    """Return the last part of a file's name, of which only the suffix matters; ``video.mp4`` where it has none."""
     name = one_line(Path((name or "").replace("\\", "/")).name).replace("\0", "")
     return name.encode()[-200:].decode(errors="ignore") or "video.mp4"
 

@@ -36,7 +36,7 @@ NO_VIDEOS = "scores alone have no frames: data=... data.root=... names the video
 
 
 @dataclass(frozen=True, slots=True)
-class ShownMistake:
+class MistakeCard:
     """A mistake with what can be seen of it."""
 
     mistake: Mistake
@@ -63,25 +63,25 @@ def write_mistakes(folder: Path, mistakes: Mistakes, videos: Sequence[Video] | N
 
     ``videos`` are those of the split; None where only their scores are there, which leaves the page without frames.
     """
-    shown = [_show(folder, number, mistake, videos) for number, mistake in enumerate(mistakes.first)]
+    cards = [_show(folder, number, mistake, videos) for number, mistake in enumerate(mistakes.first)]
     title = f"{mistakes.wrong:,} of {mistakes.answers:,} {split} answers are wrong"
     template = page_environment("vivit.inference", one_line=one_line, percent=percent).get_template("mistakes.html.j2")
-    lead = ["The most confident ones come first. A click on the frames plays the video."] if shown else []
-    page = template.render(title=title, lead=lead, shown=shown, several=len({m.head for m in mistakes.first}) > 1)
+    lead = ["The most confident ones come first. A click on the frames plays the video."] if cards else []
+    page = template.render(title=title, lead=lead, cards=cards, several=len({m.head for m in mistakes.first}) > 1)
     (folder / "mistakes.html").write_text(page, encoding="utf-8", errors="backslashreplace")
-    on_sheet = [each for each in shown if each.frames is not None][:ON_SHEET]
+    on_sheet = [each for each in cards if each.frames is not None][:ON_SHEET]
     draw_clips(f"{title}; the most confident", [_row(each) for each in on_sheet]).savefig(folder / "mistakes.png")
 
 
-def _row(shown: ShownMistake) -> SheetRow:
-    assert shown.frames is not None
-    mistake = shown.mistake
+def _row(card: MistakeCard) -> SheetRow:
+    assert card.frames is not None
+    mistake = card.mistake
     lines = [
         (f"predicted: {mistake.predicted}, {percent(mistake.probability)}", PREDICTED_COLOR),
         (f"true: {mistake.true}" + _of_true(mistake), TRUE_COLOR),
-        (os.path.join(*Path(shown.file).parts[-2:]), SOFT_COLOR),  # noqa: PTH118  # a name may end in a slash
+        (os.path.join(*Path(card.file).parts[-2:]), SOFT_COLOR),  # noqa: PTH118  # a name may end in a slash
     ]
-    return SheetRow(shown.frames, lines)
+    return SheetRow(card.frames, lines)
 
 
 def _of_true(mistake: Mistake) -> str:
@@ -93,17 +93,17 @@ def percent(share: float) -> str:
     return f"{min(100 * share, 99.99):.1f} %" if share < 0.9995 or share == 1 else "> 99.9 %"
 
 
-def _show(folder: Path, number: int, mistake: Mistake, videos: Sequence[Video] | None) -> ShownMistake:
+def _show(folder: Path, number: int, mistake: Mistake, videos: Sequence[Video] | None) -> MistakeCard:
     """Return a mistake with frames and links, and the reason where the video cannot be read."""
     if videos is None:
-        return ShownMistake(mistake, mistake.path, None, NO_VIDEOS, ())
+        return MistakeCard(mistake, mistake.path, None, NO_VIDEOS, ())
     video = videos[mistake.video]
     try:
         frames = read_frames(video)
     except (VideoError, DataError, OSError) as error:
         log.warning("no frames of a mistake: %s", error)
-        return ShownMistake(mistake, video.path, None, str(error), _links(folder, video))
-    return ShownMistake(mistake, video.path, frames, None, [*_preview(folder, number, video), *_links(folder, video)])
+        return MistakeCard(mistake, video.path, None, str(error), _links(folder, video))
+    return MistakeCard(mistake, video.path, frames, None, [*_preview(folder, number, video), *_links(folder, video)])
 
 
 def read_frames(video: Video) -> UInt8[np.ndarray, "f h w 3"]:

@@ -67,9 +67,7 @@ def _grown(area: Bool[np.ndarray, "f h w"], pixels: int) -> Bool[np.ndarray, "f 
     return np.asarray(binary_erosion(area, neighbours, -pixels, border_value=1))
 
 
-def place_heatmap(
-    heat: Float[Tensor, "f _h _w"], box: CropBox, size: tuple[int, int]
-) -> Float[Tensor, "f h w"]:
+def place_heatmap(heat: Float[Tensor, "f _h _w"], box: CropBox, size: tuple[int, int]) -> Float[Tensor, "f h w"]:
     """Return the heat of a part of pictures of height and width ``size``, with none around it."""
     placed = heat.new_zeros((len(heat), *size))
     placed[:, box.top : box.top + box.height, box.left : box.left + box.width] = heat
@@ -91,9 +89,7 @@ def upscale_frames(frames: UInt8[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f
     return frames.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def write_mp4(
-    frames: Iterable[UInt8[np.ndarray, "h w 3"]], rate: Fraction, file: Path, *, crf: int = 18
-) -> None:
+def write_mp4(frames: Iterable[UInt8[np.ndarray, "h w 3"]], rate: Fraction, file: Path, *, crf: int = 18) -> None:
     """Write frames of one size, of even height and width, as H.264 in MP4, which begins to play before it is loaded."""
     with av.open(str(file), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream: Any = None

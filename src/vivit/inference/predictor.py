@@ -141,7 +141,7 @@ class Predictor:
                 yield row, check_finite_logits(logits, videos[row].path)
 
     def video(self, file: str | Video) -> Video:
-        """Return the record of a file, or of a folder of pictures; one that is a record already is returned as it is."""
+        """Return the record of a file, or of a folder of pictures; a record is returned as it is."""
         return file if isinstance(file, Video) else Video(file, (), frames_fps=self.frames_fps)
 
     def predict_sliding(self, file: str, every: float) -> SlidingPrediction:

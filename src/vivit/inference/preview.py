@@ -48,9 +48,7 @@ def write_preview(video: Video, file: Path, *, max_seconds: float = MAX_SECONDS,
         write_mp4(_pictures(opened, numbers, size), Fraction(rate / step).limit_denominator(1000), file, crf=26)
 
 
-def _pictures(
-    video: OpenVideo, numbers: range, size: tuple[int, int]
-) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def _pictures(video: OpenVideo, numbers: range, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Yield frames of a video, a few of them in memory at a time."""
     _, height, width = video.shape
     for begin in range(0, len(numbers), AT_ONCE):

@@ -122,7 +122,9 @@ def _class_rows(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(rows, list)
         and all(
-            isinstance(row, dict) and "f1" in row and all(isinstance(cell, int | float | str | None) for cell in row.values())
+            isinstance(row, dict)
+            and "f1" in row
+            and all(isinstance(cell, int | float | str | None) for cell in row.values())
             for row in rows
         )
         for rows in value.values()

@@ -41,15 +41,21 @@ def _only_differences(lines: list[dict[str, Value]]) -> Table:
     """Return the table of some lines; what all of them have in common is in its caption."""
     if len(lines) < 2:
         return Table("others", TITLE, CAPTION, COLUMNS, tuple(lines), all_columns=True)
-    titles = {column.key: column for column in COLUMNS}
+    columns = {column.key: column for column in COLUMNS}
     hidden = [key for key in SAME if len({line[key] for line in lines}) == 1]
-    words = [str(line["other"] or "").split(" ") for line in lines]
-    shared = [word for word in words[0] if word and all(word in each for each in words)]
-    common = [f"{titles[key].title} {titles[key].format(lines[0])}" for key in hidden if lines[0][key] is not None]
-    for line, of_line in zip(lines, words, strict=True):
-        line["other"] = " ".join(word for word in of_line if word not in shared) or None
+    overrides = [str(line["other"] or "").split(" ") for line in lines]
+    shared = [override for override in overrides[0] if override and all(override in each for each in overrides)]
+    common = [_described(columns[key], lines[0]) for key in hidden if lines[0][key] is not None]
+    for line, of_line in zip(lines, overrides, strict=True):
+        line["other"] = " ".join(override for override in of_line if override not in shared) or None
     caption = f"{CAPTION} All rows: {', '.join([*common, *shared])}." if common or shared else CAPTION
     return Table("others", TITLE, caption, COLUMNS, tuple(lines), all_columns=True, hidden=tuple(hidden))
+
+
+def _described(column: Column, line: dict[str, Value]) -> str:
+    """Return the title of a column with its value in a line, which has the unit behind it."""
+    title, _, unit = column.title.partition(", ")
+    return f"{title} {column.format(line)} {unit}".strip()
 
 
 def _setting(run: RunRecord) -> tuple[str | None, ...]:

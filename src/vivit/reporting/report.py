@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vivit.entry_points import typed
-from vivit.reporting.class_tables import class_tables
 from vivit.reporting.claims import claims_table, judge_claims, summary
+from vivit.reporting.class_tables import class_tables
 from vivit.reporting.cross_validation import cross_validation_table, cross_validations
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures

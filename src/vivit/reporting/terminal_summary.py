@@ -13,7 +13,19 @@ MOST_LEAD, MOST_RUNS, MOST_NOTES, MOST_SECTIONS = 5, 8, 2, 10
 WIDTH = 110
 """Letters of a line."""
 RESULTS = ("top1", "map", "pooled")
-OPTIONS = ("data", "model", "tokeniser", "size", "experiment", "other", "videos_in", "setting", "metric", "scored", "views")
+OPTIONS = (
+    "data",
+    "model",
+    "tokeniser",
+    "size",
+    "experiment",
+    "other",
+    "videos_in",
+    "setting",
+    "metric",
+    "scored",
+    "views",
+)
 """Columns of results, and of what a setting sets."""
 WRITTEN_OUT = ("other", "setting")
 """Those that are overrides already."""

@@ -28,7 +28,7 @@ MAX_NAME_BYTES = 200
 
 
 def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
-    """Predict the classes of videos: write ``predictions.json``, ``predictions.csv`` and configured pictures, print a table."""
+    """Predict the classes of videos: write them as JSON and CSV, and configured pictures; print a table."""
     check_keys(cfg, "predict")
     if cfg.top_k is not None and not (type(cfg.top_k) is int and cfg.top_k >= 1):
         raise ConfigError("top_k", cfg.top_k, "is no number of classes", "set 1 or more, or null for all classes")

@@ -1,4 +1,4 @@
-"""The videos that `predict.py` is asked about: files, folders, patterns, and the rows of a CSV file, under short names."""
+"""The videos of `predict.py`, under short names: of files, folders, patterns, and the rows of CSV files."""
 
 import glob
 import os
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vivit.data.find_videos import find_videos
-from vivit.errors import ConfigError, DataError
+from vivit.errors import ConfigError
 from vivit.structures import Video
 
 
@@ -59,10 +59,10 @@ def is_list(path: str) -> bool:
 
 
 def read_list(file: Path, frames_fps: int | float | None) -> list[Source]:
-    """Return the rows of a CSV file with a column ``path``, relative to its folder; ``start``, ``end``, ``label`` too."""
-    from vivit.data.datasets.csv_reader import CsvTable  # here, as lists alone need its library
-
+    """Return the rows of a CSV file: ``path``, relative to its folder, and where there are such, start, end, label."""
     import pyarrow as pa
+
+    from vivit.data.datasets.csv_reader import CsvTable  # here, as lists alone need its library
 
     if not file.is_file():
         raise ConfigError("video", file, "there is no such file", "set a CSV file with a column path, or videos")

@@ -17,9 +17,7 @@ NONE = {"class": "none"}
 """Printed for a multi-label head of which no class reaches its threshold."""
 
 
-def write_predictions_csv(
-    file: Path, predictions: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]
-) -> None:
+def write_predictions_csv(file: Path, predictions: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> None:
     """Write a row for every video: its name and, where a list has one, its ``label``; then classes and probabilities.
 
     A single head has columns ``class`` and ``probability``, then ``class_2`` and so on; several heads have columns

@@ -1,7 +1,6 @@
 """``batch.png``: the first clips that a network trains on, after augmentation and mixup, with their labels."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lightning import Callback, Trainer
@@ -18,7 +17,7 @@ MOST_CLIPS, MOST_FRAMES = 8, 4
 MOST_CLASSES = 3
 """Classes of a soft label that are written, the most likely ones."""
 LEAST, MULTI_LABEL_LEAST = 0.005, 0.1
-"""Share of a class below which it is left out: it would be written as 0 %; in a multi-label head smoothing gives 5 %."""
+"""Share of a class below which it is left out: it would be written as 0 %; of a multi-label head smoothing has 5 %."""
 
 
 class BatchPicture(Callback):
@@ -33,9 +32,7 @@ class BatchPicture(Callback):
         self._is_due = True
 
     @rank_zero_only
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: VideoClassifier, batch: Batch, batch_idx: int
-    ) -> None:  # type: ignore[override]
+    def on_train_batch_start(self, trainer: Trainer, pl_module: VideoClassifier, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
         """Write the picture, once."""
         if not self._is_due or not len(batch.videos):
             return
@@ -43,7 +40,9 @@ class BatchPicture(Callback):
         if self.file.is_file() or trainer.global_step:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        draw_clips("first clips of training, augmented", batch_rows(pl_module, batch, trainer.global_step)).savefig(self.file)
+        draw_clips("first clips of training, augmented", batch_rows(pl_module, batch, trainer.global_step)).savefig(
+            self.file
+        )
         log_pictures(trainer, {"train/batch": self.file})
 
 
@@ -53,9 +52,7 @@ def batch_rows(module: VideoClassifier, batch: Batch, step: int) -> list[SheetRo
     clips = batch._replace(frames=few).normalized(module.precision)[:, 0]
     if module.frozen_cache is None:
         generator = step_generator(module.seed, step, "mixup")
-        clips, targets = module.loss.soft_labels(
-            clips, batch.labels, module.num_classes, generator, module.multi_label
-        )
+        clips, targets = module.loss.soft_labels(clips, batch.labels, module.num_classes, generator, module.multi_label)
     else:
         targets = module.loss.unmixed_labels(batch.labels, module.num_classes, module.multi_label)
     pictures = ((clips[:MOST_CLIPS].float() + 1) * 127.5).round().clamp(0, 255).byte().movedim(1, -1).cpu().numpy()

@@ -111,7 +111,9 @@ def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
     panels = {label: of_panel for label, of_panel in lines.items() if any(of_panel.values())} or {"loss": {}}
     with picture_style():
         figure = Figure(figsize=(WIDTH, 2.7 * len(panels) + 0.3), layout="constrained")
-        for axes, (label, of_panel) in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items()):
+        for axes, (label, of_panel) in zip(
+            figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True
+        ):
             for split, points in of_panel.items():
                 if points:
                     axes.plot(*zip(*points, strict=True), "o-", color=COLORS.get(split, "black"), label=split)
