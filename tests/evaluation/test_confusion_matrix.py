@@ -124,6 +124,13 @@ def test_twelve_classes_have_counts_and_the_percent_that_is_right() -> None:
     assert where == (5, 2), "predicted to the right, true downwards"
 
 
+def test_counts_that_do_not_fit_are_percents() -> None:
+    counts = np.full((12, 12), 1)
+    counts[0, 0] = 12345
+    shown = texts(plot_confusion_matrix(counts, [f"class {i}" for i in range(12)]))
+    assert "12345" not in shown and shown.count("100") == 1 and shown.count("8") == 11 * 12 + 1
+
+
 def test_four_hundred_classes_are_their_most_confused_pairs() -> None:
     names = [f"a class that has a long name, number {number}" for number in range(400)]
     counts = np.eye(400, dtype=int) * 10

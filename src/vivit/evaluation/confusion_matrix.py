@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 
 from vivit.plotting import LETTERS, WIDTH, picture_style, shorten, text_width
 
-MAX_CLASSES = 20
+MAX_CLASSES = 12
 """Classes up to which the picture is a matrix; of more it has the pairs that are confused most often."""
 MAX_WITH_BOTH = 5
-"""Classes up to which a cell has count and percent; cells of more have counts, and rows the percent that is right."""
-MAX_LETTERS, MAX_PAIR_LETTERS = 18, 26
-"""Width of a class name in Latin characters, beside the matrix and in a pair."""
+"""Classes up to which a cell has count and percent; of more it has counts, or percents where these are too long."""
+MAX_LETTERS, MAX_MATRIX_LETTERS, MAX_PAIR_LETTERS = 18, 13, 26
+"""Width of a class name in Latin characters: beside a matrix of few classes or of more, and in a pair."""
+DIGIT = 0.66
+"""Width of a digit in letter sizes."""
 POINT = 1 / 72
 """Inches."""
 BARS = 20
@@ -78,11 +80,11 @@ def _plot_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure
     videos, k = counts.sum(1), len(names)
     shares = counts / videos[:, None].clip(min=1)
     both = k <= MAX_WITH_BOTH
-    short = [shorten(name, MAX_LETTERS) for name in names]
+    short = [shorten(name, MAX_LETTERS if both else MAX_MATRIX_LETTERS) for name in names]
     letters = LETTERS if both else LETTERS - 2
     numbers = 0 if both else 0.3
     left = 0.45 + numbers + 0.6 * letters * POINT * max(map(text_width, short), default=1)
-    right, bottom = (0.15 if both else 0.85), 0.7
+    right, bottom = (0.15 if both else 0.85), 0.8
     side = WIDTH - left - right
     height = side + bottom + 0.55
     with picture_style(short):
@@ -98,35 +100,37 @@ def _plot_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure
         axes.tick_params("y", pad=4 + numbers / POINT)
         axes.set(xlabel="predicted")
         figure.text(0.08 / WIDTH, (bottom + side / 2) / height, "true", rotation=90, va="center")
-        percent = "percent of a row" if both else "colour: share of a row"
-        axes.set_title(f"videos, {percent}", fontsize=letters, loc="left", x=-(left - 0.08) / side)
+        fits = both or len(str(counts.max(initial=0))) * DIGIT * letters <= side / k / POINT
+        title = "videos, percent of a row" if both else "videos; colour: share of a row" if fits else "percent of a row"
+        axes.set_title(title, fontsize=letters, loc="left", x=-(left - 0.08) / side)
         axes.spines[:].set_visible(False)
         axes.set_xticks(np.arange(k - 1) + 0.5, minor=True)
         axes.set_yticks(np.arange(k - 1) + 0.5, minor=True)
         axes.grid(which="minor", color="white", linewidth=1.5)
         axes.tick_params(which="minor", length=0)
-        _write_cells(axes, counts, shares, both=both, inches=side / k)
-        if not both:
+        if both:
+            _write_counts_and_percents(axes, counts, shares)
+        else:
+            _write_numbers(axes, counts if fits else (100 * shares).round().astype(int), shares, letters)
             _write_right_shares(axes, counts, letters)
     return figure
 
 
-def _write_cells(
-    axes: Axes, counts: Int[np.ndarray, "k k"], shares: Float[np.ndarray, "k k"], *, both: bool, inches: float
-) -> None:
-    """Write the count of every cell that is not empty, as large as it fits, and with ``both`` its percent below."""
-    longest = len(f"{counts.max(initial=0):,}")
-    size = min(1.8 * LETTERS, inches / POINT / (0.68 * max(longest, 2)))
+def _write_counts_and_percents(axes: Axes, counts: Int[np.ndarray, "k k"], shares: Float[np.ndarray, "k k"]) -> None:
+    """Write the count of every cell, and below it its percent of the row."""
     for (row, column), share in np.ndenumerate(shares):
-        if not counts[row, column] and not both:
-            continue
         color, number = ("white" if share > 0.5 else "black"), f"{counts[row, column]:,}"
-        axes.text(
-            column, row, number, ha="center", va="bottom" if both else "center_baseline", color=color, fontsize=size
-        )
-        if both:
-            percent = f"{100 * share:.1f} %" if counts[row].any() else "no video"
-            axes.text(column, row + 0.04, percent, ha="center", va="top", color=color, fontsize=min(size, LETTERS))
+        percent = f"{100 * share:.1f} %" if counts[row].any() else "no video"
+        axes.text(column, row, number, ha="center", va="bottom", color=color, fontsize=1.5 * LETTERS)
+        axes.text(column, row + 0.04, percent, ha="center", va="top", color=color)
+
+
+def _write_numbers(axes: Axes, numbers: Int[np.ndarray, "k k"], shares: Float[np.ndarray, "k k"], letters: int) -> None:
+    """Write the number of every cell that is not empty."""
+    for (row, column), number in np.ndenumerate(numbers):
+        if number:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(number), ha="center", va="center_baseline", color=color, fontsize=letters)
 
 
 def _write_right_shares(axes: Axes, counts: Int[np.ndarray, "k k"], letters: int) -> None:

@@ -64,7 +64,8 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     results: dict[str, Any] = {"ckpt_path": str(cfg.ckpt_path), "views": format_views(views.temporal, views.spatial)}
     results |= {"every": cfg.every, "skipped_videos": skipped, "predictions": predictions}
     write_json(job.folder / "predictions.json", results | provenance())  # before anything is printed
-    write_predictions_csv(job.folder / "predictions.csv", predictions, skipped)
+    problems = {source.name: skipped[source.path] for source in sources if source.path in skipped}
+    write_predictions_csv(job.folder / "predictions.csv", predictions, problems)
     print_predictions(predictions)
     print(f"Run folder: {job.folder}")
     return {}
@@ -82,7 +83,7 @@ def _predict(
     reasons: dict[int, str] | None = {} if cfg.skip_unreadable else None
     for number, logits in predictor.predict([source.video for source in sources], reasons):
         yield number, {"classes": predictor.top_k(logits, cfg.top_k)}
-    skipped.update({sources[number].name: reason for number, reason in (reasons or {}).items()})
+    skipped.update({sources[number].path: reason for number, reason in (reasons or {}).items()})
 
 
 def _predict_sliding(
@@ -108,7 +109,7 @@ def skip_video(cfg: DictConfig, skipped: dict[str, str], source: Source, error: 
     if not cfg.skip_unreadable:
         raise error
     log.warning("left out: %s", error)
-    skipped[source.name] = str(error)
+    skipped[source.path] = str(error)
 
 
 def output_folder(folder: Path, sources: Sequence[Source], number: int) -> Path:

@@ -38,6 +38,8 @@ def predict_sources(typed: str | Sequence[str], frames_fps: int | float | None) 
         find_videos(paths)  # raises
     sources: list[Source] = []
     files: set[str] = set()
+    alone = [str(Path(path).absolute().parent) for path in paths if Path(path).is_file() and not is_list(path)]
+    common = os.path.commonpath(alone) if alone else ""
     for path in paths:
         if is_list(path):
             sources += read_list(Path(path), frames_fps)
@@ -45,7 +47,7 @@ def predict_sources(typed: str | Sequence[str], frames_fps: int | float | None) 
         for video in find_videos(path):
             if video not in files:
                 files.add(video)
-                sources.append(Source(Video(video, (), frames_fps=frames_fps), _relative(video, path)))
+                sources.append(Source(Video(video, (), frames_fps=frames_fps), _relative(video, path, common)))
     names = [source.name for source in sources if source.video.start is None]
     repeated = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
     if not repeated:
@@ -93,9 +95,14 @@ def _segment(path: str, start: float | None, end: float | None) -> str:
     return f"{path} {start or 0:g}-{'' if end is None else f'{end:g}'} s"
 
 
-def _relative(video: str, typed: str) -> str:
-    """Return the path of a video relative to what was typed: a folder, or what precedes the magic of a pattern."""
+def _relative(video: str, typed: str, common: str) -> str:
+    """Return the path of a video relative to what was typed: a folder, or what precedes the magic of a pattern.
+
+    That of a file is relative to the folder that has all files which were typed, ``common``.
+    """
     folder = typed
+    if Path(typed).is_file():
+        return os.path.relpath(video, common)
     if not Path(typed).exists() and glob.has_magic(typed):
         parts = Path(typed).parts
         first = next(at for at, part in enumerate(parts) if glob.has_magic(part))

@@ -17,18 +17,18 @@ NONE = {"class": "none"}
 """Printed for a multi-label head of which no class reaches its threshold."""
 
 
-def write_predictions_csv(file: Path, predictions: Sequence[Mapping[str, Any]], skipped: Mapping[str, str]) -> None:
+def write_predictions_csv(file: Path, predictions: Sequence[Mapping[str, Any]], problems: Mapping[str, str]) -> None:
     """Write a row for every video: its name and, where a list has one, its ``label``; then classes and probabilities.
 
     A single head has columns ``class`` and ``probability``, then ``class_2`` and so on; several heads have columns
-    with their names. The classes of a multi-label head are in one entry, separated by semicolons. Videos that were
-    left out have a ``problem``.
+    with their names. The classes of a multi-label head are in one entry, separated by semicolons. ``problems`` are
+    those of videos that were left out, by name.
     """
     rows = [
         {"video": each["name"]} | ({"label": each["label"]} if "label" in each else {}) | _cells(each["classes"])
         for each in predictions
     ]
-    rows += [{"video": name, "problem": problem} for name, problem in skipped.items()]
+    rows += [{"video": name, "problem": problem} for name, problem in problems.items()]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as text:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
