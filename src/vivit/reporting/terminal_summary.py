@@ -1,18 +1,18 @@
 """The report in at most 40 lines, for the terminal: one's own runs, then the paper's tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from vivit.plotting import text_width
 from vivit.reporting.page import Section
-from vivit.reporting.tables import Table
+from vivit.reporting.tables import Table, Value
 from vivit.text import one_line
 
 MOST_LEAD, MOST_RUNS, MOST_NOTES, MOST_SECTIONS = 5, 8, 2, 10
 """Lines before all, about the settings of a table, about runs that are not done, and about other sections."""
 WIDTH = 110
 """Letters of a line."""
-RESULTS = ("top1", "map", "pooled")
+RESULTS = ("top1", "map", "pooled", "mean")
 OPTIONS = (
     "data",
     "model",
@@ -38,9 +38,9 @@ def terminal_summary(lead: Sequence[str], tables: Sequence[Table], sections: Seq
     """
     lines = [line for sentence in lead for line in wrap(sentence, WIDTH)][:MOST_LEAD]
     for table in tables:
-        rows = [_row(table, line) for line in table.lines]
+        rows = [_row(table, line) for line in sorted(table.lines, key=_result, reverse=True)]
         _, every, shared = table.caption.partition(" All ")
-        lines += ["", _short(f"{table.title}.{every}{shared}")]
+        lines += ["", _short(f"{table.title}, the best first.{every}{shared}")]
         lines += [f"  {_short(row)}" for row in rows[:MOST_RUNS]]
         lines += [f"  and {len(rows) - MOST_RUNS} more"] if len(rows) > MOST_RUNS else []
         lines += [f"  {_short(note)}" for note in table.notes[:MOST_NOTES]]
@@ -54,9 +54,13 @@ def terminal_summary(lead: Sequence[str], tables: Sequence[Table], sections: Seq
     return "\n".join(lines)
 
 
-def _row(table: Table, line: object) -> str:
-    """Return the result of a setting, and its other cells by name."""
-    assert isinstance(line, dict)
+def _result(line: Mapping[str, Value]) -> float:
+    """Return the first result that a line has."""
+    return next((float(value) for key in RESULTS if isinstance(value := line.get(key), int | float)), -1.0)
+
+
+def _row(table: Table, line: Mapping[str, Value]) -> str:
+    """Return the result of a setting, and what it sets that not all do; of a single one all that it sets."""
     columns = [column for column in table.nonempty_columns() if line.get(column.key) is not None]
     results = [
         f"{column.format(line)} % {column.title.removesuffix(', %')}" for column in columns if column.key in RESULTS
@@ -65,8 +69,9 @@ def _row(table: Table, line: object) -> str:
         str(line[column.key]) if column.key in WRITTEN_OUT else f"{column.key}={line[column.key]}"
         for column in columns
         if column.key in OPTIONS
+        and (len(table.lines) == 1 or any(other.get(column.key) != line[column.key] for other in table.lines))
     ]
-    return one_line(f"{', '.join(results) or '-'}: {' '.join(options) or 'default'}")
+    return one_line(f"{', '.join(results[:2]) or '-'}: {' '.join(options) or 'default'}")
 
 
 def _short(text: str) -> str:
