@@ -8,8 +8,8 @@ from vivit.reporting.page import Section
 from vivit.reporting.tables import Table, Value
 from vivit.text import one_line
 
-MOST_LEAD, MOST_RUNS, MOST_NOTES, MOST_SECTIONS = 5, 8, 2, 10
-"""Lines before all, about the settings of a table, about runs that are not done, and about other sections."""
+MOST_LEAD, MOST_RUNS, MOST_NOTES, MOST_SECTIONS = 4, 12, 2, 7
+"""Lines before all, about the settings of all tables, about runs of a table that are not done, and about sections."""
 WIDTH = 110
 """Letters of a line."""
 RESULTS = ("top1", "map", "pooled", "mean")
@@ -37,12 +37,13 @@ def terminal_summary(lead: Sequence[str], tables: Sequence[Table], sections: Seq
     A setting is a line: its result, and what it sets that others do not. Sections that were not begun are counted.
     """
     lines = [line for sentence in lead for line in wrap(sentence, WIDTH)][:MOST_LEAD]
+    most = MOST_RUNS // max(1, len(tables))
     for table in tables:
         rows = [_row(table, line) for line in sorted(table.lines, key=_result, reverse=True)]
         _, every, shared = table.caption.partition(" All ")
         lines += ["", _short(f"{table.title}, the best first.{every}{shared}")]
-        lines += [f"  {_short(row)}" for row in rows[:MOST_RUNS]]
-        lines += [f"  and {len(rows) - MOST_RUNS} more"] if len(rows) > MOST_RUNS else []
+        lines += [f"  {_short(row)}" for row in rows[:most]]
+        lines += [f"  and {len(rows) - most} more"] if len(rows) > most else []
         lines += [f"  {_short(note)}" for note in table.notes[:MOST_NOTES]]
         lines += [f"  and {len(table.notes) - MOST_NOTES} more"] if len(table.notes) > MOST_NOTES else []
     begun = [section for section in sections if section.state and section.state != "not run yet"]
