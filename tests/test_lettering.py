@@ -10,6 +10,7 @@ import torch
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 from vivit import plotting
 from vivit.evaluation.confusion_matrix import plot_confusion_matrix, write_confused_pairs
@@ -21,7 +22,7 @@ from vivit.reporting.figure_files import render
 from vivit.reporting.page import Section, render_page
 from vivit.reporting.tables import Column, Table
 from vivit.reporting.writers import to_latex, to_markdown
-from vivit.text import one_line
+from vivit.text import beside_numbers, one_line
 
 ODD = [
     *("win $$ now", "$5 vs $x^2_{", "\\frac{", "<b>&", "[red]x[/red]", "%s", "{0}", "*", "-v", "_x", "لعب كرة"),
@@ -166,3 +167,23 @@ def test_one_line_escapes_controls_and_nothing_else() -> None:
     assert one_line("a\tb\r\n\u2028\x00") == r"a\tb\r\n\u2028\x00"
     assert one_line("光 é \N{ZERO WIDTH JOINER} \xa0") == "光 é \N{ZERO WIDTH JOINER} \xa0"
     assert one_line("bytes \udcff").encode() == rb"bytes \udcff"
+
+
+def test_numbers_stay_behind_names_that_are_read_from_right_to_left(tmp_path: Path) -> None:
+    """The ink of a line ends with that of its percent sign, drawn alone at the same place."""
+    assert beside_numbers("a 光") == "a 光"
+    figure = Figure(figsize=(4, 1), dpi=100)
+    with plotting.picture_style(["كرة القدم"]):
+        line = figure.text(0.1, 0.5, f"true: {beside_numbers('كرة القدم')}, 1.0 %")
+        swapped = figure.text(0.1, 0.2, "true: كرة القدم, 1.0 %")
+        name = figure.text(0.1, 0.8, f"true: {beside_numbers('كرة القدم')}")
+    figure.savefig(tmp_path / "line.png")
+    with Image.open(tmp_path / "line.png") as picture:
+        dark = np.asarray(picture.convert("L")) < 128
+    rows = {}
+    for text in (line, swapped, name):
+        box = text.get_window_extent()
+        rows[text] = dark[100 - int(box.y1) - 2 : 100 - int(box.y0) + 2].any(0)
+    end = int(np.flatnonzero(rows[name]).max()) - 2
+    assert (rows[line][:end] == rows[name][:end]).mean() > 0.97, "the name is where it is without a number"
+    assert (rows[swapped][:end] == rows[name][:end]).mean() < 0.97

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vivit.plotting import LETTERS, WIDTH, picture_style, shorten, text_width
+from vivit.text import beside_numbers
 
 MAX_CLASSES = 12
 """Classes up to which the picture is a matrix; of more it has the pairs that are confused most often."""
@@ -159,7 +160,7 @@ def _plot_pairs(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
             figure.text(0.15 / WIDTH, (height - 0.12 - 0.28 * line) / height, text, va="top", fontweight=weight)
         longest = first[0][2] if first else 1
         for at, ((row, _, times), (true, predicted)) in enumerate(zip(first, texts, strict=True)):
-            axes.text(0, at - 0.02, f"{true} → {predicted}", va="bottom")
+            axes.text(0, at - 0.02, f"{beside_numbers(true)} → {beside_numbers(predicted)}", va="bottom")
             axes.barh(at + 0.22, times / longest, height=0.3, color="tab:orange")
             number = f"{times:,} ({100 * times / int(videos[row]):.0f} %)"
             inside = times > 0.7 * longest

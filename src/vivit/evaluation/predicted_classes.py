@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vivit.evaluation.joint_classes import joint_log_probs
 from vivit.structures import Heads, MultiLabel, single_label_heads
+from vivit.text import beside_numbers
 
 TopK = dict[str, list[dict[str, Any]]]
 """The classes of every head, ``{"verb": [{"class": "left", "probability": 0.9}, ...]}``, the most probable first."""
@@ -53,7 +54,9 @@ def answer_lines(classes: TopK) -> list[str]:
     lines = {}
     for head, rows in heads.items():
         some = rows[:1] if rows and "threshold" not in rows[0] else rows
-        lines[head] = ", ".join(f"{row['class']} {100 * row['probability']:.1f} %" for row in some) or "none"
+        lines[head] = (
+            ", ".join(f"{beside_numbers(row['class'])} {100 * row['probability']:.1f} %" for row in some) or "none"
+        )
     return [line if len(heads) == 1 else f"{head}: {line}" for head, line in lines.items()]
 
 

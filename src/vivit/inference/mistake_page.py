@@ -21,7 +21,7 @@ from vivit.errors import DataError
 from vivit.evaluation.mistakes import Mistake, Mistakes
 from vivit.inference.preview import is_playable, write_preview
 from vivit.structures import Video
-from vivit.text import one_line
+from vivit.text import beside_numbers, one_line
 from vivit.web_pages import page_environment
 
 log = logging.getLogger(__name__)
@@ -77,8 +77,8 @@ def _row(card: MistakeCard) -> SheetRow:
     assert card.frames is not None
     mistake = card.mistake
     lines = [
-        (f"predicted: {mistake.predicted}, {percent(mistake.probability)}", PREDICTED_COLOR),
-        (f"true: {mistake.true}" + _of_true(mistake), TRUE_COLOR),
+        (f"predicted: {beside_numbers(mistake.predicted)}, {percent(mistake.probability)}", PREDICTED_COLOR),
+        (f"true: {beside_numbers(mistake.true)}" + _of_true(mistake), TRUE_COLOR),
         (os.path.join(*Path(card.file).parts[-2:]), SOFT_COLOR),  # noqa: PTH118  # a name may end in a slash
     ]
     return SheetRow(card.frames, lines)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vivit.clip_sheets import SheetRow, draw_clips, spread
 from vivit.structures import Batch, MultiLabel
+from vivit.text import beside_numbers
 from vivit.training.module import VideoClassifier
 from vivit.training.picture_logging import log_pictures
 from vivit.training.rng import step_generator
@@ -69,7 +70,7 @@ def target_lines(module: VideoClassifier, target: Tensor) -> list[str]:
         shares = sorted(zip(part.tolist(), names, strict=True), key=lambda pair: -pair[0])
         least = MULTI_LABEL_LEAST if isinstance(names, MultiLabel) else LEAST
         some = [(share, name) for share, name in shares if share >= least][:MOST_CLASSES]
-        text = ", ".join(name if share == 1 else f"{name} {100 * share:.0f} %" for share, name in some)
+        text = ", ".join(name if share == 1 else f"{beside_numbers(name)} {100 * share:.0f} %" for share, name in some)
         rest = sum(share >= least for share, _ in shares) - len(some)
         text = (text or "none") + (f" and {rest} more" if rest else "")
         lines.append(text if len(module.heads) == 1 else f"{head}: {text}")
