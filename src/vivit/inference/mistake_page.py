@@ -90,7 +90,7 @@ def _of_true(mistake: Mistake) -> str:
 
 def percent(share: float) -> str:
     """Return a probability as text: never 100 % where it is not 1."""
-    return f"{min(100 * share, 99.99):.1f} %" if share < 0.9995 or share == 1 else "> 99.9 %"
+    return "> 99.9 %" if 0.9995 <= share < 1 else f"{100 * share:.1f} %"
 
 
 def _show(folder: Path, number: int, mistake: Mistake, videos: Sequence[Video] | None) -> MistakeCard:
