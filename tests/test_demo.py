@@ -17,6 +17,7 @@ from forked import Command, start
 from omegaconf import OmegaConf
 
 from vivit.errors import ConfigError
+from vivit.inference.json_service import USAGE
 from vivit.inference.load import LoadedModel
 from vivit.inference.uploads import Uploads
 from vivit.launch import Job
@@ -30,6 +31,7 @@ FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--window-size=1280,1000"),
 )
+EXAMPLES = ("one $x$ <b>.mp4", "two.mp4")
 OWN = "vibe_edit_history"
 """What gradio itself keeps in its folder while it runs."""
 
@@ -67,10 +69,13 @@ def checkpoint(composed: Callable[..., Any], tmp_path_factory: pytest.TempPathFa
 def page(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page with narrow limits; it ends in order when it is told to, and nothing of it stays."""
     folder, port = tmp_path_factory.mktemp("page"), free_port()
+    (folder / "examples").mkdir()
+    for name in EXAMPLES:
+        film(folder / "examples" / name, noise(30))
     before = temporary_folders()
     command = start(
         folder / "said.txt", "src/demo.py", f"ckpt_path={checkpoint}", f"port={port}", "max_upload_mb=2",
-        "max_seconds=10", "top_k=3", "device=cpu", f"hydra.run.dir={folder / 'run'}",
+        "max_seconds=10", "top_k=3", "device=cpu", f"examples={folder / 'examples'}", f"hydra.run.dir={folder / 'run'}",
     )  # fmt: skip
     command.wait_for(lambda: command.output.is_file() and "Ctrl-C ends it" in command.said)
     (own,) = temporary_folders() - before
@@ -81,6 +86,7 @@ def page(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     assert (folder / "run" / "status.json").read_text().count('"done"') == 1
 
 
+PHONE = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
 Ask = Callable[[str | Path], str]
 
 
@@ -105,7 +111,7 @@ def test_upload_is_predicted_and_deleted(page: Page, ask: Ask, tmp_path: Path) -
     assert re.findall(r'<th colspan="3">(\w+)</th>', prediction) == ["noun", "verb", "action"]
     assert len(re.findall(r"<tr><td>", prediction)) == 9
     kinds = re.findall(r'src="data:([a-z0-9/]+);base64,[A-Za-z0-9+/]{300,}=*"', prediction)
-    assert kinds == ["video/mp4", "image/png", "image/png"]
+    assert kinds == ["video/mp4", "video/mp4", "image/png", "image/png"], "the video, its attention, pictures"
     assert page.uploads() == []
 
 
@@ -200,6 +206,50 @@ def test_files_of_the_server_cannot_be_read(page: Page, tmp_path: Path) -> None:
     assert secret.is_file()
 
 
+def test_programs_post_a_video_and_receive_json(page: Page, tmp_path: Path) -> None:
+    import httpx
+
+    address, file = f"{page.address}/predict", Path(film(tmp_path / "it's <b> 打架.mp4", noise(30)))
+    content = file.read_bytes()
+    answer = httpx.post(address, files={"video": (file.name, content)}, timeout=60)
+    assert answer.status_code == 200 and answer.headers["content-type"].startswith("application/json")
+    found = answer.json()
+    assert list(found) == ["video", "seconds", "classes"]
+    assert (found["video"], found["seconds"]) == (file.name, 1.16)
+    assert {head: len(rows) for head, rows in found["classes"].items()} == {"noun": 3, "verb": 3, "action": 3}
+    assert found["classes"]["noun"][0]["class"] in HEADS["noun"]
+    body = httpx.post(address, params={"name": "../../x.mp4"}, content=content, timeout=60).json()
+    assert body == found | {"video": "x.mp4"}
+    assert httpx.post(address, content=content, timeout=60).json()["video"] == "video.mp4"
+    with ThreadPoolExecutor(3) as pool:
+        several = list(pool.map(lambda _: httpx.post(address, files={"video": content}, timeout=60).json(), range(3)))
+    assert all(each["classes"] == found["classes"] for each in several)
+    assert page.uploads() == []
+
+
+def test_json_errors_are_sentences_with_a_status(page: Page, tmp_path: Path) -> None:
+    import httpx
+
+    address = f"{page.address}/predict"
+    long = Path(film(tmp_path / "long.mp4", noise(30), rate=2)).read_bytes()
+
+    def ask(**options: Any) -> tuple[int, str]:
+        answer = httpx.post(address, timeout=60, **options)
+        return answer.status_code, answer.json()["error"]
+
+    assert ask(files={"video": ("no.mp4", b"no video")})[0] == 422
+    assert "no.mp4: is text, no video" in ask(files={"video": ("no.mp4", b"no video")})[1]
+    status, error = ask(files={"video": ("long.mp4", long)})
+    assert (status, error) == (422, "long.mp4 lasts 14 s; this page takes videos of up to 10 s")
+    assert ask(files={"other": b"x"}) == (400, f"the form has no file video; {USAGE}")
+    assert ask(content=b"") == (400, f"the body is empty; {USAGE}")
+    assert ask(content=bytes(2_100_000)) == (413, "the file is larger than 2 MB")
+    assert ask(content=iter([b"unknown length"]))[0] == 411
+    asked = httpx.get(address)
+    assert (asked.status_code, asked.json()["error"]) == (405, USAGE)
+    assert page.uploads() == []
+
+
 def test_server_listens_on_this_machine_only(page: Page) -> None:
     port = int(page.address.rpartition(":")[2])
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as elsewhere:
@@ -210,7 +260,7 @@ def test_server_listens_on_this_machine_only(page: Page) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Debian's chromium and chromium-driver are not installed")
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="NOT TESTED: Debian's chromium and chromium-driver are missing")
 def test_video_dropped_in_a_browser_is_predicted(page: Page, tmp_path: Path) -> None:
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
@@ -230,10 +280,18 @@ def test_video_dropped_in_a_browser_is_predicted(page: Page, tmp_path: Path) -> 
         prediction = patient.until(lambda at: at.find_element(By.CSS_SELECTOR, ".vivit"))
         assert prediction.text.startswith("dropped.mp4\n")
         assert len(prediction.find_elements(By.CSS_SELECTOR, "td .bar")) == 9
-        playing = "let v = document.querySelector('.vivit video'); return v.readyState >= 2 && v.videoWidth"
-        assert patient.until(lambda at: at.execute_script(playing)) == 224
+        playing = "let v = document.querySelector('.vivit video.{}'); return v.readyState >= 2 && v.videoWidth"
+        assert patient.until(lambda at: at.execute_script(playing.format("original"))) == 48
+        assert patient.until(lambda at: at.execute_script(playing.format("attention"))) == 6 * 48
+        beside = "return [...document.querySelectorAll('.vivit video')].map(v => v.getBoundingClientRect().top)"
+        tops = browser.execute_script(beside)
+        assert tops[0] == pytest.approx(tops[1], abs=2), "beside one another"
         shown = "return [...document.querySelectorAll('.vivit img')].map(i => i.complete && i.naturalWidth > 100)"
         assert browser.execute_script(shown) == [True, True]
+        browser.find_elements(By.CSS_SELECTOR, "input[type=radio]")[0].click()
+        patient.until(lambda at: at.find_element(By.CSS_SELECTOR, ".vivit").text.startswith(EXAMPLES[0]))
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", PHONE)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 390, "nothing beside the page"
         asked = browser.execute_script("return performance.getEntriesByType('resource').map(r => r.name)")
         assert [name for name in asked if not name.startswith((page.address, "data:", "blob:"))] == []
     finally:
@@ -250,6 +308,7 @@ def test_video_dropped_in_a_browser_is_predicted(page: Page, tmp_path: Path) -> 
         (("port=70000",), "port", 70000),
         (("head_fusion=min",), "head_fusion", "min"),
         (("host=192.0.2.1",), "host", "192.0.2.1"),
+        (("examples=no/such",), "examples", "no/such"),
     ],
 )
 def test_wrong_options_are_errors_about_their_keys(

@@ -54,10 +54,22 @@ def test_a_folder_of_classes_trains_and_is_scored_by_what_was_held_out(videos: P
     films = {split: {row["path"].split("_")[0] for row in rows if row["split"] == split} for split in ("train", "val")}
     assert not films["train"] & films["val"]
 
+    assert 0 <= results["confidence_95"]["val/auc"][0] <= results["metrics"]["val/auc"] <= 1
+    classes = results["classes"]["label"]
+    assert [(row["class"], row["videos"]) for row in classes] == [("bright", 4), ("dark", 4)]
+    top1 = sum(row["right"] for row in classes) / 8
+    assert top1 == pytest.approx(results["metrics"]["val/acc_top1"])
+    assert results["epochs"][0]["learning_rate"] > 0
+    for name in ("batch", "mistakes", "curves", "confusion_label"):
+        assert (run / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    wrong = round(8 * (1 - top1))
+    assert f"{wrong} of 8 val answers are wrong" in (run / "mistakes.html").read_text()
+
     words = (f"ckpt_path={run}/checkpoints/best.ckpt", "split=val", "num_workers=0", "trainer=cpu")
     scored = start(tmp_path / "eval.txt", "src/eval.py", *words, f"hydra.run.dir={tmp_path / 'eval'}")
     assert scored.wait() == 0, scored.said
     again = json.loads((tmp_path / "eval" / "results.json").read_text())
+    assert (tmp_path / "eval" / "mistakes.html").is_file() and again["classes"] == results["classes"]
     assert again["scored_split"] == "val"
     assert again["metrics"] == {name: results["metrics"][name] for name in again["metrics"]}
     resumed = start(tmp_path / "resume.txt", "src/train.py", f"resume={run}")

@@ -1,5 +1,6 @@
 """Predictions of `predict.py` from a checkpoint and a file are the network's logits of those frames."""
 
+import csv
 import json
 import sys
 import threading
@@ -25,12 +26,15 @@ from vivit.data.readers.video_error import VideoError
 from vivit.data.sliding_window import nearest_frames, sliding_windows
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import CropBox
-from vivit.errors import ConfigError, UserError
+from vivit.errors import ConfigError, DataError, UserError
 from vivit.evaluation import score, top_k
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
+from vivit.structures import Video
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.predict import predict
+from vivit.tasks.predict_sources import predict_sources
+from vivit.tasks.prediction_tables import print_predictions, write_predictions_csv
 from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
 
@@ -182,9 +186,9 @@ def test_videos_without_attention_are_left_out(predicted, tmp_path: Path, monkey
     film(tmp_path / "good.mp4", noise(12))
     bad = film(tmp_path / "halfway.mp4", noise(12))
 
-    def damaged(predictor: Any, file: str, fuse: str, folder: Path) -> dict[str, Any]:
-        if file == bad:
-            raise VideoError(file, "frame 6 cannot be decoded")
+    def damaged(predictor: Any, video: Video, fuse: str, folder: Path, classes: Any) -> dict[str, Any]:
+        if video.path == bad:
+            raise VideoError(bad, "frame 6 cannot be decoded")
         return {"moments": []}
 
     monkeypatch.setattr("vivit.inference.clip_attention.save_attention", damaged)
@@ -287,7 +291,8 @@ def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: 
     for folder in ("0_long", "1_other"):
         with av.open(str(tmp_path / "run" / folder / "attention.mp4")) as video:
             stream = video.streams.video[0]
-            assert (stream.codec_context.name, stream.height, stream.average_rate) == ("h264", 224, Fraction(25, 2))
+            assert (stream.codec_context.name, stream.width, stream.average_rate) == ("h264", 6 * 48, Fraction(25, 2))
+            assert stream.height > 6 * 40, "with a caption"
             assert len(list(video.decode(video=0))) == 4
         for name in ("attention.png", "moments.png"):
             assert (tmp_path / "run" / folder / name).read_bytes().startswith(b"\x89PNG")
@@ -297,6 +302,116 @@ def test_unknown_head_fusion_is_refused(predicted, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         predicted(film(tmp_path / "long.mp4", noise(9)), "explain=true", "head_fusion=median")
     assert str(error.value) == "head_fusion=median: is unknown; set one of mean, max"
+
+
+def rows_of(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as text:
+        return list(csv.DictReader(text))
+
+
+def test_names_tell_files_of_a_folder_apart(predicted, tmp_path: Path, capsys) -> None:
+    for place in ("a", "b/c"):
+        (tmp_path / "videos" / place).mkdir(parents=True)
+        film(tmp_path / "videos" / place / "same.mp4", noise(12))
+    typed = str(tmp_path / "videos")
+    found = predicted(typed, "top_k=2")["predictions"]
+    assert [row["video"] for row in found] == [f"{typed}/a/same.mp4", f"{typed}/b/c/same.mp4"]
+    assert [row["name"] for row in found] == ["a/same.mp4", "b/c/same.mp4"]
+    printed = capsys.readouterr().out
+    assert "a/same.mp4" in printed and "b/c/same.mp4" in printed
+    rows = rows_of(tmp_path / "run" / "predictions.csv")
+    assert [row["video"] for row in rows] == ["a/same.mp4", "b/c/same.mp4"]
+    columns = [f"{head}{part}{rank}" for head in HEADS for rank in ("", "_2") for part in ("", "_probability")]
+    assert list(rows[0]) == ["video", *columns], "and no label"
+    for head in HEADS:
+        (first, second) = found[0]["classes"][head]
+        assert (rows[0][head], rows[0][f"{head}_2"]) == (first["class"], second["class"])
+        assert float(rows[0][f"{head}_probability_2"]) == pytest.approx(second["probability"], abs=1e-4)
+    two = predicted([f"{typed}/a", f"{typed}/b"])["predictions"]
+    assert [row["name"] for row in two] == ["same.mp4", "c/same.mp4"]
+    two = predicted([f"{typed}/a", f"{typed}/b/c"])["predictions"]
+    assert [row["name"] for row in two] == [f"{typed}/a/same.mp4", f"{typed}/b/c/same.mp4"], "or both were same.mp4"
+    two = predicted([f"{typed}/a/same.mp4", f"{typed}/b/c/same.mp4"])["predictions"]
+    assert [row["name"] for row in two] == ["a/same.mp4", "b/c/same.mp4"]
+    assert predicted(f"{typed}/*/same.mp4")["predictions"][0]["name"] == "a/same.mp4"
+
+
+def test_every_row_of_a_list_is_predicted(predicted, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    file = film(tmp_path / "clips" / "größe, 1.mp4", noise(60))
+    (tmp_path / "list.csv").write_text(
+        'path,label,start,end\n"clips/größe, 1.mp4",up,,\n"clips/größe, 1.mp4",,0.4,1.2\n"clips/größe, 1.mp4",up,,\n',
+        encoding="utf-8",
+    )
+    first, segment, again = predicted(str(tmp_path / "list.csv"), "explain=true")["predictions"]
+    assert first["video"] == again["video"] == file
+    assert (first["label"], segment["label"], again["label"]) == ("up", "", "up")
+    assert segment["name"] == "clips/größe, 1.mp4 0.4-1.2 s"
+    of_rows = [[row["probability"] for row in each["classes"]["noun"]] for each in (first, again, segment)]
+    assert of_rows[0] == pytest.approx(of_rows[1], abs=1e-5)
+    assert of_rows[0] != pytest.approx(of_rows[2], abs=1e-3)
+    assert len(list((tmp_path / "run").glob("*/attention.mp4"))) == 3
+    rows = rows_of(tmp_path / "run" / "predictions.csv")
+    assert [row["label"] for row in rows] == ["up", "", "up"]
+    assert [row["video"] for row in rows] == [first["name"], segment["name"], again["name"]]
+    with pytest.raises(ConfigError, match=r"every=0.5: .* is a segment"):
+        predicted(str(tmp_path / "list.csv"), "every=0.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path\ngood.mp4\ngone.mp4\n", r"list.csv, row 3, column path: there is no .*gone.mp4; paths are relative"),
+        ("file\ngood.mp4\n", "list.csv, row 1, column path: has no column path; its columns are file"),
+        ("path\n", "list.csv: lists no video"),
+        ("path,start,end\ngood.mp4,2,1\n", "list.csv, row 2, column end: '1' is not after the segment's start"),
+    ],
+)
+def test_list_that_cannot_be_read_is_one_error_about_its_row(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "good.mp4").write_bytes(b"")
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        predict_sources(str(tmp_path / "list.csv"), None)
+    with pytest.raises(ConfigError, match="gone.csv: there is no such file"):
+        predict_sources(str(tmp_path / "gone.csv"), None)
+
+
+def test_csv_of_one_head_has_classes_and_what_could_not_be_read(tmp_path: Path) -> None:
+    answer = {"label": [{"class": "a,b", "probability": 0.75}, {"class": "c", "probability": 0.25}]}
+    tags = {"label": [{"class": name, "probability": p, "threshold": 0.5} for name, p in (("x", 0.9), ("y", 0.6))]}
+    for classes, expected in (
+        (answer, 'video,class,probability,class_2,probability_2,problem\n1.mp4,"a,b",0.7500,c,0.2500,\n'),
+        (tags, "video,class,probability,problem\n1.mp4,x; y,0.9000; 0.6000,\n"),
+        ({"label": []}, "video,class,probability,problem\n1.mp4,,,\n"),
+    ):
+        rows = [{"name": "1.mp4", "classes": classes}]
+        write_predictions_csv(tmp_path / "p.csv", rows, {"2.mp4": "2.mp4: is damaged"})
+        text = (tmp_path / "p.csv").read_text()
+        assert text.startswith(expected) and text.endswith("2.mp4: is damaged\n")
+
+
+def test_table_of_one_head_does_not_repeat_its_name(capsys) -> None:
+    rows = [{"name": "[x]/1.mp4", "classes": {"label": [{"class": "a", "probability": 0.75}]}}]
+    print_predictions(rows)
+    printed = capsys.readouterr().out
+    assert "[x]/1.mp4" in printed and "75.0 %" in printed and "label" not in printed
+
+
+def test_attention_is_drawn_on_the_video_and_not_on_the_clip(composed, checkpoint: Path, tmp_path: Path) -> None:
+    """A network that sees 32 x 32 pixels of a film of 80 x 160."""
+    from vivit.inference.clip_attention import rollout_video
+
+    file = film(tmp_path / "wide.mp4", np.tile(noise(20, 80)[:, :, :80], (1, 1, 2, 1)), crf=1)
+    cfg = composed(f"ckpt_path={checkpoint}", "video=x", "num_workers=0", "device=cpu", name="predict")
+    attention = rollout_video(build_predictor(cfg, Job(tmp_path, {}, [], None)), file, "mean")
+    assert attention.frames.shape == (4, 80, 160, 3)
+    box = attention.box
+    assert (box.height, box.width) == (72, 72) and box.top > 0 and box.left == pytest.approx(44, abs=2)
+    pictures = attention.pictures()
+    assert pictures.shape == (4, 240, 480, 3)
+    outside = pictures[:, :, : 3 * box.left].astype(float)
+    assert outside.mean() == pytest.approx(0.45 * attention.frames[:, :, : box.left].mean(), rel=0.05)
+    assert (attention.pictures()[:, 3 * box.top : -30] != 0).any()
 
 
 @contextmanager

@@ -5,6 +5,8 @@ import unicodedata
 ESCAPED = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that break a line, control a terminal or cannot be encoded: controls, surrogates, separators."""
 
+LEFT_TO_RIGHT = "\N{LEFT-TO-RIGHT MARK}"
+
 
 def one_line(text: str) -> str:
     """Return text with tabs, line breaks and other control characters escaped as in a Python string."""
@@ -12,3 +14,13 @@ def one_line(text: str) -> str:
         character.encode("unicode_escape").decode() if unicodedata.category(character) in ESCAPED else character
         for character in text
     )
+
+
+def beside_numbers(text: str) -> str:
+    """Return text that may stand beside numbers in a line that is read from left to right.
+
+    Arabic and Hebrew have marks around them, without which the numbers behind them would be drawn before them.
+    """
+    if not any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
+        return text
+    return f"{LEFT_TO_RIGHT}{text}{LEFT_TO_RIGHT}"

@@ -117,7 +117,7 @@ def test_figure_9_has_a_column_for_every_number_of_views(report: Path) -> None:
 
 
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
-    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report").text
     assert f"Runs in {tmp_path}/logs: none." in text
     assert "No run with results yet: `python src/train.py`" in text
     page = (tmp_path / "report" / "index.html").read_text()
@@ -128,13 +128,90 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
 
 def test_runs_that_all_came_to_nothing_are_named_without_an_empty_grid(tmp_path: Path) -> None:
     run_folder(tmp_path / "logs", None, "a", status="failed", error="no disk")
-    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report").text
     assert "train/runs/a: failed, no disk" in text
     assert "|  |\n|  |" not in text
     source = (tmp_path / "report" / "report.tex").read_text()
     assert r"\begin{tabular}{}" not in source
     assert "no disk" in source
     assert "<thead><tr></tr></thead>" not in (tmp_path / "report" / "index.html").read_text()
+
+
+CLASSES = [
+    {"class": f"c{i}", "videos": 10, "right": i, "predicted": 9, "precision": i / 9, "precision_low": 0.1, "f1": i / 10}
+    | {"precision_high": 0.9, "recall": None, "recall_low": None, "recall_high": None, "most_confused_with": None}
+    | {"times": None}
+    for i in range(9)
+]
+
+
+def test_own_runs_come_first_and_rows_say_what_differs(tmp_path: Path) -> None:
+    shared = ("data.root=/clips", "trainer.max_epochs=3")
+    for number, words in enumerate(((), ("data.fps=8",), ("size=mini", "data.fps=8"))):
+        size = "mini" if "size=mini" in words else "tiny"
+        folder = run_folder(
+            tmp_path / "logs", None, f"run{number}", *shared, *words, metrics=scored(0.5 + number / 10), data="folder",
+            size=size, classes={"label": CLASSES},
+        )  # fmt: skip
+        assert folder.is_dir()
+    run_folder(tmp_path / "logs", "pooling", "swept", "row=cls", metrics=scored(0.75))
+    report = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    titles = re.findall(r"^## (.*)$", report.text, re.MULTILINE)
+    assert titles[:3] == ["Your own runs", "Classes of the latest run", "What the paper claims, and what we find"]
+    own = report.text.partition("## Your own runs")[2].partition("\n## ")[0]
+    head, *rows = [line for line in own.splitlines() if line.startswith("| ")]
+    assert head.startswith("| size | also set | top-1, % |")
+    assert sorted(row.split(" | ")[:2] for row in rows[1:]) == [
+        ["| mini", "data.fps=8"], ["| tiny", "-"], ["| tiny", "data.fps=8"],
+    ]  # fmt: skip
+    assert "All rows: data folder" in own and "data.root=/clips" in own.partition("| size")[0]
+    classes = report.text.partition("## Classes of the latest run")[2].partition("\n## ")[0]
+    assert "train/runs/run2, label" in classes
+    assert "| c4 | 10 | 44.4 [10.0, 90.0] | 40.0 |" in classes
+    with (tmp_path / "report" / "tables" / "others.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["data"] for row in rows] == ["folder"] * 3, "which the page has above the table"
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.index("Your own runs") < page.index("What the paper claims")
+
+
+@pytest.mark.parametrize("runs", [0, 1, 60])
+def test_terminal_has_a_summary_of_at_most_40_lines(runs: int, tmp_path: Path) -> None:
+    for number in range(runs):
+        state = {"status": "failed", "error": "no disk " * 40} if number % 2 else {"metrics": scored(number / 100)}
+        run_folder(
+            tmp_path / "logs", None, f"r{number}", f"data.root=/{number}", "a=" + 99 * "b", data="folder", **state
+        )
+        if not number % 2:
+            for fold in (0, 1):
+                words = (f"optim.optimizer.lr={number}", f"data.dataset.fold={fold}", "data.root=/folds")
+                run_folder(tmp_path / "logs", None, f"f{number}_{fold}", *words, metrics=scored(0.5), data="csv_folds")
+    for sweep in read_sweeps().values() if runs == 60 else ():
+        for i, row in enumerate(sweep.rows):
+            words = (f"row={row.name}", *sweep.job_overrides(row, "laptop"))
+            values = SHOWN.get(sweep.name, {})
+            run_folder(tmp_path / "logs", sweep.name, f"{sweep.name}{i}", *words, metrics=scored(0.5), **values)
+    summary = make_report(str(tmp_path / "logs"), None, tmp_path / "report").summary
+    lines = summary.splitlines()
+    assert len(lines) <= 38, "two more tell where the report is"
+    assert max(map(len, lines)) <= 120
+    assert lines[0].startswith(f"Runs in {tmp_path}"[:60])
+    assert ("Your own runs" in summary) == bool(runs)
+    if runs == 1:
+        assert "  0.0 % top-1: data=folder model=factorised_encoder" in summary
+    if runs == 60:
+        assert lines[lines.index("") + 2] == "  58.0 % top-1: data.root=/58", "the best first, by what differs"
+        assert "and 24 more" in summary and "failed, no disk" in summary and "Cross-validations" in summary
+
+
+def test_many_classes_are_those_with_the_lowest_f1(tmp_path: Path) -> None:
+    rows = [CLASSES[0] | {"class": f"n{i}", "f1": None if i == 7 else (i + 1) / 101} for i in range(100)]
+    run_folder(tmp_path / "logs", None, "many", metrics=scored(0.5), classes={"verb": rows})
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report").text
+    table = text.partition("## Classes of the latest run")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| (n\d+) ", table, re.MULTILINE)
+    assert len(shown) == 40 and shown[0] == "n7" and "n99" not in shown
+    assert "The 40 of 100 classes with the lowest F1; classes_verb.csv has all" in table
 
 
 def test_cells_are_written_so_that_no_format_breaks() -> None:

@@ -94,7 +94,7 @@ def test_a_sweep_of_which_nothing_is_done_says_why_and_what_to_do(report: Path) 
 
 def test_what_belongs_to_no_table_is_named_too(report: Path) -> None:
     assert "half.json: unreadable, ValueError: the results have no 'overrides'" in section(report, "the-main-job")
-    assert "train/runs/alone: failed, no such file" in section(report, "other-runs")
+    assert "train/runs/alone: failed, no such file" in section(report, "your-own-runs")
 
 
 def test_the_claims_do_not_judge_what_is_not_done(report: Path) -> None:

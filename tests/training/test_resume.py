@@ -135,7 +135,8 @@ def test_resume_continues_throughput_and_curves(
     assert [row["epoch"] for row in curves.epochs] == [1, 2, 3]
     assert curves.epochs[0] == first[1].epochs[0]
     assert curves.epochs == whole.epochs, "the second is of all its steps, although it was cut behind the first"
-    assert set(curves.epochs[2]) == {"epoch", "train/loss", "train/acc_top1", "val/loss", "val/acc_top1"}
+    named = {"epoch", "learning_rate", "train/loss", "train/acc_top1", "val/loss", "val/acc_top1"}
+    assert set(curves.epochs[2]) == named
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -12,7 +12,15 @@ from lightning import Trainer
 from PIL import Image
 
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
-from vivit.training import LastCheckpoint, RegularisationScheduler, RunMetadata, VideoClassifier, log_test_metrics
+from vivit.training import (
+    BatchPicture,
+    LastCheckpoint,
+    RegularisationScheduler,
+    RunMetadata,
+    VideoClassifier,
+    log_pictures,
+    log_test_metrics,
+)
 from vivit.training.callbacks.wandb_media import MAX_FRAMES, MAX_SIDE, WandbMediaLogger, encode_gif, format_caption
 from vivit.training.wandb_logger import ResumableWandbLogger, get_sweep_name, load_or_create_run_id
 
@@ -59,6 +67,7 @@ def test_wandb_offline_job_is_one_run_with_curves_media_and_metadata(
             RegularisationScheduler(mixup=0.1),
             RunMetadata(str(folder), {"commit": "abc"}),
             LastCheckpoint(dirpath=str(folder), every_n_train_steps=5),
+            BatchPicture(str(folder)),
         )
         net = module()
         net.record = {**net.record, "classes": {"label": ["a", "b", "c"]}}
@@ -67,6 +76,7 @@ def test_wandb_offline_job_is_one_run_with_curves_media_and_metadata(
         fit.fit(net, *loaders())
         fit.test(net, loaders()[1], verbose=False)
         log_test_metrics(fit, {"test/acc_top1": 0.5})
+        log_pictures(fit, {"test/mistakes": folder / "batch.png", "test/gone": folder / "gone.png"})
         experiment = run.experiment
         assert experiment.id == load_or_create_run_id(folder)
         assert experiment.name == folder.name
@@ -84,7 +94,8 @@ def test_wandb_offline_job_is_one_run_with_curves_media_and_metadata(
         (kept,) = (folder / "wandb").glob("offline-run-*")
         files = [file for file in kept.rglob("*") if file.is_file()]
         assert len([file for file in files if file.suffix == ".gif"]) == 4, "two clips in training, two after the test"
-        assert len([file for file in files if file.suffix == ".png"]) == 2, "a matrix each time"
+        pictures = {file.name.split("_")[0] for file in files if file.suffix == ".png"}
+        assert pictures == {"label", "batch", "mistakes"}, "a matrix of the validation, and those of the run folder"
         assert sum(file.stat().st_size for file in files) < 2e6
     assert load_or_create_run_id(folders[0]) != load_or_create_run_id(folders[1])
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vivit.evaluation.joint_classes import joint_log_probs
 from vivit.structures import Heads, MultiLabel, single_label_heads
+from vivit.text import beside_numbers
 
 TopK = dict[str, list[dict[str, Any]]]
 """The classes of every head, ``{"verb": [{"class": "left", "probability": 0.9}, ...]}``, the most probable first."""
@@ -42,6 +43,21 @@ def top_k(logits: Float[Tensor, " k"], heads: Heads, k: int | None = None) -> To
             _combination(number, single) | {"probability": probability} for number, probability in _largest(pairs, k)
         ]
     return result
+
+
+def answer_lines(classes: TopK) -> list[str]:
+    """Return a line for every head: its most probable class with the probability, or all that reach their threshold.
+
+    Combinations of heads are left out. Names of heads stand before their classes where there are several.
+    """
+    heads = {head: rows for head, rows in classes.items() if not rows or "class" in rows[0]}
+    lines = {}
+    for head, rows in heads.items():
+        some = rows[:1] if rows and "threshold" not in rows[0] else rows
+        lines[head] = (
+            ", ".join(f"{beside_numbers(row['class'])} {100 * row['probability']:.1f} %" for row in some) or "none"
+        )
+    return [line if len(heads) == 1 else f"{head}: {line}" for head, line in lines.items()]
 
 
 def head_probabilities(logits: Float[Tensor, "n k"], names: Sequence[str]) -> Float[Tensor, "n k"]:
