@@ -22,7 +22,7 @@ from vivit.data.datamodule import VideoDataModule
 from vivit.data.find_videos import find_videos
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
-from vivit.data.sliding_window import nearest_frames, sliding_windows
+from vivit.data.sliding_window import SlidingVideo, nearest_frames
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import CropBox
 from vivit.errors import ConfigError, UserError
@@ -269,8 +269,10 @@ def test_sliding_prediction_of_a_short_video_has_one_clip(predicted, tmp_path: P
 
 def test_segments_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
     views = MultiViewSampler(**{**CLIP, "crop": (32, 32)})
-    found = sliding_windows(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
-    assert len(found.spans) == 12
+    video = SlidingVideo(film(tmp_path / "long.mp4", noise(60)), views)
+    windows = video.windows(0.2)
+    assert len(windows.spans) == 12
+    found = video.segments(windows.numbers, clips_at_once=4)
     assert len(found.videos) == 3
     assert all(video.stamps is found.videos[0].stamps for video in found.videos)
     assert isinstance(found.videos[0].stamps, range)

@@ -16,6 +16,7 @@ from vivit.errors import ConfigError
 from vivit.evaluation import TopK
 from vivit.inference import Predictor
 from vivit.inference.attention_rollout import check_head_fusion
+from vivit.inference.streaming import streaming_problem
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
@@ -42,7 +43,11 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.every is not None and not (type(cfg.every) in (int, float) and cfg.every > 0):
         raise ConfigError("every", cfg.every, "is not a time between clips", "set seconds, more than 0")
     check_head_fusion(cfg.head_fusion)
+    if cfg.streaming not in (True, False, "auto"):
+        raise ConfigError("streaming", cfg.streaming, "is none of them", "set auto, true or false")
     predictor = build_predictor(cfg, job)
+    if cfg.every is not None and cfg.streaming == "auto" and (problem := streaming_problem(predictor.network)):
+        log.info("each clip is computed on its own: %s", problem)
     sources = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     files = find_videos(sources)  # type: ignore[arg-type]
     skipped: dict[str, str] = {}
@@ -88,7 +93,7 @@ def _predict_sliding(
     """Yield the predictions of all clips along each video, and their aggregate for the video."""
     for number, file in enumerate(files):
         try:
-            sliding = predictor.predict_sliding(file, float(cfg.every))
+            sliding = predictor.predict_sliding(file, float(cfg.every), cfg.streaming)
         except VideoError as error:
             skip_video(cfg, skipped, file, error)
             continue
