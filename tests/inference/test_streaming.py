@@ -22,7 +22,7 @@ STAMPS = sorted({*range(0, 150, 3), *range(151, 350)} - {200, 201, 205, 290})
 def network(model: str = "factorised_encoder", frames: int = 8, **options: Any) -> ViViT:
     torch.manual_seed(0)
     net = create_model(model, size="tiny", num_classes=5, frames=frames, image_size=32, depth=1, **options).eval()
-    nn.init.normal_(net.head.projection.weight)
+    nn.init.normal_(net.head.projection.weight, std=0.2)
     return net
 
 

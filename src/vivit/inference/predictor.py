@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from vivit.inference.preprocessing import Preprocessing
 from vivit.inference.sliding_prediction import SlidingPrediction
 from vivit.inference.streaming import (
     SharedIndices,
+    Streaming,
     StreamingClassifier,
     classify_shared,
     share_indices,
@@ -33,9 +34,6 @@ from vivit.models import ViViT
 from vivit.structures import Batch, Predictions, Video, multi_label_positions
 
 log = logging.getLogger(__name__)
-
-Streaming = bool | Literal["auto"]
-"""Whether clips along a video share what the spatial encoder made of their frames; auto: where they can."""
 
 
 class NonFiniteLogitsError(DataError):

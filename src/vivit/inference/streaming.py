@@ -6,7 +6,7 @@ the temporal encoder alone has to run again: the logits are those of each window
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from vivit.errors import ConfigError
 from vivit.models import FactorisedEncoder, ViViT
 from vivit.models.tokenisers import Tokeniser
 from vivit.structures import normalize_frames
+
+Streaming = bool | Literal["auto"]
+"""Whether windows share what the spatial encoder made of their frames; auto: where they can."""
 
 
 class SharedIndices(NamedTuple):

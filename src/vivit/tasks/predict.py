@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from vivit.data.find_videos import find_videos
+from vivit.data.readers.live_video import is_live
 from vivit.data.readers.video_error import VideoError
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
@@ -21,6 +22,7 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.predict_live import predict_live
 from vivit.tasks.predictor import build_predictor
 from vivit.text import one_line
 
@@ -46,8 +48,16 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.streaming not in (True, False, "auto"):
         raise ConfigError("streaming", cfg.streaming, "is none of them", "set auto, true or false")
     predictor = build_predictor(cfg, job)
-    if cfg.every is not None and cfg.streaming == "auto" and (problem := streaming_problem(predictor.network)):
+    live = isinstance(cfg.video, str) and is_live(cfg.video)
+    if (
+        (live or cfg.every is not None)
+        and cfg.streaming == "auto"
+        and (problem := streaming_problem(predictor.network))
+    ):
         log.info("each clip is computed on its own: %s", problem)
+    if live:
+        predict_live(cfg, predictor, cfg.video, job.folder)
+        return {}
     sources = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     files = find_videos(sources)  # type: ignore[arg-type]
     skipped: dict[str, str] = {}
