@@ -27,13 +27,14 @@ from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
+from vivit.tasks.time_battery import check_time_battery, run_time_battery
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 from vivit.training.compute import precision_settings
 
 CACHE_KEYS = ("cache", "cache_gb", "cache_dir")
 LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable", *CACHE_KEYS)
 """Keys of this command that data sets have in training too."""
-PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", "data.val_share", *LOADER_KEYS)
+PREDICTION_KEYS = ("ckpt_path", "split", "time", "trainer", "data.train_share", "data.val_share", *LOADER_KEYS)
 """Keys that define how predictions are made, and have no effect on saved ones."""
 
 
@@ -60,6 +61,8 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     data = build_eval_data(record, cfg, job)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
     with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()
+    if cfg.time:
+        check_time_battery(data, with_metrics=with_metrics)
     module = VideoClassifier(
         network, heads=data.heads, loss=SoftTargetLoss(),
         optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0, batch_size=cfg.batch_size, record=record,
@@ -69,7 +72,10 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     options = trainer_options(cfg.trainer)
     trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
-    return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer))
+    time = run_time_battery(trainer, module, data, scores, job.folder) if cfg.time else {}
+    if scores is None:
+        return {}
+    return finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer), time)
 
 
 def build_eval_data(
@@ -130,10 +136,11 @@ def finalize_eval(
     scores: PredictionsFile,
     with_metrics: bool,
     compute: Mapping[str, Any] | None = None,
+    time: Mapping[str, Any] | None = None,
 ) -> Mapping[str, float]:
     """Write results, tables and, where it is configured, a submission; return the metrics.
 
-    ``compute`` is how the scores were computed; None where they were read.
+    ``compute`` is how the scores were computed; None where they were read. ``time`` is what changes of time cost.
     """
     typed = cfg.get("views") if cfg.scores else None
     views = format_views(typed.temporal, typed.spatial) if typed and job.cli_overrides("views") else None
@@ -145,7 +152,8 @@ def finalize_eval(
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
         )
-    results |= {"skipped_videos": metadata.skipped_videos} | ({"compute": compute} if compute else {}) | provenance()
+    results |= {"skipped_videos": metadata.skipped_videos} | ({"compute": compute} if compute else {})
+    results |= ({"time": time} if time else {}) | provenance()
     write_json(job.folder / "results.json", results)
     print_results(results, job.folder)
     return results["metrics"]
