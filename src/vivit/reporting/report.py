@@ -20,6 +20,7 @@ from vivit.reporting.sources import commands_table, commits_table, run_path, run
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
 from vivit.reporting.tables import Table
+from vivit.reporting.time_battery import time_table
 from vivit.reporting.writers import to_csv, to_latex, to_markdown
 from vivit.run_folder import git_commit
 from vivit.sweeps import read_sweeps
@@ -75,6 +76,8 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
         sections.append(Section(table.title, _count(len(by_folds), "setting"), [table]))
     if (probes := probes_table(logs)).lines or probes.notes:
         sections.append(Section(probes.title, _count(len(probes.lines), "probe"), [probes]))
+    if (time := time_table(logs)).lines or time.notes:
+        sections.append(Section(time.title, _count(len({line["run"] for line in time.lines}), "run"), [time]))
     sections += _other_runs_section([run for run in others if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
     sections.append(Section(SOURCES, "", [table for table in sources if table.lines]))
