@@ -19,11 +19,12 @@ LONGEST = 260
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
-LEAVES = {"config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting", "plugins"}
-LEAVES |= {"run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
+LEAVES = {"clip_sheets", "config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting"}
+LEAVES |= {"plugins", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},
+    "clip_sheets": {"plotting"},
     "run_folder": {"config_folder", "io", "text"},
     "entry_points": {"config_folder"},
     "sweeps": {"config_folder"},

@@ -30,6 +30,7 @@ from vivit.errors import ConfigError, UserError
 from vivit.evaluation import score, top_k
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
+from vivit.structures import Video
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.predict import predict
 from vivit.tasks.predict_live import LiveLine
@@ -240,9 +241,9 @@ def test_videos_without_attention_are_left_out(predicted, tmp_path: Path, monkey
     film(tmp_path / "good.mp4", noise(12))
     bad = film(tmp_path / "halfway.mp4", noise(12))
 
-    def damaged(predictor: Any, file: str, fuse: str, folder: Path) -> dict[str, Any]:
-        if file == bad:
-            raise VideoError(file, "frame 6 cannot be decoded")
+    def damaged(predictor: Any, video: Video, fuse: str, folder: Path, classes: Any) -> dict[str, Any]:
+        if video.path == bad:
+            raise VideoError(bad, "frame 6 cannot be decoded")
         return {"moments": []}
 
     monkeypatch.setattr("vivit.inference.clip_attention.save_attention", damaged)
@@ -347,7 +348,8 @@ def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: 
     for folder in ("0_long", "1_other"):
         with av.open(str(tmp_path / "run" / folder / "attention.mp4")) as video:
             stream = video.streams.video[0]
-            assert (stream.codec_context.name, stream.height, stream.average_rate) == ("h264", 224, Fraction(25, 2))
+            assert (stream.codec_context.name, stream.width, stream.average_rate) == ("h264", 6 * 48, Fraction(25, 2))
+            assert stream.height > 6 * 40, "with a caption"
             assert len(list(video.decode(video=0))) == 4
         for name in ("attention.png", "moments.png"):
             assert (tmp_path / "run" / folder / name).read_bytes().startswith(b"\x89PNG")

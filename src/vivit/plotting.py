@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -24,6 +25,10 @@ PLACEHOLDER_FONT = "Last Resort"
 """A font with a box for every code point; it is not used."""
 INVISIBLE = ("Cf", "Mn")
 """Unicode categories of characters that only change others; they are dropped where no font has them."""
+REMEDY = "Debian's fonts-noto-core, fonts-noto-cjk and, for emoji, fonts-symbola have nearly all"
+"""What to install where characters are missing; matplotlib draws outlines alone, and so no coloured emoji."""
+WIDTH, DPI, LETTERS = 6.4, 120, 13
+"""Inches across, dots an inch and points of letters of pictures: a letter is 22 of 768 pixels, and 11 of 390."""
 WARNED: list[str] = []
 """Characters that no font has; the log warns of the first."""
 
@@ -41,6 +46,16 @@ def use_fonts_for(*texts: Iterable[str]) -> Iterator[None]:
     """Draw text within this context literally, not as mathematics, in fonts that have the characters of ``texts``."""
     family = font_families(text for group in texts for text in group)
     with mpl.rc_context({"text.parse_math": False, "text.usetex": False, "font.family": family}):
+        yield
+
+
+@contextmanager
+def picture_style(*texts: Iterable[str]) -> Iterator[None]:
+    """Draw within this context as ``use_fonts_for``, with letters that are legible where a picture is 390 pixels wide.
+
+    Pictures are ``WIDTH`` inches wide, and saved with ``DPI`` dots an inch.
+    """
+    with use_fonts_for(*texts), mpl.rc_context({"font.size": LETTERS, "savefig.dpi": DPI, "figure.dpi": DPI}):
         yield
 
 
@@ -71,13 +86,16 @@ def drawable_text(text: str) -> str:
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return drawable text of at most ``longest`` characters; longer text ends in an ellipsis."""
+    """Return drawable text no wider than ``longest`` Latin characters; a wider one ends in an ellipsis."""
     text = drawable_text(text)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    if text_width(text) <= longest:
+        return text
+    widths = accumulate(map(text_width, text))
+    return f"{text[: sum(width < longest for width in widths)]}…"
 
 
 def text_width(text: str) -> int:
-    """Return the width of a text in Latin characters; Chinese, Japanese and Korean ones count as two."""
+    """Return the width of a text in Latin characters; Chinese, Japanese and Korean ones, and emoji, count as two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
@@ -94,7 +112,9 @@ def _code(character: str) -> str:
         return ""
     code = f"U+{ord(character):04X}"
     if not WARNED:
-        log.warning("no installed font has the character %s; it and others like it are drawn as their codes", code)
+        log.warning(
+            "no installed font has the character %s; it and others like it are drawn as their codes (%s)", code, REMEDY
+        )
     WARNED.append(character)
     return code
 

@@ -11,13 +11,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vivit.data.views import CropBox
+from vivit.inference.attention_figures import add_captions, plot_temporal_attention
 from vivit.inference.attention_rollout import HEAD_FUSIONS, rollout, rollout_step
 from vivit.inference.overlay import (
+    dim_outside,
     overlay_heatmap,
-    plot_temporal_attention,
+    place_heatmap,
     upsample_heatmap,
     upscale_frames,
-    write_contact_sheet,
     write_mp4,
 )
 from vivit.structures import AttentionMap
@@ -204,7 +206,7 @@ def test_the_moments_of_a_clip_that_starts_again_stand_side_by_side(tmp_path: Pa
     assert (edges == 1).sum() == len(seconds)
 
 
-def test_films_and_sheets_hold_the_frames(tmp_path: Path) -> None:
+def test_films_hold_the_frames(tmp_path: Path) -> None:
     levels = np.arange(40, 240, 20, dtype=np.uint8)
     frames = upscale_frames(np.broadcast_to(levels[:, None, None, None], (10, 33, 50, 3)))
     assert frames.shape == (10, 33 * 8, 50 * 8, 3)
@@ -214,9 +216,40 @@ def test_films_and_sheets_hold_the_frames(tmp_path: Path) -> None:
         assert stream.codec_context.name == "h264" and stream.average_rate == Fraction(25, 2)
         shown = [frame.to_ndarray(format="rgb24").mean() for frame in film.decode(video=0)]
     assert shown == pytest.approx(levels.tolist(), abs=3)
-    write_contact_sheet(frames, tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        pixels = np.asarray(sheet)
-    assert [pixels[268 * row + 9, 404 * column + 9, 0] for row in range(2) for column in range(4)] == levels[
-        :8
-    ].tolist()
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_heat_is_visible_on_dark_and_bright_pictures(level: int) -> None:
+    frames = np.full((1, 64, 64, 3), level, np.uint8)
+    heat = torch.zeros(1, 64, 64)
+    heat[:, 16:48, 16:48] = 1
+    drawn = overlay_heatmap(frames, heat)[0].astype(int)
+    assert np.abs(drawn[32, 32] - level).max() > 80, "of 255"
+    assert (drawn[2, 2] == level).all()
+    edges = [drawn[32, column].tolist() for column in range(12, 20)]
+    assert [255, 255, 255] in edges and [0, 0, 0] in edges, "an outline in black and white"
+
+
+def test_what_the_network_does_not_see_is_dimmed_and_has_no_heat() -> None:
+    box = CropBox(2, 4, 6, 8)
+    frames = np.full((2, 10, 16, 3), 200, np.uint8)
+    dimmed = dim_outside(frames, box)
+    assert (dimmed[:, 2:8, 4:12] == 200).all()
+    assert (dimmed == 200).sum() == 2 * 6 * 8 * 3
+    placed = place_heatmap(torch.ones(2, 6, 8), box, (10, 16))
+    assert placed.sum() == 2 * 6 * 8 and placed[:, 2:8, 4:12].min() == 1
+
+
+def test_film_has_a_bar_that_changes_with_the_time(tmp_path: Path) -> None:
+    frames = np.full((3, 240, 320, 3), 90, np.uint8)
+    films = [list(add_captions(frames, [0.0, 0.5, second], ["打架 97.1 %"])) for second in (0.5, 1.0)]
+    heights = {frame.shape for film in films for frame in film}
+    assert len(heights) == 1
+    ((height, width, _),) = heights
+    assert width == 320 and height > 270 and height % 2 == 0
+    assert all((frame[:240] == 90).all() for film in films for frame in film)
+    assert (films[0][1][240:] == films[0][2][240:]).all(), "the same second"
+    assert (films[1][1][240:] != films[1][2][240:]).any()
+    red, yellow = (255, 0, 0), (255, 255, 0)
+    bar = films[0][0][240:].reshape(-1, 3).tolist()
+    assert list(red) in bar and list(yellow) in bar, "the scale"

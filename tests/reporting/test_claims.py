@@ -143,7 +143,7 @@ def test_the_report_opens_with_the_claims_and_has_them_as_a_file(tmp_path: Path)
     logs = tmp_path / "logs"
     for row, percents in (("random", (60, 61, 62)), ("central_frame", (71, 72, 74)), ("uniform_frames", (80, 84, 85))):
         seeds(logs, "input_encoding", row, numbered(*percents))
-    text = make_report(str(logs), None, tmp_path / "report")
+    text = make_report(str(logs), None, tmp_path / "report").text
     total = sum(len(sweep.claims) for sweep in read_sweeps().values())
     assert re.findall(r"## .*", text)[0] == "## What the paper claims, and what we find"
     assert f"2 of {total} claims are decided: 1 hold, of 1 the opposite does" in text

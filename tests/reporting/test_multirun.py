@@ -257,14 +257,14 @@ def test_the_report_has_a_section_of_them(tmp_path: Path) -> None:
         overrides = ("data=csv_folds", "data.root=/my/clips", f"data.dataset.fold={fold}", "optim=sgd")
         leave_test(tmp_path, f"a{fold}", *overrides, right=RIGHT[fold], fold=fold)
     leave_test(tmp_path, "single", "data=csv_folds", "data.root=/other", right=RIGHT[0], fold=0)
-    text = make_report(str(tmp_path), None, tmp_path / "report")
+    text = make_report(str(tmp_path), None, tmp_path / "report").text
     section = text.partition("## Cross-validations")[2].partition("\n## ")[0]
     assert "fold 2 not run" in section
     (line,) = [line for line in section.splitlines() if line.startswith("| ") and "clips" in line]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert {"clips", "optim=sgd", "acc_top1", "2 of 3", "62.5 ± 17.7", "3.0"} <= set(cells)
     assert any(cell.startswith("60.0 [") for cell in cells)
-    others = text.partition("## Other runs")[2].partition("\n## ")[0]
+    others = text.partition("## Your own runs")[2].partition("\n## ")[0]
     assert "data.root=/other" in others
     assert "/my/clips" not in others
     with (tmp_path / "report" / "tables" / "cross_validations.csv").open() as file:
@@ -278,7 +278,7 @@ def test_what_all_cross_validations_set_stands_above_them(tmp_path: Path) -> Non
         for fold in (0, 1):
             overrides = ("data=csv_folds", "data.frames=8", f"data.dataset.fold={fold}", f"optim.lr={size}")
             leave_test(tmp_path, f"{size}{fold}", *overrides, right=RIGHT[fold], fold=fold)
-    text = make_report(str(tmp_path), None, tmp_path / "report")
+    text = make_report(str(tmp_path), None, tmp_path / "report").text
     section = text.partition("## Cross-validations")[2].partition("\n## ")[0]
     assert "All set data=csv_folds data.frames=8." in section
     assert "| optim.lr=mini |" in section
@@ -294,7 +294,7 @@ def test_rows_of_a_sweep_over_folds_are_a_cross_validation_and_no_table_of_the_s
         run_folder(
             tmp_path, "pooling", str(fold), *overrides, *typed, metrics=metrics, data="csv_folds", config={"data": data}
         )
-    text = make_report(str(tmp_path), None, tmp_path / "report")
+    text = make_report(str(tmp_path), None, tmp_path / "report").text
     section = text.partition("## Cross-validations")[2].partition("\n## ")[0]
     assert "sweep=pooling row=cls" in section
     assert "50.0 ± 0.0" in section

@@ -67,7 +67,7 @@ def test_every_odd_result_is_a_run_that_cannot_be_read(tmp_path: Path) -> None:
     records = tmp_path / "records" / "model_variants"
     records.mkdir(parents=True)
     (records / "kept.json").write_text(json.dumps(usual(seed="x")))
-    text = make_report(str(logs), str(records.parent), tmp_path / "report")
+    text = make_report(str(logs), str(records.parent), tmp_path / "report").text
     with (tmp_path / "report" / "tables" / "runs.csv").open() as file:
         rows = {row["run"]: row for row in csv.DictReader(file)}
     for number, name in enumerate(ODD):
@@ -82,7 +82,7 @@ def test_every_odd_result_is_a_run_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_run_that_failed_by_its_seed_is_told_of(seed: str, tmp_path: Path) -> None:
     run_folder(tmp_path / "logs", "seeds", "a", f"seed={seed}", "sweep=seeds", status="failed", error="seed is odd")
     run_folder(tmp_path / "logs", "seeds", "b", "seed=1", "sweep=seeds", metrics=scored(0.5))
-    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report").text
     assert f"main job, seed {seed}: failed, seed is odd" in text
 
 

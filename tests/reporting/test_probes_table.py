@@ -29,10 +29,10 @@ def test_every_probe_is_a_line_and_an_odd_file_a_note(tmp_path: Path) -> None:
     assert (line["features"], line["data"]) == ("spatiotemporal, vit.npz", "mine")
     assert (line["accuracy"], line["low"], line["difference_low"], line["videos"]) == (50, 25, -10, 24)
     assert [note.split(":")[0] for note in table.notes] == [f"features/runs/{run}/results.json" for run in "345"]
-    report = write_report([], tmp_path, tmp_path / "report", {})
+    report = write_report([], tmp_path, tmp_path / "report", {}).text
     assert "| spatiotemporal, vit.npz | mine | verb | knn | 50.0 [25.0, 75.0] | 0.0 [-10.0, 10.0] |" in report
     assert "Probes on frozen features" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_a_report_without_probes_says_nothing_of_them(tmp_path: Path) -> None:
-    assert "Probes" not in write_report([], tmp_path, tmp_path / "report", {})
+    assert "Probes" not in write_report([], tmp_path, tmp_path / "report", {}).text

@@ -105,7 +105,7 @@ def test_a_duration_that_is_partly_unknown_is_a_lower_bound() -> None:
 def test_the_report_has_the_sum(tmp_path: Path) -> None:
     run(tmp_path, "cls", 1, train_seconds=100.0)
     total = sum(len(sweep.seeds_of(row, "laptop")) for sweep in read_sweeps().values() for row in sweep.rows)
-    text = make_report(str(tmp_path), None, tmp_path / "report")
+    text = make_report(str(tmp_path), None, tmp_path / "report").text
     assert f"1 of {total} jobs of the tables" in text
     assert f"1 of {total} jobs of the tables" in (tmp_path / "report" / "index.html").read_text()
     assert json.loads((tmp_path / "train/multiruns/pooling/cls_seed-1/results.json").read_text())["row"] == "cls"

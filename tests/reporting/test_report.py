@@ -117,7 +117,7 @@ def test_figure_9_has_a_column_for_every_number_of_views(report: Path) -> None:
 
 
 def test_nothing_to_report_is_said(tmp_path: Path) -> None:
-    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report").text
     assert f"Runs in {tmp_path}/logs: none." in text
     assert "No run with results yet: `python src/train.py`" in text
     page = (tmp_path / "report" / "index.html").read_text()
@@ -128,7 +128,7 @@ def test_nothing_to_report_is_said(tmp_path: Path) -> None:
 
 def test_runs_that_all_came_to_nothing_are_named_without_an_empty_grid(tmp_path: Path) -> None:
     run_folder(tmp_path / "logs", None, "a", status="failed", error="no disk")
-    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    text = make_report(str(tmp_path / "logs"), None, tmp_path / "report").text
     assert "train/runs/a: failed, no disk" in text
     assert "|  |\n|  |" not in text
     source = (tmp_path / "report" / "report.tex").read_text()

@@ -30,11 +30,11 @@ def test_every_change_is_a_line_and_an_odd_file_a_note(tmp_path: Path) -> None:
         ("mine", "verb", "forward"), ("mine", "verb", "half speed")
     ]  # fmt: skip
     assert [note.split(":")[0] for note in table.notes] == [f"eval/runs/{run}/results.json" for run in "34"]
-    report = write_report([], tmp_path, tmp_path / "report", {})
+    report = write_report([], tmp_path, tmp_path / "report", {}).text
     row = "| mine | verb | half speed | 5.0 [2.5, 7.5] | -85.0 [-87.5, -82.5] | 90.0 [82.5, 94.5] |"
     assert row in report
     assert "Does it need time?" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_a_report_without_such_runs_says_nothing_of_them(tmp_path: Path) -> None:
-    assert "need time" not in write_report([], tmp_path, tmp_path / "report", {})
+    assert "need time" not in write_report([], tmp_path, tmp_path / "report", {}).text

@@ -13,7 +13,7 @@ from vivit import launch
 
 @launch.command("report")
 def main(cfg: DictConfig) -> None:
-    """Read, tabulate, draw, write, and print the Markdown; or print which jobs are left."""
+    """Read, tabulate, draw, write, and print a summary; or print which jobs are left."""
     from vivit.reporting.remaining import remaining_table  # here, so that --help waits for no matplotlib
     from vivit.reporting.report import make_report
 
@@ -22,8 +22,8 @@ def main(cfg: DictConfig) -> None:
         print(launch.exit_on_user_error(lambda: remaining_table(cfg.logs, cfg.records, **options)))
     else:
         folder = Path(HydraConfig.get().runtime.output_dir)
-        print(launch.exit_on_user_error(lambda: make_report(cfg.logs, cfg.records, folder)))
-        print(f"Written to {folder / 'index.html'}")
+        print(launch.exit_on_user_error(lambda: make_report(cfg.logs, cfg.records, folder)).summary)
+        print(f"The whole report: {folder / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Confusion matrices: counts, tables of classes and of confused pairs, and a plot of 8 classes or 8,000."""
+"""Confusion matrices: counts, tables of them and of confused pairs, and a picture: the matrix, or the worst pairs."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from vivit.plotting import shorten, text_width, use_fonts_for
+from vivit.plotting import LETTERS, WIDTH, picture_style, shorten, text_width
 
-MAX_WITH_NUMBERS = 20
-"""Classes up to which cells contain numbers."""
-MAX_WITH_NAMES = 700
-"""Classes up to which ticks are names; a plot of more has numbers, and a fixed size."""
-FIXED_SIDE = 24.0
-"""Inches of its sides."""
-MAX_CELLS = 1200
-"""Rows of a plot; where there are more classes, a cell is the largest share of several."""
-MAX_LETTERS = 28
-"""Letters of a class name in a plot."""
+MAX_CLASSES = 12
+"""Classes up to which the picture is a matrix; of more it has the pairs that are confused most often."""
+MAX_WITH_BOTH = 5
+"""Classes up to which a cell has count and percent; of more it has counts, or percents where these are too long."""
+MAX_LETTERS, MAX_MATRIX_LETTERS, MAX_PAIR_LETTERS = 18, 13, 26
+"""Width of a class name in Latin characters: beside a matrix of few classes or of more, and in a pair."""
+DIGIT = 0.66
+"""Width of a digit in letter sizes."""
+POINT = 1 / 72
+"""Inches."""
+BARS = 20
+"""Pairs in the picture of many classes."""
 MAX_PAIRS = 1000
 """Rows of the table of confused pairs."""
 
@@ -35,89 +36,137 @@ def confusion_matrix(
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def write_class_accuracies(file: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> None:
-    """Write a row for every class: its videos, those that are right, and the most frequent wrong prediction."""
-    table: list[Sequence[Any]] = [["class", "videos", "right", "accuracy", "most_confused_with", "times"]]
-    for number, row in enumerate(counts):
-        videos, right = int(row.sum()), int(row[number])
-        wrong = np.delete(row, number)
-        other = int(wrong.argmax()) if wrong.any() else None
-        confused = ("", "") if other is None else (names[other + (other >= number)], int(wrong[other]))
-        table.append([names[number], videos, right, f"{right / videos:.4f}" if videos else "", *confused])
-    _write_csv(file, table)
-
-
 def write_confusion_counts(file: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> None:
     """Write the matrix: a row for each true class, a column for each predicted one."""
     rows = ([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
-    _write_csv(file, [["true \\ predicted", *names], *rows])
+    write_csv(file, [["true \\ predicted", *names], *rows])
 
 
 def write_confused_pairs(file: Path, counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> None:
     """Write the pairs of true and wrong predicted class, the most frequent first, with their number and share."""
+    videos = counts.sum(1)
+    rows = [
+        [names[row], names[column], times, f"{times / int(videos[row]):.4f}"]
+        for row, column, times in confused_pairs(counts)[:MAX_PAIRS]
+    ]
+    write_csv(file, [["true", "predicted", "times", "share"], *rows])
+
+
+def confused_pairs(counts: Int[np.ndarray, "k k"]) -> list[tuple[int, int, int]]:
+    """Return true class, wrong predicted class and how often, the most frequent first."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
-    videos = counts.sum(1)
     rows, columns = np.nonzero(wrong)
-    order = np.argsort(-wrong[rows, columns], kind="stable")[:MAX_PAIRS]
-    table: list[Sequence[Any]] = [["true", "predicted", "times", "share"]]
-    for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True):
-        times = int(wrong[row, column])
-        table.append([names[row], names[column], times, f"{times / int(videos[row]):.4f}"])
-    _write_csv(file, table)
+    order = np.argsort(-wrong[rows, columns], kind="stable")
+    return [(int(rows[i]), int(columns[i]), int(wrong[rows[i], columns[i]])) for i in order]
 
 
-def _write_csv(file: Path, rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(file: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows of a table; half a letter, as names of files may contain, stays what it is."""
     with file.open("w", newline="", encoding="utf-8", errors="surrogateescape") as text:
         csv.writer(text, lineterminator="\n").writerows(rows)
 
 
 def plot_confusion_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
-    """Plot the share of each class's videos (a row) by predicted class, on a square-root scale.
+    """Return the picture of a matrix, ``WIDTH`` inches wide: its rows are true classes, and colours shares of a row.
 
-    Where there are too many classes to name, ticks are their numbers, in the order of the tables.
+    Columns of more than ``MAX_WITH_BOTH`` classes have numbers, which stand behind the names of the rows. Of more than
+    ``MAX_CLASSES`` classes it is a chart of the pairs that are confused most often.
     """
-    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
-    named = len(names) <= MAX_WITH_NAMES
-    short = [shorten(name, MAX_LETTERS) for name in names] if named else []
-    cell, size = (0.5, 9.0) if len(names) <= MAX_WITH_NUMBERS else (0.11, 6.0)
-    side, margin = (
-        cell * len(names) if named else FIXED_SIDE,
-        0.6 + 0.011 * size * max(map(text_width, short), default=5),
-    )
-    width, height = side + margin + 1, side + margin + 0.3
-    with use_fonts_for(short):
-        figure = Figure(figsize=(width, height))
-        axes = figure.add_axes((margin / width, margin / height, side / width, side / height))
-        image = axes.imshow(
-            _pool(shares), cmap="Blues", norm=PowerNorm(0.5, 0, 1), interpolation="nearest",
-            extent=(-0.5, len(names) - 0.5, len(names) - 0.5, -0.5),
-        )  # fmt: skip
-        tall = min(side, 4)
-        figure.colorbar(
-            image, figure.add_axes(((margin + side + 0.2) / width, margin / height, 0.15 / width, tall / height))
+    return _plot_matrix(counts, names) if len(names) <= MAX_CLASSES else _plot_pairs(counts, names)
+
+
+def _plot_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
+    videos, k = counts.sum(1), len(names)
+    shares = counts / videos[:, None].clip(min=1)
+    both = k <= MAX_WITH_BOTH
+    short = [shorten(name, MAX_LETTERS if both else MAX_MATRIX_LETTERS) for name in names]
+    letters = LETTERS if both else LETTERS - 2
+    numbers = 0 if both else 0.3
+    left = 0.45 + numbers + 0.6 * letters * POINT * max(map(text_width, short), default=1)
+    right, bottom = (0.15 if both else 0.85), 0.8
+    side = WIDTH - left - right
+    height = side + bottom + 0.55
+    with picture_style(short):
+        figure = Figure(figsize=(WIDTH, height))
+        axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        columns = (
+            [shorten(name, max(4, MAX_LETTERS * 2 // k)) for name in names] if both else list(map(str, range(1, k + 1)))
         )
-        if named:
-            axes.set_xticks(range(len(names)), short, rotation=90, fontsize=size)
-            axes.set_yticks(range(len(names)), short, fontsize=size)
-        axes.set(xlabel="predicted" if named else "predicted, by number", ylabel="true" if named else "true, by number")
-        if len(names) <= MAX_WITH_NUMBERS:
-            _write_shares(axes, shares)
+        axes.set_xticks(range(k), columns, fontsize=letters)
+        axes.set_yticks(range(k), short, fontsize=letters)
+        axes.tick_params(length=0)
+        axes.tick_params("y", pad=4 + numbers / POINT)
+        axes.set(xlabel="predicted")
+        figure.text(0.08 / WIDTH, (bottom + side / 2) / height, "true", rotation=90, va="center")
+        fits = both or len(str(counts.max(initial=0))) * DIGIT * letters <= side / k / POINT
+        title = "videos, percent of a row" if both else "videos; colour: share of a row" if fits else "percent of a row"
+        axes.set_title(title, fontsize=letters, loc="left", x=-(left - 0.08) / side)
+        axes.spines[:].set_visible(False)
+        axes.set_xticks(np.arange(k - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(k - 1) + 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+        if both:
+            _write_counts_and_percents(axes, counts, shares)
+        else:
+            _write_numbers(axes, counts if fits else (100 * shares).round().astype(int), shares, letters)
+            _write_right_shares(axes, counts, letters)
     return figure
 
 
-def _pool(shares: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "n n"]:
-    """Return the shares, max-pooled where there are more classes than ``MAX_CELLS``."""
-    step = -(-len(shares) // MAX_CELLS)
-    if step == 1:
-        return shares
-    starts = np.arange(0, len(shares), step)
-    return np.maximum.reduceat(np.maximum.reduceat(shares, starts, 0), starts, 1)
+def _write_counts_and_percents(axes: Axes, counts: Int[np.ndarray, "k k"], shares: Float[np.ndarray, "k k"]) -> None:
+    """Write the count of every cell, and below it its percent of the row."""
+    for (row, column), share in np.ndenumerate(shares):
+        color, number = ("white" if share > 0.5 else "black"), f"{counts[row, column]:,}"
+        percent = f"{100 * share:.1f} %" if counts[row].any() else "no video"
+        axes.text(column, row, number, ha="center", va="bottom", color=color, fontsize=1.5 * LETTERS)
+        axes.text(column, row + 0.04, percent, ha="center", va="top", color=color)
 
 
-def _write_shares(axes: Axes, shares: Float[np.ndarray, "k k"]) -> None:
-    for row, column in np.argwhere(shares >= 0.005).tolist():
-        share = shares[row, column]
-        axes.text(
-            column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.4 else "black"
-        )
+def _write_numbers(axes: Axes, numbers: Int[np.ndarray, "k k"], shares: Float[np.ndarray, "k k"], letters: int) -> None:
+    """Write the number of every cell that is not empty."""
+    for (row, column), number in np.ndenumerate(numbers):
+        if number:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(number), ha="center", va="center_baseline", color=color, fontsize=letters)
+
+
+def _write_right_shares(axes: Axes, counts: Int[np.ndarray, "k k"], letters: int) -> None:
+    """Write before every row its number, and behind it the percent of its videos that is right."""
+    k, videos = len(counts), counts.sum(1)
+    axes.text(k - 0.35, -0.65, "right", fontsize=letters, va="bottom")
+    for number in range(k):
+        text = f"{100 * counts[number, number] / videos[number]:.0f} %" if videos[number] else "-"
+        axes.text(k - 0.35, number, text, fontsize=letters, va="center")
+        axes.text(-0.65, number, str(number + 1), fontsize=letters, va="center", ha="right")
+
+
+def _plot_pairs(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
+    """Return bars of the pairs that are confused most often, each under its names."""
+    pairs, videos = confused_pairs(counts), counts.sum(1)
+    first = pairs[:BARS]
+    texts = [[shorten(names[number], MAX_PAIR_LETTERS) for number in pair[:2]] for pair in first]
+    height = 1.3 + 0.56 * max(1, len(first))
+    wrong, total = sum(times for *_, times in pairs), int(counts.sum())
+    with picture_style(*texts):
+        figure = Figure(figsize=(WIDTH, height))
+        axes = figure.add_axes((0.15 / WIDTH, 0.1 / height, 1 - 0.3 / WIDTH, (height - 1.1) / height))
+        lines = (f"{len(names):,} classes: what is confused most often", "true → predicted, percent of the true class")
+        for line, text in enumerate((*lines, f"{wrong:,} of {total:,} videos are wrong")):
+            weight = "bold" if line == 0 else "normal"
+            figure.text(0.15 / WIDTH, (height - 0.12 - 0.28 * line) / height, text, va="top", fontweight=weight)
+        longest = first[0][2] if first else 1
+        for at, ((row, _, times), (true, predicted)) in enumerate(zip(first, texts, strict=True)):
+            axes.text(0, at - 0.02, f"{true} → {predicted}", va="bottom")
+            axes.barh(at + 0.22, times / longest, height=0.3, color="tab:orange")
+            number = f"{times:,} ({100 * times / int(videos[row]):.0f} %)"
+            inside = times > 0.7 * longest
+            axes.text(
+                times / longest + (-0.01 if inside else 0.01), at + 0.22, number, fontsize=LETTERS - 2,
+                va="center_baseline", ha="right" if inside else "left",
+            )  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(max(1, len(first)) - 0.45, -0.55))
+        axes.set_axis_off()
+    return figure

@@ -5,7 +5,8 @@ each, and ``action_acc_top1`` and ``action_acc_top5`` of the pair, whose probabi
 softmaxes; ``acc_top1`` is then the action's. A top-5 among five classes or fewer is always right and is left out.
 ``acc_direction`` is that of ``direction.py``, for data sets that name what a clip run backwards is.
 
-A multi-label head has none of these, but ``map`` and ``f1_macro`` (``multi_label.py``); beside other heads
+A head of two classes has ``auc`` too, the area under the ROC curve (``area_under_curve.py``); beside other heads
+``verb_auc``. A multi-label head has none of these, but ``map`` and ``f1_macro`` (``multi_label.py``), beside others
 ``tags_map``, ``tags_f1_macro``, and ``map``, the mean over multi-label heads. All else is about the other heads.
 """
 
@@ -22,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from vivit.errors import DataError
+from vivit.evaluation.area_under_curve import area_interval, area_under_curve
 from vivit.evaluation.bootstrap import map_intervals
 from vivit.evaluation.difficulty import correct_by_difficulty
 from vivit.evaluation.direction import direction_accuracies
@@ -109,7 +111,7 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
     file.view_indices(views)
     if unlabelled := file.count_unlabelled():
         raise DataError(file.file, missing_labels_message(unlabelled, "its videos"), SCORES_ONLY)
-    names, labels, predicted, ranks, difficulty, scores = _collect(file, aggregation)
+    names, labels, predicted, ranks, difficulty, scores, margins = _collect(file, aggregation)
     single, columns = single_label_heads(metadata.heads), label_columns(metadata.heads)
     numbered = [columns[head].start for head in single]
     of_single = labels[:, numbered]
@@ -134,6 +136,13 @@ def compute_metrics(file: PredictionsFile, *, views: str | None = None, average:
         metrics_by_views[of_views] |= named_metrics(metrics, several=len(metadata.heads) > 1)
     scored = {head: (labels[:, columns[head]], of_head) for head, of_head in scores.get(views, {}).items()}
     interval |= map_intervals(scored, several=len(metadata.heads) > 1)
+    for of_views, differences in margins.items():
+        for head, margin in differences.items():
+            of_head, name = labels[:, columns[head].start], f"{head}_auc" if len(metadata.heads) > 1 else "auc"
+            if (area := area_under_curve(of_head, margin)) is not None:
+                metrics_by_views[of_views][name] = area
+                counts = int((of_head == 1).sum()), int((of_head == 0).sum())
+                interval |= {name: area_interval(area, *counts)} if of_views == views else {}
     by = correct_by_difficulty(metadata.score_by, difficulty, ranks, views)
     return EvaluationResult(
         file.file,
@@ -158,15 +167,19 @@ def _collect(
     dict[str, dict[str, np.ndarray]],
     dict[str, np.ndarray],
     dict[str, dict[str, np.ndarray]],
+    dict[str, dict[str, np.ndarray]],
 ]:
     """Read the file once: names, labels, predicted classes and ranks for every set of views, numbers of difficulty.
 
-    Last come the scores of multi-label heads, for every set of views: average precision needs them all at once.
+    Last come, for every set of views, what needs all videos at once: the scores of multi-label heads, and how much
+    higher the second class of a head of two is scored than the first.
     """
     metadata = file.metadata
     scores_of: dict[str, dict[str, list]] = {
         name: {head: [] for head in multi_label_heads(metadata.heads)} for name in metadata.view_indices
     }
+    pairs = [head for head, classes in single_label_heads(metadata.heads).items() if len(classes) == 2]
+    margins: dict[str, dict[str, list]] = {name: {head: [] for head in pairs} for name in metadata.view_indices}
     positions = multi_label_positions(metadata.heads)
     sizes = [len(classes) for classes in metadata.heads.values()]
     ranks: dict[str, dict[str, list]] = {name: defaultdict(list) for name in metadata.view_indices}
@@ -186,11 +199,16 @@ def _collect(
             predicted[name].append(predicted_classes(of_heads, metadata.heads))
             for head, parts in scores_of[name].items():
                 parts.append(of_heads[head].numpy())
+            for head, parts in margins[name].items():
+                parts.append((of_heads[head][:, 1] - of_heads[head][:, 0]).numpy())
     joined = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in ranks.items()}
     numbers_of = {name: np.concatenate(parts) for name, parts in difficulty.items()}
     classes = {name: np.concatenate(parts) for name, parts in predicted.items()}
-    logits = {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in scores_of.items()}
-    return names, np.concatenate(labels), classes, joined, numbers_of, logits
+    logits, differences = (
+        {name: {head: np.concatenate(parts) for head, parts in heads.items()} for name, heads in of_views.items()}
+        for of_views in (scores_of, margins)
+    )
+    return names, np.concatenate(labels), classes, joined, numbers_of, logits, differences
 
 
 def correct_videos(

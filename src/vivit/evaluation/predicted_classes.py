@@ -44,6 +44,19 @@ def top_k(logits: Float[Tensor, " k"], heads: Heads, k: int | None = None) -> To
     return result
 
 
+def answer_lines(classes: TopK) -> list[str]:
+    """Return a line for every head: its most probable class with the probability, or all that reach their threshold.
+
+    Combinations of heads are left out. Names of heads stand before their classes where there are several.
+    """
+    heads = {head: rows for head, rows in classes.items() if not rows or "class" in rows[0]}
+    lines = {}
+    for head, rows in heads.items():
+        some = rows[:1] if rows and "threshold" not in rows[0] else rows
+        lines[head] = ", ".join(f"{row['class']} {100 * row['probability']:.1f} %" for row in some) or "none"
+    return [line if len(heads) == 1 else f"{head}: {line}" for head, line in lines.items()]
+
+
 def head_probabilities(logits: Float[Tensor, "n k"], names: Sequence[str]) -> Float[Tensor, "n k"]:
     """Return the probabilities of a head's classes: by softmax, of a multi-label head by sigmoid in double precision.
 

@@ -84,7 +84,7 @@ class PredictionsFile:
         """Return the number of videos without a label."""
         columns = _label_columns(self.metadata)
         rows = pq.read_table(self.file, columns=["view", *columns])
-        labels = _label_matrix([rows[name] for name in columns])[rows["view"].to_numpy() == 0]
+        labels = label_matrix([rows[name] for name in columns])[rows["view"].to_numpy() == 0]
         return int((labels < 0).any(1).sum())
 
     def parts(self) -> Iterator[PredictionBatch]:
@@ -104,7 +104,7 @@ class PredictionsFile:
         if len(flat) != len(view) * classes:
             raise DataError(self.file, f"does not hold {classes} logits a view, one a class", column="logits")
         first = rows.take(np.arange(0, len(view), views))
-        labels = _label_matrix([first[name] for name in _label_columns(metadata)])
+        labels = label_matrix([first[name] for name in _label_columns(metadata)])
         logits = torch.from_numpy(flat.copy()).view(-1, views, classes)
         if len(bad := np.flatnonzero(~logits.isfinite().flatten(1).all(1).numpy())):
             raise DataError(self.file, f"those of {first['path'][bad[0]]} are not finite", column="logits")
@@ -120,7 +120,7 @@ def _label_columns(metadata: PredictionsMetadata) -> Sequence[str]:
     return [f"label_{head}" for head in metadata.heads]
 
 
-def _label_matrix(columns: Sequence[pa.ChunkedArray]) -> Int[np.ndarray, "n c"]:
+def label_matrix(columns: Sequence[pa.ChunkedArray]) -> Int[np.ndarray, "n c"]:
     """Return the labels of rows, those of heads beside one another; a list of a multi-label head has one a class."""
     parts = [column.combine_chunks() for column in columns]
     flat = [part.flatten() if pa.types.is_fixed_size_list(part.type) else part for part in parts]

@@ -1,26 +1,29 @@
-"""Heat maps of attention over frames, as a video and as pictures."""
+"""Heat maps of attention over frames, and films of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import matplotlib
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
-from matplotlib.figure import Figure
-from PIL import Image
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-MIN_SIDE = 224
-"""Pixels of the shorter side of a picture, at least."""
+from vivit.data.views import CropBox
+
+MIN_SIDE, MAX_SIDE = 224, 640
+"""Pixels of the shorter side of a picture, at least, and of the longer one, at most."""
+COLORMAP = "autumn_r"
+"""From yellow to red, which neither black nor white hides."""
 MAX_OPACITY = 0.65
 """Opacity of the strongest heat."""
-SHEET_FRAMES = 16
-"""Frames on a contact sheet, at most."""
-TICKS = 16
-"""Temporal indices with their second below them, at most."""
+OUTLINED = 0.5
+"""Heat from which on an area is outlined."""
+DIMMED = 0.45
+"""Brightness of what the network does not see."""
 
 
 def upsample_heatmap(
@@ -40,11 +43,43 @@ def upsample_heatmap(
 
 
 def overlay_heatmap(frames: UInt8[np.ndarray, "f h w 3"], heat: Float[Tensor, "f h w"]) -> UInt8[np.ndarray, "f h w 3"]:
-    """Return frames under heat in [0, 1]: the more, the brighter and the more opaque; 0 leaves a pixel as it is."""
+    """Return frames under heat in [0, 1]: the more, the redder and the more opaque; 0 leaves a pixel as it is.
+
+    The area of at least half of the heat has an outline in black and white, which is visible on any picture.
+    """
     values = heat.numpy()
-    colours = matplotlib.colormaps["inferno"](values)[..., :3] * 255
-    opacity = MAX_OPACITY * values[..., None]
-    return (frames * (1 - opacity) + colours * opacity).round().astype(np.uint8)
+    colours = matplotlib.colormaps[COLORMAP](values)[..., :3] * 255
+    opacity = MAX_OPACITY * values[..., None] ** 1.5
+    pictures = (frames * (1 - opacity) + colours * opacity).round().astype(np.uint8)
+    inside, width = values >= OUTLINED, max(1, round(min(values.shape[1:]) / 130))
+    pictures[_grown(inside, width) & ~inside] = 0
+    pictures[inside & ~_grown(inside, -width)] = 255
+    return pictures
+
+
+def _grown(area: Bool[np.ndarray, "f h w"], pixels: int) -> Bool[np.ndarray, "f h w"]:
+    """Return an area with so many pixels more at its edge, or less; the edge of the picture is none."""
+    from scipy.ndimage import binary_dilation, binary_erosion  # here, as its import takes half a second
+
+    neighbours = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)
+    if pixels > 0:
+        return np.asarray(binary_dilation(area, neighbours, pixels))
+    return np.asarray(binary_erosion(area, neighbours, -pixels, border_value=1))
+
+
+def place_heatmap(heat: Float[Tensor, "f _h _w"], box: CropBox, size: tuple[int, int]) -> Float[Tensor, "f h w"]:
+    """Return the heat of a part of pictures of height and width ``size``, with none around it."""
+    placed = heat.new_zeros((len(heat), *size))
+    placed[:, box.top : box.top + box.height, box.left : box.left + box.width] = heat
+    return placed
+
+
+def dim_outside(frames: UInt8[np.ndarray, "f h w 3"], box: CropBox) -> UInt8[np.ndarray, "f h w 3"]:
+    """Return frames that are darker outside of a part of them."""
+    dimmed = (frames * DIMMED).astype(np.uint8)
+    rows, columns = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+    dimmed[:, rows, columns] = frames[:, rows, columns]
+    return dimmed
 
 
 def upscale_frames(frames: UInt8[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f _h _w 3"]:
@@ -54,42 +89,16 @@ def upscale_frames(frames: UInt8[np.ndarray, "f h w 3"]) -> UInt8[np.ndarray, "f
     return frames.repeat(times, axis=1).repeat(times, axis=2)
 
 
-def write_mp4(frames: UInt8[np.ndarray, "f h w 3"], rate: Fraction, file: Path) -> None:
-    """Write H.264 in MP4; height and width must be even."""
-    with av.open(str(file), "w", format="mp4") as container:
-        stream = container.add_stream("h264", rate=rate)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.options = {"crf": "18"}
+def write_mp4(frames: Iterable[UInt8[np.ndarray, "h w 3"]], rate: Fraction, file: Path, *, crf: int = 18) -> None:
+    """Write frames of one size, of even height and width, as H.264 in MP4, which begins to play before it is loaded."""
+    with av.open(str(file), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream: Any = None
         for frame in frames:
+            if stream is None:
+                stream = container.add_stream("h264", rate=rate)
+                stream.height, stream.width = frame.shape[:2]
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1
+                stream.options = {"crf": str(crf)}
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-
-
-def write_contact_sheet(frames: UInt8[np.ndarray, "f h w 3"], file: Path) -> None:
-    """Write a picture of frames, four in a row, in order; of many, some that are evenly spread."""
-    selected = frames[np.linspace(0, len(frames) - 1, min(len(frames), SHEET_FRAMES)).round().astype(int)]
-    height, width = frames.shape[1:3]
-    across = min(4, len(selected))
-    sheet = Image.new("RGB", (across * (width + 4) - 4, -(-len(selected) // across) * (height + 4) - 4), "white")
-    for i, frame in enumerate(selected):
-        sheet.paste(Image.fromarray(frame), (i % across * (width + 4), i // across * (height + 4)))
-    sheet.save(file)
-
-
-def plot_temporal_attention(weights: Float[Tensor, " t"], seconds: Sequence[float], file: Path) -> None:
-    """Write a plot of the share of each temporal index, beside the share that all have if they are equal.
-
-    In the order of the clip: one that is longer than its video has the same seconds again.
-    """
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
-    axes = figure.subplots()
-    axes.bar(range(len(weights)), weights.tolist(), color="tab:orange")
-    ticks = range(0, len(weights), -(-len(weights) // TICKS))
-    axes.set_xticks(ticks, [f"{seconds[tick]:.2f}" for tick in ticks])
-    axes.axhline(1 / len(weights), color="tab:grey", linewidth=1, linestyle="--", label="all alike")
-    axes.set(xlabel="seconds", ylabel="share of attention", ylim=(0, None))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(file, dpi=120)

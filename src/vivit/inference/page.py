@@ -13,6 +13,7 @@ from typing import Any
 
 from vivit.text import one_line
 
+PREVIEW = "preview.mp4"
 STYLE = """<style>
 .vivit h3, .vivit p { overflow-wrap: anywhere; }
 .vivit table { width: 100%; border-collapse: collapse; margin: .5rem 0 1rem; }
@@ -24,14 +25,17 @@ STYLE = """<style>
 .vivit td:last-child { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; width: 4.5rem; }
 .vivit .bar { height: .7rem; border-radius: .2rem; background: var(--color-accent, #d9730d); min-width: 1px; }
 .vivit figure { margin: 0 0 1rem; }
-.vivit video { width: min(100%, 22rem); border-radius: .4rem; }
-.vivit img { width: 100%; border-radius: .4rem; }
+.vivit .films { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 1rem; }
+.vivit video { width: 100%; max-height: 60vh; border-radius: .4rem; background: #000; }
+.vivit img { width: 100%; max-width: 48rem; border-radius: .4rem; background: #fff; }
 .vivit figcaption { opacity: .75; font-size: .85rem; margin-top: .2rem; }
 </style>"""
 PREDICTION = Template("""$style<div class="vivit"><h3>$name</h3>
 $tables
-<figure><video src="$film" controls autoplay muted loop playsinline></video>
-<figcaption>Attention rollout, middle clip of the video: the warmer, the more it counted.</figcaption></figure>
+<div class="films"><figure><video class="original" src="$video" controls autoplay muted loop playsinline></video>
+<figcaption>The video.</figcaption></figure>
+<figure><video class="attention" src="$film" controls autoplay muted loop playsinline></video>
+<figcaption>Attention rollout of the clip in its middle: the redder, the more it counted.</figcaption></figure></div>
 <figure><img src="$sheet" alt="The frames of the clip with the attention drawn over them">
 <figcaption>The same, frame by frame.</figcaption></figure>
 <figure><img src="$moments" alt="Share of the attention at each moment">
@@ -39,11 +43,15 @@ $tables
 
 
 def prediction_html(name: str, classes: Mapping[str, Sequence[Mapping[str, Any]]], folder: Path) -> str:
-    """Return the classes of every head (``evaluation.top_k``) with the pictures of ``save_attention`` in ``folder``."""
+    """Return the classes of every head (``evaluation.top_k``) with the films and pictures in ``folder``.
+
+    These are those of ``save_attention``, and a copy of the video that any browser plays (``PREVIEW``).
+    """
     return PREDICTION.substitute(
         style=STYLE,
         name=_escape(name),
         tables="\n".join(_table(head, rows) for head, rows in classes.items()),
+        video=_data_uri(folder / PREVIEW, "video/mp4"),
         film=_data_uri(folder / "attention.mp4", "video/mp4"),
         sheet=_data_uri(folder / "attention.png", "image/png"),
         moments=_data_uri(folder / "moments.png", "image/png"),

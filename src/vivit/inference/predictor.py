@@ -136,10 +136,12 @@ class Predictor:
             predictions = score(self.network, batch, clips_at_once=self.batch_size, aggregator=self.aggregator)
         return check_finite_logits(predictions.logits[0].cpu(), "an array")
 
-    def predict(self, files: Sequence[str], skipped: dict[int, str] | None = None) -> Iterator[tuple[str, Tensor]]:
-        """Yield every file and its logits, averaged over its views.
+    def predict(
+        self, files: Sequence[str | Video], skipped: dict[int, str] | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the row of every file, or segment of one, and its logits, averaged over its views.
 
-        Raises ``VideoError``, unless ``skipped`` takes the reason by the file's row, and ``NonFiniteLogitsError``.
+        Raises ``VideoError``, unless ``skipped`` takes the reason by the row, and ``NonFiniteLogitsError``.
         """
         views = self.preprocessing.views
         videos_at_once = max(1, self.batch_size // (views.temporal * views.spatial))
@@ -147,11 +149,11 @@ class Predictor:
         RepeatWarning(views.fps)(videos, "videos")
         for predictions in self._score(self.preprocessing.load_views(videos, views, videos_at_once, skipped)):
             for row, logits in zip(predictions.videos.tolist(), predictions.logits, strict=True):
-                yield files[row], check_finite_logits(logits, files[row])
+                yield row, check_finite_logits(logits, videos[row].path)
 
-    def video(self, file: str) -> Video:
-        """Return the record of a file, or of a folder of pictures."""
-        return Video(file, (), frames_fps=self.frames_fps)
+    def video(self, file: str | Video) -> Video:
+        """Return the record of a file, or of a folder of pictures; a record is returned as it is."""
+        return file if isinstance(file, Video) else Video(file, (), frames_fps=self.frames_fps)
 
     def predict_sliding(self, file: str, every: float, streaming: Streaming = "auto") -> SlidingPrediction:
         """Return the logits of a clip every so many seconds. Memory does not grow with the length of the video.

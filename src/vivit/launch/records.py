@@ -20,8 +20,9 @@ from vivit.run_folder import JOB_FILE, read_finished_results, read_status
 
 log = logging.getLogger(__name__)
 
-EXCLUDED = ("config",)
-"""Keys of ``results.json`` that a record leaves out: the configuration, from which its overrides are what differs."""
+EXCLUDED = ("config", "classes")
+"""Keys of ``results.json`` that a record leaves out: the configuration, from which its overrides are what differs, and
+the table of classes."""
 OUTPUTS = ("results.json", "checkpoints/*.ckpt")
 MAX_DIFFERENCES = 3
 """Keys that an error names."""

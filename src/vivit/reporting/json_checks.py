@@ -117,6 +117,20 @@ def _bins(value: Any) -> bool:
     )
 
 
+def _class_rows(value: Any) -> bool:
+    """Whether rows of classes by head are lists of texts, numbers and nulls by name."""
+    return isinstance(value, dict) and all(
+        isinstance(rows, list)
+        and all(
+            isinstance(row, dict)
+            and "f1" in row
+            and all(isinstance(cell, int | float | str | None) for cell in row.values())
+            for row in rows
+        )
+        for rows in value.values()
+    )
+
+
 def _versions(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(word, str) for word in value.values())
 
@@ -140,6 +154,7 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "data_format": ("a whole number", _or_none(lambda value: type(value) is int)),
     "recipe": ("values by name", _or_none(_recipe)),
     "metrics_by_views": ("numbers by name, by views", _or_none(_views)),
+    "classes": ("rows of classes by head", _or_none(_class_rows)),
     "by": ("parts of ranges by name", _or_none(_bins)),
     "epochs": ("a list of numbers by name", _or_none(_epochs)),
     "versions": ("strings by name", _or_none(_versions)),

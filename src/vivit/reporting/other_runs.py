@@ -1,4 +1,4 @@
-"""Runs that belong to no table of the paper: one row for each setting, mean and standard deviation over its seeds."""
+"""Runs of one's own, of no table of the paper: one row for each setting, mean and standard deviation over its seeds."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,7 +19,10 @@ COLUMNS = (
     Column("params", "parameters, M", 2),
     *(Column("gmac", "multiply-adds, G", 3), Column("minutes", "training, min", 1)),
 )
-CAPTION = "Runs that are no part of a sweep above; mean and sample standard deviation over seeds."
+TITLE = "Your own runs"
+CAPTION = "Runs that are no part of the paper's tables below; mean and sample standard deviation over seeds."
+SAME = (*GROUPS, "scored", "views", "runs", "params", "gmac")
+"""Columns that are left out where all rows have the same."""
 
 
 def other_runs_table(runs: Sequence[RunRecord]) -> Table:
@@ -31,7 +34,28 @@ def other_runs_table(runs: Sequence[RunRecord]) -> Table:
             groups[_setting(run)].append(run)
     ordered = sorted(groups.items(), key=lambda item: str(item[0]))
     lines = [_line(key, list(latest_per_seed(group).values())) for key, group in ordered]
-    return Table("others", "Other runs", CAPTION, COLUMNS, tuple(lines))
+    return _only_differences(lines)
+
+
+def _only_differences(lines: list[dict[str, Value]]) -> Table:
+    """Return the table of some lines; what all of them have in common is in its caption."""
+    if len(lines) < 2:
+        return Table("others", TITLE, CAPTION, COLUMNS, tuple(lines), all_columns=True)
+    columns = {column.key: column for column in COLUMNS}
+    hidden = [key for key in SAME if len({line[key] for line in lines}) == 1]
+    overrides = [str(line["other"] or "").split(" ") for line in lines]
+    shared = [override for override in overrides[0] if override and all(override in each for each in overrides)]
+    common = [_described(columns[key], lines[0]) for key in hidden if lines[0][key] is not None]
+    for line, of_line in zip(lines, overrides, strict=True):
+        line["other"] = " ".join(override for override in of_line if override not in shared) or None
+    caption = f"{CAPTION} All rows: {', '.join([*common, *shared])}." if common or shared else CAPTION
+    return Table("others", TITLE, caption, COLUMNS, tuple(lines), all_columns=True, hidden=tuple(hidden))
+
+
+def _described(column: Column, line: dict[str, Value]) -> str:
+    """Return the title of a column with its value in a line, which has the unit behind it."""
+    title, _, unit = column.title.partition(", ")
+    return f"{title} {column.format(line)} {unit}".strip()
 
 
 def _setting(run: RunRecord) -> tuple[str | None, ...]:

@@ -3,11 +3,14 @@
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from vivit.entry_points import typed
 from vivit.reporting.claims import claims_table, judge_claims, summary
+from vivit.reporting.class_tables import class_tables
 from vivit.reporting.cross_validation import cross_validation_table, cross_validations
 from vivit.reporting.figure_files import FigureData, write_figure
 from vivit.reporting.figures import make_figures
@@ -16,10 +19,12 @@ from vivit.reporting.other_runs import other_runs_table
 from vivit.reporting.page import Section, render_page
 from vivit.reporting.probes import probes_table
 from vivit.reporting.remaining import progress_sentence, remaining
+from vivit.reporting.repetitions import Setting
 from vivit.reporting.sources import commands_table, commits_table, run_path, runs_table
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
 from vivit.reporting.tables import Table
+from vivit.reporting.terminal_summary import terminal_summary
 from vivit.reporting.time_battery import time_table
 from vivit.reporting.writers import to_csv, to_latex, to_markdown
 from vivit.run_folder import git_commit
@@ -27,12 +32,21 @@ from vivit.sweeps import read_sweeps
 
 TITLE = "ViViT: the paper's tables and figures, and ours"
 TABLE6 = "Table 6: beside the best of their time"
+SETTING_TABLES = ("others", "cross_validations")
+"""Tables whose rows the terminal has too."""
 SOURCES = "Where the numbers come from"
 ENCODING = {"encoding": "utf-8", "errors": "backslashreplace"}
 """Of every file: half a letter, as names of files may contain, must not end the report."""
 
 
-def make_report(logs: str, records: str | None, folder: Path) -> str:
+class Report(NamedTuple):
+    """The report as Markdown, and as a few lines for the terminal."""
+
+    text: str
+    summary: str
+
+
+def make_report(logs: str, records: str | None, folder: Path) -> Report:
     """Read the runs below ``logs`` and the records below ``records``, write the report into ``folder``, and return it.
 
     See ``write_report``.
@@ -49,8 +63,8 @@ def report_metadata() -> dict[str, str]:
     return {"command": command, "commit": git_commit() or "unknown", "time": time}
 
 
-def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: Mapping[str, str]) -> str:
-    """Write ``index.html``, ``report.md``, ``report.tex``, ``tables/*.csv`` and ``figures/*``; return the Markdown.
+def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: Mapping[str, str]) -> Report:
+    """Write ``index.html``, ``report.md``, ``report.tex``, ``tables/*.csv`` and ``figures/*``; return the report.
 
     ``metadata`` is about the report itself, by name: command, commit, time.
     """
@@ -68,17 +82,10 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
         by_sweep[figure.sweep].append(data)
     judgements = judge_claims(defaults)
     claims = claims_table(judgements)
-    sections = [Section(claims.title, summary(judgements), [claims])]
+    of_user = _user_sections([run for run in others if run.sweep not in read_sweeps()], by_folds, logs)
+    sections = [*of_user, Section(claims.title, summary(judgements), [claims])]
     sections += [_sweep_section(result, by_sweep[result.sweep.name]) for result in results]
     sections.append(_table6_section(runs))
-    if by_folds:
-        table = cross_validation_table(by_folds)
-        sections.append(Section(table.title, _count(len(by_folds), "setting"), [table]))
-    if (probes := probes_table(logs)).lines or probes.notes:
-        sections.append(Section(probes.title, _count(len(probes.lines), "probe"), [probes]))
-    if (time := time_table(logs)).lines or time.notes:
-        sections.append(Section(time.title, _count(len({line["run"] for line in time.lines}), "run"), [time]))
-    sections += _other_runs_section([run for run in others if run.sweep not in read_sweeps()], logs)
     sources = (commits_table(runs), commands_table(results), runs_table(runs, logs))
     sections.append(Section(SOURCES, "", [table for table in sources if table.lines]))
     lead = _lead(runs, logs, metadata)
@@ -87,10 +94,12 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
     tables = [table for section in sections for table in section.tables]
     _write_tables(tables, folder)
     images = [f"![{figure.caption}](figures/{figure.name}.png)\n" for figure, _ in figures]
-    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), to_markdown(claims), *images]
-    text = "\n".join([*parts, *map(to_markdown, tables[1:])])
+    parts = [f"# {TITLE}\n", *(f"{line}\n" for line in lead), *images]
+    text = "\n".join([*parts, *map(to_markdown, tables)])
     (folder / "report.md").write_text(text, **ENCODING)
-    return text
+    settings = [table for section in of_user for table in section.tables if table.name in SETTING_TABLES]
+    rest = [section for section in sections if not {table.name for table in section.tables} & set(SETTING_TABLES)]
+    return Report(text, terminal_summary(lead[:-2], settings, rest))
 
 
 def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) -> list[str]:
@@ -128,7 +137,22 @@ def _table6_section(runs: Sequence[RunRecord]) -> Section:
     return Section(TABLE6, _count(count, "experiment") if count else "not run yet", tables)
 
 
-def _other_runs_section(runs: Sequence[RunRecord], logs: Path) -> list[Section]:
+def _user_sections(runs: Sequence[RunRecord], by_folds: Sequence[Setting], logs: Path) -> list[Section]:
+    """Return the sections of runs of no table of the paper: settings, cross-validations, classes, probes, time."""
+    sections = _own_runs_section(runs, logs)
+    if by_folds:
+        table = cross_validation_table(by_folds)
+        sections.append(Section(table.title, _count(len(by_folds), "setting"), [table]))
+    if tables := class_tables(runs, logs):
+        sections.append(Section(tables[0].title, _count(len(tables), "head"), tables))
+    if (probes := probes_table(logs)).lines or probes.notes:
+        sections.append(Section(probes.title, _count(len(probes.lines), "probe"), [probes]))
+    if (time := time_table(logs)).lines or time.notes:
+        sections.append(Section(time.title, _count(len({line["run"] for line in time.lines}), "run"), [time]))
+    return sections
+
+
+def _own_runs_section(runs: Sequence[RunRecord], logs: Path) -> list[Section]:
     """Return the section of runs of no table, with those that are not done as notes; no section without any."""
     table = other_runs_table(runs)
     unfinished = [run for run in runs if run.status != "done"]
@@ -137,8 +161,7 @@ def _other_runs_section(runs: Sequence[RunRecord], logs: Path) -> list[Section]:
     notes = tuple(
         f"{run_path(run, logs)}: {run.status}" + (f", {run.error}" if run.error else "") for run in unfinished
     )
-    table = Table(table.name, table.title, table.caption, table.columns, table.lines, notes)
-    return [Section(table.title, _count(len(table.lines), "setting"), [table])]
+    return [Section(table.title, _count(len(table.lines), "setting"), [replace(table, notes=notes)])]
 
 
 def _write_tables(tables: Sequence[Table], folder: Path) -> None:

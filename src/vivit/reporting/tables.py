@@ -60,11 +60,14 @@ class Table:
     lines: tuple[Mapping[str, Value], ...]
     notes: tuple[str, ...] = field(default=())
     all_columns: bool = False
-    """Whether its CSV file has the columns without values too."""
+    """Whether its CSV file has the columns without values too, and the hidden ones."""
+    hidden: tuple[str, ...] = ()
+    """Keys of columns that are left out elsewhere: all lines have the same, which the caption contains."""
 
     def nonempty_columns(self) -> tuple[Column, ...]:
-        """Return the columns in which any line has a value."""
-        return tuple(column for column in self.columns if any(line.get(column.key) is not None for line in self.lines))
+        """Return the columns in which any line has a value, but for hidden ones."""
+        visible = [column for column in self.columns if column.key not in self.hidden]
+        return tuple(column for column in visible if any(line.get(column.key) is not None for line in self.lines))
 
 
 def mean(values: Sequence[float | int | None]) -> float | int | None:

@@ -1,8 +1,9 @@
 """The task of `eval.py`: metrics of a checkpoint, or of saved predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import torch
@@ -11,7 +12,7 @@ from omegaconf import DictConfig
 
 from vivit.checkpoints.vivit_checkpoint import load_network
 from vivit.data import VideoDataModule
-from vivit.data.datasets import Split
+from vivit.data.datasets import Split, VideoDataset
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import format_views
 from vivit.errors import ABSENT, ConfigError
@@ -21,12 +22,13 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
+from vivit.structures import Video
 from vivit.tasks.build import build_aggregator
 from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.dataset import build_dataset
-from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
+from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only, write_test_pictures
 from vivit.tasks.time_battery import check_time_battery, run_time_battery
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 from vivit.training.compute import precision_settings
@@ -75,7 +77,8 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     time = run_time_battery(trainer, module, data, scores, job.folder) if cfg.time else {}
     if scores is None:
         return {}
-    return finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer), time)
+    videos, measured = data.dataset.videos(data.test_split), {"compute": precision_settings(trainer)}
+    return finalize_eval(cfg, job, scores, with_metrics, measured | ({"time": time} if time else {}), videos)
 
 
 def build_eval_data(
@@ -123,11 +126,19 @@ def evaluate_scores(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             "leave one of them out",
         )
     file = PredictionsFile(Path(cfg.scores))
-    if cfg.get("data"):
-        check_classes(file.metadata.heads, build_dataset(cfg).heads, cfg.scores)
-    return finalize_eval(
-        cfg, job, file, cfg.compute_metrics and not (cfg.get("submission") and file.count_unlabelled())
-    )
+    dataset = build_dataset(cfg) if cfg.get("data") else None
+    if dataset is not None:
+        check_classes(file.metadata.heads, dataset.heads, cfg.scores)
+    videos = None if dataset is None else videos_of_scores(dataset, file)
+    with_metrics = cfg.compute_metrics and not (cfg.get("submission") and file.count_unlabelled())
+    return finalize_eval(cfg, job, file, with_metrics, videos=videos)
+
+
+def videos_of_scores(dataset: VideoDataset, file: PredictionsFile) -> Sequence[Video] | None:
+    """Return the videos of saved predictions; None where the data set has others, so that no frames are drawn."""
+    split: Any = file.metadata.split
+    videos = dataset.videos(split) if split in dataset.splits else None
+    return videos if videos is not None and len(videos) == file.metadata.listed else None
 
 
 def finalize_eval(
@@ -135,12 +146,13 @@ def finalize_eval(
     job: Job,
     scores: PredictionsFile,
     with_metrics: bool,
-    compute: Mapping[str, Any] | None = None,
-    time: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Any] = MappingProxyType({}),
+    videos: Sequence[Video] | None = None,
 ) -> Mapping[str, float]:
     """Write results, tables and, where it is configured, a submission; return the metrics.
 
-    ``compute`` is how the scores were computed; None where they were read. ``time`` is what changes of time cost.
+    ``measured`` are further parts of ``results.json``: how the scores were computed, and what changes of time cost.
+    ``videos`` are those of the split, for pictures.
     """
     typed = cfg.get("views") if cfg.scores else None
     views = format_views(typed.temporal, typed.spatial) if typed and job.cli_overrides("views") else None
@@ -152,8 +164,9 @@ def finalize_eval(
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
         )
-    results |= {"skipped_videos": metadata.skipped_videos} | ({"compute": compute} if compute else {})
-    results |= ({"time": time} if time else {}) | provenance()
+    results |= {"skipped_videos": metadata.skipped_videos, **measured, **provenance()}
     write_json(job.folder / "results.json", results)
+    if with_metrics:
+        write_test_pictures(scores, job.folder, videos)
     print_results(results, job.folder)
     return results["metrics"]

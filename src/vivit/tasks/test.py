@@ -12,24 +12,29 @@ from vivit.data.transforms.flip import class_swaps
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.evaluation import get_aggregation
+from vivit.evaluation.class_scores import class_scores, write_class_rows
 from vivit.evaluation.confusion_matrix import (
     confusion_matrix,
     plot_confusion_matrix,
-    write_class_accuracies,
     write_confused_pairs,
     write_confusion_counts,
 )
 from vivit.evaluation.difficulty import quantile_bins
 from vivit.evaluation.epic_kitchens import compute_official_metrics
 from vivit.evaluation.metrics import SCORES_ONLY, compute_metrics, missing_labels_message
+from vivit.evaluation.mistakes import most_confident_mistakes
 from vivit.evaluation.multi_label import write_class_scores
 from vivit.evaluation.predictions import PredictionsMetadata, merge
 from vivit.evaluation.predictions_reader import PredictionsFile, write_video_scores
-from vivit.structures import label_columns, multi_label_heads, single_label_heads, thresholds_by_head
+from vivit.inference.mistake_page import write_mistakes
+from vivit.plotting import DPI
+from vivit.structures import Video, label_columns, multi_label_heads, single_label_heads, thresholds_by_head
 from vivit.training import PredictionWriter, VideoClassifier
 from vivit.training.lightning_compat import get_callbacks
 
-SCORES = "scores.parquet"
+SCORES, VIDEO_SCORES = "scores.parquet", "video_scores.parquet"
+MISTAKES = 24
+"""Mistakes on the page about them, at most."""
 
 
 def prepare_test(
@@ -113,7 +118,7 @@ def write_scores_only(
     """Write the scores of videos; return the part of ``results.json`` about them, without metrics."""
     metadata = file.metadata
     results = {"views": views or metadata.views, "average": average or metadata.average, "scored_split": metadata.split}
-    write_video_scores(file, folder / "video_scores.parquet", views=results["views"], average=results["average"])
+    write_video_scores(file, folder / VIDEO_SCORES, views=results["views"], average=results["average"])
     return results | {"metrics": {}}
 
 
@@ -127,10 +132,11 @@ def write_metrics(
     metadata, evaluation = file.metadata, compute_metrics(file, views=views, average=average)
     results = write_scores_only(file, folder, views, average)
     columns = label_columns(metadata.heads)
+    results["classes"] = {}
     for head, names in single_label_heads(metadata.heads).items():
         of_head = columns[head].start
         counts = confusion_matrix(evaluation.labels[:, of_head], evaluation.predicted[:, of_head], len(names))
-        write_tables(folder, head, names, counts)
+        results["classes"][head] = write_tables(folder, head, names, counts)
     for head, of_classes in multi_label_heads(metadata.heads).items():
         write_class_scores(folder / f"classes_{head}.csv", of_classes, evaluation.multi_label[head])
     results |= {
@@ -160,9 +166,26 @@ def prefix(split: str, metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{split}/{name}": value for name, value in metrics.items()}
 
 
-def write_tables(folder: Path, head: str, names: Sequence[str], counts: Any) -> None:
-    """Write a head's tables of classes and of confused pairs, and its confusion matrix as numbers and as a picture."""
-    write_class_accuracies(folder / f"classes_{head}.csv", counts, names)
+def write_tables(folder: Path, head: str, names: Sequence[str], counts: Any) -> list[dict[str, Any]]:
+    """Write a head's tables of classes and of confused pairs, and its confusion matrix as numbers and as a picture.
+
+    Returns the rows of the table of classes.
+    """
+    rows = class_scores(counts, names)
+    write_class_rows(folder / f"classes_{head}.csv", rows)
     write_confused_pairs(folder / f"confused_{head}.csv", counts, names)
     write_confusion_counts(folder / f"confusion_{head}.csv", counts, names)
-    plot_confusion_matrix(counts, names).savefig(folder / f"confusion_{head}.png", dpi=100)
+    plot_confusion_matrix(counts, names).savefig(folder / f"confusion_{head}.png", dpi=DPI)
+    return rows
+
+
+def write_test_pictures(file: PredictionsFile, folder: Path, videos: Sequence[Video] | None) -> dict[str, Path]:
+    """Write the mistakes of a test whose metrics are written; return all pictures of the test and the training by name.
+
+    ``videos`` are those of the split; None where only their scores are there.
+    """
+    metadata = file.metadata
+    mistakes = most_confident_mistakes(folder / VIDEO_SCORES, metadata.heads, MISTAKES)
+    write_mistakes(folder, mistakes, videos, metadata.split)
+    pictures = {f"{metadata.split}/confusion/{head}": folder / f"confusion_{head}.png" for head in metadata.heads}
+    return pictures | {f"{metadata.split}/mistakes": folder / "mistakes.png", "train/curves": folder / "curves.png"}

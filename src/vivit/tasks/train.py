@@ -29,10 +29,10 @@ from vivit.tasks.results_json import (
     run_results,
     training_history,
 )
-from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
+from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics, write_test_pictures
 from vivit.tasks.thresholds import choose_test_thresholds
 from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
-from vivit.training import RunMetadata, format_model, log_test_metrics
+from vivit.training import RunMetadata, format_model, log_pictures, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
 
@@ -86,6 +86,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     history = training_history(trainer)  # testing a checkpoint resets the throughput monitor
     compute = {"compute": compute_settings(trainer)}
     test_results: dict[str, Any] = {"metrics": {}}
+    scores = None
     best = best_checkpoint(trainer)
     begun = time.perf_counter()
     if test_metadata is not None:
@@ -104,6 +105,9 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         results = run_results(cfg, job, metrics) | test_results | optimizer | compute | costs | history
         results |= {"skipped_videos": skipped} | provenance()
         write_json(job.folder / "results.json", results)
+        if scores is not None:
+            videos = data.dataset.videos(data.test_split)
+            log_pictures(trainer, write_test_pictures(scores, job.folder, videos))
         print_results(results, job.folder)
     return metrics
 

@@ -1,5 +1,6 @@
 """Training: the Lightning module, loss, optimizer, regularisation, callbacks and loggers."""
 
+from vivit.training.callbacks.batch_picture import BatchPicture
 from vivit.training.callbacks.checkpoint import AtomicCheckpointIO, BestCheckpoint, LastCheckpoint
 from vivit.training.callbacks.compile import Compile
 from vivit.training.callbacks.curves import CurvePlotter
@@ -23,10 +24,12 @@ from vivit.training.malloc import disable_malloc_trim
 from vivit.training.model_text import format_model
 from vivit.training.module import VideoClassifier
 from vivit.training.optim import LayerDecay, OptimizerConfig
+from vivit.training.picture_logging import log_pictures
 
 __all__ = [
     "EMA",
     "AtomicCheckpointIO",
+    "BatchPicture",
     "BestCheckpoint",
     "BlockFSDPStrategy",
     "Compile",
@@ -50,5 +53,6 @@ __all__ = [
     "VideoClassifier",
     "disable_malloc_trim",
     "format_model",
+    "log_pictures",
     "log_test_metrics",
 ]

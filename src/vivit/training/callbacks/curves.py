@@ -1,4 +1,4 @@
-"""Learning curves: ``curves.png``, loss and accuracy over epochs."""
+"""Learning curves: ``curves.png``, loss, accuracy and learning rate over epochs."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,16 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from vivit.plotting import LETTERS, WIDTH, picture_style
 from vivit.training.lightning_compat import is_accumulating
+
+COLORS = {"train": "tab:blue", "val": "tab:orange"}
 
 
 class CurvePlotter(Callback):
-    """Plots ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation.
+    """Plots ``curves.png`` into the run folder after every epoch: loss and accuracy, and the learning rate.
 
     A mean over an epoch is one over all of its batches, of all ranks, also over a resume: every rank adds up its own,
     and they are put together when the epoch ends or is saved. Validation is the epoch's last, and is left out of an
@@ -24,6 +28,7 @@ class CurvePlotter(Callback):
         self.file = Path(folder) / "curves.png"
         self.epochs: list[dict[str, int | float]] = []
         self._strategy: Strategy | None = None
+        self._rate = 0.0
         self._begin(0)
 
     def _begin(self, epoch: int) -> None:
@@ -34,6 +39,10 @@ class CurvePlotter(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Record by what ranks communicate."""
         self._strategy = trainer.strategy
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Record the learning rate of the step, which the schedule changes before the step ends."""
+        self._rate = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -48,11 +57,11 @@ class CurvePlotter(Callback):
             return
         parts = batch_idx % trainer.accumulate_grad_batches + 1
         self._batches += parts
-        for name in ("train/loss", "train/acc_top1"):
-            if name not in trainer.callback_metrics:
-                continue
+        names = [name for name in ("train/loss", "train/acc_top1") if name in trainer.callback_metrics]
+        values = {name: trainer.callback_metrics[name] for name in names} | {"learning_rate": self._rate}
+        for name, value in values.items():
             mean = self._means.get(name, 0.0)
-            self._means[name] = mean + (trainer.callback_metrics[name] - mean) * parts / self._batches
+            self._means[name] = mean + (value - mean) * parts / self._batches
 
     @rank_zero_only
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -88,16 +97,36 @@ class CurvePlotter(Callback):
 
 
 def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
-    """Plot loss on the left, accuracy on the right, over epochs; without accuracies mean average precision."""
-    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    """Plot loss, accuracy in percent and learning rate over epochs, below one another.
+
+    Without accuracies mean average precision is plotted; a panel without any number is left out.
+    """
     is_map = any("val/map" in row for row in epochs) and not any("val/acc_top1" in row for row in epochs)
-    right, of_right = ("map", "mean average precision") if is_map else ("acc_top1", "top-1 accuracy")
-    for axes, key, label in zip(figure.subplots(1, 2), ("loss", right), ("loss", of_right), strict=True):
-        for split, color in (("train", "tab:blue"), ("val", "tab:orange")):
-            points = [(row["epoch"], row[f"{split}/{key}"]) for row in epochs if f"{split}/{key}" in row]
-            axes.plot(*zip(*points, strict=True), "o-", color=color, label=split, markersize=3) if points else None
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-        axes.legend(frameon=False)
-    figure.savefig(file, dpi=120)
+    percent = ("map", "mean average precision, %") if is_map else ("acc_top1", "top-1 accuracy, %")
+    lines = {
+        "loss": {split: _points(epochs, f"{split}/loss", 1) for split in COLORS},
+        percent[1]: {split: _points(epochs, f"{split}/{percent[0]}", 100) for split in COLORS},
+        "learning rate": {"": _points(epochs, "learning_rate", 1)},
+    }
+    panels = {label: of_panel for label, of_panel in lines.items() if any(of_panel.values())} or {"loss": {}}
+    with picture_style():
+        figure = Figure(figsize=(WIDTH, 2.7 * len(panels) + 0.3), layout="constrained")
+        for axes, (label, of_panel) in zip(
+            figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels.items(), strict=True
+        ):
+            for split, points in of_panel.items():
+                if points:
+                    axes.plot(*zip(*points, strict=True), "o-", color=COLORS.get(split, "black"), label=split)
+            axes.set(xlabel="epoch", xlim=(0.7, max(2, len(epochs)) + 0.3))
+            axes.set_title(label, loc="left", fontsize=LETTERS)
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.3)
+            if len(of_panel) > 1:
+                axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+        figure.savefig(file)
+
+
+def _points(epochs: list[dict[str, int | float]], key: str, factor: int) -> list[tuple[int | float, float]]:
+    return [(row["epoch"], factor * row[key]) for row in epochs if key in row]

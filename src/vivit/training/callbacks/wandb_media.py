@@ -22,7 +22,7 @@ MAX_FRAMES, MAX_SIDE = 16, 112
 
 
 class WandbMediaLogger(Callback):
-    """Logs the first ``clips`` clips and each head's confusion matrix, ``times`` times in training and after a test.
+    """Logs the first ``clips`` clips, ``times`` times in training and after a test; in training confusion matrices too.
 
     A clip is subsampled to 16 frames of at most 112 pixels a side, so that the amount is bounded. Does nothing without
     a W&B logger.
@@ -64,6 +64,7 @@ class WandbMediaLogger(Callback):
         matrices = {
             f"{split}/confusion/{head}": wandb.Image(plot_confusion_matrix(table.cpu().numpy(), module.heads[head]))
             for head, table in counts.items()
+            if split == "val"  # that of a test is one of the run folder's pictures, which are logged behind it
         }
         media = {f"{split}/clips": self._videos, "trainer/global_step": trainer.global_step} | matrices
         for logger in loggers:
