@@ -73,7 +73,7 @@ class SlidingVideo:
         with open_video(Video(path, ())) as file:
             if not isinstance(file, PyAVVideoReader):
                 raise VideoError(path, "is a folder of pictures, which has no timestamps", "leave every= out")
-            self.shape, self._times = file.shape, file.times()
+            self.shape, self.times = file.shape, file.times()
             self._index = None if file.untrusted_reason else _as_range(file.stamps)  # else each segment makes its own
         self.path, self.views = path, views
 
@@ -88,7 +88,7 @@ class SlidingVideo:
         if not 0 < every < float("inf"):
             raise ConfigError("every", f"{every:g}", "is not a time between clips", "set seconds, more than 0")
         slide = slide_by_frames if self.views.fps is None else slide_by_time
-        windows = slide(self.views, self.shape, self._times, every)
+        windows = slide(self.views, self.shape, self.times, every)
         windows.weights[-1] += extra_steps(windows.spans, every)
         return windows
 
@@ -99,7 +99,7 @@ class SlidingVideo:
             SlidingViewSampler, frames=numbers.shape[1], stride=1, resize=views.resize, crop=views.crop,
             spatial=views.spatial,
         )  # fmt: skip  # the numbers of frames are listed, whatever their distance
-        videos, samplers, begins = [], [], self._times.begins
+        videos, samplers, begins = [], [], self.times.begins
         for at in range(0, len(numbers), at_once):
             segment = numbers[at : at + at_once]
             first, end = int(segment.min()), int(segment.max()) + 1

@@ -74,11 +74,13 @@ class StreamingClassifier:
         return self._first + len(self._encoded)
 
     @torch.inference_mode()
-    def encode(self, frames: UInt8[Tensor, "n crops f h w 3"]) -> None:
-        """Encode the next temporal indices, each of so many frames."""
+    def encode(self, frames: UInt8[Tensor, "n crops f h w 3"]) -> Float[Tensor, "n crops d"]:
+        """Encode the next temporal indices, each of so many frames; return what they are kept as."""
         parts = frames.flatten(0, 1).split(self.indices_at_once)
         encoded = torch.cat([self.network.encode_index(normalize_frames(part, torch.float32)) for part in parts])
-        self._encoded += encoded.unflatten(0, frames.shape[:2])
+        by_crop = encoded.unflatten(0, frames.shape[:2])
+        self._encoded += by_crop
+        return by_crop
 
     @torch.inference_mode()
     def classify(self, windows: Sequence[Sequence[int]]) -> Float[Tensor, "w crops k"]:
