@@ -97,8 +97,8 @@ class StreamingClassifier:
 
 
 def classify_shared(
-    classifier: StreamingClassifier, shared: SharedIndices, batches: Iterable[UInt8[Tensor, "n crops f h w 3"]]
-) -> Iterator[Float[Tensor, "w crops k"]]:
+    classifier: StreamingClassifier, shared: SharedIndices, batches: Iterable[UInt8[Tensor, "_n _crops _f _h _w 3"]]
+) -> Iterator[Float[Tensor, "_w _crops _k"]]:
     """Yield the logits of all windows in order, some at a time, from the frames of ``shared`` in batches.
 
     No more than the temporal indices of a batch, and of a window, are in memory at once.
