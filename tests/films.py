@@ -1,11 +1,18 @@
-"""Films of noise, and a small network of two heads that answers about them."""
+"""Films of noise, also through a pipe, and a small network of two heads that answers about them."""
 
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
+import pytest
 import torch
 from networks import make_network
 from torch import nn
@@ -56,3 +63,34 @@ def film(path: Path, frames: np.ndarray, rate: int = 25, stamps: list[int] | Non
 
 def noise(frames: int, side: int = 40) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (frames, side, side + 8, 3), np.uint8)
+
+
+@contextmanager
+def piped(data: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Standard input is a pipe that these bytes come through."""
+    reader, writer = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writer, "wb") as file, suppress(BrokenPipeError):
+            file.write(data)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: reader))
+    try:
+        yield
+    finally:
+        os.close(reader)
+        thread.join()
+
+
+def remuxed(path: str, format_: str, folder: Path) -> bytes:
+    """Return the bytes of a video in another format, its pictures as they are."""
+    target = folder / f"video.{format_}"
+    with av.open(path) as source, av.open(str(target), "w", format=format_) as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                container.mux(packet)
+    return target.read_bytes()

@@ -17,10 +17,12 @@ from torch import nn
 from vivit.checkpoints.vivit_checkpoint import read_record
 from vivit.data import VideoDataModule
 from vivit.data.datasets import motion
+from vivit.data.time_changes import CHANGES
 from vivit.errors import ConfigError, UserError
+from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.inference.load import LoadedModel
 from vivit.launch import Job
-from vivit.models import FactorisedEncoder, Tubelets
+from vivit.models import FactorisedEncoder, Tubelets, UniformFrames
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.evaluate import build_eval_data, evaluate
 from vivit.tasks.weight_formats import write_vivit
@@ -332,3 +334,41 @@ def test_data_set_of_other_classes_is_refused(
     assert error.value.key == "data"
     with pytest.raises(ConfigError, match="as class 11 of 'noun', the checkpoint has 'cube'"):
         run("renamed", f"ckpt_path={checkpoint(renamed)}")
+
+
+@pytest.mark.slow
+def test_changes_of_time_cost_an_order_blind_network_nothing_but_what_it_sees(
+    checkpoint: Callable[..., Path], run: Run, tmp_path: Path
+) -> None:
+    """Frames pooled whatever their order: as right reversed and shuffled, video by video, and not on one frame."""
+    torch.manual_seed(3)
+    tokeniser = UniformFrames(dim=8, num_frames=4, patch=(16, 16))
+    net = make_network(
+        FactorisedEncoder, tokeniser, num_classes=24, frames=4, height=32, width=32, depth=1, num_heads=2,
+        mlp_dim=12, temporal_depth=0,
+    )  # fmt: skip
+    nn.init.normal_(net.head.projection.weight, std=3)
+    record = read_record(checkpoint(MOTION))
+    file = tmp_path / "blind.ckpt"
+    write_vivit(LoadedModel(net, "", MOTION, **{key: record[key] for key in ("preprocessing", "data")}), file)
+    results = run("time", f"ckpt_path={file}", "time=true")
+    assert list(results["time"]) == ["noun", "verb"]
+    for head, of_head in results["time"].items():
+        rows = {row["change"]: row for row in of_head["changes"]}
+        assert list(rows) == ["forward", *CHANGES]
+        assert rows["forward"]["accuracy"] == pytest.approx(results["metrics"][f"test/{head}_acc_top1"])
+        for change in ("reversed", "shuffled"):
+            assert rows[change]["difference"] == rows[change]["difference_low"] == rows[change]["difference_high"] == 0
+        assert (tmp_path / "time" / f"time_{head}.png").read_bytes().startswith(b"\x89PNG")
+        assert (tmp_path / "time" / f"time_classes_{head}.csv").read_text().startswith("class,videos,needs,forward")
+    reversed_, still = (
+        torch.cat([part.views for part in PredictionsFile(tmp_path / f"time/time/{change}/scores.parquet").parts()])
+        for change in ("reversed", "one_frame")
+    )
+    assert not torch.allclose(reversed_, still, atol=1e-2)
+
+
+def test_changes_of_time_of_saved_scores_are_refused(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="contains them scored") as error:
+        run("again", f"scores={tmp_path}/scores.parquet", "time=true")
+    assert error.value.key == "time"

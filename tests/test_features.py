@@ -1,6 +1,7 @@
 """`features.py`: the same file over ranks and after a kill, equal to a forward pass; and what it refuses."""
 
 import csv
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from films import film, noise
 from forked import Command, start
 from networks import image_vit, make_network
 from omegaconf import OmegaConf
@@ -20,22 +22,29 @@ from torch import nn
 
 from vivit.data import VideoDataModule
 from vivit.data.datasets import motion
+from vivit.data.readers.pyav_reader import PyAVVideoReader
+from vivit.data.sliding_window import SlidingVideo
 from vivit.data.transforms.resize import ReferenceResize
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.errors import ConfigError, DataError
 from vivit.features.feature_file import FeatureFile, Pieces
+from vivit.inference.dense_features import DenseEncoder, index_grid
 from vivit.inference.load import LoadedModel
-from vivit.models import FactorisedEncoder, Tubelets, ViViT
+from vivit.inference.preprocessing import Preprocessing
+from vivit.launch import Job
+from vivit.models import FactorisedEncoder, SpatioTemporal, Tubelets, ViViT
+from vivit.structures import normalize_frames
 from vivit.tasks.clip_settings import data_record
+from vivit.tasks.features import check_dense, extract_features
 from vivit.tasks.weight_formats import write_vivit
 
 Extract = Callable[..., Command]
 
 
-def make_net() -> ViViT:
+def make_net(classes: int = len(motion.VERBS)) -> ViViT:
     torch.manual_seed(3)
     net = make_network(
-        FactorisedEncoder, Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=len(motion.VERBS),
+        FactorisedEncoder, Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=classes,
         frames=4, height=32, width=32, depth=1, num_heads=2, mlp_dim=12,
         temporal_depth=1, temporal_num_heads=2, temporal_mlp_dim=12,
     )  # fmt: skip
@@ -217,3 +226,89 @@ def test_probes_run_on_features_that_are_there(extract: Extract, tmp_path: Path)
     (row,) = csv.DictReader((tmp_path / "folds" / "probes.csv").read_text().splitlines())
     assert (row["videos"], row["folds"], row["probe"]) == ("81", "3", "knn")
     assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])
+
+
+def test_dense_features_are_those_of_every_temporal_index_along_each_file(
+    composed: Callable[..., Any], tmp_path: Path
+) -> None:
+    """With the segments that the data set labels; a file that is there is not written again."""
+    (tmp_path / "videos" / "sub").mkdir(parents=True)
+    for name, frames in (("sub/a.mp4", 37), ("b.mp4", 3)):
+        film(tmp_path / "videos" / name, noise(frames))
+    rows = "path,label,start,end\nsub/a.mp4,run,0.2,0.8\nsub/a.mp4,walk,0.9,1.3\nb.mp4,walk,,\n"
+    for split in ("train", "val"):
+        (tmp_path / "videos" / f"{split}.csv").write_text(rows)
+    clip = ["data=csv", f"data.root={tmp_path / 'videos'}", "data.frames=4", "data.crop=[32,32]", "data.resize=36"]
+    record: Any = OmegaConf.to_container(composed(*clip).data, resolve=True)
+    write_vivit(LoadedModel(make_net(2), "", {"label": ["run", "walk"]}, **data_record(record)), tmp_path / "net.ckpt")
+    words = (f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'out'}", "splits=[val]", "num_workers=0")
+    cfg, other = (composed(*words, "dense=true", word, name="features") for word in ("batch_size=5", "views.spatial=3"))
+    cfg.paths.run = other.paths.run = str(tmp_path)  # Hydra names it only within a run
+    job = Job(folder=tmp_path, choices={}, overrides=list(words), sweep=None)
+    extract_features(cfg, job)
+
+    views = MultiViewSampler(frames=2, stride=2, resize=36, crop=(32, 32))
+    net = make_net(2).eval()
+    for name, frames in (("sub/a", 37), ("b", 3)):
+        features = np.load(tmp_path / "out" / f"{name}.npy")
+        firsts = range(0, frames, 4)
+        assert features.shape == (len(firsts), 8)
+        assert features.dtype == np.float32
+        with PyAVVideoReader(str(tmp_path / "videos" / f"{name}.mp4")) as video:
+            numbers = [min(first + more, frames - 1) for first in firsts for more in (0, 2)]
+            shown = video.read(numbers, [views(video.shape)[0].crop_box], (32, 32))[0]
+        with torch.inference_mode():
+            clips = normalize_frames(torch.from_numpy(shown).unflatten(0, (-1, 2)), torch.float32)
+            assert np.allclose(features, net.encode_index(clips), atol=1e-5)
+    listed = json.loads((tmp_path / "out" / "val.json").read_text())
+    assert set(listed["database"]) == {"sub/a", "b"}
+    entry = listed["database"]["sub/a"]
+    assert (entry["subset"], entry["indices"]) == ("val", 10)
+    assert (entry["duration"], entry["fps"]) == (pytest.approx(37 / 25), pytest.approx(25))
+    assert entry["annotations"] == [
+        {"segment": [0.2, 0.8], "label": "run", "label_id": 0}, {"segment": [0.9, 1.3], "label": "walk", "label_id": 1}
+    ]  # fmt: skip
+    assert listed["database"]["b"]["annotations"][0]["segment"] == [0.0, pytest.approx(3 / 25)]
+    assert {key: listed["features"][key] for key in ("stride", "index_frames", "index_step")} == {
+        "stride": 2, "index_frames": 2, "index_step": 2
+    }  # fmt: skip
+
+    file = tmp_path / "out" / "b.npy"
+    before = file.stat().st_mtime_ns
+    extract_features(cfg, job)
+    assert file.stat().st_mtime_ns == before
+    with pytest.raises(ConfigError, match="is of other features") as error:
+        extract_features(other, replace(job, overrides=[*words, "views.spatial=3"]))
+    assert error.value.key == "target"
+
+
+@pytest.mark.parametrize(
+    ("word", "key"), [("probes=[knn]", "probes"), ("layer=1", "layer"), ("trainer=ddp_cpu", "trainer.devices")]
+)
+def test_dense_features_have_no_probes_layers_and_ranks(word: str, key: str, composed: Callable[..., Any]) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_dense(composed("target=x", "dense=true", word, name="features"), ["knn"] if key == "probes" else [])
+    assert error.value.key == key
+
+
+def test_dense_features_of_a_network_that_reads_all_of_a_clip_are_refused() -> None:
+    net = make_network(
+        SpatioTemporal, Tubelets(dim=8, tubelet=(2, 16, 16)), num_classes=2, frames=4, height=32, width=32, depth=1,
+        num_heads=2, mlp_dim=12,
+    )  # fmt: skip
+    views = MultiViewSampler(frames=4, stride=2, resize=36, crop=(32, 32))
+    with pytest.raises(ConfigError, match="reads all temporal indices") as error:
+        DenseEncoder(net, Preprocessing(views), 4, torch.device("cpu"))
+    assert error.value.key == "dense"
+
+
+def test_temporal_indices_by_seconds_last_as_long_whatever_the_rate(tmp_path: Path) -> None:
+    views = MultiViewSampler(frames=4, fps=10, resize=36, crop=(32, 32))
+    grids = [
+        index_grid(SlidingVideo(film(tmp_path / f"{rate}.mp4", noise(2 * rate), rate), views), make_net(2))
+        for rate in (10, 30)
+    ]
+    for grid in grids:
+        assert grid.begins == pytest.approx(np.arange(10) / 5)
+    assert np.array_equal(grids[0].frames, np.arange(20).reshape(10, 2))
+    assert np.abs(grids[1].frames - 3 * grids[0].frames).max() <= 1

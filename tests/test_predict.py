@@ -1,6 +1,7 @@
 """Predictions of `predict.py` from a checkpoint and a file are the network's logits of those frames."""
 
 import csv
+import io
 import json
 import sys
 import threading
@@ -16,14 +17,14 @@ import av
 import numpy as np
 import pytest
 import torch
-from films import CLIP, HEADS, film, network, noise
+from films import CLIP, HEADS, film, network, noise, piped, remuxed
 from omegaconf import OmegaConf
 
 from vivit.data.datamodule import VideoDataModule
 from vivit.data.find_videos import find_videos
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
-from vivit.data.sliding_window import nearest_frames, sliding_windows
+from vivit.data.sliding_window import SlidingVideo, nearest_frames
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.views import CropBox
 from vivit.errors import ConfigError, DataError, UserError
@@ -33,6 +34,7 @@ from vivit.launch import Job
 from vivit.structures import Video
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.predict import predict
+from vivit.tasks.predict_live import LiveLine
 from vivit.tasks.predict_sources import predict_sources
 from vivit.tasks.prediction_tables import print_predictions, write_predictions_csv
 from vivit.tasks.predictor import build_predictor
@@ -90,6 +92,62 @@ def test_predictions_equal_the_evaluation(predicted, small_motion: Path, capsys)
     shown = capsys.readouterr().out
     assert first[0]["class"] in shown
     assert f"{100 * best['probability']:.1f} %" in shown
+
+
+class Terminal(io.StringIO):
+    """An output that is a terminal, or none."""
+
+    def __init__(self, *, interactive: bool) -> None:
+        super().__init__()
+        self.isatty = lambda: interactive  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+def test_a_pipe_shows_its_classes_as_they_come_and_writes_every_window(
+    interactive: bool, predicted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = film(tmp_path / "long.mp4", noise(75))
+    expected = predicted(file, "every=0.16", "views=1x1", "top_k=null")["predictions"][0]["timeline"]
+    shown = Terminal(interactive=interactive)
+    with piped(remuxed(file, "matroska", tmp_path), monkeypatch):
+        monkeypatch.setattr(sys, "stdout", shown)
+        results = predicted("-", "top_k=null")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "timeline.jsonl").read_text().splitlines()]
+    assert (results["windows"], results["interrupted"]) == (len(rows), False)
+    assert len(rows) == len(expected) == 18
+    for row, other in zip(rows[:-1], expected[:-1], strict=True):  # the last clip of a file ends with its last frame
+        assert row["logits"] == pytest.approx(other["logits"], abs=2e-5)
+        assert row["verb"][0]["class"] == other["verb"][0]["class"]
+        assert row["start"] == pytest.approx(other["start"], abs=1e-3)
+    best = f"{rows[-1]['verb'][0]['class']} {100 * rows[-1]['verb'][0]['probability']:.0f} %"
+    lines = shown.getvalue().splitlines()
+    if interactive:
+        assert shown.getvalue().count("\r") == 18 and best in shown.getvalue()
+    else:
+        assert "\r" not in shown.getvalue()
+        assert [float(line.split()[0]) for line in lines[:-1]] == pytest.approx([0.3, 1.1, 2.1, 3.0])
+    assert lines[-1].startswith("18 windows of 3.0 s")
+
+
+def test_an_interrupt_ends_a_pipe_as_its_end_does(predicted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, shown = film(tmp_path / "long.mp4", noise(75)), LiveLine.show
+
+    def interrupt(self: LiveLine, row: Any, *others: Any) -> None:
+        shown(self, row, *others)
+        if row["end"] > 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LiveLine, "show", interrupt)
+    with piped(remuxed(file, "mpegts", tmp_path), monkeypatch):
+        results = predicted("-")
+    assert results["interrupted"] is True
+    assert results["windows"] == len((tmp_path / "run" / "timeline.jsonl").read_text().splitlines()) == 6
+
+
+def test_a_pipe_cannot_be_explained(predicted, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="can be read again") as error:
+        predicted("-", "explain=true")
+    assert error.value.key == "explain"
 
 
 def test_top_k_of_several_heads_has_actions() -> None:
@@ -273,8 +331,10 @@ def test_sliding_prediction_of_a_short_video_has_one_clip(predicted, tmp_path: P
 
 def test_segments_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
     views = MultiViewSampler(**{**CLIP, "crop": (32, 32)})
-    found = sliding_windows(film(tmp_path / "long.mp4", noise(60)), views, 0.2, clips_at_once=4)
-    assert len(found.spans) == 12
+    video = SlidingVideo(film(tmp_path / "long.mp4", noise(60)), views)
+    windows = video.windows(0.2)
+    assert len(windows.spans) == 12
+    found = video.segments(windows.numbers, clips_at_once=4)
     assert len(found.videos) == 3
     assert all(video.stamps is found.videos[0].stamps for video in found.videos)
     assert isinstance(found.videos[0].stamps, range)

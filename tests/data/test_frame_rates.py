@@ -21,7 +21,7 @@ from vivit.data.readers.open_video import on_screen_from_start, open_video
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import SampleKey
-from vivit.data.sliding_window import sliding_windows
+from vivit.data.sliding_window import SlidingVideo
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler, sample_views
 from vivit.data.views import VideoShape
@@ -221,14 +221,16 @@ def test_times_of_an_index_and_of_a_cache_are_those_of_the_file(films: dict[str,
 @pytest.mark.parametrize("at_once", [1, 3])
 def test_a_clip_every_so_many_seconds(rate: str, at_once: int, films: dict[str, str]) -> None:
     times = decoded_times(films[rate])
-    slide = sliding_windows(films[rate], MultiViewSampler(**CLIP), 0.4, at_once)
+    film = SlidingVideo(films[rate], MultiViewSampler(**CLIP))
+    slide = film.windows(0.4)
+    segments = film.segments(slide.numbers, at_once)
     starts, room = np.array([start for start, _ in slide.spans]), SECONDS - 6 / 7
     assert starts[:-1] == pytest.approx(0.4 * np.arange(len(starts) - 1)), "moments, whatever frames there are"
     assert starts[-1] == pytest.approx(room, abs=0.1) or starts[-1] == pytest.approx(0.4 * 7)
     assert [end - start for start, end in slide.spans] == pytest.approx([6 / 7] * len(starts))
     assert slide.weights == [1] * len(starts)
     clips = []
-    for video, sampler in zip(slide.videos, slide.view_samplers, strict=True):
+    for video, sampler in zip(segments.videos, segments.view_samplers, strict=True):
         with open_video(video) as file:
             first = int(np.abs(times - video.start).argmin())
             clips += [np.array(view.numbers) + first for view in sampler(file.shape)]
@@ -237,7 +239,7 @@ def test_a_clip_every_so_many_seconds(rate: str, at_once: int, films: dict[str, 
 
 
 def test_more_clips_than_frames_are_one_a_frame(films: dict[str, str]) -> None:
-    slide = sliding_windows(films["10"], MultiViewSampler(**CLIP), 1e-7, 1000)
+    slide = SlidingVideo(films["10"], MultiViewSampler(**CLIP)).windows(1e-7)
     assert len(slide.spans) == 32 and sum(slide.weights) == pytest.approx((SECONDS - 6 / 7) / 1e-7, rel=1e-3)
 
 

@@ -8,7 +8,7 @@ import torch
 from films import CLIP, film, network, noise
 
 from vivit.data.readers.pyav_reader import PyAVVideoReader
-from vivit.data.sliding_window import VideoSegments, nearest_frames, sliding_windows
+from vivit.data.sliding_window import SlidingVideo, Windows, nearest_frames
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
@@ -21,14 +21,13 @@ SLOW_FAST = [*range(0, 60 * 30, 30), *range(60 * 30, 70 * 30)]
 FAST_SLOW = [*range(300), *range(300, 300 + 60 * 30, 30)]
 
 
-def slid(path: str, every: float, at_once: int = 7) -> VideoSegments:
-    return sliding_windows(path, VIEWS, every, at_once)
+def slid(path: str, every: float) -> Windows:
+    return SlidingVideo(path, VIEWS).windows(every)
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 1000])
-def test_sliding_windows_once_a_second_at_two_rates(at_once: int, tmp_path: Path) -> None:
+def test_sliding_windows_once_a_second_at_two_rates(tmp_path: Path) -> None:
     """The last clip ends with the video; no clip begins behind it. Each stands for one second."""
-    results = slid(film(tmp_path / "a.mp4", noise(360), 30, SLOW_FAST), 1.0, at_once)
+    results = slid(film(tmp_path / "a.mp4", noise(360), 30, SLOW_FAST), 1.0)
     starts = [start for start, _ in results.spans]
     assert starts == pytest.approx([*range(70), (70 * 30 - 8) / 30], abs=1e-6)
     assert results.weights == [1] * 71

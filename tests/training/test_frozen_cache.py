@@ -41,8 +41,9 @@ def test_keys_are_equal_where_all_bytes_are_and_differ_where_one_does() -> None:
     assert tubelet_keys(frames[:1].flip(1)) != tubelet_keys(frames[:1]), "the order of frames counts"
 
 
-def test_logits_and_gradients_are_those_without_it() -> None:
-    net, frames = network().double(), clips(6)
+@pytest.mark.parametrize("options", [{}, {"tokeniser": {"name": "uniform_frames", "num_frames": 4}}])
+def test_logits_and_gradients_are_those_without_it(options: dict[str, Any]) -> None:
+    net, frames = network(**options).double(), clips(6)
     cache = FrozenCache(net, 0.01)
     for batch in (frames[:4], frames[2:], frames):  # new, half of it known, all of it known
         expected, actual = net(normalize_frames(batch, torch.float64)), cache.logits(batch, torch.float64)
@@ -59,8 +60,8 @@ def test_logits_and_gradients_are_those_without_it() -> None:
 def test_frames_that_come_again_are_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
     net, computed = network(), []
     cache = FrozenCache(net, 0.01)
-    encode = net.encode_frames
-    monkeypatch.setattr(net, "encode_frames", lambda clip: computed.append(len(clip)) or encode(clip))
+    encode = net.encode_index
+    monkeypatch.setattr(net, "encode_index", lambda clip: computed.append(len(clip)) or encode(clip))
     frames = clips(4)
     frames[3] = frames[0]  # within a batch too
     frames[2, 4:6] = frames[1, 2:4]  # at another moment
@@ -71,8 +72,8 @@ def test_frames_that_come_again_are_not_computed_again(monkeypatch: pytest.Monke
 
 def test_validation_computes_its_frames_once_and_answers_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
     net, computed = network(), []
-    encode = net.encode_frames
-    monkeypatch.setattr(net, "encode_frames", lambda clip: computed.append(len(clip)) or encode(clip))
+    encode = net.encode_index
+    monkeypatch.setattr(net, "encode_index", lambda clip: computed.append(len(clip)) or encode(clip))
     batch = Batch(clips(4)[:, None], torch.arange(4)[:, None], torch.arange(4))
     options: Any = {
         "heads": {"label": tuple("abcde")},
@@ -128,7 +129,6 @@ def test_augmentation_that_never_repeats_is_warned_of_once(caplog: pytest.LogCap
         ("factorised_encoder", {"frozen": None}),
         ("factorised_encoder", {"frozen": 1}),
         ("spatiotemporal", {"frozen": "all_but_head"}),
-        ("factorised_encoder", {"tokeniser": {"name": "uniform_frames", "num_frames": 4}}),
     ],
 )
 def test_other_networks_are_refused(model: str, options: dict[str, Any]) -> None:

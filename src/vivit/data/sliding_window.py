@@ -1,9 +1,9 @@
-"""A long video as segments that are decoded one after another, so that memory does not depend on its length."""
+"""A long video as windows, and as segments that are decoded one after another: memory does not grow with its length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -38,14 +38,17 @@ class VideoSegments(NamedTuple):
 
     videos: list[Video]
     view_samplers: list[SlidingViewSampler]
+
+
+class Windows(NamedTuple):
+    """Clips along a video."""
+
+    numbers: Int[np.ndarray, "clips f"]
+    """The frame numbers of each."""
     spans: list[tuple[float, float]]
-    """First and last moment of every clip, over all segments: seconds from the first frame."""
+    """First and last moment of each: seconds from the first frame."""
     weights: list[int]
-    """Number of time steps that each clip represents, so that predictions of the video weigh time, not clips."""
-
-
-Slide: TypeAlias = tuple[Int[np.ndarray, "clips f"], list[tuple[float, float]], list[int]]
-"""Frame numbers, span in seconds, and number of time steps of clips along a video."""
+    """Number of time steps that each represents, so that predictions of the video weigh time, not clips."""
 
 
 class SegmentDataset(ClipDataset):
@@ -63,50 +66,60 @@ class SegmentDataset(ClipDataset):
             return self.apply_transforms(key, (), views, self.read_views(file, views), rng)
 
 
-def sliding_windows(path: str, views: MultiViewSampler, every: float, clips_at_once: int) -> VideoSegments:
-    """Return a clip, sampled as by ``views``, every so many seconds of a video, and one at its end.
+class SlidingVideo:
+    """A video file along which clips slide, sampled as by ``views``. Raises ``VideoError``."""
 
-    Each begins with the frame nearest to its moment, by the file's timestamps: at variable rates, too, clips are as
-    many seconds apart. A frame that is nearest to several moments has one clip, which represents them all. With
-    ``views.fps`` every frame of a clip is that of its moment. A segment has as many clips as are decoded at once. A
-    video shorter than a clip has one clip, in which it is looped. Raises ``ConfigError`` about ``every``, and
-    ``VideoError``.
-    """
-    if not 0 < every < float("inf"):
-        raise ConfigError("every", f"{every:g}", "is not a time between clips", "set seconds, more than 0")
-    with open_video(Video(path, ())) as file:
-        if not isinstance(file, PyAVVideoReader):
-            raise VideoError(path, "is a folder of pictures, which has no timestamps", "leave every= out")
-        shape, stamps, times, untrusted = file.shape, file.stamps, file.times(), file.untrusted_reason
-    slide = slide_by_frames if views.fps is None else slide_by_time
-    clips, spans, weights = slide(views, shape, times, every)
-    weights[-1] += extra_steps(spans, every)
-    at_once = max(1, clips_at_once // views.spatial)
-    index = None if untrusted else _as_range(stamps)  # a file with untrusted packets is indexed anew by every segment
-    sampler = partial(
-        SlidingViewSampler, frames=views.frames, stride=1, resize=views.resize, crop=views.crop, spatial=views.spatial
-    )  # the numbers of frames are listed, whatever their distance
-    videos, samplers = [], []
-    for at in range(0, len(clips), at_once):
-        segment = clips[at : at + at_once]
-        first, end = int(segment[0, 0]), int(segment.max()) + 1
-        videos.append(Video(path, (), float(times.begins[first]), _time_of(times.begins, end), stamps=index))
-        numbers = tuple(map(tuple, (segment - first).tolist()))
-        samplers.append(sampler(numbers=numbers))
-    return VideoSegments(videos, samplers, spans, weights)
+    def __init__(self, path: str, views: MultiViewSampler) -> None:
+        with open_video(Video(path, ())) as file:
+            if not isinstance(file, PyAVVideoReader):
+                raise VideoError(path, "is a folder of pictures, which has no timestamps", "leave every= out")
+            self.shape, self.times = file.shape, file.times()
+            self._index = None if file.untrusted_reason else _as_range(file.stamps)  # else each segment makes its own
+        self.path, self.views = path, views
+
+    def windows(self, every: float) -> Windows:
+        """Return a clip every so many seconds of the video, and one at its end.
+
+        Each begins with the frame nearest to its moment, by the file's timestamps: at variable rates, too, clips are as
+        many seconds apart. A frame that is nearest to several moments has one clip, which represents them all. With
+        ``views.fps`` every frame of a clip is that of its moment. A video shorter than a clip has one clip, in which it
+        is looped. Raises ``ConfigError`` about ``every``.
+        """
+        if not 0 < every < float("inf"):
+            raise ConfigError("every", f"{every:g}", "is not a time between clips", "set seconds, more than 0")
+        slide = slide_by_frames if self.views.fps is None else slide_by_time
+        windows = slide(self.views, self.shape, self.times, every)
+        windows.weights[-1] += extra_steps(windows.spans, every)
+        return windows
+
+    def segments(self, numbers: Int[np.ndarray, "n f"], clips_at_once: int) -> VideoSegments:
+        """Return the segments that contain clips of these frames, with so many clips and crops each."""
+        at_once, views = max(1, clips_at_once // self.views.spatial), self.views
+        sampler = partial(
+            SlidingViewSampler, frames=numbers.shape[1], stride=1, resize=views.resize, crop=views.crop,
+            spatial=views.spatial,
+        )  # fmt: skip  # the numbers of frames are listed, whatever their distance
+        videos, samplers, begins = [], [], self.times.begins
+        for at in range(0, len(numbers), at_once):
+            segment = numbers[at : at + at_once]
+            first, end = int(segment.min()), int(segment.max()) + 1
+            until = float(begins[end]) if end < len(begins) else None
+            videos.append(Video(self.path, (), float(begins[first]), until, stamps=self._index))
+            samplers.append(sampler(numbers=tuple(map(tuple, (segment - first).tolist()))))
+        return VideoSegments(videos, samplers)
 
 
-def slide_by_frames(views: MultiViewSampler, video: VideoShape, times: FrameTimes, every: float) -> Slide:
+def slide_by_frames(views: MultiViewSampler, video: VideoShape, times: FrameTimes, every: float) -> Windows:
     """Return clips whose frames are ``views.stride`` apart, from the frames nearest to every so many seconds."""
     begins, length = times.begins, int(views.frames * views.step)
     first_frames, weights = nearest_frames(begins, every, max(0, video.frames - length))
     clips = np.array([views.clip_at(first, video, None) for first in first_frames])
     frame_ends = [*begins[1:].tolist(), last_frame_end(begins, every)]
     ends = [frame_ends[min(first + length, video.frames) - 1] for first in first_frames]
-    return clips, list(zip(begins[first_frames].tolist(), ends, strict=True)), weights
+    return Windows(clips, list(zip(begins[first_frames].tolist(), ends, strict=True)), weights)
 
 
-def slide_by_time(views: MultiViewSampler, video: VideoShape, times: FrameTimes, every: float) -> Slide:
+def slide_by_time(views: MultiViewSampler, video: VideoShape, times: FrameTimes, every: float) -> Windows:
     """Return clips of ``views.fps`` frames a second, from every so many seconds on.
 
     Of clips that begin with the same frame there is the first alone, which represents them all.
@@ -119,7 +132,7 @@ def slide_by_time(views: MultiViewSampler, video: VideoShape, times: FrameTimes,
     weights = counts[first_frames]
     starts = np.minimum((np.cumsum(weights) - weights) * every, last)
     clips = times.frames_at(starts[:, None] + views.step * np.arange(views.frames))
-    return clips, [(start, min(start + length, times.end)) for start in starts.tolist()], weights.tolist()
+    return Windows(clips, [(start, min(start + length, times.end)) for start in starts.tolist()], weights.tolist())
 
 
 def nearest_frames(times: Float[np.ndarray, " n"], every: float, last: int) -> tuple[list[int], list[int]]:
@@ -153,11 +166,6 @@ def extra_steps(spans: Sequence[tuple[float, float]], every: float) -> int:
     """
     shortest = min(end - start for start, end in spans)
     return int(max(0.0, spans[-1][1] - spans[-1][0] - shortest) / every + 1e-6)
-
-
-def _time_of(times: np.ndarray, frame: int) -> float | None:
-    """Return when a frame begins; None for the end of the file."""
-    return float(times[frame]) if frame < len(times) else None
 
 
 def _as_range(stamps: Sequence[int]) -> Sequence[int]:

@@ -1,5 +1,6 @@
 """Predictions of video files by a trained network."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,25 @@ from tqdm import tqdm
 from vivit.data.frame_rates import RepeatWarning, check_frames_fps
 from vivit.data.loader import EvalLoader
 from vivit.data.readers.frame_array import FrameArrayReader
-from vivit.data.sliding_window import sliding_windows
+from vivit.data.sliding_window import SlidingVideo
 from vivit.data.view_samplers import sample_views
 from vivit.errors import ConfigError, DataError
 from vivit.evaluation import TopK, ViewAggregator, get_aggregation, score, top_k
 from vivit.inference.load import preprocessing_of, read_model
 from vivit.inference.preprocessing import Preprocessing
 from vivit.inference.sliding_prediction import SlidingPrediction
+from vivit.inference.streaming import (
+    SharedIndices,
+    Streaming,
+    StreamingClassifier,
+    classify_shared,
+    share_indices,
+    streaming_problem,
+)
 from vivit.models import ViViT
 from vivit.structures import Batch, Predictions, Video, multi_label_positions
+
+log = logging.getLogger(__name__)
 
 
 class NonFiniteLogitsError(DataError):
@@ -144,13 +155,36 @@ class Predictor:
         """Return the record of a file, or of a folder of pictures; a record is returned as it is."""
         return file if isinstance(file, Video) else Video(file, (), frames_fps=self.frames_fps)
 
-    def predict_sliding(self, file: str, every: float) -> SlidingPrediction:
-        """Return the logits of a clip every so many seconds. Memory does not grow with the length of the video."""
-        segments = sliding_windows(file, self.preprocessing.views, every, self.batch_size)
-        crops = segments.view_samplers[0].spatial
-        scored = self._score(self.preprocessing.load_segments(segments), crops)
-        logits = [check_finite_logits(predictions.logits, file) for predictions in scored]
-        return SlidingPrediction(segments.spans, torch.cat(logits), segments.weights)
+    def predict_sliding(self, file: str, every: float, streaming: Streaming = "auto") -> SlidingPrediction:
+        """Return the logits of a clip every so many seconds. Memory does not grow with the length of the video.
+
+        With ``streaming`` what the spatial encoder made of a temporal index serves all clips that have it: "auto" where
+        the network allows it and clips share some. Raises ConfigError where it is True and the network does not.
+        """
+        video = SlidingVideo(file, self.preprocessing.views)
+        windows = video.windows(every)
+        problem = streaming_problem(self.network)
+        if problem and streaming is True:
+            raise ConfigError("streaming", True, problem, "set streaming=false")
+        shared = share_indices(windows.numbers, self.network.tokeniser.frames_per_token(video.views.frames))
+        if streaming and not problem and (shared.share < 1 or streaming is True):
+            log.info(
+                "%s: %d clips of %d temporal indices, %d to encode", file, *shared.windows.shape, len(shared.frames)
+            )
+            scored = self._classify_shared(video, shared)
+        else:
+            segments = self.preprocessing.load_segments(video.segments(windows.numbers, self.batch_size))
+            scored = (predictions.logits for predictions in self._score(segments, video.views.spatial))
+        logits = [check_finite_logits(part.cpu(), file) for part in scored]
+        return SlidingPrediction(windows.spans, torch.cat(logits), windows.weights)
+
+    def _classify_shared(self, video: SlidingVideo, shared: SharedIndices) -> Iterator[Float[Tensor, "w k"]]:
+        """Yield the logits of clips along a video, some at a time, whose temporal indices are encoded once."""
+        at_once = self.batch_size * shared.windows.shape[1]
+        loader = self.preprocessing.load_segments(video.segments(shared.frames, at_once))
+        crops = (batch.frames[0].to(self.device).unflatten(0, (-1, video.views.spatial)) for batch in progress(loader))
+        for logits in classify_shared(StreamingClassifier(self.network, at_once), shared, crops):
+            yield self.aggregator(logits)
 
     def aggregate(self, sliding: SlidingPrediction) -> Float[Tensor, " k"]:
         """Return the logits of a video: its clips averaged as views are, each weighted by its time steps."""
@@ -170,7 +204,7 @@ class Predictor:
 
     def _score(self, loader: EvalLoader, crops: int | None = None) -> Iterator[Predictions]:
         """Yield predictions of batches; with ``crops``, a batch is one video, and each group of crops one result."""
-        for batch in tqdm(loader, unit="batch", disable=None if len(loader) > 1 else True, leave=False):
+        for batch in progress(loader):
             if not len(batch.videos):
                 continue  # nothing but videos that were left out
             frames = batch.frames.to(self.device)
@@ -187,6 +221,11 @@ class Predictor:
                     aggregator=self.aggregator,
                 )
             yield predictions._replace(logits=predictions.logits.cpu())
+
+
+def progress(loader: EvalLoader) -> tqdm:
+    """Return the batches of a loader, with a bar on a terminal where there are several."""
+    return tqdm(loader, unit="batch", disable=None if len(loader) > 1 else True, leave=False)
 
 
 def check_finite_logits(logits: Tensor, file: str) -> Tensor:

@@ -19,8 +19,10 @@ class SlidingPrediction(NamedTuple):
     """Number of time steps that each clip represents."""
 
     def rows(self, heads: Mapping[str, Sequence[str]], k: int | None) -> list[dict[str, Any]]:
-        """Return the span, weight and ``k`` most probable classes of every clip; None: all classes."""
+        """Return the span, weight, ``k`` most probable classes and logits of every clip; None: all classes."""
         return [
-            {"start": round(start, 3), "end": round(end, 3), "weight": weight, **top_k(logits, heads, k)}
+            {"start": round(start, 3), "end": round(end, 3), "weight": weight}
+            | top_k(logits, heads, k)
+            | {"logits": [round(value, 5) for value in logits.tolist()]}
             for (start, end), weight, logits in zip(self.spans, self.weights, self.logits, strict=True)
         ]

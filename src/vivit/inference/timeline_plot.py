@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vivit.evaluation.predicted_classes import head_probabilities
+from vivit.inference.moments import class_moments
 from vivit.plotting import LETTERS, WIDTH, add_legend, picture_style, shorten
 
 LINES = 6
@@ -26,8 +27,9 @@ def plot_sliding(
 ) -> None:
     """Write a plot of class probabilities over time, a panel for each head.
 
-    A clip is drawn at its middle; ``spans`` are in seconds.
+    A clip is drawn at its middle; ``spans`` are in seconds. Where a class stands out the panel has its colour.
     """
+    moments = class_moments(logits, heads, spans)
     middles = [(start + end) / 2 for start, end in spans]
     marker = "o" if len(middles) < 60 else ""
     parts = logits.split([len(names) for names in heads.values()], 1)
@@ -39,7 +41,11 @@ def plot_sliding(
             probabilities = 100 * head_probabilities(part, names)
             classes = probabilities.amax(0).topk(min(LINES, probabilities.shape[1])).indices.tolist()
             for number, line in zip(classes, LINE_STYLES, strict=False):
-                axes.plot(middles, probabilities[:, number].tolist(), line, marker=marker, label=".", markersize=3)
+                values = probabilities[:, number].tolist()
+                (drawn,) = axes.plot(middles, values, line, marker=marker, label=".", markersize=3)
+                for moment in moments[head]:
+                    if moment["class"] == names[number]:
+                        axes.axvspan(moment["start"], moment["end"], color=drawn.get_color(), alpha=0.12, linewidth=0)
             axes.set(xlabel="seconds", ylim=(-2, 102))
             several = f"{shorten(head, LABEL_LENGTH)}, " if len(heads) > 1 else ""
             axes.set_title(f"{several}probability, %", loc="left", fontsize=LETTERS)

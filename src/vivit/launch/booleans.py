@@ -13,7 +13,7 @@ from vivit.errors import ConfigError
 
 BOOLEAN_KEYS = (
     *("full_decode", "look_alike", "explain", "compute_metrics", "push", "remaining"),
-    *("skip_unreadable", "skip_recorded", "test", "test_train"),
+    *("skip_unreadable", "skip_recorded", "test", "test_train", "time", "dense"),
 )
 """Boolean keys of the commands themselves; annotations of classes and functions tell those of nodes with a target."""
 REGISTERED = {"data.dataset": "vivit.data.datasets.dataset_class", "model": "vivit.models.registry.model_config"}

@@ -118,8 +118,15 @@ class FactorisedEncoder(ViViT):
         return self.temporal(self._encode_space(tokens))
 
     def encode_frames(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t d"]:
-        """Return the spatial encoder's vector of each temporal index; of as many frames as the clip has."""
+        """Return the spatial encoder's vector of each temporal index."""
         return self._encode_space(self.tokeniser(clip))
+
+    def encode_index(self, frames: Float[Tensor, "n 3 f h w"]) -> Float[Tensor, "n d"]:
+        """Return the spatial encoder's vector of single temporal indices, each of frames of its own.
+
+        They are those that the tokeniser's ``frames_per_token`` lists: nothing else of a clip matters to it.
+        """
+        return self._encode_space(self.tokeniser.embed_index(frames)[:, None])[:, 0]
 
     def classify_frames(self, frames: Float[Tensor, "b t d"]) -> Float[Tensor, "b k"]:
         """Return the logits of clips whose temporal indices have these vectors: ``forward`` from there on."""

@@ -45,6 +45,15 @@ class Tokeniser(nn.Module, ABC):
     def forward(self, clip: Float[Tensor, "b 3 f h w"]) -> Float[Tensor, "b t rows columns d"]:
         """Return the tokens of clips, colours in [-1, 1]."""
 
+    def embed_index(self, frames: Float[Tensor, "n 3 f h w"]) -> Float[Tensor, "n rows columns d"]:
+        """Return the tokens of single temporal indices, from the frames that ``frames_per_token`` lists for each.
+
+        Raises ConfigError where a tokeniser does not define it.
+        """
+        raise ConfigError(
+            "tokeniser", self.name, "defines no embed_index", "set streaming=false, and frozen_cache_gb=0 in training"
+        )
+
 
 T = TypeVar("T", bound=Tokeniser)
 _TOKENISERS: dict[str, type[Tokeniser]] = {}
@@ -161,6 +170,10 @@ class Tubelets(Tokeniser):
         self.grid(*clip.shape[2:])
         return rearrange(self.projection(clip), "b d t rows columns -> b t rows columns d")
 
+    def embed_index(self, frames: Float[Tensor, "n 3 f h w"]) -> Float[Tensor, "n rows columns d"]:
+        """Return the tokens of single tubelets."""
+        return self(frames)[:, 0]
+
 
 def uniform_frames(total: int, count: int) -> list[int]:
     """Return the numbers of the frames that uniform sampling takes of a clip, exactly as the reference.
@@ -218,5 +231,9 @@ class UniformFrames(Tokeniser):
         """Return one token for each patch of the sampled frames."""
         self.grid(*clip.shape[2:])
         sampled = clip[:, :, torch.tensor(uniform_frames(clip.shape[2], self.num_frames), device=clip.device)]
-        patches = self.projection(rearrange(sampled, "b c t h w -> (b t) c h w"))
-        return rearrange(patches, "(b t) d rows columns -> b t rows columns d", b=clip.shape[0])
+        patches = self.embed_index(rearrange(sampled, "b c t h w -> (b t) c 1 h w"))
+        return rearrange(patches, "(b t) rows columns d -> b t rows columns d", b=clip.shape[0])
+
+    def embed_index(self, frames: Float[Tensor, "n 3 1 h w"]) -> Float[Tensor, "n rows columns d"]:
+        """Return the tokens of single frames."""
+        return rearrange(self.projection(frames[:, :, 0]), "n d rows columns -> n rows columns d")

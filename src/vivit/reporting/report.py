@@ -25,6 +25,7 @@ from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
 from vivit.reporting.tables import Table
 from vivit.reporting.terminal_summary import terminal_summary
+from vivit.reporting.time_battery import time_table
 from vivit.reporting.writers import to_csv, to_latex, to_markdown
 from vivit.run_folder import git_commit
 from vivit.sweeps import read_sweeps
@@ -137,7 +138,7 @@ def _table6_section(runs: Sequence[RunRecord]) -> Section:
 
 
 def _user_sections(runs: Sequence[RunRecord], by_folds: Sequence[Setting], logs: Path) -> list[Section]:
-    """Return the sections of runs of no table of the paper: settings, cross-validations, classes, probes."""
+    """Return the sections of runs of no table of the paper: settings, cross-validations, classes, probes, time."""
     sections = _own_runs_section(runs, logs)
     if by_folds:
         table = cross_validation_table(by_folds)
@@ -146,6 +147,8 @@ def _user_sections(runs: Sequence[RunRecord], by_folds: Sequence[Setting], logs:
         sections.append(Section(tables[0].title, _count(len(tables), "head"), tables))
     if (probes := probes_table(logs)).lines or probes.notes:
         sections.append(Section(probes.title, _count(len(probes.lines), "probe"), [probes]))
+    if (time := time_table(logs)).lines or time.notes:
+        sections.append(Section(time.title, _count(len({line["run"] for line in time.lines}), "run"), [time]))
     return sections
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 import torch
@@ -28,13 +29,14 @@ from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only, write_test_pictures
+from vivit.tasks.time_battery import check_time_battery, run_time_battery
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
 from vivit.training.compute import precision_settings
 
 CACHE_KEYS = ("cache", "cache_gb", "cache_dir")
 LOADER_KEYS = ("resampling", "batch_size", "num_workers", "timeout", "skip_unreadable", *CACHE_KEYS)
 """Keys of this command that data sets have in training too."""
-PREDICTION_KEYS = ("ckpt_path", "split", "trainer", "data.train_share", "data.val_share", *LOADER_KEYS)
+PREDICTION_KEYS = ("ckpt_path", "split", "time", "trainer", "data.train_share", "data.val_share", *LOADER_KEYS)
 """Keys that define how predictions are made, and have no effect on saved ones."""
 
 
@@ -61,6 +63,8 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     data = build_eval_data(record, cfg, job)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
     with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()
+    if cfg.time:
+        check_time_battery(data, with_metrics=with_metrics)
     module = VideoClassifier(
         network, heads=data.heads, loss=SoftTargetLoss(),
         optimizer_config=OptimizerConfig(torch.optim.SGD), seed=0, batch_size=cfg.batch_size, record=record,
@@ -70,10 +74,11 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     options = trainer_options(cfg.trainer)
     trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
+    time = run_time_battery(trainer, module, data, scores, job.folder) if cfg.time else {}
     if scores is None:
         return {}
-    videos = data.dataset.videos(data.test_split)
-    return finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer), videos)
+    videos, measured = data.dataset.videos(data.test_split), {"compute": precision_settings(trainer)}
+    return finalize_eval(cfg, job, scores, with_metrics, measured | ({"time": time} if time else {}), videos)
 
 
 def build_eval_data(
@@ -141,13 +146,13 @@ def finalize_eval(
     job: Job,
     scores: PredictionsFile,
     with_metrics: bool,
-    compute: Mapping[str, Any] | None = None,
+    measured: Mapping[str, Any] = MappingProxyType({}),
     videos: Sequence[Video] | None = None,
 ) -> Mapping[str, float]:
     """Write results, tables and, where it is configured, a submission; return the metrics.
 
-    ``compute`` is how the scores were computed; None where they were read. ``videos`` are those of the split, for
-    pictures.
+    ``measured`` are further parts of ``results.json``: how the scores were computed, and what changes of time cost.
+    ``videos`` are those of the split, for pictures.
     """
     typed = cfg.get("views") if cfg.scores else None
     views = format_views(typed.temporal, typed.spatial) if typed and job.cli_overrides("views") else None
@@ -159,7 +164,7 @@ def finalize_eval(
         instantiate(cfg.get("submission"))(
             scores, job.folder / "submission.zip", views=results["views"], average=results["average"]
         )
-    results |= {"skipped_videos": metadata.skipped_videos} | ({"compute": compute} if compute else {}) | provenance()
+    results |= {"skipped_videos": metadata.skipped_videos, **measured, **provenance()}
     write_json(job.folder / "results.json", results)
     if with_metrics:
         write_test_pictures(scores, job.folder, videos)

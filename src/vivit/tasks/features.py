@@ -17,6 +17,8 @@ from vivit.data import VideoDataModule
 from vivit.data.datasets import SPLITS, Split
 from vivit.errors import ConfigError
 from vivit.features.feature_file import FeatureFile, FeatureMetadata, Pieces, PieceWriter, read_metadata
+from vivit.inference.dense_features import DenseEncoder
+from vivit.inference.preprocessing import Preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models import ViViT
@@ -33,6 +35,7 @@ from vivit.tasks.config_checks import (
     listed_splits,
 )
 from vivit.tasks.dataset import build_dataset
+from vivit.tasks.dense_features import write_dense_features
 from vivit.tasks.evaluate import LOADER_KEYS, build_eval_data
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
 from vivit.tasks.probes import check_probes, probe_features
@@ -84,6 +87,8 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.layer is not None and type(cfg.layer) is not int:
         raise ConfigError("layer", cfg.layer, "is no number of blocks", "set one, or null: what the classifier takes")
     check_probes(probes, cfg.folds, splits or SPLITS)
+    if cfg.dense:
+        check_dense(cfg, probes)
     if cfg.ckpt_path or cfg.get("weights") or not probes:
         files, described = write_files(cfg, job, splits)
     else:  # of features that are there
@@ -99,6 +104,16 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     results = {"files": {split: str(file) for split, file in files.items()}, "features": described, "probes": rows}
     write_json(job.folder / "results.json", results | provenance())
     return {f"{row['head']}/{row['probe']}": row["accuracy"] for row in rows}
+
+
+def check_dense(cfg: DictConfig, probes: Sequence[str]) -> None:
+    """Raise ConfigError for what features along complete videos do not have: probes, layers, ranks."""
+    if probes:
+        raise ConfigError("probes", list(probes), "are trained on clips, not with dense=true", "leave one of them out")
+    if cfg.layer is not None:
+        raise ConfigError("layer", cfg.layer, "is of clips, not of dense=true", "leave one of them out")
+    if (devices := cfg.trainer.get("devices", 1)) not in (1, "auto"):
+        raise ConfigError("trainer.devices", devices, "share no work with dense=true", "set 1")
 
 
 def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dict[str, Path] | None, dict[str, Any]]:
@@ -131,6 +146,11 @@ def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dic
         },
         **{"data": {key: str(value) for key, value in _data_source(record, cfg).items()}, "heads": data.heads},
     }
+    if cfg.dense:
+        typed = bool(job.cli_overrides("views"))
+        preprocessing = Preprocessing.from_plain(clips, source, cfg.num_workers).sliding(typed=typed)
+        encoder = DenseEncoder(network, preprocessing, cfg.batch_size, trainer.strategy.root_device)
+        return write_dense_features(data, encoder, splits, Path(cfg.target), described), described
     written: dict[str, Path] = {}
     for split in splits:
         metadata = FeatureMetadata(**described, split=split)

@@ -7,15 +7,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.data.readers.live_video import is_live
 from vivit.data.readers.video_error import VideoError
 from vivit.data.views import format_views
 from vivit.errors import ConfigError
 from vivit.inference import Predictor
 from vivit.inference.attention_rollout import check_head_fusion
+from vivit.inference.moments import class_moments
+from vivit.inference.streaming import streaming_problem
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import provenance
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.predict_live import predict_live
 from vivit.tasks.predict_sources import Source, predict_sources
 from vivit.tasks.prediction_tables import print_predictions, write_predictions_csv
 from vivit.tasks.predictor import build_predictor
@@ -35,7 +39,15 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if cfg.every is not None and not (type(cfg.every) in (int, float) and cfg.every > 0):
         raise ConfigError("every", cfg.every, "is not a time between clips", "set seconds, more than 0")
     check_head_fusion(cfg.head_fusion)
+    if cfg.streaming not in (True, False, "auto"):
+        raise ConfigError("streaming", cfg.streaming, "is none of them", "set auto, true or false")
     predictor = build_predictor(cfg, job)
+    live, problem = isinstance(cfg.video, str) and is_live(cfg.video), streaming_problem(predictor.network)
+    if (live or cfg.every is not None) and cfg.streaming == "auto" and problem:
+        log.info("each clip is computed on its own: %s", problem)
+    if live:
+        predict_live(cfg, predictor, cfg.video, job.folder)
+        return {}
     typed: Any = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     sources = predict_sources(typed, cfg.frames_fps)
     if cfg.every is not None and (segment := next((each for each in sources if is_segment(each)), None)):
@@ -92,7 +104,7 @@ def _predict_sliding(
     """Yield the number of every video and the predictions of all clips along it, with their aggregate."""
     for number, source in enumerate(sources):
         try:
-            sliding = predictor.predict_sliding(source.path, float(cfg.every))
+            sliding = predictor.predict_sliding(source.path, float(cfg.every), cfg.streaming)
         except VideoError as error:
             skip_video(cfg, skipped, source, error)
             continue
@@ -101,7 +113,9 @@ def _predict_sliding(
 
         plot_sliding(sliding.logits, predictor.classes, sliding.spans, picture)
         classes = predictor.top_k(predictor.aggregate(sliding), cfg.top_k)
-        yield number, {"classes": classes, "timeline": sliding.rows(predictor.classes, cfg.top_k)}
+        moments = class_moments(sliding.logits, predictor.classes, sliding.spans)
+        timeline = sliding.rows(predictor.classes, cfg.top_k)
+        yield number, {"classes": classes, "moments": moments, "timeline": timeline}
 
 
 def skip_video(cfg: DictConfig, skipped: dict[str, str], source: Source, error: VideoError) -> None:

@@ -8,12 +8,11 @@ import logging
 from hashlib import blake2b
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vivit.errors import ConfigError
-from vivit.models import FactorisedEncoder, Tubelets, ViViT
+from vivit.models import FactorisedEncoder, ViViT
 from vivit.structures import normalize_frames
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ def tubelet_keys(frames: UInt8[Tensor, "n f h w 3"]) -> list[bytes]:
 class FrozenCache:
     """The features of tubelets that a network's frozen spatial encoder has seen, at most ``gb`` of them.
 
-    Raises ConfigError for another ``gb``, and for a network without a frozen spatial encoder over tubelets.
+    Raises ConfigError for another ``gb``, and for a network without a frozen spatial encoder.
     """
 
     def __init__(self, network: ViViT, gb: float) -> None:
@@ -39,10 +38,7 @@ class FrozenCache:
         if not isinstance(network, FactorisedEncoder) or network.config.frozen not in ("spatial", "all_but_head"):
             problem = "keeps what a frozen spatial encoder makes of frames, and this network has none"
             raise ConfigError("frozen_cache_gb", gb, problem, "set model.frozen=spatial, or frozen_cache_gb=0")
-        if not isinstance(network.tokeniser, Tubelets):
-            problem = "needs tubelets, of which each has frames of its own"
-            raise ConfigError("frozen_cache_gb", gb, problem, "set tokeniser=tubelet, or frozen_cache_gb=0")
-        self.network, self.tubelet = network, network.tokeniser.tubelet[0]
+        self.network, self.indices = network, network.tokeniser.frames_per_token(network.clip_size[0])
         self.capacity = int(gb * 1e9 / (4 * network.tokeniser.dim))
         self.seen = self.hits = 0
         """Training tubelets since the last look at the share, and those whose features were there."""
@@ -51,7 +47,7 @@ class FrozenCache:
 
     def encode(self, frames: UInt8[Tensor, "b f h w 3"], dtype: torch.dtype) -> Float[Tensor, "b t d"]:
         """Return the features of every temporal index of clips; those that are not kept are computed."""
-        tubelets = rearrange(frames, "b (t f) h w c -> (b t) f h w c", f=self.tubelet)
+        tubelets = frames[:, self.indices].flatten(0, 1)
         keys = tubelet_keys(tubelets)
         first = {key: place for place, key in reversed(list(enumerate(keys)))}
         missing = [key for key in first if key not in self._rows]
@@ -67,7 +63,7 @@ class FrozenCache:
             self._keep(missing, computed)
         else:
             answer = self._features[places]
-        return rearrange(answer, "(b t) d -> b t d", b=len(frames))
+        return answer.unflatten(0, (len(frames), -1))
 
     def logits(self, frames: UInt8[Tensor, "b f h w 3"], dtype: torch.dtype) -> Float[Tensor, "b k"]:
         """Return the logits of clips, as the network does, up to rounding."""
@@ -88,8 +84,7 @@ class FrozenCache:
     def _compute(self, tubelets: UInt8[Tensor, "m f h w 3"], dtype: torch.dtype) -> Float[Tensor, "m d"]:
         """Return features, of one tubelet at a time: else they are rounded by those beside it, and so by the past."""
         with torch.no_grad():
-            frames = [self.network.encode_frames(normalize_frames(one, dtype)) for one in tubelets.split(1)]
-        return torch.cat(frames)[:, 0]
+            return torch.cat([self.network.encode_index(normalize_frames(one, dtype)) for one in tubelets.split(1)])
 
     def _keep(self, keys: list[bytes], features: Float[Tensor, "m d"]) -> None:
         """Keep the features of as many keys as there is room for; the table doubles where it is full."""
