@@ -49,7 +49,10 @@ def test_a_folder_of_classes_trains_and_is_scored_by_what_was_held_out(videos: P
     }  # fmt: skip
     said = (run / "data.txt").read_text().splitlines()
     assert said[0].startswith("32 videos (24 train, 8 val), 2 classes")
-    assert "there are no test videos" in said[1]
+    assert [line.split() for line in said[1:4]] == [
+        ["split", "class", "videos", "seconds"], ["train", "bright", "12", "3.8"], ["train", "dark", "12", "3.8"],
+    ]  # fmt: skip
+    assert "Note: there are no test videos" in "".join(said[6:])
     assert said[0] in trained.said
     films = {split: {row["path"].split("_")[0] for row in rows if row["split"] == split} for split in ("train", "val")}
     assert not films["train"] & films["val"]

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from vivit.checkpoints.vivit_checkpoint import load_network
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split
+from vivit.data.overview import ClipPlan
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import format_views
 from vivit.errors import ABSENT, ConfigError
@@ -25,6 +26,7 @@ from vivit.tasks.build import build_aggregator
 from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
+from vivit.tasks.data_report import report_scored_data
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
@@ -58,6 +60,7 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
     network, record = load_network(Path(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
+    report_scored_data(job, data.dataset, cfg.split, scored_clips(data), cfg.skip_unreadable)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
     with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()
     module = VideoClassifier(
@@ -70,6 +73,19 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
     return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer))
+
+
+def scored_clips(data: VideoDataModule) -> ClipPlan:
+    """Return how the views of a test are cut from the videos."""
+    views = data.test_views
+    return ClipPlan(
+        frames=views.frames,
+        stride=views.stride,
+        fps=views.fps,
+        resize=views.resize,
+        reads_copies=data.dataset.copies is not None,
+        whole_network=False,
+    )
 
 
 def build_eval_data(

@@ -104,7 +104,7 @@ def _seconds(calls: Sequence[Callable[[], object]]) -> float:
 
 def _copies(data: VideoDataModule, facts: VideoFacts) -> list[tuple[str, str]]:
     """Return the disk that copies of ``data.resize`` pixels take, by copies of a few videos; nothing where smaller."""
-    side, videos = int(data.training_view.resize), facts.indexed.drop_duplicates("path")
+    side, videos = int(data.training_view.resize), facts.examined.drop_duplicates("path")
     larger = videos[videos[["width", "height"]].min(axis=1) > side]
     if larger.empty:
         return []

@@ -19,10 +19,11 @@ from vivit.tasks.batch_size import resolve_batch_size
 from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.data_report import report_training_data
 from vivit.tasks.dataset import write_splits
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
-from vivit.tasks.overview import report_findings
 from vivit.tasks.results_json import (
+    best_validation,
     last_metrics,
     optimizer_summary,
     run_metadata,
@@ -55,7 +56,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_mixup(cfg)  # of a batch that was found
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
-    report_findings(cfg, job, data.dataset)
+    report_training_data(cfg, job, data.dataset)
     if cfg.test and "test" not in data.dataset.splits:
         data.test_split = "val"
         log.info("no test videos are listed: the val videos are scored at the end, which choose the checkpoint too")
@@ -94,6 +95,8 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         if scores is not None:
             test_results = write_metrics(scores, job.folder)
             log_test_metrics(trainer, test_results["metrics"])
+    elif validated := best_validation(trainer, len(data.dataset.videos("val"))):
+        test_results = validated
     if cfg.get("test_train"):
         test_results["metrics"] |= score_training_videos(trainer, module, data, job.folder / "test_train", best)
     history |= {"test_seconds": time.perf_counter() - begun}
