@@ -20,7 +20,7 @@ LONGEST = 260
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 LEAVES = {"config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting", "plugins"}
-LEAVES |= {"run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
+LEAVES |= {"progress_bars", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},

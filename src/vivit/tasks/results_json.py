@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.data.views import format_views
 from vivit.launch import Job
 from vivit.training import BestCheckpoint, CurvePlotter, LastCheckpoint, ThroughputMonitor
+from vivit.training.callbacks.curves import OF_EPOCH
 from vivit.training.lightning_compat import get_callbacks
 from vivit.training.optim import count_steps
 from vivit.wilson import wilson
@@ -23,9 +24,14 @@ def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def last_metrics(trainer: Trainer) -> dict[str, float]:
-    """Return metrics of the last step and validation; where nothing was left to train, those of the checkpoint."""
+    """Return metrics of the last epoch and validation; where nothing was left to train, those of the checkpoint.
+
+    Loss and accuracy of training are means over the epoch, where a callback makes them, and else of the last step.
+    """
     saved = [c.metrics for c in trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint)]
-    return to_floats(trainer.callback_metrics) or dict(*saved)
+    metrics = to_floats(trainer.callback_metrics) or dict(*saved)
+    of_epoch = {name.removesuffix(OF_EPOCH): metrics.pop(name) for name in [*metrics] if name.endswith(OF_EPOCH)}
+    return metrics | of_epoch
 
 
 def best_validation(trainer: Trainer, videos: int) -> dict[str, Any]:

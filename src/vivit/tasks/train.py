@@ -33,7 +33,7 @@ from vivit.tasks.results_json import (
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
 from vivit.tasks.thresholds import choose_test_thresholds
 from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
-from vivit.training import RunMetadata, format_model, log_test_metrics
+from vivit.training import RunMetadata, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
 
@@ -69,7 +69,6 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     cost = count_flops(module.network, frames=cfg.data.frames, height=height, width=width, strict=False)
     if cost.uncounted:
         log.warning("FLOPs are counted without %s, which no table of vivit.models.flops has", ", ".join(cost.uncounted))
-    log.info("%s", format_model(module.record))
     trained = count_trained(module.network)
     log.info(
         "%.2f M parameters%s, %.3f G multiply-adds a clip",

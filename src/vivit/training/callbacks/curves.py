@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 from vivit.training.lightning_compat import is_accumulating
 
+OF_EPOCH = "_epoch"
+"""What is added to the names of a step's metrics in logs, where they are means over an epoch."""
+
 
 class CurvePlotter(Callback):
     """Plots ``curves.png`` into the run folder after every epoch: loss and accuracy, in training and validation.
@@ -64,8 +67,10 @@ class CurvePlotter(Callback):
             }
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch and plot, on rank 0."""
-        self.epochs.append({"epoch": trainer.current_epoch + 1} | self._means_of_ranks() | self._val)
+        """Record the epoch, for loggers too, and plot, on rank 0."""
+        means = self._means_of_ranks()
+        pl_module.log_dict({f"{name}{OF_EPOCH}": mean for name, mean in means.items()})
+        self.epochs.append({"epoch": trainer.current_epoch + 1} | means | self._val)
         self._begin(self._epoch)
         if trainer.is_global_zero:
             plot_curves(self.epochs, self.file)
