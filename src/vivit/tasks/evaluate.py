@@ -22,9 +22,8 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
-from vivit.tasks.build import build_aggregator
+from vivit.tasks.build import build_aggregator, build_test_trainer
 from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
-from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.data_report import report_scored_data
 from vivit.tasks.dataset import build_dataset
@@ -69,8 +68,7 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         aggregator=build_aggregator(data),
     )  # fmt: skip
     disable_malloc_trim()
-    options = trainer_options(cfg.trainer)
-    trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
+    trainer = build_test_trainer(cfg)
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
     return {} if scores is None else finalize_eval(cfg, job, scores, with_metrics, precision_settings(trainer))
 

@@ -30,6 +30,7 @@ from vivit.tasks.results_json import (
     run_results,
     training_history,
 )
+from vivit.tasks.run_summary import print_epochs, print_next
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics
 from vivit.tasks.thresholds import choose_test_thresholds
 from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
@@ -106,7 +107,11 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         results = run_results(cfg, job, metrics) | test_results | optimizer | compute | costs | history
         results |= {"skipped_videos": skipped} | provenance()
         write_json(job.folder / "results.json", results)
+        print_epochs(results.get("epochs", []), *best_metric(trainer))
         print_results(results, job.folder)
+        if job.sweep is None:
+            split = data.test_split if data.test_split in data.dataset.splits else "train"
+            print_next(job.folder, Path(cfg.paths.logs), data.dataset.videos(split)[0].path)
     return metrics
 
 
@@ -129,6 +134,12 @@ def log_time_is_over(trainer: Trainer, folder: Path) -> None:
             "time of all starts (null: no limit)",
             *(steps, total, folder),
         )
+
+
+def best_metric(trainer: Trainer) -> tuple[str | None, str]:
+    """Return the metric by which the best checkpoint is chosen, and whether its "max" or "min" is the best."""
+    monitors = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor is not None]
+    return (monitors[0].monitor, monitors[0].mode) if monitors else (None, "max")
 
 
 def best_checkpoint(trainer: Trainer) -> str | None:

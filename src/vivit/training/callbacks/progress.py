@@ -3,9 +3,7 @@
 import logging
 import math
 import sys
-import threading
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,16 +12,16 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from vivit.training.heartbeat import BEAT, Heartbeat, Wait
 from vivit.training.lightning_compat import is_accumulating
 from vivit.training.malloc import peak_memory
+from vivit.training.run_description import describe_metrics, describe_run, time_left, validations_an_epoch
 from vivit.training.time_left import TimeLeft, format_duration
 
 log = logging.getLogger(__name__)
 
 DRAWN_EVERY = 0.2
 """Seconds between two drawings of a bar."""
-FIRST_SIGNS = (8.0, 30.0, 60.0)
-"""Seconds after which a wait is logged; then every minute."""
 MEASURED = 3
 """Steps from which the first estimate is made."""
 LINES_EVERY = 60.0
@@ -46,7 +44,8 @@ class RunProgress(TQDMProgressBar):
         self._drawn = self._marked = self._lined = self._epoch_began = self._val_began = 0.0
         self._measured = 0
         self._left: TimeLeft | None = None
-        self._waiting = Waiting(self._log)
+        self._wait: Wait | None = None
+        self._heartbeat: Heartbeat | None = None
         self._redirected: AbstractContextManager[None] | None = None
 
     def _log(self, text: str, *values: Any) -> None:
@@ -62,7 +61,16 @@ class RunProgress(TQDMProgressBar):
         self._left, self._measured = time_left(trainer), 0
         self._log("%s", describe_run(trainer, self._left))
         self._marked = self._lined = self._epoch_began = time.perf_counter()
-        self._waiting.start("the first batch is being read")
+        self._wait = Wait("the first batch is being read", self._marked)
+        self._heartbeat = Heartbeat(self._beat)
+
+    def _beat(self) -> None:
+        """Log a wait that is long, and keep the clock of the bar moving."""
+        if (wait := self._wait) is not None and (sign := wait.sign()) is not None:
+            self._log("%s", sign)
+        bar = self._train_progress_bar
+        if self.is_enabled and bar is not None and time.perf_counter() - self._drawn > BEAT:
+            bar.refresh()
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Start the clock of the epoch."""
@@ -71,16 +79,16 @@ class RunProgress(TQDMProgressBar):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Log that the first batch is there."""
-        if not self._measured and self._waiting.is_running:
-            seconds = self._waiting.stop()
-            self._log("the first batch was read in %s; the first step runs", format_duration(seconds))
-            self._waiting.start("the first step runs")
+        if not self._measured and self._wait is not None:
+            now = time.perf_counter()
+            self._log("the first batch was read in %s; the first step runs", format_duration(now - self._wait.began))
+            self._wait = Wait("the first step runs", now)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measure the step; log the estimate when there are enough of them, and later how far the run is."""
-        self._waiting.stop()
+        self._wait = None
         if self._left is not None and not is_accumulating(trainer):
             self._measured += 1
             first_estimate = self._measured == MEASURED
@@ -119,10 +127,10 @@ class RunProgress(TQDMProgressBar):
         return f"about {format_duration(seconds)} left" if seconds >= 1 else "less than 1 s left"
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return what stands behind the bar: metrics, and the time that is left."""
+        """Return what stands behind the bar: the time that is left, and the last loss; epochs are logged in full."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)
-        return metrics | ({"run": self._remaining()} if self._left is not None else {})
+        left = {"run": self._remaining()} if self._left is not None else {}
+        return left | {name.removeprefix("train/"): metrics[name] for name in ("train/loss",) if name in metrics}
 
     def _should_update(self, current: int, total: int | float) -> bool:
         now = time.perf_counter()
@@ -164,8 +172,9 @@ class RunProgress(TQDMProgressBar):
         self._end()
 
     def _end(self) -> None:
-        self._waiting.stop()
-        self._left = None
+        self._wait = self._left = None
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if self._redirected is not None:
             self._redirected.__exit__(None, None, None)
             self._redirected = None
@@ -192,92 +201,3 @@ class RunProgress(TQDMProgressBar):
             self._lined = now
             left = (now - self._epoch_began) / done * (total - done)
             self._log("test: batch %d of %d, about %s left", done, total, format_duration(left))
-
-
-class Waiting:
-    """Logs now and then that something takes its time, from a thread, until it is stopped."""
-
-    def __init__(self, log_line: Callable[..., None]) -> None:
-        self._log = log_line
-        self._stopped: threading.Event | None = None
-        self._began = 0.0
-
-    @property
-    def is_running(self) -> bool:
-        """Whether something is waited for."""
-        return self._stopped is not None
-
-    def start(self, what: str) -> None:
-        """Begin to wait."""
-        self.stop()
-        self._began, self._stopped = time.perf_counter(), threading.Event()
-        threading.Thread(target=self._watch, args=(what, self._stopped), daemon=True).start()
-
-    def stop(self) -> float:
-        """End the wait; return how many seconds it took."""
-        if self._stopped is not None:
-            self._stopped.set()
-        self._stopped = None
-        return time.perf_counter() - self._began
-
-    def _watch(self, what: str, stopped: threading.Event) -> None:
-        waited, signs = 0.0, list(FIRST_SIGNS)
-        while True:
-            due = signs.pop(0) if signs else waited + 60.0
-            if stopped.wait(due - waited):
-                return
-            waited = due
-            self._log("%s, for %s so far", what, format_duration(waited))
-
-
-def time_left(trainer: Trainer) -> TimeLeft | None:
-    """Return the estimate of a training that begins, without any time yet; None for one without an end."""
-    total = trainer.estimated_stepping_batches
-    if not math.isfinite(total):
-        return None
-    steps = int(total) - trainer.global_step
-    of_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    validations = round(steps / max(1, of_epoch) * validations_an_epoch(trainer))
-    return TimeLeft(steps, validations, sum(map(int, trainer.num_val_batches)), trainer.accumulate_grad_batches)
-
-
-def validations_an_epoch(trainer: Trainer) -> float:
-    """Return the validations of an epoch: fewer than one where not every epoch has one."""
-    if not sum(map(int, trainer.num_val_batches)):
-        return 0.0
-    every = trainer.val_check_batch  # type: ignore[attr-defined]
-    within = max(1, int(trainer.num_training_batches // every)) if every and math.isfinite(every) else 1
-    return within / (trainer.check_val_every_n_epoch or 1)  # type: ignore[attr-defined]
-
-
-def describe_run(trainer: Trainer, left: TimeLeft | None) -> str:
-    """Return a sentence about what a training that begins will do, and on what."""
-    sampler = getattr(trainer.train_dataloader, "batch_sampler", None)
-    clips = getattr(sampler, "batch_size", None) or getattr(trainer.lightning_module, "batch_size", None)
-    batch = f" of {clips * trainer.world_size * trainer.accumulate_grad_batches} clips" if clips else ""
-    steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    epochs = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else "any number of"
-    device = trainer.strategy.root_device.type
-    device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {torch.get_num_threads()} threads"
-    devices = f"{trainer.world_size} x {device}" if trainer.world_size > 1 else device
-    done = f", of which {trainer.global_step} are done" if trainer.global_step else ""
-    total = "" if left is None else f", {left.steps + trainer.global_step} in all{done}"
-    return f"{steps} steps{batch} an epoch, {epochs} epochs{total}; on {devices}, precision {trainer.precision}"
-
-
-def describe_metrics(trainer: Trainer) -> list[str]:
-    """Return loss and accuracy of training and validation, as far as they are there, as text."""
-    metrics, parts = trainer.callback_metrics, []
-    for split, suffix in (("train", "_epoch"), ("val", "")):
-        numbers = [
-            f"{label} {float(metrics[name]) * scale:{form}}{unit}"
-            for label, name, scale, form, unit in (
-                ("loss", f"{split}/loss{suffix}", 1, ".3f", ""),
-                ("accuracy", f"{split}/acc_top1{suffix}", 100, ".1f", " %"),
-                ("mAP", f"{split}/map{suffix}", 100, ".1f", " %"),
-            )
-            if name in metrics
-        ]
-        if numbers:
-            parts.append(f"{split} {', '.join(numbers)}")
-    return parts
