@@ -196,7 +196,7 @@ def unreadable(facts: VideoFacts, splits: Sequence[str], key: str, skips: bool) 
     return ConfigError(key, False, problem, f"{remedy}{typed('prepare')} examines every file")
 
 
-def _unreadable_training(facts: VideoFacts, max_bad_share: float) -> UserError | None:
+def _unreadable_training(facts: VideoFacts, max_bad_share: int | float) -> UserError | None:
     """Return the error about more training videos that cannot be read than an epoch may skip."""
     bad, listed = _bad_videos(facts, ["train"]), int((facts.videos["split"] == "train").sum())
     if len(bad) <= max_bad_share * listed:

@@ -19,7 +19,7 @@ SHARES = ("acc_top1", "map")
 NAMES = {"loss": "loss", "acc_top1": "accuracy, %", "map": "mAP, %"}
 
 
-def print_epochs(epochs: Sequence[Mapping[str, float]], monitor: str | None = None, mode: str = "max") -> None:
+def print_epochs(epochs: Sequence[Mapping[str, int | float]], monitor: str | None = None, mode: str = "max") -> None:
     """Print loss and accuracy of the epochs of a run, the best by ``monitor`` marked; nothing for fewer than two."""
     if len(epochs) < 2:
         return
@@ -34,7 +34,7 @@ def print_epochs(epochs: Sequence[Mapping[str, float]], monitor: str | None = No
     Console(markup=False, emoji=False).print(table)
 
 
-def best_epoch(epochs: Sequence[Mapping[str, float]], monitor: str | None, mode: str = "max") -> int | None:
+def best_epoch(epochs: Sequence[Mapping[str, int | float]], monitor: str | None, mode: str = "max") -> int | None:
     """Return the row of the first epoch whose ``monitor`` is the best; None where no epoch has it."""
     sign = 1 if mode == "max" else -1
     scores = [(sign * values[monitor], -row) for row, values in enumerate(epochs) if monitor and monitor in values]
@@ -54,7 +54,7 @@ def _title(key: str) -> str:
     return f"{split} {NAMES[name]}"
 
 
-def _format(key: str, value: float | None) -> str:
+def _format(key: str, value: int | float | None) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}" if key.partition("/")[2] in SHARES else f"{value:.4f}"
@@ -76,8 +76,8 @@ def next_commands(folder: Path, logs: Path, video: str | None) -> Iterator[str]:
         yield f"{typed('eval')} {_override('ckpt_path', path)} views={MANY_VIEWS}"
         if video is not None:
             yield f"{typed('predict')} {_override('ckpt_path', path)} {_override('video', shorter_path(Path(video)))}"
-    own = "" if logs.absolute() == Path("logs").absolute() else f" {_override('logs', shorter_path(logs))}"
-    yield f"{typed('report')}{own}"
+    elsewhere = "" if logs.absolute() == Path("logs").absolute() else f" {_override('logs', shorter_path(logs))}"
+    yield f"{typed('report')}{elsewhere}"
 
 
 def shorter_path(path: Path) -> str:

@@ -18,14 +18,14 @@ class TimeLeft:
     """
 
     steps: int
-    validations: float = 0.0
+    validations: int | float = 0
     val_batches: int = 0
     parts_a_step: int = 1
     _times: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
     _first: float | None = None
     _validation: float | None = None
 
-    def add_step(self, seconds: float) -> None:
+    def add_step(self, seconds: int | float) -> None:
         """Count a step that took some seconds, its wait for data included."""
         self.steps = max(0, self.steps - 1)
         if self._first is None:
@@ -33,9 +33,9 @@ class TimeLeft:
         else:
             self._times.append(seconds)
 
-    def add_validation(self, seconds: float) -> None:
+    def add_validation(self, seconds: int | float) -> None:
         """Count a validation."""
-        self.validations = max(0.0, self.validations - 1)
+        self.validations = max(0, self.validations - 1)
         self._validation = seconds
 
     @property
@@ -55,7 +55,7 @@ class TimeLeft:
         return self.steps * self.step_seconds + self.validations * self.validation_seconds
 
 
-def format_duration(seconds: float) -> str:
+def format_duration(seconds: int | float) -> str:
     """Return a time as text, in the unit that it has at least two of."""
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"

@@ -29,7 +29,7 @@ LINES_EVERY = 60.0
 
 
 class RunProgress(TQDMProgressBar):
-    """Shows that a run is alive and how long it takes, on the terminal and in the log.
+    """Logs that a run is alive and how long it takes, and draws a bar on a terminal.
 
     A bar moves on a terminal; elsewhere, in a pipe or the log of a queue, there are lines alone. Logged are what the
     run is before its first step, that it waits for its first batch or step, an estimate from three steps, corrected
