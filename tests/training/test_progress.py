@@ -70,7 +70,7 @@ def test_a_run_logs_what_it_is_its_waits_an_estimate_and_every_epoch(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(heartbeats, "BEAT", 0.05)
-    monkeypatch.setattr(Wait, "due", 0.3)
+    monkeypatch.setattr(heartbeats, "FIRST_SIGNS", (0.3, 30.0))
     logger = ResumableCSVLogger(str(tmp_path), "csv", "")
     callbacks = (Slow(), CurvePlotter(str(tmp_path)), RunProgress())
     fitted = trainer(*callbacks, epochs=2, enable_progress_bar=True, logger=logger)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vivit.training.time_left import format_duration
 
@@ -36,7 +36,7 @@ class Wait:
 
     what: str
     began: float
-    due: float = FIRST_SIGNS[0]
+    due: float = field(default_factory=lambda: FIRST_SIGNS[0])
 
     def sign(self) -> str | None:
         """Return what to log, where that is due now."""
