@@ -235,10 +235,10 @@ def test_a_loss_that_is_not_a_number_is_one_clear_error(data, logs):
     ("words", "said"),
     [
         (("loss.mixup=null",), "loss.mixup=null: is not a number of at least 0"),
-        (("data=csv", "data.dataset.delimiter=null"), "data.dataset.delimiter=null: is empty; set one character"),
+        (("data=csv", "data.dataset.group=null"), "data.dataset.group=null: is empty; set the name of a column"),
         (("+trainer.limit_train_batches=0",), "trainer.limit_train_batches=0: leaves nothing to train on"),
     ],
-    ids=["mixup", "delimiter", "nothing"],
+    ids=["mixup", "group", "nothing"],
 )
 def test_values_that_cannot_be_are_a_sentence_where_nothing_checks_types(words, said, data, logs):
     done = python("src/train.py", *words, f"data.root={data}", f"paths.logs={logs}")

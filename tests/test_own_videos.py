@@ -49,8 +49,20 @@ def test_a_folder_of_classes_trains_and_is_scored_by_what_was_held_out(videos: P
     }  # fmt: skip
     said = (run / "data.txt").read_text().splitlines()
     assert said[0].startswith("32 videos (24 train, 8 val), 2 classes")
-    assert "there are no test videos" in said[1]
+    assert [line.split() for line in said[1:4]] == [
+        ["split", "class", "videos", "seconds"], ["train", "bright", "12", "3.8"], ["train", "dark", "12", "3.8"],
+    ]  # fmt: skip
+    assert "Note: there are no test videos" in "".join(said[6:])
     assert said[0] in trained.said
+    noise = ("litlogger", "deprecated", "GPU available", "many workers", "logging interval", "mlp_dim", "\r")
+    assert not [word for word in noise if word in trained.said]
+    assert "epoch 1/1: train loss" in trained.said
+    assert trained.said.count("TRAINING FROM RANDOM WEIGHTS") == 1, "what is about this run stays"
+    last = trained.said.splitlines()[-3:]
+    assert f"src/eval.py ckpt_path={run}/checkpoints/best.ckpt" in last[0]
+    assert f"src/predict.py ckpt_path={run}/checkpoints/best.ckpt video={videos}/" in last[1]
+    assert "src/report.py" in last[2]
+    assert results["metrics"]["train/loss"] == pytest.approx(results["epochs"][-1]["train/loss"])
     films = {split: {row["path"].split("_")[0] for row in rows if row["split"] == split} for split in ("train", "val")}
     assert not films["train"] & films["val"]
 
@@ -75,6 +87,34 @@ def test_a_folder_of_classes_trains_and_is_scored_by_what_was_held_out(videos: P
     resumed = start(tmp_path / "resume.txt", "src/train.py", f"resume={run}")
     assert resumed.wait() == 0, resumed.said
     assert json.loads((run / "results.json").read_text())["recipe"]["batch_size"] == 3
+
+
+@pytest.mark.slow
+def test_seeds_end_with_mean_and_deviation_in_folders_that_have_the_seed(videos: Path, tmp_path: Path) -> None:
+    sweep = tmp_path / "sweep"
+    long = tmp_path / ("long_" * 20) / ("name_" * 20)
+    long.parent.mkdir()
+    long.symlink_to(videos)
+    words = ("-m", "seed=1,2", "data=folder", f"data.root={long}", "data.val_share=0.25", "test=false", "size=tiny")
+    few = (
+        "data.batch_size=4",
+        "trainer.max_epochs=2",
+        "optim.warmup_epochs=0",
+        *SMALL,
+        "data.fps=null",
+        "data.stride=1",
+    )
+    trained = start(tmp_path / "train.txt", "src/train.py", *words, *few, f"hydra.sweep.dir={sweep}")
+    assert trained.wait() == 0, trained.said
+    folders = sorted(folder.name for folder in sweep.iterdir() if folder.is_dir())
+    assert ["_seed-1_" in folders[0], "_seed-2_" in folders[1]] == [True, True], folders
+    assert "mean ± sd" in trained.said
+    assert "2 seeds" in trained.said
+    results = json.loads((sweep / folders[0] / "results.json").read_text())
+    assert (results["scored_split"], results["views"], results["videos"]) == ("val", "1x1", 8)
+    best = max(epoch["val/acc_top1"] for epoch in results["epochs"])
+    assert results["metrics"]["val/acc_top1"] == best
+    assert "val/acc_top1, 1x1 views" in trained.said
 
 
 def test_without_validation_videos_it_says_what_to_set(videos: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_video_folder_hidden_files_are_left_out_with_a_warning(tmp_path, caplog)
     touch(tmp_path / "train", "__MACOSX/b/._2.mp4", "a/Thumbs.db", "@eaDir/x.mp4", ".DS_Store", "b/desktop.ini")
     assert VideoFolder(root=tmp_path).heads == {"label": ("a", "b")}
     assert listed(tmp_path)["path"] == ["train/a/1.mp4", "train/b/2.mp4"]
-    (message,) = [record.getMessage() for record in caplog.records]
+    (message,) = {record.getMessage() for record in caplog.records}
     assert "left out 8 files or folders that are hidden: .DS_Store, .ipynb_checkpoints, @eaDir, ..." in message
 
 
@@ -73,10 +73,11 @@ def test_video_folder_other_files_are_counted_in_a_warning(tmp_path, caplog):
 def test_video_folder_class_without_video_is_logged(tmp_path, caplog):
     touch(tmp_path / "train", "a/1.mp4", "b/2.mp4", "c/notes.txt")
     touch(tmp_path / "val", "a/1.mp4")
-    listed(tmp_path)
-    assert "train has no video of the classes c" in caplog.text
-    listed(tmp_path, "val")
-    assert "val has no video of the classes b, c" in caplog.text
+    assert VideoFolder(root=tmp_path).heads == {"label": ("a", "b")}, "no output that nobody can get"
+    assert "train: 1 folder has no videos for training and is no class: c" in caplog.text
+    touch(tmp_path / "val", "c/1.mp4")
+    with pytest.raises(DataError, match=r"has videos of \['c'\], which is empty in"):
+        listed(tmp_path, "val")
 
 
 def test_video_folder_reads_frame_folders(tmp_path):

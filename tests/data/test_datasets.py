@@ -109,7 +109,9 @@ def test_csv_classes_that_differ_by_case_may_be_listed(tmp_path):
 def test_class_folders_that_differ_by_case_are_refused(tmp_path):
     for name in ("wave", "Wave", "hop"):
         (tmp_path / "train" / name).mkdir(parents=True)
-    with pytest.raises(DataError, match="'Wave' and 'wave'") as error:
+        (tmp_path / "train" / name / "a.mp4").touch()
+    (tmp_path / "train" / "wave" / "b.mp4").touch()
+    with pytest.raises(DataError, match=r"'Wave' \(1 videos\) and 'wave' \(2\)") as error:
         VideoFolder(root=tmp_path).heads  # noqa: B018
     assert error.value.file == str(tmp_path / "train")
 
@@ -255,13 +257,14 @@ def test_video_folder_lists_videos_only(tmp_path):
 def test_video_folder_errors_contain_the_folder(tmp_path):
     folders = class_folders(tmp_path)
     (tmp_path / "val" / "fly").mkdir()
+    (tmp_path / "val" / "fly" / "a.mp4").touch()
     for split, problem in (("test", "no such folder"), ("val", r"\['fly'\], which are no classes of .*train")):
         with pytest.raises(DataError, match=problem) as error:
             folders.videos(split)
         assert error.value.file == str(tmp_path / split)
     (tmp_path / "test" / "hop").mkdir(parents=True)
     with pytest.raises(DataError, match="has no videos") as error:
-        folders.videos("test")
+        VideoFolder(root=tmp_path).videos("test")
     assert error.value.file == str(tmp_path / "test")
 
 

@@ -29,6 +29,7 @@ WRONG: dict[str, list[str]] = {
     **{key: ["5", "abc", "{noun:5}"] for key in ("tail_classes", "unseen_participants")},
     "frames_fps": ["abc", "true", "[5]", "0", "-3"],
     "index_dir": ["5", "[a]"],
+    "encoding": ["5", "[a]"],
     "separator": ["3", "[a]", "{label:3}"],
     "class_columns": ["x", "5", "{a:b}", "{a:[1,2]}"],
     "max_missing": ["0.1", "abc", "{train:abc}", "{train:2}", "{val:null}"],

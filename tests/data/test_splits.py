@@ -103,7 +103,7 @@ def test_an_index_elsewhere_below_the_root_is_no_class_by_whatever_path(
 
 def test_a_root_of_empty_folders_has_no_classes(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    with pytest.raises(DataError, match="has no class folders; make one folder of videos for each class"):
+    with pytest.raises(DataError, match=r"has no videos in class folders \(a\)"):
         VideoFolder(root=tmp_path).videos("train")
 
 
@@ -171,8 +171,8 @@ def test_one_file_with_a_column_of_splits(tmp_path: Path) -> None:
     dataset = CsvDataset(root=tmp_path, val_share=0.5)
     assert dataset.splits == ("train", "val", "test")
     assert [paths(dataset, split) for split in dataset.splits] == [["a.mp4", "b.mp4"], ["d.mp4"], ["c.mp4"]]
-    one_file(tmp_path, "path,label,split", "a.mp4,x,train", "b.mp4,y,valid")
-    with pytest.raises(DataError, match="'valid' is none of train, val, test") as error:
+    one_file(tmp_path, "path,label,split", "a.mp4,x,train", "b.mp4,y,held")
+    with pytest.raises(DataError, match="'held' is none of train, val, test") as error:
         CsvDataset(root=tmp_path).videos("train")
     assert (error.value.row, error.value.column) == (3, "split")
 

@@ -16,6 +16,8 @@ SUFFIXES = (
     ".ogv", ".qt", ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
 )  # fmt: skip
 """Suffixes of video files, in any case of letters."""
+PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Suffixes of pictures, in any case of letters."""
 SYSTEM_FILES = ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "Thumbs.db", "desktop.ini")
 """Files that operating systems and archives add without showing them."""
 
@@ -42,6 +44,24 @@ def videos_below(folder: Path, leave_out: Callable[[Path], bool] = lambda _: Fal
     _warn(folder, hidden, "hidden")
     _warn(folder, others, "of other suffixes than a video's")
     return videos
+
+
+def has_videos(folder: Path) -> bool:
+    """Return whether there is a video in a folder or below it."""
+    return next(_walk(folder, lambda _: False, [], []), None) is not None
+
+
+def folders_of_pictures(folder: Path) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of the folders below it that hold pictures."""
+    places = ((Path(place), files) for place, _, files in os.walk(folder))
+    return sorted(
+        str(place.relative_to(folder)) for place, files in places if any(map(is_picture, files)) and place != folder
+    )
+
+
+def is_picture(name: str) -> bool:
+    """Return whether a file is a picture, by its suffix."""
+    return name.lower().endswith(PICTURES) and not is_hidden(name)
 
 
 def _warn(where: Path | str, names: list[str], reason: str) -> None:

@@ -15,6 +15,8 @@ from vivit.sweeps import SCALES, Row, Sweep, parse_sweep
 
 MAX_NAME_LENGTH = 180
 """Characters of a name before its hash; most disks allow 255 in all."""
+LEAST_LENGTH = 12
+"""Characters of an override that a name keeps in any case, where there is room."""
 JOB_KEYS = ("sweep", "scale", "row", "seed")
 """Keys by which a job is found, beside what is typed."""
 INITIAL_WEIGHTS = ("init_from",)
@@ -101,13 +103,26 @@ def decisive_overrides(overrides: Sequence[str]) -> tuple[str, ...]:
 def file_name(parts: Sequence[str]) -> str:
     """Return overrides as the name of a file: without '=', and with a hash where another letter was replaced or cut."""
     text = "_".join(parts).replace("=", "-")
-    short = shorten(text)
+    short = shorten([part.replace("=", "-") for part in parts])
     return short if short == text else f"{short}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def shorten(text: str) -> str:
-    """Return a text without letters that a name of a file cannot have, and no longer than it can be."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[-MAX_NAME_LENGTH:].lstrip("-_.")
+def shorten(parts: Sequence[str]) -> str:
+    """Return parts in one text without letters that a name of a file cannot have, and no longer than it can be.
+
+    Where they are too long all in all, the longest lose letters in their middle, so that short ones, the seed among
+    them, stay as they are.
+    """
+    parts = [re.sub(r"[^A-Za-z0-9_.-]+", "-", part) for part in parts]
+    most = max(map(len, parts), default=0)
+    while most > LEAST_LENGTH and sum(min(len(part), most) + 1 for part in parts) > MAX_NAME_LENGTH + 1:
+        most -= 1
+    return "_".join(_cut(part, most) for part in parts)[-MAX_NAME_LENGTH:].lstrip("-_.")
+
+
+def _cut(part: str, most: int) -> str:
+    head = most // 3
+    return part if len(part) <= most else f"{part[:head]}-{part[len(part) - most + head + 1 :]}"
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:

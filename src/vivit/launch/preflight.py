@@ -1,6 +1,7 @@
 """Checks before Hydra makes a run folder or writes to it."""
 
 import hashlib
+import logging
 import os
 import traceback
 from collections.abc import Callable
@@ -26,6 +27,10 @@ from vivit.overrides import NEUTRAL_KEYS, matches_key
 from vivit.run_folder import is_rank_zero, read_status
 from vivit.sweeps import SCALES
 
+log = logging.getLogger(__name__)
+
+SLOW_TO_START = ("train", "eval", "features")
+"""Commands that load torch and Lightning."""
 TIME_IN_NAME = "${now:"
 """In the name of a folder that is a new one each time."""
 OUTPUTS = ("results.json", "predictions.json", "checkpoints/*.ckpt")
@@ -58,8 +63,10 @@ class Preflight(Callback):
         begin_multirun(config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Note a job of a sweep."""
+        """Note a job of a sweep; log where it writes, before libraries are loaded that take seconds."""
         begin_job(config)
+        if config.hydra.job.name in SLOW_TO_START and is_rank_zero():
+            log.info("run folder: %s", config.hydra.runtime.output_dir)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, ()

@@ -8,9 +8,9 @@ import re
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
-from vivit.launch.job_identity import job_identity, plain_config, shorten
+from vivit.launch.job_identity import MAX_NAME_LENGTH, job_identity, plain_config, shorten
 from vivit.launch.resume import HYDRA_FOLDER
-from vivit.overrides import NEUTRAL_KEYS, matches_key
+from vivit.overrides import NEUTRAL_KEYS, matches_key, override_key
 
 
 def job_name(*, _root_: DictConfig) -> str:
@@ -21,9 +21,17 @@ def job_name(*, _root_: DictConfig) -> str:
     if (job := job_identity(_root_, _root_.hydra)) is not None:
         return job.name
     overrides = [text for text in _root_.hydra.overrides.task if not matches_key(text, ("sweep=", *NEUTRAL_KEYS))]
-    short = shorten("_".join(re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in overrides))
+    parts = [re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in overrides]
+    if len("_".join(parts)) > MAX_NAME_LENGTH:  # the seed comes to the end, which is never cut
+        parts = [part for part, _ in sorted(zip(parts, overrides, strict=True), key=lambda pair: is_seed(pair[1]))]
+    short = shorten(parts)
     digest = hashlib.sha256(json.dumps(plain_config(_root_), sort_keys=True).encode()).hexdigest()[:8]
     return f"{short}_{digest}" if short else digest
+
+
+def is_seed(override: str) -> bool:
+    """Return whether an override sets the seed."""
+    return override_key(override) == "seed"
 
 
 def run_folder(new: str, *, _root_: DictConfig) -> str:

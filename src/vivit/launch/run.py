@@ -14,6 +14,7 @@ from vivit.errors import ConfigError
 from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
+from vivit.launch.quiet_libraries import quiet_libraries
 from vivit.launch.records import check_same_job, read_record, write_job_file, write_record
 from vivit.launch.resume import load_resumed_config
 from vivit.launch.side_by_side import active_pool
@@ -48,6 +49,7 @@ def run(task: Task, cfg: DictConfig) -> float | None:
     count, is skipped. One that runs beside others is started, and its metric not waited for. SIGTERM, Ctrl-C and a
     closed terminal end the process with exit codes 143, 130 and 129, in training after a checkpoint is written.
     """
+    quiet_libraries()
     logging.raiseExceptions = False  # a full disk is reported once, not by every line of the log
     job = Job.current(cfg)
     resumes = bool(cfg.get("resume"))

@@ -13,7 +13,7 @@ SPAWNING = re.compile(r"ddp_(spawn|fork|forkserver|notebook)")
 MAX_SEED = 2**32 - 1
 CALLBACK_SWITCHES = (
     ("enable_checkpointing", "Checkpoint", "checkpoints are"),
-    ("enable_progress_bar", "ProgressBar", "the progress bar is one of the"),
+    ("enable_progress_bar", "Progress", "the progress bar is one of the"),
 )
 """Keys of Lightning that switch callbacks off, part of the names of their classes, and what is said of them."""
 CLOCK = re.compile(r"\d+:\d\d:\d\d:\d\d")

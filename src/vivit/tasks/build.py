@@ -16,7 +16,7 @@ from vivit.structures import multi_label_positions
 from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
-from vivit.training import FrozenCache, TimeLimit, VideoClassifier, disable_malloc_trim
+from vivit.training import FrozenCache, RunProgress, TimeLimit, VideoClassifier, disable_malloc_trim
 
 SIZE_KEYS = [field.name for field in fields(BackboneConfig)]
 """Keys of the group ``size``."""
@@ -79,6 +79,16 @@ def build_aggregator(data: VideoDataModule) -> ViewAggregator:
     views, sizes = data.test_views, [len(names) for names in data.heads.values()]
     used = views.views_by_count()[format_views(views.temporal, views.spatial)]
     return ViewAggregator(get_aggregation(views.average), sizes, used, multi_label_positions(data.heads))
+
+
+def build_test_trainer(cfg: DictConfig) -> Trainer:
+    """Return a trainer that only tests: nothing is saved or logged, but its progress on the terminal."""
+    options = trainer_options(cfg.trainer)
+    callbacks = [] if options.get("enable_progress_bar") is False else [RunProgress()]
+    trainer: Trainer = instantiate(
+        options, logger=False, callbacks=callbacks, enable_checkpointing=False, _convert_="all"
+    )
+    return trainer
 
 
 def build_trainer(cfg: DictConfig) -> Trainer:

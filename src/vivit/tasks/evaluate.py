@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from vivit.checkpoints.vivit_checkpoint import load_network
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split, VideoDataset
+from vivit.data.overview import ClipPlan
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import format_views
 from vivit.errors import ABSENT, ConfigError
@@ -23,10 +24,10 @@ from vivit.launch import Job
 from vivit.overrides import split_override
 from vivit.run_folder import print_results, provenance
 from vivit.structures import Video
-from vivit.tasks.build import build_aggregator
+from vivit.tasks.build import build_aggregator, build_test_trainer
 from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
-from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
+from vivit.tasks.data_report import report_scored_data
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only, write_test_pictures
 from vivit.tasks.time_battery import check_time_battery, run_time_battery
@@ -61,6 +62,7 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
     network, record = load_network(Path(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
+    report_scored_data(job, data.dataset, cfg.split, scored_clips(data), cfg.skip_unreadable)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))
     with_metrics = cfg.compute_metrics and not data.dataset.videos(cfg.split).unlabelled()
     if cfg.time:
@@ -71,14 +73,26 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         aggregator=build_aggregator(data),
     )  # fmt: skip
     disable_malloc_trim()
-    options = trainer_options(cfg.trainer)
-    trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
+    trainer = build_test_trainer(cfg)
     scores, _ = run_test(trainer, module, data, metadata, job.folder, cfg.ckpt_path)
     time = run_time_battery(trainer, module, data, scores, job.folder) if cfg.time else {}
     if scores is None:
         return {}
     videos, measured = data.dataset.videos(data.test_split), {"compute": precision_settings(trainer)}
     return finalize_eval(cfg, job, scores, with_metrics, measured | ({"time": time} if time else {}), videos)
+
+
+def scored_clips(data: VideoDataModule) -> ClipPlan:
+    """Return how the views of a test are cut from the videos."""
+    views = data.test_views
+    return ClipPlan(
+        frames=views.frames,
+        stride=views.stride,
+        fps=views.fps,
+        resize=views.resize,
+        reads_copies=data.dataset.copies is not None,
+        whole_network=False,
+    )
 
 
 def build_eval_data(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from omegaconf import DictConfig
 
@@ -24,9 +23,8 @@ from vivit.launch import Job
 from vivit.models import ViViT
 from vivit.run_folder import provenance
 from vivit.structures import Batch, multi_label_heads, normalize_frames
-from vivit.tasks.build import build_network
+from vivit.tasks.build import build_network, build_test_trainer
 from vivit.tasks.clip_settings import DATA_KEYS, data_record, merge_typed_settings, to_plain
-from vivit.tasks.compute import trainer_options
 from vivit.tasks.config_checks import (
     check_dataset_overrides,
     check_keys,
@@ -133,9 +131,8 @@ def write_files(cfg: DictConfig, job: Job, splits: Sequence[Split]) -> tuple[dic
         data.dataset.videos(split)  # raises, before any work, where one is missing
     source = cfg.ckpt_path or cfg.weights.source
     clips = merge_typed_settings(record["preprocessing"], cfg, job)
-    options = trainer_options(cfg.trainer)
     disable_malloc_trim()
-    trainer: Trainer = instantiate(options, logger=False, callbacks=[], enable_checkpointing=False, _convert_="all")
+    trainer = build_test_trainer(cfg)
     described = {
         **{"model": format_model(record), "weights": str(source), "fingerprint": fingerprint(network)},
         **{

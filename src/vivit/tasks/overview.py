@@ -1,84 +1,32 @@
-"""What a data set looks like: findings before a run starts, and the page that `prepare.py` writes."""
+"""What a data set looks like: the page that `prepare.py` writes."""
 
 import logging
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from vivit.cores import allowed_cores
-from vivit.data.datasets import Split, VideoDataset
+from vivit.data.datasets import VideoDataset
 from vivit.data.overview import ClipPlan, Finding, VideoFacts, list_findings, load_facts
 from vivit.data.overview.advice import FPS, FRAMES, Setting, settings_for
-from vivit.data.overview.page import Command, Costs, describe, render_overview
+from vivit.data.overview.page import Command, Costs, render_overview
 from vivit.data.overview.sheets import class_sheets
 from vivit.entry_points import typed
 from vivit.errors import UserError
 from vivit.io import atomic_write, write_json
 from vivit.launch import Job
-from vivit.run_folder import is_rank_zero
+from vivit.tasks.data_report import clip_plan, log_report, readable_splits
 
 log = logging.getLogger(__name__)
 
 PAGE, FINDINGS = "index.html", "findings.json"
-RUN_FILE = "data.txt"
-"""What a run folder says of the data set."""
 REPLACED_BY = {"data.fps": ["data.fps", "data.stride"], "views": ["views"]}
 """What is typed in place of a setting, by its key, where that is not the key alone."""
-LOGGED_ELSEWHERE = ("unusable", "no_test", "rate_above_file")
-"""Findings that a run logs by itself, also where no index tells them."""
 FROZEN = ("weights=dinov2_small", "size=small", "tokeniser.tubelet.0=1")
 PROBES = ("target=features", "probes=[logistic,linear,attentive]")
-
-
-def report_findings(cfg: DictConfig, job: Job, dataset: VideoDataset) -> None:
-    """Log what is wrong with a data set before training starts, and write it into the run folder; one rank does."""
-    if not is_rank_zero():
-        return
-    try:
-        if not (splits := list(_readable_splits(dataset))):
-            return
-        facts = load_facts(dataset, splits, look_on_disk=False)
-        findings = list_findings(facts, clip_plan(cfg))
-    except UserError as error:  # of a list that a run may not need, or of alike.csv
-        log.warning("%s", error)
-        return
-    log_findings(facts, [finding for finding in findings if finding.kind not in LOGGED_ELSEWHERE])
-    lines = [describe(facts), *(str(finding) for finding in findings)]
-    (job.folder / RUN_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
-
-
-def _readable_splits(dataset: VideoDataset) -> Iterator[Split]:
-    """Yield the splits whose lists can be read; a run that needs another says what is wrong with it."""
-    for split in dataset.splits:
-        with suppress(UserError):
-            dataset.arrow_table(split)
-            yield split
-
-
-def log_findings(facts: VideoFacts, findings: Sequence[Finding]) -> None:
-    """Log the size of a data set, and every finding."""
-    log.info("%s", describe(facts))
-    for finding in findings:
-        log.log(logging.WARNING if finding.is_warning else logging.INFO, "%s", finding)
-
-
-def clip_plan(cfg: DictConfig) -> ClipPlan:
-    """Return how the configuration of a run cuts clips and draws classes."""
-    data, loss = cfg.data, cfg.get("loss") or {}
-    return ClipPlan(
-        frames=data.frames,
-        stride=data.get("stride"),
-        fps=data.get("fps"),
-        resize=data.resize,
-        reads_copies=data.dataset.get("copies") is not None,
-        balance=data.get("balance") or 0.0,
-        weighted=bool(loss.get("class_weights") or loss.get("logit_adjustment")),
-        whole_network=bool(cfg.get("weights") and cfg.model.get("frozen") is None),
-    )
 
 
 def advised_plan(cfg: DictConfig, job: Job) -> ClipPlan:
@@ -95,15 +43,22 @@ def advised_plan(cfg: DictConfig, job: Job) -> ClipPlan:
     )
 
 
-def write_overview(cfg: DictConfig, job: Job, dataset: VideoDataset, run: DictConfig | None) -> list[Finding]:
-    """Write the page about an indexed data set and its findings, log these, and return them.
+def plan_of_page(cfg: DictConfig, job: Job, run: DictConfig | None) -> ClipPlan:
+    """Return the clips that the page is about: those of a ``run``, where one is configured."""
+    return advised_plan(cfg, job) if run is None else replace(clip_plan(run), whole_network=True)
+
+
+def write_overview(
+    cfg: DictConfig, job: Job, dataset: VideoDataset, run: DictConfig | None, logged: Sequence[Finding] = ()
+) -> list[Finding]:
+    """Write the page about an indexed data set and its findings, log those that are not ``logged``, return all.
 
     With the configuration of a ``run`` findings are about its clips, and the page says what it takes on this machine.
     """
-    facts = load_facts(dataset, list(_readable_splits(dataset)))
-    plan = advised_plan(cfg, job) if run is None else replace(clip_plan(run), whole_network=True)
+    facts = load_facts(dataset, list(readable_splits(dataset)))
+    plan = plan_of_page(cfg, job, run)
     findings = list_findings(facts, plan)
-    log_findings(facts, findings)
+    log_report(job.folder, facts, findings, logged=logged)
     folder, root = dataset.prepared_folder, Path(dataset.root)
     write_json(folder / FINDINGS, {"findings": [asdict(finding) for finding in findings]})
     settings = [

@@ -46,12 +46,16 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     dataset.prepare()
     run = compose_run(cfg, job)  # before the index, which may take hours
     options = {key: cfg[key] for key in OPTIONS}
+    listed: list[Any] = []
+    if cfg.num_shards == 1:
+        from vivit.tasks.data_report import report_listed_data  # here, so that shards wait for no scikit-learn
+        from vivit.tasks.overview import plan_of_page, write_overview
+
+        listed = report_listed_data(job, dataset, splits, plan_of_page(cfg, job, run))
     counts = prepare_dataset(dataset, splits=splits or None, num_workers=cfg.num_workers, **options)
     findings = []
     if cfg.num_shards == 1:
-        from vivit.tasks.overview import write_overview  # here, so that indexing waits for no pandas and scikit-learn
-
-        findings = write_overview(cfg, job, dataset, run)
+        findings = write_overview(cfg, job, dataset, run, listed)
     else:
         log.info("once all shards are done, a run without shard_index and num_shards writes the page")
     summary = {"findings": [finding.kind for finding in findings]}

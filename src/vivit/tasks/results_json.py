@@ -8,9 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.data.views import format_views
 from vivit.launch import Job
-from vivit.training import CurvePlotter, LastCheckpoint, ThroughputMonitor
+from vivit.training import BestCheckpoint, CurvePlotter, LastCheckpoint, ThroughputMonitor
+from vivit.training.callbacks.curves import OF_EPOCH
 from vivit.training.lightning_compat import get_callbacks
 from vivit.training.optim import count_steps
+from vivit.wilson import wilson
 
 CONFIG_GROUPS = ("model", "size", "tokeniser", "data", "experiment", "scale")
 """Groups whose options ``results.json`` contains."""
@@ -22,9 +24,29 @@ def to_floats(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def last_metrics(trainer: Trainer) -> dict[str, float]:
-    """Return metrics of the last step and validation; where nothing was left to train, those of the checkpoint."""
+    """Return metrics of the last epoch and validation; where nothing was left to train, those of the checkpoint.
+
+    Loss and accuracy of training are means over the epoch, where a callback makes them, and else of the last step.
+    """
     saved = [c.metrics for c in trainer.checkpoint_callbacks if isinstance(c, LastCheckpoint)]
-    return to_floats(trainer.callback_metrics) or dict(*saved)
+    metrics = to_floats(trainer.callback_metrics) or dict(*saved)
+    of_epoch = {name.removesuffix(OF_EPOCH): metrics.pop(name) for name in [*metrics] if name.endswith(OF_EPOCH)}
+    return metrics | of_epoch
+
+
+def best_validation(trainer: Trainer, videos: int) -> dict[str, Any]:
+    """Return the part of ``results.json`` about a run without a test: the validation of its best checkpoint.
+
+    Empty where there was none.
+    """
+    best = [callback.metrics for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
+    metrics = best[0] if best and best[0] else last_metrics(trainer)
+    metrics = {name: value for name, value in metrics.items() if name.startswith("val/")}
+    if not metrics:
+        return {}
+    top1 = {name: wilson(round(metrics[name] * videos), videos) for name in ("val/acc_top1",) if name in metrics}
+    view = {"views": format_views(1, 1), "scored_split": "val", "videos": videos}
+    return view | {"metrics": metrics, "confidence_95": {name: list(interval) for name, interval in top1.items()}}
 
 
 def run_results(cfg: DictConfig, job: Job, metrics: Mapping[str, float]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from vivit.tasks.batch_size import auto_size, measure_memory
 from vivit.tasks.build import build_network
 from vivit.tasks.compute import AUTO
 from vivit.training.batch_size import run_step
+from vivit.training.time_left import format_duration
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +63,9 @@ def measure_costs(run: DictConfig, facts: VideoFacts) -> Costs:
         ("memory", f"{gigabytes(memory.peak(batch))} of {gigabytes(free)} that are free"),
         ("a step", f"{batch * of_step:.3g} s, {1 / of_step:.3g} clips a second"),
         (f"reading, on {cores} cores", f"{1 / of_clip:.3g} clips a second"),
-        ("an epoch with its validation", _duration(epoch)),
-        (f"{epochs} epochs", _duration(epochs * epoch)),
-        (f"the test, {len(data.test_views)} views a video", _duration(tested)),
+        ("an epoch with its validation", format_duration(epoch)),
+        (f"{epochs} epochs", format_duration(epochs * epoch)),
+        (f"the test, {len(data.test_views)} views a video", format_duration(tested)),
         *_copies(data, facts),
     ]
     lead = f"Measured in {STEPS} steps of {timed} clips and by reading up to {CLIPS} clips, with random weights; "
@@ -104,7 +105,7 @@ def _seconds(calls: Sequence[Callable[[], object]]) -> float:
 
 def _copies(data: VideoDataModule, facts: VideoFacts) -> list[tuple[str, str]]:
     """Return the disk that copies of ``data.resize`` pixels take, by copies of a few videos; nothing where smaller."""
-    side, videos = int(data.training_view.resize), facts.indexed.drop_duplicates("path")
+    side, videos = int(data.training_view.resize), facts.examined.drop_duplicates("path")
     larger = videos[videos[["width", "height"]].min(axis=1) > side]
     if larger.empty:
         return []
@@ -122,10 +123,3 @@ def _copies(data: VideoDataModule, facts: VideoFacts) -> list[tuple[str, str]]:
         return []
     rate = sum(size for size, _ in sizes) / sum(seconds for _, seconds in sizes)
     return [(f"disk of copies={side}", f"about {gigabytes(rate * float(videos['seconds'].sum()))}")]
-
-
-def _duration(seconds: float) -> str:
-    """Return a time as text, in the unit that it has at least two of."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

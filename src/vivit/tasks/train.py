@@ -19,20 +19,22 @@ from vivit.tasks.batch_size import resolve_batch_size
 from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
+from vivit.tasks.data_report import report_training_data
 from vivit.tasks.dataset import write_splits
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
-from vivit.tasks.overview import report_findings
 from vivit.tasks.results_json import (
+    best_validation,
     last_metrics,
     optimizer_summary,
     run_metadata,
     run_results,
     training_history,
 )
+from vivit.tasks.run_summary import print_epochs, print_next
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics, write_test_pictures
 from vivit.tasks.thresholds import choose_test_thresholds
 from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
-from vivit.training import RunMetadata, format_model, log_pictures, log_test_metrics
+from vivit.training import RunMetadata, log_pictures, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
 
@@ -55,7 +57,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_mixup(cfg)  # of a batch that was found
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
-    report_findings(cfg, job, data.dataset)
+    report_training_data(cfg, job, data.dataset)
     if cfg.test and "test" not in data.dataset.splits:
         data.test_split = "val"
         log.info("no test videos are listed: the val videos are scored at the end, which choose the checkpoint too")
@@ -68,7 +70,6 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     cost = count_flops(module.network, frames=cfg.data.frames, height=height, width=width, strict=False)
     if cost.uncounted:
         log.warning("FLOPs are counted without %s, which no table of vivit.models.flops has", ", ".join(cost.uncounted))
-    log.info("%s", format_model(module.record))
     trained = count_trained(module.network)
     log.info(
         "%.2f M parameters%s, %.3f G multiply-adds a clip",
@@ -95,6 +96,8 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         if scores is not None:
             test_results = write_metrics(scores, job.folder)
             log_test_metrics(trainer, test_results["metrics"])
+    elif validated := best_validation(trainer, len(data.dataset.videos("val"))):
+        test_results = validated
     if cfg.get("test_train"):
         test_results["metrics"] |= score_training_videos(trainer, module, data, job.folder / "test_train", best)
     history |= {"test_seconds": time.perf_counter() - begun}
@@ -108,7 +111,11 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         if scores is not None:
             videos = data.dataset.videos(data.test_split)
             log_pictures(trainer, write_test_pictures(scores, job.folder, videos))
+        print_epochs(results.get("epochs", []), *best_metric(trainer))
         print_results(results, job.folder)
+        if job.sweep is None:
+            split = data.test_split if data.test_split in data.dataset.splits else "train"
+            print_next(job.folder, Path(cfg.paths.logs), data.dataset.videos(split)[0].path)
     return metrics
 
 
@@ -131,6 +138,12 @@ def log_time_is_over(trainer: Trainer, folder: Path) -> None:
             "time of all starts (null: no limit)",
             *(steps, total, folder),
         )
+
+
+def best_metric(trainer: Trainer) -> tuple[str | None, str]:
+    """Return the metric by which the best checkpoint is chosen, and whether its "max" or "min" is the best."""
+    monitors = [c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor is not None]
+    return (monitors[0].monitor, monitors[0].mode) if monitors else (None, "max")
 
 
 def best_checkpoint(trainer: Trainer) -> str | None:

@@ -10,6 +10,7 @@ from vivit.training.callbacks.lr_finder import LRFinder
 from vivit.training.callbacks.nan_check import NaNCheck
 from vivit.training.callbacks.predictions import PredictionWriter
 from vivit.training.callbacks.preemption import PreemptionCheckpoint
+from vivit.training.callbacks.progress import RunProgress
 from vivit.training.callbacks.regularisation import RegularisationScheduler
 from vivit.training.callbacks.run_metadata import RunMetadata
 from vivit.training.callbacks.throughput import ThroughputMonitor
@@ -46,6 +47,7 @@ __all__ = [
     "ResumableCSVLogger",
     "ResumableEarlyStopping",
     "RunMetadata",
+    "RunProgress",
     "SoftTargetLoss",
     "StaticGraphDDPStrategy",
     "ThroughputMonitor",

@@ -10,7 +10,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.loggers.logger import rank_zero_experiment as rank_zero_experiment  # loggers outside rank 0
 from lightning.fabric.utilities.types import _PATH as PathLike
-from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
@@ -21,6 +21,7 @@ __all__ = ["PathLike", "rank_zero_experiment"]
 
 OVERRIDDEN: Mapping[type, tuple[str, ...]] = {
     ModelCheckpoint: ("_save_checkpoint",),
+    TQDMProgressBar: ("_should_update",),
     WeightAveraging: ("_copy_average_to_current",),
     ExperimentWriter: ("_record_new_keys", "_check_log_dir_exists"),
     DDPStrategy: ("_setup_model",),

@@ -79,6 +79,9 @@ class VideoDataset(ABC):
     score_by: Sequence[str] = ()
     frames_fps: int | float | None = None
 
+    generated = False
+    """Whether the files are made here, and need no look at each of them before a run."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.train_share, int | float) or not 0 < self.train_share <= 1:
             raise ConfigError("data.train_share", self.train_share, "is not a share", "set above 0 and at most 1")

@@ -17,6 +17,7 @@ from vivit.data.datasets.class_names import sorted_classes
 from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.data.datasets.label_lists import labels_of_columns, listed_classes, listed_labels
 from vivit.data.datasets.registry import register_dataset
+from vivit.data.datasets.split_names import split_of
 from vivit.data.datasets.video_table import make_table
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once
@@ -38,7 +39,9 @@ class CsvDataset(VideoDataset):
 
     ``label_columns`` are the heads, for example ["label"] or ["noun", "verb"]. Classes are those of ``train.csv`` in
     alphabetical order, or by size where all are numbers, unless ``classes`` lists them in order. Files without a header
-    are read with ``header`` (["path", "label"]). ``delimiter`` is one character, or a backslash and t for a tab.
+    are read with ``header`` (["path", "label"]). ``delimiter`` is one character, or a backslash and t for a tab; None:
+    the comma, semicolon, tab or bar of the first line. ``encoding`` None is UTF-8, or that of a byte-order mark.
+    Columns may be written in other letters, as ``Path``, and splits too: ``Train``, ``validation``.
 
     With ``separator`` an entry may have several labels, as "walk;wave" with ";", or none: the head is multi-label.
     A text is that of all ``label_columns``, a map that of some: {"tags": ";"}. ``class_columns`` are further
@@ -52,7 +55,8 @@ class CsvDataset(VideoDataset):
     class_columns: Mapping[str, Sequence[str]] | None = None
     classes: Mapping[str, Sequence[str]] | None = None
     header: Sequence[str] | None = None
-    delimiter: str = ","
+    delimiter: str | None = None
+    encoding: str | None = None
     flip: Flip = "harmless"
 
     def __post_init__(self) -> None:
@@ -67,8 +71,9 @@ class CsvDataset(VideoDataset):
                 "set one such as [label] or [noun,verb], each once, and not path",
             )
         self._check_multi_label()
-        self.delimiter = str(self.delimiter).replace("\\t", "\t")
-        if len(self.delimiter) != 1 or not self.delimiter.isascii():
+        if self.delimiter is not None:
+            self.delimiter = str(self.delimiter).replace("\\t", "\t")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
             raise ConfigError(
                 "data.dataset.delimiter",
                 repr(self.delimiter),
@@ -185,6 +190,7 @@ class CsvDataset(VideoDataset):
     def _all_videos(self) -> CsvTable:
         rows = self._read(self.file, "labelled")
         if SPLIT in rows.columns:
+            rows.replace_entries(SPLIT, split_of)
             rows.check_entries(SPLIT, SPLITS)
         return rows
 
@@ -194,6 +200,7 @@ class CsvDataset(VideoDataset):
             remedy = f"list the {videos} videos in it, with columns path, {', '.join(self._all_label_columns)}"
             remedy += {"train": f", or all videos in {self.file}", "val": HOLD_OUT}.get(videos, "")
             raise DataError(file, "there is no such file", remedy)
-        rows = CsvTable(file, header=self.header, delimiter=self.delimiter)
+        expected = ["path", SPLIT, "start", "end", self.group, *self._all_label_columns, *self.score_by]
+        rows = CsvTable(file, header=self.header, delimiter=self.delimiter, encoding=self.encoding, expected=expected)
         rows.require("path", *self._all_label_columns)
         return rows

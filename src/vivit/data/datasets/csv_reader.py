@@ -1,8 +1,9 @@
 """CSV files of annotations as columns: read and checked by Arrow; errors contain file, line and column."""
 
 import csv
+import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from vivit.data.datasets.class_names import describe_nearest, fold_name
+from vivit.data.datasets.clock_times import clock_as_number, clock_seconds
+from vivit.data.datasets.csv_text import (
+    columns_as_expected,
+    find_delimiter,
+    missing_columns_remedy,
+    read_text,
+    split_excel_line,
+)
 from vivit.errors import ConfigError, DataError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -23,15 +32,27 @@ class CsvTable:
     """The rows of a CSV file as text. The ``row`` of a ``DataError`` about it is a line of the file, from 1.
 
     ``header`` names the columns of a file without header, or at least the first ones: the others are numbered.
-    Blanks around names and entries are stripped.
+    Blanks around names and entries are stripped. ``delimiter`` None is the one of the first line, ``encoding`` None
+    that of the byte-order mark, or UTF-8. ``expected`` are columns that the header may name in other letters: ``Path``.
     """
 
-    def __init__(self, file: Path, *, header: Sequence[str] | None = None, delimiter: str = ",") -> None:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        header: Sequence[str] | None = None,
+        delimiter: str | None = ",",
+        encoding: str | None = None,
+        expected: Sequence[str] = (),
+    ) -> None:
         if not file.is_file():
             raise DataError(file, "there is no such file", "it lists the videos of a split")
-        self.file, self.delimiter = file, delimiter
+        self.file = file
+        self._text, marked = split_excel_line(read_text(file, encoding))
+        self._lines_before = int(marked is not None)
+        self.delimiter = delimiter or marked or find_delimiter(self._text)
         self.has_header = header is None
-        first = [name.strip() for name in self._first_row()]
+        first = columns_as_expected([name.strip() for name in self._first_row()], expected)
         self.columns = first if header is None else [*header, *map(str, range(len(header), len(first)))]
         if repeated := sorted({name for name in self.columns if self.columns.count(name) > 1}):
             if header is not None:
@@ -47,14 +68,13 @@ class CsvTable:
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield line number and entries of each row; slow, for files that Arrow cannot read, and for errors."""
-        with self.file.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.reader(text, delimiter=self.delimiter, skipinitialspace=True)
-            yield from ((reader.line_num, row) for row in reader if row)
+        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self.delimiter, skipinitialspace=True)
+        yield from ((reader.line_num + self._lines_before, row) for row in reader if row)
 
     def _first_row(self) -> list[str]:
         try:
             return next((row for _, row in self._records()), [])
-        except (UnicodeDecodeError, csv.Error) as error:
+        except csv.Error as error:
             raise DataError(self.file, str(error), "save it as text in UTF-8", row=1) from None
 
     @cached_property
@@ -78,8 +98,9 @@ class CsvTable:
             "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(self.columns, pa.string())),
         }
         try:
-            table = self._parse_in_python() if self._has_loose_quotes() else pa.csv.read_csv(self.file, **options)
-        except (UnicodeDecodeError, csv.Error) as error:
+            source = io.BytesIO(self._text.encode())
+            table = self._parse_in_python() if self._has_loose_quotes() else pa.csv.read_csv(source, **options)
+        except csv.Error as error:
             raise DataError(self.file, str(error), "save it as text in UTF-8") from None
         except pa.ArrowInvalid as error:
             if "Empty CSV" not in str(error):
@@ -92,7 +113,7 @@ class CsvTable:
 
     def _has_loose_quotes(self) -> bool:
         """Return whether a blank precedes a quoted entry anywhere, which Arrow would include in the entry."""
-        return re.search(re.escape(self.delimiter.encode()) + rb'[ \t]+"', self.file.read_bytes()) is not None
+        return re.search(re.escape(self.delimiter) + r'[ \t]+"', self._text) is not None
 
     def _parse_in_python(self) -> pa.Table:
         """Return all rows as Python parses them, which is slower."""
@@ -115,7 +136,7 @@ class CsvTable:
         """Raise ``DataError`` unless the file has the columns, and at least one row."""
         if missing := sorted(set(columns) - set(self.columns)):
             problem = f"has no column {', '.join(missing)}; its columns are {', '.join(self.columns)}"
-            raise DataError(self.file, problem, row=1, column=missing[0])
+            raise DataError(self.file, problem, missing_columns_remedy(missing, self.columns), row=1, column=missing[0])
         if not len(self.table):
             raise DataError(self.file, "lists no video")
 
@@ -130,9 +151,12 @@ class CsvTable:
 
     def error(self, row: int, column: str, problem: str, remedy: str = "") -> DataError:
         """Return the error about one row; rows count from 0, without the header."""
+        return DataError(self.file, problem, remedy, row=self.line(row), column=column)
+
+    def line(self, row: int) -> int:
+        """Return the line of a row, which counts from 0 without the header; of an entry with line breaks the last."""
         index = self._indices[row].as_py()
-        line = next(line for at, (line, _) in enumerate(self._records()) if at == index + self.has_header)
-        return DataError(self.file, problem, remedy, row=line, column=column)
+        return next(line for at, (line, _) in enumerate(self._records()) if at == index + self.has_header)
 
     def text(self, column: str) -> Column:
         """Return the entries of a column, none of which may be empty."""
@@ -143,6 +167,8 @@ class CsvTable:
         """Return finite numbers, 0 or more unless of ``any_sign``; empty ones are null, or an error if ``needed``."""
         texts = self.text(column) if needed else self.table[column]
         texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
+        if pa.types.is_floating(kind):
+            texts = clock_as_number(texts)
         try:
             numbers = texts.cast(kind)
         except pa.ArrowInvalid:
@@ -160,10 +186,9 @@ class CsvTable:
 
     def seconds(self, column: str) -> Column:
         """Return the seconds of a column of times ``HH:MM:SS.ff``."""
-        parts = pc.extract_regex(self.table[column], r"^(?P<h>\d+):(?P<m>\d+):(?P<s>\d+(?:\.\d+)?)$")
-        self._check(pc.is_valid(parts), column, "{} is not a time as HH:MM:SS.ff")
-        hours, minutes, seconds = (pc.struct_field(parts, [i]).cast(pa.float64()) for i in range(3))
-        return pc.add(pc.add(pc.multiply(hours, 3600.0), pc.multiply(minutes, 60.0)), seconds)
+        seconds = clock_seconds(self.table[column])
+        self._check(pc.is_valid(seconds), column, "{} is not a time as HH:MM:SS.ff")
+        return seconds
 
     def class_ids(
         self, column: str, names: Sequence[str], texts: Column | None = None, row_of: np.ndarray | None = None
@@ -176,6 +201,13 @@ class CsvTable:
             row = unknown if row_of is None else int(row_of[unknown])
             raise self.error(row, column, f"{name!r} is not a known class", describe_nearest(name, names))
         return numbers
+
+    def replace_entries(self, column: str, replace: Callable[[str], str]) -> None:
+        """Replace each entry of a column by what a function returns for it."""
+        entries = pc.unique(self.table[column])
+        replaced = pa.array(map(replace, entries.to_pylist()), pa.string())
+        numbers = pc.index_in(self.table[column], entries)
+        self.table = self.table.set_column(self.columns.index(column), column, replaced.take(numbers.combine_chunks()))
 
     def check_entries(self, column: str, allowed: Sequence[str]) -> None:
         """Raise ``DataError`` at the first entry of a column that is none of those allowed."""
@@ -193,7 +225,8 @@ class CsvTable:
         for name in sorted(counts, key=lambda name: (-counts[name], name)):
             common = spelling.setdefault(fold_name(name), name)
             if common != name:
-                problem = f"{name!r} differs from {common!r} by blanks or case only"
+                rows = f"{counts[name]} and {counts[common]} rows"
+                problem = f"{name!r} differs from {common!r} by blanks or case only ({rows})"
                 remedy = f"write {common!r}, or list both in data.dataset.classes where they are two classes"
                 first = pc.index(texts, name).as_py()
                 raise self.error(first if row_of is None else int(row_of[first]), column, problem, remedy)

@@ -13,7 +13,7 @@ class SplitStats(NamedTuple):
     reasons: Mapping[str, str]
 
 
-def format_reasons(reasons: Mapping[str, str], most: int = 5) -> str:
+def format_reasons(reasons: Mapping[str, str], most: int = 20) -> str:
     """Return the first few paths with their reasons, and the number of the others, as text."""
     first = ", ".join(f"{path} ({why})" for path, why in islice(reasons.items(), most))
     return first + (f" and {len(reasons) - most} more" if len(reasons) > most else "")

@@ -1,7 +1,8 @@
 """A folder of class folders, ``root/<class>/<video>``, or one for each split: ``root/train/<class>/<video>``."""
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,17 @@ import pyarrow as pa
 
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
 from vivit.data.datasets.class_names import describe_nearest, fold_name, sorted_classes
+from vivit.data.datasets.folder_layout import (
+    check_layout,
+    check_names,
+    describe_root_above,
+    folder_names,
+    no_videos_error,
+    split_folders,
+)
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
-from vivit.data.find_videos import SUFFIXES, is_hidden, videos_below
+from vivit.data.find_videos import videos_below
 from vivit.data.index.index import is_prepared
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once
@@ -30,7 +39,8 @@ class VideoFolder(VideoDataset):
     """Every folder below ``root/train`` is a class, in alphabetical order, or by size where all names are numbers.
 
     Without any of ``train``, ``val`` and ``test`` every folder of videos below ``root`` is one, and all videos are for
-    training; folders without videos, and those that ``prepare.py`` filled, are left out with a warning.
+    training. Folders without videos, and those that ``prepare.py`` filled, are left out with a warning. Splits may
+    be called ``Train`` or ``validation``, too.
     The videos of a class are those in its folder and its subfolders, by their suffix. Hidden files and folders are
     ignored.
     """
@@ -44,21 +54,39 @@ class VideoFolder(VideoDataset):
     @property
     def listed_splits(self) -> tuple[Split, ...]:
         """The training videos, and those of the other folders that there are."""
-        return ("train", *(split for split in SPLITS[1:] if (self.root / split).is_dir()))
+        return ("train", *(split for split in SPLITS[1:] if split in self._folders))
+
+    @cached_property
+    def _folders(self) -> dict[Split, str]:
+        """The names of the folders of the splits; none where the root holds classes."""
+        folders = split_folders(self.root)
+        for split, name in folders.items():
+            if name != split:
+                log.info("%s: the folder %s is taken as %s", self.root, name, split)
+        return folders
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
         """The one head, ``label``."""
+        folder = self._split_folder("train")
         names = sorted_classes(self._class_folders("train"))
         if not names:
-            remedy = "make one folder of videos for each class"
-            raise DataError(self._split_folder("train"), "has no class folders", remedy)
+            if not (listed := folder_names(folder)):
+                remedy = describe_root_above(self.root) or "make one folder of videos for each class"
+                raise DataError(folder, "has no class folders", remedy)
+            raise no_videos_error(folder, listed)
+        check_layout(self.root, folder, names)
+        self._check_spelling(folder, names)
+        return {"label": names}
+
+    def _check_spelling(self, folder: Path, names: Sequence[str]) -> None:
+        counts = Counter(path.partition("/")[0] for path in self._paths_below("train") if "/" in path)
         spelling: dict[str, str] = {}
         for name in names:
             if (other := spelling.setdefault(fold_name(name), name)) != name:
-                problem = f"has the folders {other!r} and {name!r}, which differ by blanks or case only"
-                raise DataError(self._split_folder("train"), problem, "move the videos of one class into one folder")
-        return {"label": names}
+                problem = f"has the folders {other!r} ({counts[other]} videos) and {name!r} ({counts[name]}), "
+                problem += "which differ by blanks or case only"
+                raise DataError(folder, problem, "move the videos of one class into one folder")
 
     def table(self, split: Split) -> pa.Table:
         """Return the videos of a split, class by class."""
@@ -66,16 +94,16 @@ class VideoFolder(VideoDataset):
         folder = self._split_folder(split)
         if unknown := sorted(self._class_folders(split) - set(names)):
             problem = f"has the folders {unknown}, which are no classes of {self._split_folder('train')}"
+            if unknown[0] in folder_names(self._split_folder("train")):
+                problem = f"has videos of {unknown}, which is empty in {self._split_folder('train')}"
             raise DataError(folder, problem, describe_nearest(unknown[0], names))
-        prefix = "" if folder == self.root else f"{split}/"
+        prefix = "" if folder == self.root else f"{folder.name}/"
         paths = self._paths_below(split)
         if outside := [path for path in paths if "/" not in path]:
             log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))
         videos = [(path.partition("/")[0], path) for path in paths if "/" in path]
         if not videos:
-            raise DataError(folder, f"has no videos ({', '.join(SUFFIXES)}) in class folders")
-        if empty := sorted(set(names) - {name for name, _ in videos}):
-            log.warning("%s has no video of the classes %s", folder, ", ".join(empty))
+            raise no_videos_error(folder, folder_names(folder))
         numbers = {name: number for number, name in enumerate(names)}
         files = sorted((numbers[name], f"{prefix}{path}") for name, path in videos)
         label, path = (pa.array(column) for column in zip(*files, strict=True))
@@ -84,31 +112,30 @@ class VideoFolder(VideoDataset):
     def _paths_below(self, split: Split) -> list[str]:
         """Return the paths of a split's videos, relative to its folder, which is searched once."""
         if split not in self._paths:
-            self._paths[split] = videos_below(self._split_folder(split), self._is_prepared)
+            folder = self._split_folder(split)
+            paths = videos_below(folder, self._is_prepared)
+            check_names(folder, paths)
+            self._paths[split] = paths
         return self._paths[split]
 
     def _is_prepared(self, folder: Path) -> bool:
         return folder.resolve() == self.prepared_folder.resolve() or is_prepared(folder)
 
     def _class_folders(self, split: Split) -> set[str]:
+        """Return the names of the folders with videos in that of a split; of training the others are warned of."""
         folder = self._split_folder(split)
-        folders = {child for child in folder.iterdir() if child.is_dir() and not is_hidden(child.name)}
-        if folder != self.root:
-            return {child.name for child in folders if not self._is_prepared(child)}
         classes = {path.partition("/")[0] for path in self._paths_below(split) if "/" in path}
-        if others := sorted({child.name for child in folders} - classes):
+        if split == "train" and classes and (others := sorted(set(folder_names(folder)) - classes)):
             names = ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else "")
-            warn_once(
-                __name__, f"{folder}: {len(others)} folders have no videos for training and are no classes: {names}"
-            )
+            have, are = ("folder has", "is no class") if len(others) == 1 else ("folders have", "are no classes")
+            warn_once(__name__, f"{folder}: {len(others)} {have} no videos for training and {are}: {names}")
         return classes
 
     def _split_folder(self, split: Split) -> Path:
-        folder = self.root / split
-        if split == "train" and not any((self.root / name).is_dir() for name in SPLITS):
+        if split == "train" and not self._folders:
             return self.root
-        if not folder.is_dir():
+        if split not in self._folders:
             remedy = f"arrange the videos as {self.root}/{{train,val,test}}/<class>/<video>"
             remedy += ", or set data.val_share=0.2 to hold out training videos" if split == "val" else ""
-            raise DataError(folder, "there is no such folder", remedy)
-        return folder
+            raise DataError(self.root / split, "there is no such folder", describe_root_above(self.root) or remedy)
+        return self.root / self._folders[split]

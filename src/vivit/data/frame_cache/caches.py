@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch.distributed
-from tqdm import tqdm
 
 from vivit.data.frame_cache.budget import check_budget, check_free_space, gigabytes
 from vivit.data.frame_cache.cache_file import FrameCache, Survey, lay_out, write_table
@@ -18,6 +17,7 @@ from vivit.data.frame_cache.survey import CachePlan, spread, survey, total_bytes
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 from vivit.io import atomic_write, wait_for_lock
+from vivit.progress_bars import ProgressBar
 from vivit.structures import Video
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class FrameCaches:
 def _parallel(work: Callable[[T], R], items: Sequence[T], title: str, crashed: R) -> list[R]:
     """Return what ``work`` returns for every item, done on all cores; ``crashed`` from one on that ends a process."""
     results: list[R] = []
-    with worker_pool() as pool, tqdm(desc=title, total=len(items), unit=" videos", disable=not items) as bar:
+    with worker_pool() as pool, ProgressBar(desc=title, total=len(items), unit=" videos", disable=not items) as bar:
         try:
             for result in pool.map(work, items, chunksize=8):
                 results.append(result)

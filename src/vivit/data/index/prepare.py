@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from vivit.cores import allowed_cores
 from vivit.data.datasets import Split, VideoDataset
@@ -24,6 +23,7 @@ from vivit.data.index.probe import probe
 from vivit.data.index.transcode import is_copy, transcode
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
+from vivit.progress_bars import ProgressBar
 
 PIECE, PERIOD = 1000, 60.0
 """Files, or seconds, after which results are written to the index."""
@@ -171,7 +171,7 @@ def index(work: Work, paths: Sequence[str], known: dict[str, Row], folder: Path,
     todo = [path for path in paths if path not in known]
     rows: list[Row] = []
     written = time.monotonic()
-    with tqdm(desc=title, total=len(todo), unit=" files", disable=not todo) as bar:
+    with ProgressBar(desc=title, total=len(todo), unit=" files", disable=not todo) as bar:
         try:
             for row in _rows(work, todo, workers):
                 rows.append(row)

@@ -36,7 +36,7 @@ def probe(root: Path, path: str, *, decode: bool = False, look: bool = False) ->
         size = os.stat(file).st_size  # noqa: PTH116
         row["bytes"] = size
         if look and file.is_file():
-            row["digest"] = _digest(file, size)
+            row["digest"] = digest(file, size)
         return row | (_probe_frame_folder(file) if file.is_dir() else _probe_video(file, decode, look))
     except VideoError as error:
         return row | {"problem": error.problem}
@@ -49,7 +49,7 @@ def _probe_frame_folder(folder: Path) -> dict[str, Any]:
     return {"codec": "jpeg", "frames": count, "problem": None if count else "holds no JPEG pictures"}
 
 
-def _digest(file: Path, size: int) -> str:
+def digest(file: Path, size: int) -> str:
     """Return a digest of a file's size, its beginning and its end, by which copies are recognised."""
     with file.open("rb") as content:
         parts = [content.read(DIGESTED)]

@@ -38,7 +38,7 @@ def settings_for(facts: VideoFacts, findings: Sequence[Finding], side: int) -> l
 def _rate(facts: VideoFacts) -> Iterator[Setting]:
     """Yield the rate of clips, where that of ``experiment=finetune`` makes them too long, and the number of views."""
     lengths = facts.videos.loc[facts.videos["problem"].isna(), "length"].dropna()
-    rates = facts.indexed["fps"].dropna()
+    rates = facts.examined["fps"].dropna()
     lengths = lengths[lengths > 0]
     if lengths.empty or rates.empty:
         return

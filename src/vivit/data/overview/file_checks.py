@@ -18,7 +18,7 @@ LARGE = 1.5
 def check_files(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
     """Yield the findings about files; of those that are not indexed only whether they are there."""
     yield from _unusable(facts)
-    videos = facts.indexed.drop_duplicates("path")
+    videos = facts.examined.drop_duplicates("path")
     if len(videos):
         yield from _rates(videos, plan)
         yield from _lengths(facts, plan)

@@ -16,6 +16,8 @@ FEW_OF_CLASS = 5
 """Training videos of a class below which nothing much can be learnt of it."""
 UNBALANCED = 3
 """How many times as many videos the commonest class has as the rarest, from where on it matters."""
+MISSPELT, MOST_RARE = 0.2, 200
+"""Share of the videos of another class below which a class is rare, and how many of those are compared."""
 MOST_NAMES = 5_000_000
 """Videos times classes, beyond which file names are not read."""
 NAMED = 0.8
@@ -33,6 +35,8 @@ def check_labels(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
 
 
 def _splits(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
+    if "train" not in facts.splits:  # which is scored, and nothing is trained
+        return
     missing = [split for split in ("val", "test") if split not in facts.splits]
     if "val" in missing:
         text = "there are no validation videos, by which the best checkpoint is chosen"
@@ -62,6 +66,7 @@ def _classes(facts: VideoFacts, head: str, plan: ClipPlan) -> Iterator[Finding]:
         return
     train = counts.get("train")
     if train is not None:
+        yield from _misspelt(train, of)
         few = train[train < FEW_OF_CLASS]
         if len(few):
             names = name_some([f"{name} ({number})" for name, number in few.items()])
@@ -88,6 +93,34 @@ def _classes(facts: VideoFacts, head: str, plan: ClipPlan) -> Iterator[Finding]:
         if len(absent):
             text = f"{split} has no video of {count(len(absent), 'class', 'classes')}{of}: {name_some(absent)}"
             yield Finding("class_not_scored", text, "add some, for their accuracy is unknown")
+
+
+def _misspelt(train: "pd.Series[int]", of: str) -> Iterator[Finding]:
+    """Yield rare classes whose names are a letter away from that of a frequent one."""
+    rare = train[(train > 0) & (train <= MISSPELT * train.max())]
+    pairs = []
+    for name in map(str, rare.index[:MOST_RARE]):
+        frequent = train[train >= rare[name] / MISSPELT]
+        near = next((str(other) for other in frequent.index if is_misspelt(name, str(other))), None)
+        if near is not None:
+            pairs.append(f"{name} ({rare[name]}) beside {near} ({train[near]:,})")
+    if pairs:
+        have = "class has a name" if len(pairs) == 1 else "classes have names"
+        text = f"{len(pairs)} rare {have}{of} that may be {'another' if len(pairs) == 1 else 'others'} misspelt: "
+        yield Finding("misspelt_class", text + name_some(pairs), "correct the spelling where it is one class")
+
+
+def is_misspelt(name: str, other: str) -> bool:
+    """Return whether two names differ by one letter, or by two neighbours that changed places; digits may not differ.
+
+    Names of fewer than four letters are never taken for others.
+    """
+    name, other = name.casefold(), other.casefold()
+    if min(len(name), len(other)) < 4 or re.findall(r"\d+", name) != re.findall(r"\d+", other):
+        return False
+    first = next((at for at, (a, b) in enumerate(zip(name, other, strict=False)) if a != b), min(len(name), len(other)))
+    a, b = name[first:], other[first:]
+    return a != b and (a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[1::-1] == b[:2] and a[2:] == b[2:]))
 
 
 def _repeated(facts: VideoFacts) -> Iterator[Finding]:

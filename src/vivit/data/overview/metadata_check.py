@@ -35,7 +35,7 @@ def check_metadata(facts: VideoFacts) -> Iterator[Finding]:
 
     The accuracy is that of five folds in which no group is on both sides, of the training and validation videos.
     """
-    videos = facts.indexed
+    videos = facts.examined
     videos = videos[videos["split"] != "test"]
     if len(videos) > MOST_VIDEOS:
         videos = videos.sample(MOST_VIDEOS, random_state=0)

@@ -99,7 +99,7 @@ def _head(facts: VideoFacts, head: str) -> dict[str, Any]:
 
 def _charts(facts: VideoFacts) -> Any:
     """Yield how lengths, rates and picture sizes are distributed over the indexed videos."""
-    videos = facts.indexed
+    videos = facts.examined
     usable = facts.videos[facts.videos["problem"].isna()]
     columns = {
         "Seconds": (usable["length"].clip(lower=0), "s"),
@@ -128,7 +128,7 @@ def _bars(numbers: "pd.Series[float]") -> list[float]:
 
 def _file_rows(facts: VideoFacts) -> Any:
     """Yield rows about the files: names and texts."""
-    videos, files = facts.indexed.drop_duplicates("path"), facts.videos["path"].nunique()
+    videos, files = facts.examined.drop_duplicates("path"), facts.videos["path"].nunique()
     bad = facts.videos[facts.videos["problem"].notna()]["path"].nunique()
     yield "files", f"{files:,}, of which {len(videos):,} can be used and {bad:,} cannot"
     if unread := files - len(videos) - bad:

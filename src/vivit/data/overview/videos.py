@@ -13,6 +13,8 @@ from vivit.data.datasets import Split, VideoDataset
 from vivit.data.datasets.subsets import label_names
 from vivit.data.datasets.video_table import label_matrix
 from vivit.data.index.alike import read_alike
+from vivit.data.index.first_look import COLUMNS as COLUMNS_OF_LOOK
+from vivit.data.index.first_look import first_look
 from vivit.data.index.index import exists, file_properties
 from vivit.structures import Heads, label_columns, single_label_heads
 
@@ -31,7 +33,8 @@ class VideoFacts:
     far as is known), ``length`` in seconds, of a segment its own, ``alike`` and
     ``film`` (numbers of groups of videos that look alike, or the same, by ``alike.csv``; -1: none), and of its file the
     index's ``bytes``, ``codec``, ``width``, ``height``, ``rotation``, ``sound``, ``fps``, ``seconds`` and ``irregular``
-    (frames are not evenly spaced), which are missing where it is not indexed.
+    (frames are not evenly spaced), which are missing where it is not indexed, unless its header was looked at.
+    ``indexed`` says whether the index has the file.
     """
 
     heads: Heads
@@ -45,9 +48,9 @@ class VideoFacts:
         return list(dict.fromkeys(self.videos["split"]))
 
     @property
-    def indexed(self) -> pd.DataFrame:
-        """The usable videos whose files the index has, one row a file and split."""
-        usable = self.videos[self.videos["frames"].notna() & self.videos["problem"].isna()]
+    def examined(self) -> pd.DataFrame:
+        """The usable videos of whose files the properties are known, one row a file and split."""
+        usable = self.videos[self.videos["codec"].notna() & self.videos["problem"].isna()]
         return usable.drop_duplicates(["split", "path"])
 
     @property
@@ -73,12 +76,16 @@ class VideoFacts:
 
 
 def load_facts(
-    dataset: VideoDataset, splits: Sequence[Split] | None = None, *, look_on_disk: bool = True
+    dataset: VideoDataset,
+    splits: Sequence[Split] | None = None,
+    *,
+    look_on_disk: bool = True,
+    look_seconds: float = 0.0,
 ) -> VideoFacts:
-    """Return the facts of the listed videos of ``splits``, all by default, without opening a video.
+    """Return the facts of the listed videos of ``splits``, all by default.
 
-    ``look_on_disk`` says whether files are there, too. Raises ``DataError`` where a row of a list
-    cannot be right.
+    ``look_on_disk`` says whether files are there, too; ``look_seconds`` is how long the headers of files that the index
+    lacks are looked at; 0: no video is opened. Raises ``DataError`` where a row of a list cannot be right.
     """
     parts, labels = [], []
     for split in splits or dataset.splits:
@@ -86,6 +93,9 @@ def load_facts(
         labels.append(label_matrix([table[name] for name in label_names(table)]))
         parts.append(_columns(dataset, split, table, look_on_disk))
     videos = pd.concat(parts, ignore_index=True)
+    if look_seconds:
+        _look(dataset, videos, look_seconds)
+    videos["length"] = np.fmin(videos["seconds"], videos["end"]) - videos["start"].fillna(0.0)
     return VideoFacts(dataset.heads, videos, np.concatenate(labels))
 
 
@@ -95,6 +105,7 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
     properties = file_properties(files, dataset.prepared_folder, COLUMNS)
     irregular = pc.and_(pc.is_valid(properties["stamps"]), pc.is_valid(properties["frames"]))
     of_files = properties.drop_columns("stamps").append_column("irregular", irregular).to_pandas()
+    of_files["indexed"] = of_files["bytes"].notna()
     if look_on_disk:
         on_disk = exists(dataset.root, files).to_numpy(zero_copy_only=False)
         of_files.loc[~on_disk, "problem"] = "missing"
@@ -106,5 +117,27 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
     videos.insert(2, "group", list(dataset.groups_of(split)))
     for name in SEGMENT:
         videos[name] = table[name].to_pandas().astype(float) if name in table.column_names else np.nan
-    videos["length"] = np.fmin(videos["seconds"], videos["end"]) - videos["start"].fillna(0.0)
     return videos
+
+
+def _look(dataset: VideoDataset, videos: pd.DataFrame, seconds: float) -> None:
+    """Fill in what the headers of files say that the index lacks, and which are the same byte for byte."""
+    unknown = videos[~videos["indexed"] & videos["problem"].isna()].sample(frac=1, random_state=0)
+    is_scored = unknown["split"] != "train"  # these come first, for a bad one stops validation and test
+    scored = list(dict.fromkeys(unknown.loc[is_scored, "path"]))
+    paths = list(dict.fromkeys([*scored, *unknown.loc[~is_scored, "path"]]))
+    headers = first_look(dataset.root, paths, seconds=seconds, opened=scored)
+    seen = videos["path"].isin(headers.keys()) & ~videos["indexed"]
+    for name in COLUMNS_OF_LOOK:
+        values = [headers[path][name] for path in videos.loc[seen, "path"]]
+        column = videos[name].astype(object) if name in ("codec", "problem", "sound", "irregular") else videos[name]
+        videos[name] = column.where(~seen, pd.Series(values, index=videos.index[seen], dtype=object))
+    for name in ("bytes", "width", "height", "rotation", "fps", "seconds"):
+        videos[name] = pd.to_numeric(videos[name])
+    if (videos["film"] >= 0).any():
+        return
+    digests = videos["path"].map({path: look["digest"] for path, look in headers.items()})
+    copies = digests[digests.notna() & ~videos.duplicated(["path"])]
+    copies = copies[copies.duplicated(keep=False)]
+    numbers = pd.Series(pd.factorize(copies)[0], index=videos.loc[copies.index, "path"])
+    videos["film"] = videos["path"].map(numbers).fillna(-1).astype(int)

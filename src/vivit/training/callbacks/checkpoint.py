@@ -113,13 +113,26 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Saves ``best.ckpt``; a run that resumes in another folder copies the best so far there."""
+    """Saves ``best.ckpt``; a run that resumes in another folder copies the best so far there.
+
+    ``metrics`` are those of the best validation.
+    """
 
     def __init__(self, *, dirpath: str, monitor: str, mode: str) -> None:
         super().__init__(dirpath=dirpath, filename="best", monitor=monitor, mode=mode, enable_version_counter=False)
+        self.metrics: dict[str, float] = {}
+
+    def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        self.metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name[:4] == "val/"}
+        super()._save_checkpoint(trainer, filepath)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return Lightning's state and the metrics."""
+        return super().state_dict() | {"metrics": self.metrics}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the best so far, wherever it lay."""
+        self.metrics = state_dict.get("metrics", {})
         source, target = Path(state_dict["best_model_path"]), Path(str(self.dirpath)) / "best.ckpt"
         if not state_dict["best_model_path"]:
             return

@@ -14,6 +14,8 @@ from vivit.plotting import LETTERS, WIDTH, picture_style
 from vivit.training.lightning_compat import is_accumulating
 
 COLORS = {"train": "tab:blue", "val": "tab:orange"}
+OF_EPOCH = "_epoch"
+"""What is added to the names of a step's metrics in logs, where they are means over an epoch."""
 
 
 class CurvePlotter(Callback):
@@ -73,8 +75,11 @@ class CurvePlotter(Callback):
             }
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch and plot, on rank 0."""
-        self.epochs.append({"epoch": trainer.current_epoch + 1} | self._means_of_ranks() | self._val)
+        """Record the epoch, for loggers too, and plot, on rank 0."""
+        means = self._means_of_ranks()
+        logged = {f"{name}{OF_EPOCH}": mean for name, mean in means.items() if name.startswith("train/")}
+        pl_module.log_dict(logged)
+        self.epochs.append({"epoch": trainer.current_epoch + 1} | means | self._val)
         self._begin(self._epoch)
         if trainer.is_global_zero:
             plot_curves(self.epochs, self.file)

@@ -25,6 +25,7 @@ class Motion(CsvDataset):
     classes: Mapping[str, Sequence[str]] | None = field(default_factory=lambda: {"verb": VERBS, "noun": NOUNS})
     flip: Flip = field(init=False, default="harmless")
     backwards: ClassNameMap = field(default_factory=lambda: {"verb": REVERSE})
+    generated = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,13 +10,13 @@ from pathlib import Path
 import av
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
 from vivit.data.datasets.motion.drawing import render
 from vivit.data.datasets.motion.scenes import DIFFICULTIES, FORMAT, SPLITS, Split, scene
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 from vivit.io import wait_for_lock
+from vivit.progress_bars import ProgressBar
 
 COLUMNS = ("path", "verb", "noun", "background", "texture", "frames", *DIFFICULTIES)
 """Columns of the CSV file of a split."""
@@ -63,7 +63,7 @@ def generate(folder: Path, splits: Sequence[Split] = SPLITS, seed: int = 0) -> N
         (folder / split.name).mkdir(parents=True)
     with worker_pool() as pool:
         results = pool.map(_generate_video, tasks, chunksize=16)
-        rows = list(tqdm(results, "drawing motion", len(tasks), unit=" videos"))
+        rows = list(ProgressBar(results, "drawing motion", len(tasks), unit=" videos"))
     for split in splits:
         with (folder / f"{split.name}.csv").open("w", newline="", encoding="utf-8") as file:
             split_rows = [row for (_, task_split, _, _), row in zip(tasks, rows, strict=True) if task_split is split]

@@ -1,0 +1,113 @@
+"""How class folders lie below a root: which of them are splits, and roots that are a level too high or too low."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vivit.data.datasets.base import SPLITS, Split
+from vivit.data.datasets.split_names import named_splits
+from vivit.data.find_videos import folders_of_pictures, has_videos, is_hidden, is_video
+from vivit.errors import DataError
+
+DEPTH = 3
+"""Levels below a root, or above it, at which another root is searched."""
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Return the names of the visible folders in a folder, sorted; none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+    except OSError:
+        return []
+
+
+def split_folders(root: Path) -> dict[Split, str]:
+    """Return the names of the folders of splits in a root, by split; none where it holds classes.
+
+    They are called ``train``, ``val`` and ``test``, or alike (``Train``, ``validation``) where folders of videos lie in
+    them: a class may be called ``valid``, too.
+    """
+    names = folder_names(root)
+    alike = named_splits(names)
+    folders: dict[Split, str] = {}
+    for split in SPLITS:
+        for name in alike.get(split, ()):
+            if name == split or _holds_classes(root / name):
+                folders.setdefault(split, name)
+    exact = any(split in names for split in SPLITS)
+    return folders if exact or "train" in folders else {}
+
+
+def _holds_classes(folder: Path) -> bool:
+    return any(has_videos(folder / name) for name in folder_names(folder))
+
+
+def check_layout(root: Path, folder: Path, classes: Sequence[str]) -> None:
+    """Raise ``DataError`` where the classes in a folder are no classes: the root or the folder is on another level.
+
+    ``folder`` is that of the training videos, which is the root where there are no splits.
+    """
+    if folder == root:
+        for name in classes:
+            if below := _root_below(root / name):
+                problem = f"{name} is no class, for {below} has the folders {', '.join(split_folders(below).values())}"
+                raise DataError(root, problem, f"set data.root={below}")
+    if len(classes) != 1:
+        return
+    (name,) = classes
+    inner = [child for child in folder_names(folder / name) if has_videos(folder / name / child)]
+    if len(inner) < 2 or any(is_video(file) for file in os.listdir(folder / name)):  # noqa: PTH208
+        return
+    listed = ", ".join(inner[:5]) + (", ..." if len(inner) > 5 else "")
+    problem = f"has one class folder only, {name}, and {listed} in it look like the classes"
+    remedy = f"set data.root={root / name}" if folder == root else f"move them up, out of {name}, in every split"
+    raise DataError(folder, problem, remedy)
+
+
+def _root_below(folder: Path, depth: int = DEPTH) -> Path | None:
+    """Return the first folder with splits at or below a folder; where it lies deeper, alone on its level."""
+    if "train" in split_folders(folder):
+        return folder
+    names = folder_names(folder)
+    return _root_below(folder / names[0], depth - 1) if depth > 1 and len(names) == 1 else None
+
+
+def describe_root_above(root: Path) -> str:
+    """Return what to set where a root lies too deep, in a split or in a class; nothing where none is above."""
+    inner = root.absolute()
+    for above in [*inner.parents][:DEPTH]:
+        if "train" in split_folders(above) and inner.relative_to(above).parts[0] in split_folders(above).values():
+            return f"set data.root={above}, which has the folders {', '.join(split_folders(above).values())}"
+    return ""
+
+
+def check_names(folder: Path, names: Sequence[str]) -> None:
+    """Raise ``DataError`` for the names of files that are not text in UTF-8, which no list can hold."""
+    bad = [name for name in names if not name.isprintable() and not _is_utf8(name)]
+    if bad:
+        readable = os.fsencode(bad[0]).decode("utf-8", "backslashreplace")
+        others = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+        problem = f"the name {readable}{others} is not text in UTF-8"
+        raise DataError(folder, problem, "rename it, as convmv -r -f latin1 -t utf8 --notest does for a folder")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def no_videos_error(folder: Path, names: Mapping[str, object] | Sequence[str]) -> DataError:
+    """Return the error about a folder of class folders without videos, by what they hold instead."""
+    if pictures := folders_of_pictures(folder):
+        problem = f"has no videos, and pictures in {len(pictures)} folders, as {pictures[0]}"
+        remedy = (
+            "a folder of JPEG files frame_0000000001.jpg and so on is read as one video: rename them, or make a video "
+            f"of each folder: ffmpeg -framerate 25 -pattern_type glob -i '{folder / pictures[0]}/*' NAME.mp4"
+        )
+        return DataError(folder, problem, remedy)
+    inside = ", ".join(list(names)[:5])
+    return DataError(folder, f"has no videos in class folders{f' ({inside})' if inside else ''}")

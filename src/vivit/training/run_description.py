@@ -1,0 +1,61 @@
+"""What a training is before its first step, and what an epoch of it reached, as text."""
+
+import math
+
+import torch
+from lightning import Trainer
+
+from vivit.training.time_left import TimeLeft
+
+
+def time_left(trainer: Trainer) -> TimeLeft | None:
+    """Return the estimate of a training that begins, without any time yet; None for one without an end."""
+    total = trainer.estimated_stepping_batches
+    if not math.isfinite(total):
+        return None
+    steps = int(total) - trainer.global_step
+    of_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    validations = round(steps / max(1, of_epoch) * validations_an_epoch(trainer))
+    return TimeLeft(steps, validations, sum(map(int, trainer.num_val_batches)), trainer.accumulate_grad_batches)
+
+
+def validations_an_epoch(trainer: Trainer) -> float:
+    """Return the validations of an epoch: fewer than one where not every epoch has one."""
+    if not sum(map(int, trainer.num_val_batches)):
+        return 0.0
+    every = trainer.val_check_batch  # type: ignore[attr-defined]
+    within = max(1, int(trainer.num_training_batches // every)) if every and math.isfinite(every) else 1
+    return within / (trainer.check_val_every_n_epoch or 1)  # type: ignore[attr-defined]
+
+
+def describe_run(trainer: Trainer, left: TimeLeft | None) -> str:
+    """Return a sentence about what a training that begins will do, and on what."""
+    sampler = getattr(trainer.train_dataloader, "batch_sampler", None)
+    clips = getattr(sampler, "batch_size", None) or getattr(trainer.lightning_module, "batch_size", None)
+    batch = f" of {clips * trainer.world_size * trainer.accumulate_grad_batches} clips" if clips else ""
+    steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    epochs = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else "any number of"
+    device = trainer.strategy.root_device.type
+    device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {torch.get_num_threads()} threads"
+    devices = f"{trainer.world_size} x {device}" if trainer.world_size > 1 else device
+    done = f", of which {trainer.global_step} are done" if trainer.global_step else ""
+    total = "" if left is None else f", {left.steps + trainer.global_step} in all{done}"
+    return f"{steps} steps{batch} an epoch, {epochs} epochs{total}; on {devices}, precision {trainer.precision}"
+
+
+def describe_metrics(trainer: Trainer) -> list[str]:
+    """Return loss and accuracy of training and validation, as far as they are there, as text."""
+    metrics, parts = trainer.callback_metrics, []
+    for split, suffix in (("train", "_epoch"), ("val", "")):
+        numbers = [
+            f"{label} {float(metrics[name]) * scale:{form}}{unit}"
+            for label, name, scale, form, unit in (
+                ("loss", f"{split}/loss{suffix}", 1, ".3f", ""),
+                ("accuracy", f"{split}/acc_top1{suffix}", 100, ".1f", " %"),
+                ("mAP", f"{split}/map{suffix}", 100, ".1f", " %"),
+            )
+            if name in metrics
+        ]
+        if numbers:
+            parts.append(f"{split} {', '.join(numbers)}")
+    return parts
