@@ -1,0 +1,184 @@
+"""What ``--help`` prints: every group with its options, every key with its comment, from the YAML files themselves."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vivit.config_folder import CONFIGS
+from vivit.entry_points import typed
+from vivit.errors import format_value
+from vivit.launch.composition_errors import explain, nearest_keys
+from vivit.launch.config_keys import group_options, groups_of
+from vivit.launch.yaml_comments import first_sentence, read_comments
+
+HELP = ("--help", "-h")
+LEAST, MOST = 72, 100
+"""Columns of the text at least, and at most where the terminal has more."""
+INDENT = 30
+"""Columns before a comment."""
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Return whether ``--help`` is among the arguments of a command."""
+    return any(option in arguments for option in HELP)
+
+
+def print_help(command: str, arguments: Sequence[str]) -> None:
+    """Print the help of a command with the options that its arguments choose; of groups or keys that they name alone.
+
+    Raises SystemExit, with one sentence, where the arguments cannot be composed.
+    """
+    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    topics = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
+    try:
+        keys, sections, choices = documented_keys(command, overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SystemExit(f"error: {explain(error, command, overrides)}") from None
+    width = max(LEAST, min(MOST, shutil.get_terminal_size((96, 24)).columns))
+    if not topics:
+        lines = [*_introduction(command, width), *_groups(command, choices, width), "", "Keys (key=value)", ""]
+        lines += _key_lines(keys, sections, width)
+    else:
+        lines = [line for topic in topics for line in _topic(topic, command, keys, sections, choices, width)]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def documented_keys(
+    command: str, overrides: Sequence[str]
+) -> tuple[dict[str, tuple[str, str]], dict[str, str], dict[str, str]]:
+    """Return value and comment of every key of a command, the comments of its sections, and the options of its groups.
+
+    A comment is the last one among the files that set a key, in the order in which they are merged.
+    """
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose(command, list(overrides), return_hydra_config=True)
+        loader = GlobalHydra.instance().config_loader()
+        merged = loader.compute_defaults_list(command, list(overrides), RunMode.RUN).defaults
+    folders = [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
+    comments: dict[str, str] = {}
+    for default in merged:
+        if default.config_path is None or default.config_path.startswith("hydra/"):
+            continue
+        file = next((file for folder in folders if (file := folder / f"{default.config_path}.yaml").is_file()), None)
+        if file is not None:
+            package = f"{default.package}." if default.package else ""
+            for key, words in read_comments(file).items():
+                name = f"{package}{key}".rstrip(".")
+                if key or (words and package and default.config_path.count("/")):
+                    comments[name] = words
+    keys = {
+        name: (value, comments.get(name, "")) for name, value in _leaves(config, "") if not name.startswith("hydra.")
+    }
+    for name in ("hydra.run.dir", "hydra.sweep.dir"):
+        keys[name] = (_raw(config.hydra[name.split(".")[1]], "dir"), comments.get(name, ""))
+    choices = {str(group): str(option) for group, option in config.hydra.runtime.choices.items()}
+    return keys, comments, choices
+
+
+def _introduction(command: str, width: int) -> list[str]:
+    """Return how a command is typed, and what its file says of it."""
+    head = read_comments(CONFIGS / f"{command}.yaml")[""]
+    start = typed(command)
+    lines = [f"{start} key=value key=value ...", "", *textwrap.wrap(head, width), ""]
+    options = {
+        "--help GROUP": "what the options of a group are, as --help data; also of keys: --help lr",
+        "--help GROUP=OPTION": "the keys with that option, as --help data=folder",
+        "-m": "several runs: key=1,2,3 is one with each value",
+        "--cfg job": "the configuration as it would be used, as YAML",
+    }
+    lines += [line for name, words in options.items() for line in _entry(f"  {name}", words, width)]
+    return [*lines, "", "A path is typed as it is, in quotes of the shell where it needs them; docs/command_line.md", ""]
+
+
+def _groups(command: str, choices: dict[str, str], width: int) -> Iterator[str]:
+    yield "Groups (group=option, as chosen now)"
+    yield ""
+    for group in sorted(groups_of(command)):
+        if group in ("paths", "hydra"):
+            continue
+        options = ", ".join(group_options(group))
+        now = choices.get(group, "null").replace("None", "null")
+        yield from _entry(f"  {group}={now}", options, width)
+
+
+def _topic(
+    topic: str,
+    command: str,
+    keys: dict[str, tuple[str, str]],
+    sections: dict[str, str],
+    choices: dict[str, str],
+    width: int,
+) -> Iterator[str]:
+    """Yield the lines about a group or about keys. Raises SystemExit for a word that is neither."""
+    group = topic.rstrip("=")
+    if group in groups_of(command):
+        yield f"{group}={choices.get(group, 'null').replace('None', 'null')} of"
+        for option in group_options(group):
+            words = first_sentence(read_comments(CONFIGS / group / f"{option}.yaml")[""])
+            yield from _entry(f"  {option}", words, width)
+        yield ""
+        named = {key: entry for key, entry in keys.items() if key.startswith(f"{group}.") or key == group}
+        yield from _key_lines(named, sections, width)
+        return
+    named = {key: entry for key, entry in keys.items() if key == topic or key.startswith(f"{topic}.")}
+    named = named or {key: keys[key] for key in nearest_keys(topic, list(keys), command) if key in keys}
+    if not named:
+        raise SystemExit(f"error: --help {topic}: is no group and no key; --help alone lists them")
+    yield from _key_lines(named, sections, width)
+
+
+def _key_lines(keys: dict[str, tuple[str, str]], sections: dict[str, str], width: int) -> Iterator[str]:
+    """Yield a line for each key with its value and comment, those of a section together, below what it is."""
+    section = ""
+    for key, (value, words) in sorted(keys.items(), key=lambda entry: ("." in entry[0], 0)):
+        parent = key.rpartition(".")[0]
+        first = parent.partition(".")[0]
+        if first and first != section:
+            section = first
+            head = first_sentence(sections.get(first, ""))
+            yield ""
+            yield from textwrap.wrap(f"{first}: {head}" if head else first, width)
+        yield from _entry(f"  {key}={value}", words, width)
+
+
+def _entry(name: str, words: str, width: int) -> list[str]:
+    """Return a name and what it means beside it, or below it where the name is long."""
+    blank = " " * INDENT
+    text = textwrap.wrap(words, width - INDENT) or [""]
+    if len(name) < INDENT - 1:
+        return [f"{name:<{INDENT}}{text[0]}".rstrip(), *(blank + line for line in text[1:])]
+    names = textwrap.wrap(name, width, subsequent_indent="      ", break_on_hyphens=False) or [name]
+    return [*names, *(blank + line for line in text if line)]
+
+
+def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield every key that holds a value, as it is typed; classes to build, and how, are left out."""
+    for name in node:
+        below = node._get_node(name)
+        full = f"{prefix}{name}"
+        if str(name).startswith("_") or (not prefix and name == "hydra"):
+            continue
+        if isinstance(below, DictConfig) and not (below._is_none() or below._is_missing() or below._is_interpolation()):
+            if inner := list(_leaves(below, f"{full}.")):
+                yield from inner
+                continue
+        yield full, _raw(node, name)
+
+
+def _raw(node: DictConfig, name: Any) -> str:
+    """Return a value as it is written, references unresolved."""
+    below = node._get_node(name)
+    if isinstance(below, DictConfig) or OmegaConf.is_list(below):
+        plain: Any = OmegaConf.to_container(below, resolve=False) if not below._is_interpolation() else below._value()
+        return "{}" if plain in ({}, None) else format_value(plain) if isinstance(plain, list) else str(plain)
+    return format_value(below._value())
