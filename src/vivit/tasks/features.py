@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from lightning import LightningModule, Trainer
 from omegaconf import DictConfig
 
-from vivit.checkpoints.vivit_checkpoint import load_network, model_record
+from vivit.checkpoints.vivit_checkpoint import load_network, model_record, resolve_checkpoint_file
 from vivit.data import VideoDataModule
 from vivit.data.datasets import SPLITS, Split
 from vivit.errors import ConfigError
@@ -146,6 +146,7 @@ def _from_checkpoint(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
     check_dataset_overrides(job, DATA_KEYS, ("views", *LOADER_KEYS))
     if not job.cli_overrides("resampling"):
         cfg.resampling = None  # that of the checkpoint
+    cfg.ckpt_path = str(resolve_checkpoint_file(cfg.ckpt_path))
     return load_network(Path(cfg.ckpt_path))
 
 

@@ -1,7 +1,7 @@
 """A folder of class folders, ``root/<class>/<video>``, or one for each split: ``root/train/<class>/<video>``."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,11 @@ from vivit.data.index.index import is_prepared
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once
 from vivit.errors import DataError
+from vivit.structures import MultiLabel
 
 log = logging.getLogger(__name__)
 
+UNLABELLED = "in eval.py compute_metrics=false scores videos without labels"
 MOST_NAMED = 20
 """Folders that a warning names at most."""
 
@@ -40,6 +42,14 @@ class VideoFolder(VideoDataset):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._paths: dict[Split, list[str]] = {}
+        self._classes_of = f"{self.root / 'train'}"
+        self._labelled = True
+
+    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:
+        """Use a checkpoint's classes; folders of another name are an error, or videos without a label."""
+        if list(heads) == ["label"] and not isinstance(heads["label"], MultiLabel):
+            self.__dict__["heads"] = {"label": tuple(heads["label"])}
+            self._classes_of, self._labelled = "the checkpoint", labelled
 
     @property
     def listed_splits(self) -> tuple[Split, ...]:
@@ -64,16 +74,21 @@ class VideoFolder(VideoDataset):
         """Return the videos of a split, class by class."""
         names = self.heads["label"]
         folder = self._split_folder(split)
-        if unknown := sorted(self._class_folders(split) - set(names)):
-            problem = f"has the folders {unknown}, which are no classes of {self._split_folder('train')}"
+        if self._labelled and (unknown := sorted(self._class_folders(split) - set(names))):
+            problem = f"has the folders {unknown}, which are no classes of {self._classes_of}"
             raise DataError(folder, problem, describe_nearest(unknown[0], names))
         prefix = "" if folder == self.root else f"{split}/"
         paths = self._paths_below(split)
+        if not self._labelled and paths:
+            numbers = {name: number for number, name in enumerate(names)}
+            labels = [numbers.get(path.partition("/")[0], -1) for path in paths]
+            return make_table(path=pa.chunked_array([[f"{prefix}{path}" for path in paths]]), labels=[pa.array(labels)])
         if outside := [path for path in paths if "/" not in path]:
             log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))
         videos = [(path.partition("/")[0], path) for path in paths if "/" in path]
         if not videos:
-            raise DataError(folder, f"has no videos ({', '.join(SUFFIXES)}) in class folders")
+            remedy = UNLABELLED if outside and "heads" in self.__dict__ else ""
+            raise DataError(folder, f"has no videos ({', '.join(SUFFIXES)}) in class folders", remedy)
         if empty := sorted(set(names) - {name for name, _ in videos}):
             log.warning("%s has no video of the classes %s", folder, ", ".join(empty))
         numbers = {name: number for number, name in enumerate(names)}
@@ -105,10 +120,12 @@ class VideoFolder(VideoDataset):
 
     def _split_folder(self, split: Split) -> Path:
         folder = self.root / split
-        if split == "train" and not any((self.root / name).is_dir() for name in SPLITS):
+        splits = any((self.root / name).is_dir() for name in SPLITS)
+        if not splits and (split == "train" or not self._labelled):
             return self.root
         if not folder.is_dir():
             remedy = f"arrange the videos as {self.root}/{{train,val,test}}/<class>/<video>"
+            remedy += "" if splits or "heads" not in self.__dict__ else f", or set split=train for all below {self.root}"
             remedy += ", or set data.val_share=0.2 to hold out training videos" if split == "val" else ""
             raise DataError(folder, "there is no such folder", remedy)
         return folder
