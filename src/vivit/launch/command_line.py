@@ -35,9 +35,11 @@ OPTIONS = (
     *("--shell-completion", "-sc"),
 )
 """Options of Hydra's that stand alone."""
+INFO = ("--info", "-i")
+"""Options of Hydra's that may have a value behind them."""
 VALUE_OPTIONS = (
     *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    *("--experimental-rerun", "--info", "-i"),
+    *("--experimental-rerun", *INFO),
 )
 """Options of Hydra's with a value behind them."""
 SEARCH_PATH = "hydra.searchpath"
@@ -88,7 +90,17 @@ def begin(command: str) -> None:
         arguments = quote_paths(arguments, multirun=is_multirun(arguments), is_key=known.__contains__)
     except ConfigError as error:
         raise SystemExit(f"error: {error}") from None
-    sys.argv[1:] = add_plugin_configs([square_crop(argument) for argument in arguments])
+    sys.argv[1:] = options_first(add_plugin_configs([square_crop(argument) for argument in arguments]))
+
+
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with Hydra's options before all others: it takes none between them."""
+    options: list[str] = []
+    others: list[str] = []
+    for argument in arguments:
+        behind_option = options and options[-1] in VALUE_OPTIONS and (options[-1] not in INFO or "=" not in argument)
+        (options if argument.startswith("-") or behind_option else others).append(argument)
+    return [*options, *others]
 
 
 def is_multirun(arguments: Sequence[str]) -> bool:
@@ -111,7 +123,7 @@ def refuse_other_words(arguments: Sequence[str], command: str) -> None:
     after_option = False
     for number, argument in enumerate(arguments):
         takes_value, after_option = after_option, False
-        if takes_value:
+        if takes_value and (arguments[number - 1] not in INFO or "=" not in argument):
             continue
         if argument.startswith("-") and argument != "-":
             name, equals, _ = argument.partition("=")

@@ -1,5 +1,6 @@
 """What ``--help`` prints: every group with its options, every key with its comment, from the YAML files themselves."""
 
+import re
 import shutil
 import sys
 import textwrap
@@ -24,6 +25,8 @@ from vivit.launch.yaml_comments import first_sentence, read_comments
 HELP = ("--help", "-h")
 LEAST, MOST = 72, 100
 """Columns of the text at least, and at most where the terminal has more."""
+SECTIONS = ("data", "trainer", "optim", "loss", "weights", "model", "size", "tokeniser", "positions", "augment", "views")
+"""Sections of keys that come first, in this order."""
 INDENT = 30
 """Columns before a comment."""
 
@@ -67,22 +70,28 @@ def documented_keys(
     folders = [Path(source.path) for source in config.hydra.runtime.config_sources if source.schema == "file"]
     comments: dict[str, str] = {}
     for default in merged:
-        if default.config_path is None or default.config_path.startswith("hydra/"):
+        if default.config_path is None:
             continue
         file = next((file for folder in folders if (file := folder / f"{default.config_path}.yaml").is_file()), None)
         if file is not None:
             package = f"{default.package}." if default.package else ""
-            for key, words in read_comments(file).items():
-                name = f"{package}{key}".rstrip(".")
-                if key or (words and package and default.config_path.count("/")):
-                    comments[name] = words
-    keys = {
-        name: (value, comments.get(name, "")) for name, value in _leaves(config, "") if not name.startswith("hydra.")
-    }
-    for name in ("hydra.run.dir", "hydra.sweep.dir"):
-        keys[name] = (_raw(config.hydra[name.split(".")[1]], "dir"), comments.get(name, ""))
+            comments |= {f"{package}{key}": words for key, words in read_comments(file).items() if key}
+    values = dict(_leaves(config, ""))
+    for kind in ("run", "sweep"):
+        if f"hydra.{kind}.dir" in comments:  # of others the default is Hydra's
+            values[f"hydra.{kind}.dir"] = _raw(config.hydra[kind], "dir")
     choices = {str(group): str(option) for group, option in config.hydra.runtime.choices.items()}
+    for group, option in choices.items():
+        if (file := CONFIGS / group / f"{option}.yaml").is_file():
+            comments[group] = read_comments(file)[""]
+    keys = {name: (value, comments.get(name) or _reference(value)) for name, value in values.items()}
     return keys, comments, choices
+
+
+def _reference(value: str) -> str:
+    """Return what a value says that is another key's and has no comment of its own; nothing for others."""
+    match = re.fullmatch(r"\$\{([\w.]+)\}", value)
+    return f"follows {match[1]}" if match else ""
 
 
 def _introduction(command: str, width: int) -> list[str]:
@@ -140,14 +149,15 @@ def _topic(
 def _key_lines(keys: dict[str, tuple[str, str]], sections: dict[str, str], width: int) -> Iterator[str]:
     """Yield a line for each key with its value and comment, those of a section together, below what it is."""
     section = ""
-    for key, (value, words) in sorted(keys.items(), key=lambda entry: ("." in entry[0], 0)):
-        parent = key.rpartition(".")[0]
-        first = parent.partition(".")[0]
-        if first and first != section:
-            section = first
-            head = first_sentence(sections.get(first, ""))
+    order = {name: place for place, name in enumerate(("", *SECTIONS))}
+    first = {key: key.partition(".")[0] if "." in key else "" for key in keys}
+    for key in sorted(keys, key=lambda key: order.get(first[key], len(order))):
+        value, words = keys[key]
+        if first[key] != section:
+            section = first[key]
+            head = first_sentence(sections.get(section, ""))
             yield ""
-            yield from textwrap.wrap(f"{first}: {head}" if head else first, width)
+            yield from textwrap.wrap(f"{section}: {head}" if head else section, width)
         yield from _entry(f"  {key}={value}", words, width)
 
 
@@ -179,6 +189,15 @@ def _raw(node: DictConfig, name: Any) -> str:
     """Return a value as it is written, references unresolved."""
     below = node._get_node(name)
     if isinstance(below, DictConfig) or OmegaConf.is_list(below):
-        plain: Any = OmegaConf.to_container(below, resolve=False) if not below._is_interpolation() else below._value()
-        return "{}" if plain in ({}, None) else format_value(plain) if isinstance(plain, list) else str(plain)
-    return format_value(below._value())
+        plain: Any = below._value() if below._is_interpolation() else OmegaConf.to_container(below, resolve=False)
+        return _short(plain)
+    return "" if below._value() == "" else format_value(below._value())
+
+
+def _short(plain: Any) -> str:
+    """Return a list or a mapping on one line, of an object to build the name of its class alone."""
+    if isinstance(plain, dict):
+        if "_target_" in plain:
+            return f"<{plain['_target_'].rpartition('.')[2]}>"
+        return f"{{{','.join(f'{key}:{_short(value)}' for key, value in plain.items())}}}"
+    return f"[{','.join(map(_short, plain))}]" if isinstance(plain, list) else format_value(plain)

@@ -29,8 +29,8 @@ PATH_KEYS = (
 """Every key of the configurations that holds a path; ``*`` is one name."""
 NO_PATHS = ("", "null", "???")
 """Values of these keys that Hydra reads: nothing, null, a value that is missing."""
-RUN_FOLDER_KEYS = ("hydra.run.dir", "hydra.sweep.dir", "resume")
-"""Keys whose value Hydra stores again as text, in which ``${`` begins a reference whatever stands before it."""
+READ_TWICE = re.compile(r".*\..*|resume|logs")
+"""Keys whose value Hydra reads a second time, where ``${`` begins a reference whatever stands before it."""
 REFERENCE = re.compile(r"\$\{([^{}]*)")
 FUNCTION = re.compile(r"(choice|glob|interval|range|shuffle|sort|tag)\(.*\)", re.DOTALL)
 """Hydra's functions, each of which is a sweep."""
@@ -57,7 +57,8 @@ def _quote_argument(argument: str, multirun: bool, is_key: Callable[[str], bool]
     key = typed.lstrip("+")
     if not equals or value in NO_PATHS or typed.startswith("-") or not is_path_key(key):
         return argument
-    return f"{typed}={_quote_typed(key, value, multirun, is_key)}"
+    several = multirun and not key.startswith("hydra.")  # of which Hydra takes no several
+    return f"{typed}={_quote_typed(key, value, several, is_key)}"
 
 
 def _quote_typed(key: str, value: str, multirun: bool, is_key: Callable[[str], bool]) -> str:
@@ -80,10 +81,10 @@ def _quote_typed(key: str, value: str, multirun: bool, is_key: Callable[[str], b
             return value
         if "${" in value and all(_refers(name, is_key) for name in REFERENCE.findall(value)):
             return value if path == value and _reads_as(parsed, value) else quote_value(path)
-    if "${" in path and key in RUN_FOLDER_KEYS:
-        raise ConfigError(key, value, "contains ${, with which Hydra begins a reference", "set a folder without it")
-    literal = path == value and "${" not in path and _reads_as(parsed, value)
-    return value if literal else quote_path(path)
+    if "${" in path and READ_TWICE.fullmatch(key):
+        raise ConfigError(key, value, "contains ${, with which Hydra begins a reference", "set a name without it")
+    parsed = parsed if path == value else _parse(f"{key}={path}")
+    return path if "${" not in path and _reads_as(parsed, path) else quote_path(path)
 
 
 def _quote_list(key: str, value: str, parsed: Override | None, is_key: Callable[[str], bool]) -> str:

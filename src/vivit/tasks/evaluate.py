@@ -19,7 +19,7 @@ from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
-from vivit.overrides import split_override
+from vivit.overrides import escape_interpolation, split_override
 from vivit.run_folder import print_results, provenance
 from vivit.tasks.build import build_aggregator
 from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
@@ -56,7 +56,7 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Score a checkpoint, with the network and the preprocessing of its record."""
     if cfg.split not in get_args(Split):
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
-    cfg.ckpt_path = str(resolve_checkpoint_file(cfg.ckpt_path))
+    cfg.ckpt_path = escape_interpolation(str(resolve_checkpoint_file(cfg.ckpt_path)))
     network, record = load_network(Path(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
     metadata = prepare_test(data, with_metrics=cfg.compute_metrics and not cfg.get("submission"))

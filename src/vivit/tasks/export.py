@@ -50,6 +50,8 @@ def check_target(target: Path) -> None:
             "target", target, "has no known suffix", "set *.onnx for ONNX, or *.pt2 for a program of torch.export"
         )
     if target.suffix != ".onnx":
+        if "\\" in target.name:
+            raise ConfigError("target", target, "has a backslash, with which torch names no file", "set another name")
         return
     if (weights := Path(f"{target}.data")).exists():
         raise ConfigError(

@@ -20,6 +20,7 @@ from vivit.features.feature_file import FeatureFile, FeatureMetadata, Pieces, Pi
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models import ViViT
+from vivit.overrides import escape_interpolation
 from vivit.run_folder import provenance
 from vivit.structures import Batch, multi_label_heads, normalize_frames
 from vivit.tasks.build import build_network
@@ -146,7 +147,7 @@ def _from_checkpoint(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
     check_dataset_overrides(job, DATA_KEYS, ("views", *LOADER_KEYS))
     if not job.cli_overrides("resampling"):
         cfg.resampling = None  # that of the checkpoint
-    cfg.ckpt_path = str(resolve_checkpoint_file(cfg.ckpt_path))
+    cfg.ckpt_path = escape_interpolation(str(resolve_checkpoint_file(cfg.ckpt_path)))
     return load_network(Path(cfg.ckpt_path))
 
 
