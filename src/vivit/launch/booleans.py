@@ -62,7 +62,7 @@ def _check_number(node: DictConfig, key: str, name: str, types: set[Any]) -> Non
         value = node[key]
     except Exception:
         return
-    scalar = types <= {int, float, type(None)}
+    scalar = not any(map(get_origin, types))
     if (isinstance(value, str) and AUTOMATIC.get(name) != value) or (scalar and isinstance(value, ListConfig)):
         kind = "number" if float in types else "whole number"
         example = ", as 1e-3" if name.endswith(".lr") else ""

@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -139,7 +139,8 @@ def nearest_keys(key: str, known: Sequence[str], command: str | None = None) -> 
 
     Keys of the same last name come first, then those that are spelt nearly so.
     """
-    foreign = [name for name in foreign_key(key, command) if name in known or name in _groups(command)]
+    sections = {*_groups(command), *({"hydra"} if command else ())}
+    foreign = [name for name in foreign_key(key, command) if name in known or name.partition(".")[0] in sections]
     if foreign:
         return foreign[:1]
     parent, _, name = key.rpartition(".")
@@ -241,8 +242,6 @@ def _alike(name: str, other: str, cutoff: float) -> bool:
 
 
 def _likeness(key: str, other: str) -> float:
-    from difflib import SequenceMatcher
-
     return SequenceMatcher(None, key, other).ratio()
 
 

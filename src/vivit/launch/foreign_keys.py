@@ -80,6 +80,7 @@ _BY_COMMAND = {
 """The same, where a command calls something by another name than training does, or has it alone."""
 HINTS = {
     "trainer.devices": "trainer=gpu is one GPU, trainer=ddp trainer.devices=4 are four",
+    "optim.optimizer.momentum": "optim=sgd",
     "optim": "optim=adamw, sgd or adamw_layer_decay",
     "weights.source": "weights=image weights.source=FILE, or experiment=finetune",
     "callbacks.early_stopping.patience": "callbacks=[default,early_stopping]",

@@ -17,7 +17,7 @@ from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder
 from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
 from vivit.launch.job import sweep_of
-from vivit.launch.job_identity import configured_sweep
+from vivit.launch.job_identity import configured_sweep, task_overrides
 from vivit.launch.multirun_end import begin_job, begin_multirun
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import HYDRA_FOLDER, check_resume
@@ -88,7 +88,7 @@ def exit_on_user_error(check: Callable[[], Any]) -> Any:
 def check_run(config: DictConfig) -> None:
     """Raise ConfigError for a single run that cannot be what its command asks for."""
     if config.get("resume"):
-        check_resume(Path(config.resume), list(config.hydra.overrides.task))
+        check_resume(Path(config.resume), task_overrides(config.hydra))
     check_required(config)
     check_scale(config)
     if config.hydra.runtime.choices.get("sweep") and config.get("row") is None:
@@ -96,7 +96,7 @@ def check_run(config: DictConfig) -> None:
         raise ConfigError("sweep", sweep, "has jobs of several rows", "leave out hydra.mode=RUN, or set row=")
     check_working_folder(config)
     parse_booleans(config)
-    prefer_typed_rate(config, config.hydra.overrides.task)
+    prefer_typed_rate(config, task_overrides(config.hydra))
 
 
 def check_required(config: DictConfig) -> None:
@@ -200,7 +200,7 @@ def sweep_folder(config: DictConfig) -> Path:
     if is_new(config, "sweep"):
         folder = _written(folder, lambda: create_new(folder))
     check_writable(folder)
-    overrides = sorted(text for text in config.hydra.overrides.task if not matches_key(text, NEUTRAL_KEYS))
+    overrides = sorted(text for text in task_overrides(config.hydra) if not matches_key(text, NEUTRAL_KEYS))
     lock_folder(folder, f"{LOCK_FILE}-{hashlib.sha256(repr(overrides).encode()).hexdigest()[:8]}")
     return folder
 

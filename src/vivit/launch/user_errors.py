@@ -1,5 +1,7 @@
 """Which errors a user can mend, and each of them as one line."""
 
+import re
+
 from hydra.errors import InstantiationException
 from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, MissingMandatoryValue
 from omegaconf.errors import OmegaConfBaseException
@@ -42,6 +44,7 @@ def format_error(error: BaseException) -> str:
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return _format_omegaconf(error)
     message = " ".join(str(error).split()) or type(error).__name__
+    message = re.sub(r"^Interpolation key '(.*)' not found$", r"${\1}: refers to a key that there is not", message)
     if _lost_worker(error):
         train, others = "data.num_workers, data.prefetch_factor or data.batch_size", "num_workers or batch_size"
         message += f" (if memory ran out: lower {train}, outside of train.py {others})"
