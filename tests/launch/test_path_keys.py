@@ -57,7 +57,14 @@ def test_every_name_is_taken_as_it_is_typed(key: str) -> None:
 
 
 def test_a_name_that_hydra_reads_the_same_stays_as_it_is() -> None:
-    for text in ("data.root=/videos", "ckpt_path=a/b.ckpt", "resume=null", "records=", "data.root=???", "ckpt_path=auto"):
+    for text in (
+        "data.root=/videos",
+        "ckpt_path=a/b.ckpt",
+        "resume=null",
+        "records=",
+        "data.root=???",
+        "ckpt_path=auto",
+    ):
         assert quoted(text) == text
     for text in ("seed=1,2", "model.pool='a b'", "+trainer.x={a:1}", "~data.root", "--config-dir=a b", "lr=(1)"):
         assert quoted(text) == text, "no path"

@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 
 from vivit.launch.command_line import begin, options_first, square_crop
 from vivit.launch.composition_errors import nearest_keys
-from vivit.launch.foreign_keys import _BY_COMMAND, _SHARED, HINTS, OPTIONS, foreign_key
 from vivit.launch.config_keys import group_options, groups_of, root_keys
+from vivit.launch.foreign_keys import _BY_COMMAND, _SHARED, HINTS, OPTIONS, foreign_key
 
 Compose = Callable[..., DictConfig]
 CHECKPOINT = "ckpt_path=a.ckpt"
@@ -76,7 +76,7 @@ ANSWERS = {
     "train optim.optimizer.lr=1e-3x": "optim.optimizer.lr=1e-3x: is no number; set one, as 1e-3",
     "train optim.optimizer.lr=[1e-3,1e-4]": "optim.optimizer.lr=[0.001,0.0001]: is no number; set one, as 1e-3",
     "train trainer.max_epochs=ten": "trainer.max_epochs=ten: is no whole number; set one",
-    "train loss.mixup=yes": "loss.mixup=yes: is no number" ,
+    "train loss.mixup=yes": "loss.mixup=yes: is no number",
     "train optim.optimizer.lr=1e-3,1e-4": "several values; set a list 'optim.optimizer.lr=[1e-3,1e-4]', a text with",
     "train 'data.dataset.group_before=(a|b)'": "it is a text: 'data.dataset.group_before=\"(a|b)\"'",
     "train 'seed=${foo}'": "error: ${foo}: refers to a key that there is not",
@@ -132,7 +132,13 @@ def test_foreign_names_lead_to_keys_and_options_that_there_are(composed: Compose
         return True
 
     for key in _SHARED:
-        outside = ("hydra.", "trainer.max_steps", "trainer.num_nodes", "trainer.strategy", "trainer.limit_train_batches")
+        outside = (
+            "hydra.",
+            "trainer.max_steps",
+            "trainer.num_nodes",
+            "trainer.strategy",
+            "trainer.limit_train_batches",
+        )
         known = has(config, key) or key in groups_of("train") or key in ("top_k",) or key.startswith(outside)
         assert known, key
     for command, table in _BY_COMMAND.items():

@@ -44,7 +44,9 @@ def check_size(encoder: Encoder, source: NeutralStateDict) -> None:
         return
     (source_size, name), (network_size, _) = ((format_size(*side), size_name(*side)) for side in sides)
     remedy = f"set size={name}" if name else f"set size.dim={sides[0][0]} size.depth={sides[0][1]}, and its other sizes"
-    raise ConfigError("size", problem=f"{source.label} has weights of {source_size}; this run has {network_size}", remedy=remedy)
+    raise ConfigError(
+        "size", problem=f"{source.label} has weights of {source_size}; this run has {network_size}", remedy=remedy
+    )
 
 
 class StateDictPlan:

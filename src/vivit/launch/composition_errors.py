@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal import utils
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vivit.config_folder import CONFIGS
@@ -20,7 +20,9 @@ from vivit.launch.config_keys import group_options, groups_of, root_keys
 from vivit.launch.foreign_keys import HINTS, NO_KEYS, foreign_key, foreign_option
 from vivit.overrides import quote_value, split_override
 
-COULD_NOT = re.compile(r"Could not (?:override|append to config\. An item is already at|delete from config\.) '([^']+)'")
+COULD_NOT = re.compile(
+    r"Could not (?:override|append to config\. An item is already at|delete from config\.) '([^']+)'"
+)
 CLIP_KEYS = ("frames", "stride", "fps", "resize", "crop")
 """Keys of a data set that a checkpoint has."""
 USED_KEYS = ("root", "dataset", "train_share", "val_share")
@@ -111,7 +113,7 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
     first, _, rest = key.partition(".")
     if first == "data" and "data" in root_keys(command) and not any(other.startswith("data.") for other in known):
         part = rest.partition(".")[0]
-        if part in USED_KEYS or command == "prepare" and part not in known:
+        if part in USED_KEYS or (command == "prepare" and part not in known):
             return f"{argument}: no data set is named; set one beside it, as data=folder {argument}"
     if "ckpt_path" in known and "seed" not in known and (part := _of_checkpoint(key)) is not None:
         return f"{wrong}: {part} comes with the checkpoint; leave it out"
@@ -146,7 +148,11 @@ def nearest_keys(key: str, known: Sequence[str], command: str | None = None) -> 
     parent, _, name = key.rpartition(".")
     lists = (
         [other for other in known if other.rpartition(".")[2] == name],
-        [other for other in known if other.rpartition(".")[0] == parent and _alike(name, other.rpartition(".")[2], 0.6)],
+        [
+            other
+            for other in known
+            if other.rpartition(".")[0] == parent and _alike(name, other.rpartition(".")[2], 0.6)
+        ],
         [*get_close_matches(key, known, MOST_NAMED, 0.8)],
         [other for other in [*known, *_groups(command)] if _alike(name, other.rpartition(".")[2], 0.75)],
     )
@@ -158,7 +164,9 @@ def nearest_keys(key: str, known: Sequence[str], command: str | None = None) -> 
 
 def known_keys(command: str, arguments: Sequence[str] = ()) -> list[str]:
     """Return the dotted keys of a command's configuration, with the options of groups among its arguments."""
-    groups = [a for a in arguments if re.fullmatch(r"[\w/]+=[\w\[\],]+", a) and (CONFIGS / split_override(a)[0]).is_dir()]
+    groups = [
+        a for a in arguments if re.fullmatch(r"[\w/]+=[\w\[\],]+", a) and (CONFIGS / split_override(a)[0]).is_dir()
+    ]
     for overrides in (groups, []):
         try:
             return sorted(_flatten(compose_anywhere(command, overrides)))
@@ -191,7 +199,9 @@ def explain_option_of_shell(argument: str, command: str, following: str | None) 
 
 def explain_word(argument: str, command: str) -> str:
     """Return what is wrong with an argument that is neither an option nor ``key=value``."""
-    path = {"predict": "video", "convert": "source", "prepare": "data.root", "train": "data.root"}.get(command, "ckpt_path")
+    path = {"predict": "video", "convert": "source", "prepare": "data.root", "train": "data.root"}.get(
+        command, "ckpt_path"
+    )
     if argument.endswith((".ckpt", ".pt", ".pth")) and "ckpt_path" in root_keys(command):
         path = "ckpt_path"
     if os.path.exists(argument):  # noqa: PTH110

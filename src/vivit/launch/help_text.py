@@ -25,7 +25,19 @@ from vivit.launch.yaml_comments import first_sentence, read_comments
 HELP = ("--help", "-h")
 LEAST, MOST = 72, 100
 """Columns of the text at least, and at most where the terminal has more."""
-SECTIONS = ("data", "trainer", "optim", "loss", "weights", "model", "size", "tokeniser", "positions", "augment", "views")
+SECTIONS = (
+    "data",
+    "trainer",
+    "optim",
+    "loss",
+    "weights",
+    "model",
+    "size",
+    "tokeniser",
+    "positions",
+    "augment",
+    "views",
+)
 """Sections of keys that come first, in this order."""
 INDENT = 30
 """Columns before a comment."""
@@ -106,7 +118,12 @@ def _introduction(command: str, width: int) -> list[str]:
         "--cfg job": "the configuration as it would be used, as YAML",
     }
     lines += [line for name, words in options.items() for line in _entry(f"  {name}", words, width)]
-    return [*lines, "", "A path is typed as it is, in quotes of the shell where it needs them; docs/command_line.md", ""]
+    return [
+        *lines,
+        "",
+        "A path is typed as it is, in quotes of the shell where it needs them; docs/command_line.md",
+        "",
+    ]
 
 
 def _groups(command: str, choices: dict[str, str], width: int) -> Iterator[str]:

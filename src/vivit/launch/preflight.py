@@ -104,6 +104,7 @@ def check_required(config: DictConfig) -> None:
     for key in config:
         if OmegaConf.is_missing(config, key):
             raise missing_value(str(key))
+        config.get(key)  # raises for a reference to nothing
     data = config.get("data")
     if data and OmegaConf.is_missing(data, "root") and config.hydra.job.config_name not in ROOTLESS:
         raise missing_value("data.root")

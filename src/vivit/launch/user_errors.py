@@ -3,8 +3,12 @@
 import re
 
 from hydra.errors import InstantiationException
-from omegaconf.errors import InterpolationKeyError, InterpolationResolutionError, MissingMandatoryValue
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
 from vivit.errors import ConfigError
 

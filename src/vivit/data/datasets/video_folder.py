@@ -125,7 +125,9 @@ class VideoFolder(VideoDataset):
             return self.root
         if not folder.is_dir():
             remedy = f"arrange the videos as {self.root}/{{train,val,test}}/<class>/<video>"
-            remedy += "" if splits or "heads" not in self.__dict__ else f", or set split=train for all below {self.root}"
+            remedy += (
+                "" if splits or "heads" not in self.__dict__ else f", or set split=train for all below {self.root}"
+            )
             remedy += ", or set data.val_share=0.2 to hold out training videos" if split == "val" else ""
             raise DataError(folder, "there is no such folder", remedy)
         return folder
