@@ -66,7 +66,7 @@ def test_key_without_a_new_name_is_answered_with_what_to_set(mark: str, monkeypa
 
 
 def test_arguments_of_today_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    today = ["train.py", "data.num_workers=2", "weights=image", "model.num_heads=4", "predictions=a=b", "-m"]
+    today = ["train.py", "-m", "data.num_workers=2", "weights=image", "model.num_heads=4", "predictions=a=b"]
     monkeypatch.setattr(sys, "argv", list(today))
     begin("train")
     assert sys.argv == today

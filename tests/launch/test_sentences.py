@@ -49,7 +49,7 @@ ANSWERS = {
     "train +seed=2": "+seed=2: is a key already; leave the + out",
     "predict vidoe=a.mp4 ckpt_path=a": "did you mean video=a.mp4?",
     # options of groups
-    "train model=model1": "there is no such option; did you mean model=spatiotemporal? model= is one of attentive_pool, ",
+    "train model=model1": "there is no such option; did you mean model=spatiotemporal? model= is one of attentive",
     "train model=model2": "did you mean model=factorised_encoder?",
     "train model=factorised": "did you mean model=factorised_dot_product?",
     "train model=tiny": "did you mean size=tiny?",

@@ -66,8 +66,8 @@ def _check_number(node: DictConfig, key: str, name: str, types: set[Any]) -> Non
     if (isinstance(value, str) and AUTOMATIC.get(name) != value) or (scalar and isinstance(value, ListConfig)):
         kind = "number" if float in types else "whole number"
         example = ", as 1e-3" if name.endswith(".lr") else ""
-        shown = list(value) if isinstance(value, ListConfig) else value
-        raise ConfigError(name, shown, f"is no {kind}", f"set one{example}")
+        listed = list(value) if isinstance(value, ListConfig) else value
+        raise ConfigError(name, listed, f"is no {kind}", f"set one{example}")
 
 
 def _is_accepted(value: Any, types: set[Any]) -> bool:

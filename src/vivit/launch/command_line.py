@@ -82,7 +82,7 @@ def begin(command: str) -> None:
         del os.environ[name]
     register_resolvers()
     explain_composition_errors(command)
-    refuse_other_words(sys.argv[1:], command)
+    refuse_unknown_options(sys.argv[1:], command)
     refuse_renamed_keys(sys.argv[1:], command)
     arguments = [replace_null_option(argument) for argument in sys.argv[1:]]
     known = {*root_keys(command), "hydra"}
@@ -118,7 +118,7 @@ def square_crop(argument: str) -> str:
     return argument if match is None else match[1] + ",".join(f"[{side},{side}]" for side in match[2].split(","))
 
 
-def refuse_other_words(arguments: Sequence[str], command: str) -> None:
+def refuse_unknown_options(arguments: Sequence[str], command: str) -> None:
     """Raise SystemExit, with what is meant, for an option that Hydra does not have, and for a word without a value."""
     after_option = False
     for number, argument in enumerate(arguments):

@@ -8,15 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra._internal import utils
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vivit.config_folder import CONFIGS
-from vivit.launch.config_keys import group_options, groups_of, root_keys
+from vivit.launch.config_keys import group_options, groups_of, known_keys, root_keys
 from vivit.launch.foreign_keys import HINTS, NO_KEYS, foreign_key, foreign_option
 from vivit.overrides import quote_value, split_override
 
@@ -66,8 +62,7 @@ def explain(error: HydraException, command: str, arguments: Sequence[str]) -> st
         if group:
             return explain_option(group, option, error.options or ())
     if "Ambiguous value" in message or "requires --multirun" in message or "Sweep" in message:
-        if (argument := next((a for a in arguments if f"'{a}'" in message), None)) is not None:
-            return _explain_sweep(argument)
+        return _explain_sweep(next((a for a in arguments if f"'{a}'" in message), message))
     if match := COULD_NOT.search(message):
         argument = next((a for a in arguments if split_override(a)[0].partition("@")[0] == match[1]), match[1])
         if "already at" in message:
@@ -105,7 +100,7 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
     """Return what is wrong with an argument that sets a key which a command does not have, and which were meant."""
     key, value = split_override(argument)
     key = key.partition("@")[0]
-    name, given_value = key.rpartition(".")[2], "" if value is None else f"={value}"
+    given_value = "" if value is None else f"={value}"
     wrong = f"{argument}: there is no key {key}"
     if reason := NO_KEYS.get(key.lower()):
         return f"{wrong}; {reason}"
@@ -160,27 +155,6 @@ def nearest_keys(key: str, known: Sequence[str], command: str | None = None) -> 
         if names:
             return sorted(names, key=lambda other: (-_likeness(key, other), other.count("."), other))[:MOST_NAMED]
     return []
-
-
-def known_keys(command: str, arguments: Sequence[str] = ()) -> list[str]:
-    """Return the dotted keys of a command's configuration, with the options of groups among its arguments."""
-    groups = [
-        a for a in arguments if re.fullmatch(r"[\w/]+=[\w\[\],]+", a) and (CONFIGS / split_override(a)[0]).is_dir()
-    ]
-    for overrides in (groups, []):
-        try:
-            return sorted(_flatten(compose_anywhere(command, overrides)))
-        except (HydraException, OmegaConfBaseException, ValueError):
-            continue
-    return sorted(root_keys(command))
-
-
-def compose_anywhere(command: str, overrides: Sequence[str]) -> DictConfig:
-    """Return a composed configuration, within a run of Hydra's or outside of one."""
-    if GlobalHydra.instance().is_initialized():
-        return compose(command, list(overrides))
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose(command, list(overrides))
 
 
 def explain_option_of_shell(argument: str, command: str, following: str | None) -> str:
@@ -253,14 +227,3 @@ def _alike(name: str, other: str, cutoff: float) -> bool:
 
 def _likeness(key: str, other: str) -> float:
     return SequenceMatcher(None, key, other).ratio()
-
-
-def _flatten(node: DictConfig, prefix: str = "") -> list[str]:
-    """Return the keys of a configuration without resolving anything, ``_target_`` and alike left out."""
-    names: list[str] = []
-    for name in node:
-        below = node._get_node(name)
-        names.append(f"{prefix}{name}")
-        if isinstance(below, DictConfig) and not (below._is_none() or below._is_missing() or below._is_interpolation()):
-            names += _flatten(below, f"{prefix}{name}.")
-    return [name for name in names if not name.rpartition(".")[2].startswith("_")]

@@ -1,13 +1,19 @@
 """The keys and groups that a command has, read from the files of its configuration."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vivit.config_folder import CONFIGS
+from vivit.overrides import split_override
 
 
 def root_keys(command: str) -> set[str]:
@@ -45,3 +51,35 @@ def _keys_of_file(folders: Sequence[Path], name: str) -> Iterator[str]:
         ((group, _),) = entry.items()
         if not group.startswith("override "):
             yield group.rpartition(" ")[2].removeprefix("/").partition("/")[0]
+
+
+def known_keys(command: str, arguments: Sequence[str] = ()) -> list[str]:
+    """Return the dotted keys of a command's configuration, with the options of groups among its arguments."""
+    groups = [
+        a for a in arguments if re.fullmatch(r"[\w/]+=[\w\[\],]+", a) and (CONFIGS / split_override(a)[0]).is_dir()
+    ]
+    for overrides in (groups, []):
+        try:
+            return sorted(_flatten(compose_anywhere(command, overrides)))
+        except (HydraException, OmegaConfBaseException, ValueError):
+            continue
+    return sorted(root_keys(command))
+
+
+def compose_anywhere(command: str, overrides: Sequence[str]) -> DictConfig:
+    """Return a composed configuration, within a run of Hydra's or outside of one."""
+    if GlobalHydra.instance().is_initialized():
+        return compose(command, list(overrides))
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose(command, list(overrides))
+
+
+def _flatten(node: DictConfig, prefix: str = "") -> list[str]:
+    """Return the keys of a configuration without resolving anything, ``_target_`` and alike left out."""
+    names: list[str] = []
+    for name in node:
+        below = node._get_node(name)
+        names.append(f"{prefix}{name}")
+        if isinstance(below, DictConfig) and not (below._is_none() or below._is_missing() or below._is_interpolation()):
+            names += _flatten(below, f"{prefix}{name}.")
+    return [name for name in names if not name.rpartition(".")[2].startswith("_")]

@@ -33,7 +33,7 @@ _SHARED = {
     "data": "data_set data_name",
     "weights.source": "pretrained pretrained_path finetune_from init_checkpoint pretrain_path weights_path",
     "ckpt_path": "checkpoint ckpt checkpoint_path resume_from resume_from_checkpoint model_path load_from weight run",
-    "hydra.run.dir": "output_dir out_dir outdir output_folder save_dir save_path work_dir log_dir logdir run_dir exp_dir "
+    "hydra.run.dir": "output_dir out_dir outdir output_folder save_dir save_path work_dir log_dir logdir run_dir exp_dir "  # noqa: E501
     "project exp_name experiment_name run_name name",
     "model.dropout": "dropout drop_rate drop",
     "model.stochastic_depth": "drop_path drop_path_rate stochastic_depth droppath",
@@ -65,10 +65,10 @@ _SHARED = {
 }
 """Keys of the commands, each with what other projects call it."""
 _BY_COMMAND = {
-    "predict": {"video": "videos input in file files path src source data", "device": "gpu gpus devices accelerator cuda",
+    "predict": {"video": "videos input in file files path src source data", "device": "gpu gpus devices accelerator cuda",  # noqa: E501
                 "explain": "attention heatmap visualize", "every": "step window"},
     "demo": {"device": "gpu gpus devices accelerator cuda", "host": "server address ip share", "top_k": "topk k"},
-    "eval": {"batch_size": "bs batch", "data.root": "root test_dir data_dir data_path dataset", "split": "splits subset"},
+    "eval": {"batch_size": "bs batch", "data.root": "root test_dir data_dir data_path dataset", "split": "splits subset"},  # noqa: E501
     "features": {"target": "output output_dir out_dir out save_dir", "splits": "split subset", "layer": "layers block"},
     "export": {"target": "output out out_file file format output_path onnx name"},
     "convert": {"target": "output out out_file output_path dst to", "source": "input in file path src from checkpoint"},
@@ -118,7 +118,7 @@ OPTIONS = {
     "callbacks": {"none": "false off no"},
     "augment": {"crop_flip": "default basic simple", "none": "false off no"},
     "views": {"1x1": "1 single", "4x3": "12 default", "10x3": "30"},
-    "weights": {"image": "imagenet vit imagenet21k timm pretrained true", "dinov2": "dino", "none": "false scratch random"},
+    "weights": {"image": "imagenet vit imagenet21k timm pretrained true", "dinov2": "dino", "none": "false scratch random"},  # noqa: E501
 }  # fmt: skip
 """Options of groups, each with what it is called elsewhere."""
 

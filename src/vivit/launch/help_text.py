@@ -87,7 +87,7 @@ def documented_keys(
         file = next((file for folder in folders if (file := folder / f"{default.config_path}.yaml").is_file()), None)
         if file is not None:
             package = f"{default.package}." if default.package else ""
-            comments |= {f"{package}{key}": words for key, words in read_comments(file).items() if key}
+            comments |= {f"{package}{key}": comment for key, comment in read_comments(file).items() if key}
     values = dict(_leaves(config, ""))
     for kind in ("run", "sweep"):
         if f"hydra.{kind}.dir" in comments:  # of others the default is Hydra's
@@ -117,7 +117,7 @@ def _introduction(command: str, width: int) -> list[str]:
         "-m": "several runs: key=1,2,3 is one with each value",
         "--cfg job": "the configuration as it would be used, as YAML",
     }
-    lines += [line for name, words in options.items() for line in _entry(f"  {name}", words, width)]
+    lines += [line for name, comment in options.items() for line in _entry(f"  {name}", comment, width)]
     return [
         *lines,
         "",
@@ -150,8 +150,8 @@ def _topic(
     if group in groups_of(command):
         yield f"{group}={choices.get(group, 'null').replace('None', 'null')} of"
         for option in group_options(group):
-            words = first_sentence(read_comments(CONFIGS / group / f"{option}.yaml")[""])
-            yield from _entry(f"  {option}", words, width)
+            comment = first_sentence(read_comments(CONFIGS / group / f"{option}.yaml")[""])
+            yield from _entry(f"  {option}", comment, width)
         yield ""
         named = {key: entry for key, entry in keys.items() if key.startswith(f"{group}.") or key == group}
         yield from _key_lines(named, sections, width)
@@ -169,19 +169,19 @@ def _key_lines(keys: dict[str, tuple[str, str]], sections: dict[str, str], width
     order = {name: place for place, name in enumerate(("", *SECTIONS))}
     first = {key: key.partition(".")[0] if "." in key else "" for key in keys}
     for key in sorted(keys, key=lambda key: order.get(first[key], len(order))):
-        value, words = keys[key]
+        value, comment = keys[key]
         if first[key] != section:
             section = first[key]
             head = first_sentence(sections.get(section, ""))
             yield ""
             yield from textwrap.wrap(f"{section}: {head}" if head else section, width)
-        yield from _entry(f"  {key}={value}", words, width)
+        yield from _entry(f"  {key}={value}", comment, width)
 
 
-def _entry(name: str, words: str, width: int) -> list[str]:
+def _entry(name: str, comment: str, width: int) -> list[str]:
     """Return a name and what it means beside it, or below it where the name is long."""
     blank = " " * INDENT
-    text = textwrap.wrap(words, width - INDENT) or [""]
+    text = textwrap.wrap(comment, width - INDENT) or [""]
     if len(name) < INDENT - 1:
         return [f"{name:<{INDENT}}{text[0]}".rstrip(), *(blank + line for line in text[1:])]
     names = textwrap.wrap(name, width, subsequent_indent="      ", break_on_hyphens=False) or [name]
@@ -196,9 +196,9 @@ def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
         if str(name).startswith("_") or (not prefix and name == "hydra"):
             continue
         if isinstance(below, DictConfig) and not (below._is_none() or below._is_missing() or below._is_interpolation()):
-            if inner := list(_leaves(below, f"{full}.")):
-                yield from inner
-                continue
+            inner = list(_leaves(below, f"{full}."))
+            yield from inner or [(full, _raw(node, name))]
+            continue
         yield full, _raw(node, name)
 
 

@@ -19,12 +19,12 @@ def read_comments(file: Path) -> dict[str, str]:
     comments = {"": " ".join(alone[number][1] for number in range(head) if not alone[number][1].startswith("@package"))}
     for key, line in _keys(yaml.compose(text, yaml.SafeLoader), ""):
         if line in behind:
-            column, words = behind[line]
+            column, comment = behind[line]
             below = line + 1
             while below in alone and alone[below][0] == column:
-                words += f" {alone[below][1]}"
+                comment += f" {alone[below][1]}"
                 below += 1
-            comments.setdefault(key, words)
+            comments.setdefault(key, comment)
             continue
         above = line
         indent = len(lines[line]) - len(lines[line].lstrip())
@@ -52,7 +52,7 @@ def _head(lines: list[str], alone: dict[int, tuple[int, str]]) -> int:
 
 
 def _comment_lines(text: str) -> tuple[dict[int, tuple[int, str]], dict[int, tuple[int, str]]]:
-    """Return the comments behind something and those alone on a line: column and words, by line."""
+    """Return the comments behind something and those alone on a line: column and comment, by line."""
     scalars: dict[int, list[tuple[int, int]]] = {}
     for token in yaml.scan(text, yaml.SafeLoader):
         if isinstance(token, yaml.ScalarToken):

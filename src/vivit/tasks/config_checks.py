@@ -11,8 +11,8 @@ from vivit.data.datasets import SPLITS, Split
 from vivit.data.option_checks import check_clip
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
-from vivit.launch.composition_errors import CLIP_KEYS, known_keys, nearest_keys
-from vivit.launch.config_keys import root_keys
+from vivit.launch.composition_errors import CLIP_KEYS, nearest_keys
+from vivit.launch.config_keys import known_keys, root_keys
 from vivit.launch.renamed_keys import REMOVED_KEYS
 from vivit.overrides import split_override
 from vivit.structures import MultiLabel

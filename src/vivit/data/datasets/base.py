@@ -118,7 +118,7 @@ class VideoDataset(ABC):
         problem = f"its class {type(self).__name__} has no heads"
         raise ConfigError("data.dataset.name", problem=problem, remedy="define heads, the class names of each head")
 
-    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:
+    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:  # noqa: B027
         """Use a checkpoint's classes, where labels decide them here; without ``labelled`` any label may be missing."""
 
     @property
