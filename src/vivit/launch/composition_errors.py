@@ -138,9 +138,10 @@ def nearest_keys(key: str, known: Sequence[str], command: str | None = None) -> 
     """
     sections = {*_groups(command), *({"hydra"} if command else ())}
     foreign = [name for name in foreign_key(key, command) if name in known or name.partition(".")[0] in sections]
-    if foreign:
-        return foreign[:1]
     parent, _, name = key.rpartition(".")
+    same_name = any(other.rpartition(".")[2] == name for other in known)
+    if foreign and (foreign[0] in known or not same_name):
+        return foreign[:1]
     lists = (
         [other for other in known if other.rpartition(".")[2] == name],
         [
