@@ -49,10 +49,10 @@ def explain_composition_errors(command: str) -> None:
         return report(explained)
 
     explain_and_report.of_hydra = report  # type: ignore[attr-defined]
-    utils.run_and_report = explain_and_report
+    utils.run_and_report = explain_and_report  # type: ignore[assignment]
 
 
-def explain(error: HydraException, command: str, arguments: Sequence[str]) -> str:
+def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     """Return what is wrong with the arguments of a command that Hydra cannot compose, in one sentence."""
     if isinstance(error, OverrideParseException):
         return _explain_unreadable(error.override)
@@ -107,8 +107,8 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
     known = known_keys(command, arguments)
     first, _, rest = key.partition(".")
     if first == "data" and "data" in root_keys(command) and not any(other.startswith("data.") for other in known):
-        part = rest.partition(".")[0]
-        if part in USED_KEYS or (command == "prepare" and part not in known):
+        below = rest.partition(".")[0]
+        if below in USED_KEYS or (command == "prepare" and below not in known):
             return f"{argument}: no data set is named; set one beside it, as data=folder {argument}"
     if "ckpt_path" in known and "seed" not in known and (part := _of_checkpoint(key)) is not None:
         return f"{wrong}: {part} comes with the checkpoint; leave it out"

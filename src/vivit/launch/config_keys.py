@@ -77,8 +77,8 @@ def compose_anywhere(command: str, overrides: Sequence[str]) -> DictConfig:
 def _flatten(node: DictConfig, prefix: str = "") -> list[str]:
     """Return the keys of a configuration without resolving anything, ``_target_`` and alike left out."""
     names: list[str] = []
-    for name in node:
-        below = node._get_node(name)
+    for name in map(str, node):
+        below: Any = node._get_node(name)
         names.append(f"{prefix}{name}")
         if isinstance(below, DictConfig) and not (below._is_none() or below._is_missing() or below._is_interpolation()):
             names += _flatten(below, f"{prefix}{name}.")

@@ -190,8 +190,8 @@ def _entry(name: str, comment: str, width: int) -> list[str]:
 
 def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
     """Yield every key that holds a value, as it is typed; classes to build, and how, are left out."""
-    for name in node:
-        below = node._get_node(name)
+    for name in map(str, node):
+        below: Any = node._get_node(name)
         full = f"{prefix}{name}"
         if str(name).startswith("_") or (not prefix and name == "hydra"):
             continue
@@ -204,7 +204,7 @@ def _leaves(node: DictConfig, prefix: str) -> Iterator[tuple[str, str]]:
 
 def _raw(node: DictConfig, name: Any) -> str:
     """Return a value as it is written, references unresolved."""
-    below = node._get_node(name)
+    below: Any = node._get_node(name)
     if isinstance(below, DictConfig) or OmegaConf.is_list(below):
         plain: Any = below._value() if below._is_interpolation() else OmegaConf.to_container(below, resolve=False)
         return _short(plain)

@@ -60,13 +60,14 @@ def _comment_lines(text: str) -> tuple[dict[int, tuple[int, str]], dict[int, tup
                 start = token.start_mark.column if line == token.start_mark.line else 0
                 end = token.end_mark.column if line == token.end_mark.line else 10**6
                 scalars.setdefault(line, []).append((start, end))
-    behind, alone = {}, {}
-    for number, line in enumerate(text.splitlines()):
-        for place, letter in enumerate(line):
+    behind: dict[int, tuple[int, str]] = {}
+    alone: dict[int, tuple[int, str]] = {}
+    for number, content in enumerate(text.splitlines()):
+        for place, letter in enumerate(content):
             inside = any(start <= place < end for start, end in scalars.get(number, ()))
-            if letter == "#" and not inside and (place == 0 or line[place - 1] == " "):
-                target = behind if line[:place].strip() else alone
-                target[number] = (place, line[place + 1 :].strip())
+            if letter == "#" and not inside and (place == 0 or content[place - 1] == " "):
+                target = behind if content[:place].strip() else alone
+                target[number] = (place, content[place + 1 :].strip())
                 break
     return behind, alone
 
