@@ -9,7 +9,7 @@ from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
 from hydra._internal import utils
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from vivit.launch.config_keys import group_options, groups_of, known_keys, root_keys
