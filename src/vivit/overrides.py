@@ -1,5 +1,6 @@
 """Overrides of the command line: their keys and values, and which of them change a run's result."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 RECORDING = ("records", "skip_recorded")
@@ -39,6 +40,18 @@ def split_override(override: str) -> tuple[str, str | None]:
 def override_key(override: str) -> str:
     """Return the key of an override, without the marks of an addition or a removal."""
     return split_override(override)[0]
+
+
+def quote_value(text: str) -> str:
+    """Return a text in quotes by which Hydra takes it literally, but for references such as ``${data.root}``."""
+    # a backslash is one of Hydra's before a quote and at the end alone
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), text)
+    return f"'{escaped}'"
+
+
+def escape_interpolation(text: str) -> str:
+    """Return a text in which ``${`` begins no reference of OmegaConf's."""
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
 
 
 def override_value(overrides: Iterable[str], key: str) -> str | None:

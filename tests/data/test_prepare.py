@@ -190,7 +190,9 @@ def test_no_copy_lies_outside_their_folder_and_no_two_videos_share_one():
 
 def test_copies_missing_are_refused_with_the_command(root):
     run(root)
-    with pytest.raises(ConfigError, match=r"short16 has no copies .*prepare\.py copies=16") as error:
+    with pytest.raises(
+        ConfigError, match=r"short16 has no copies of split \w+ \(\d+ videos\).*prepare\.py copies=16 splits="
+    ) as error:
         files(root, copies=16).videos("val")
     assert (error.value.key, error.value.value) == ("data.dataset.copies", 16)
 

@@ -9,7 +9,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
-from vivit.launch.booleans import BOOLEAN_KEYS, _boolean_arguments, _nodes, parse_booleans
+from vivit.launch.booleans import BOOLEAN_KEYS, _nodes, _typed_arguments, parse_booleans
 from vivit.launch.resolvers import job_name
 
 Compose = Callable[..., DictConfig]
@@ -144,6 +144,11 @@ def test_every_boolean_of_every_option_is_known(file: Path, composed: Compose) -
     if option.startswith("_"):
         option = next(other.stem for other in file.parent.glob("*.yaml") if option in other.read_text())
     cfg = composed(f"bench={option}", name="benchmark") if group == "bench" else composed(f"{group}={option}")
-    known = {f"{name}.{key}" for node, name in _nodes(cfg, "") for key in _boolean_arguments(node, name)}
+    known = {
+        f"{name}.{key}"
+        for node, name in _nodes(cfg, "")
+        for key, types in _typed_arguments(node, name).items()
+        if bool in types
+    }
     prefix = "" if "@package _global_" in file.read_text() else f"{group}."
     assert {f"{prefix}{key}" for key in switches(file)} <= known

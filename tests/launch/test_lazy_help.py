@@ -39,11 +39,11 @@ def test_hydra_alone_is_refused() -> None:
 
 
 def test_hydra_reads_arguments_after_a_command_has_begun() -> None:
-    begin()
+    begin("train")
     assert get_args_parser().parse_args(["seed=1"]).overrides == ["seed=1"]
 
 
 def test_texts_are_checked_as_before() -> None:
-    begin()
+    begin("train")
     with pytest.raises(ValueError, match="badly formed"):
         argparse.ArgumentParser().add_argument("--share", help="in %(unit)s")

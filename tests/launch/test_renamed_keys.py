@@ -6,7 +6,9 @@ from collections.abc import Callable
 import pytest
 from omegaconf import DictConfig
 
+from vivit.config_folder import CONFIGS
 from vivit.launch.command_line import begin
+from vivit.launch.config_keys import root_keys
 from vivit.launch.renamed_keys import RENAMED_KEYS
 
 OVERRIDES = {
@@ -25,8 +27,12 @@ DATASETS = ("motion", "folder", "csv_folds", "epic_kitchens", "kinetics400", "ss
 def test_old_key_is_answered_with_its_new_name(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     argument = old if "=" in old else f"{old}=1"
     monkeypatch.setattr(sys, "argv", ["train.py", "seed=2", argument])
+    first = new.partition("=")[0].partition(".")[0]
+    command = next(
+        file.stem for file in [CONFIGS / "train.yaml", *CONFIGS.glob("*.yaml")] if first in root_keys(file.stem)
+    )
     with pytest.raises(SystemExit) as refused:
-        begin()
+        begin(command)
     assert str(refused.value) == f"error: {argument}: {old} is called {new} now; set that"
 
 
@@ -42,27 +48,27 @@ def test_old_key_is_answered_with_its_new_name(old: str, new: str, monkeypatch: 
 def test_every_form_of_override_is_answered(argument: str, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", argument])
     with pytest.raises(SystemExit) as refused:
-        begin()
+        begin("train")
     assert str(refused.value) == f"error: {argument}: {old} is called {new} now; set that"
 
 
 def test_key_below_a_renamed_one_is_answered_with_its_own_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "+callbacks.best.save_top_k=3"])
     with pytest.raises(SystemExit, match=r"set callbacks\.checkpoint_best\.save_top_k$"):
-        begin()
+        begin("train")
 
 
 @pytest.mark.parametrize("mark", ["", "+", "++", "~"])
 def test_key_without_a_new_name_is_answered_with_what_to_set(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", f"{mark}data.dataset._target_=mylab.Mine"])
     with pytest.raises(SystemExit, match=r"^error: data\.dataset\._target_=mylab\.Mine: .*; set data\.dataset\.name; "):
-        begin()
+        begin("train")
 
 
 def test_arguments_of_today_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    today = ["train.py", "data.num_workers=2", "weights=image", "model.num_heads=4", "predictions=a=b", "-m"]
+    today = ["train.py", "-m", "data.num_workers=2", "weights=image", "model.num_heads=4", "predictions=a=b"]
     monkeypatch.setattr(sys, "argv", list(today))
-    begin()
+    begin("train")
     assert sys.argv == today
 
 

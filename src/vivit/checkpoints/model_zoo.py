@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from vivit.checkpoints.run_checkpoint import checkpoint_of_run
 from vivit.errors import ConfigError
 
 _VITS = "https://storage.googleapis.com/vit_models/imagenet21k"
@@ -29,11 +30,15 @@ FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 def resolve_weight_file(path: str | os.PathLike[str], key: str = "weights.source") -> Path:
     """Return the path of a weight file that the configuration has under ``key``, itself or its folder.
 
+    That of a run folder is its best checkpoint.
+
     Raises ConfigError where it is missing; the message contains the address of a published file.
     """
     file = Path(path)
     if file.is_dir():
         held = [file / name for name in FOLDER_FILES if (file / name).is_file()]
+        if not held and (checkpoint := checkpoint_of_run(file, key)) is not None:
+            return checkpoint
         if not held:
             raise ConfigError(
                 key,

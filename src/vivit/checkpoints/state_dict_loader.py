@@ -16,6 +16,7 @@ from vivit.checkpoints.tensor_checks import check_finite, raise_problems
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import ViViT
 from vivit.models.attention import Attention
+from vivit.models.config import format_size, size_name
 from vivit.models.encoder import Encoder
 from vivit.models.pos_embed import Grid, time_part
 
@@ -30,6 +31,22 @@ NEUTRAL_PARTS = re.compile(
 )
 """Names, within an encoder, of what sources have."""
 Positions = Literal["auto", "tile", "resize", "resize_tile", "fresh"]
+
+
+def check_size(encoder: Encoder, source: NeutralStateDict) -> None:
+    """Raise ConfigError, with the sizes of both, where a source's encoder is wider or deeper than the network's."""
+    layers = {int(name.split(".")[2]) for name in source.tensors if name.startswith("encoder.blocks.")}
+    kernel = source.tensors.get("patches.weight")
+    if kernel is None or not layers:
+        return
+    sides = (len(kernel), max(layers) + 1), (encoder.norm.weight.numel(), len(encoder.blocks))
+    if sides[0] == sides[1]:
+        return
+    (source_size, name), (network_size, _) = ((format_size(*side), size_name(*side)) for side in sides)
+    remedy = f"set size={name}" if name else f"set size.dim={sides[0][0]} size.depth={sides[0][1]}, and its other sizes"
+    raise ConfigError(
+        "size", problem=f"{source.label} has weights of {source_size}; this run has {network_size}", remedy=remedy
+    )
 
 
 class StateDictPlan:
@@ -53,6 +70,7 @@ class StateDictPlan:
             )  # fmt: skip
         self.grid = encoder.grid
         """The network's name of the encoder that an image model's is written into."""
+        check_size(encoder, source)
         self.state = {name: tensor.detach() for name, tensor in network.state_dict().items()}
         self.values: dict[str, Tensor] = {}
         self.used: set[str] = set()

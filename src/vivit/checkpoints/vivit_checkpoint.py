@@ -20,6 +20,7 @@ from zipfile import is_zipfile
 import torch
 from torch import nn
 
+from vivit.checkpoints.run_checkpoint import checkpoint_of_run
 from vivit.checkpoints.tensor_checks import check_finite
 from vivit.errors import CheckpointError, ConfigError
 from vivit.models import ViViT, build_model, model_options
@@ -36,13 +37,21 @@ def model_record(net: ViViT) -> dict[str, Any]:
     return {"model": options.pop("name"), "config": options}
 
 
-def resolve_checkpoint_file(path: str) -> Path:
-    """Return the path of a checkpoint. Raises ConfigError about ``ckpt_path`` where there is no such file."""
-    if not Path(path).is_file():
-        raise ConfigError(
-            "ckpt_path", path, "there is no such file", "set a file; a run's are in <run folder>/checkpoints"
-        )
-    return Path(path)
+def resolve_checkpoint_file(path: str, first: str = "best") -> Path:
+    """Return the path of a checkpoint: the file, or the best one of a run folder, or that called ``first``.
+
+    Raises ConfigError about ``ckpt_path`` where there is no such file.
+    """
+    file = Path(path)
+    if file.is_dir():
+        problem, checkpoint = "is a folder without checkpoints", checkpoint_of_run(file, "ckpt_path", first)
+        if checkpoint is not None:
+            return checkpoint
+    elif file.is_file():
+        return file
+    else:
+        problem = "there is no such file"
+    raise ConfigError("ckpt_path", path, problem, "set a file, or a run folder, which has them in checkpoints")
 
 
 def read_record(file: Path) -> dict[str, Any]:
@@ -90,8 +99,9 @@ def check_weights(network: nn.Module, file: Path, remedy: str = "use another che
 
 
 def load_network(file: Path) -> tuple[ViViT, dict[str, Any]]:
-    """Return the network of a checkpoint, with its weights, and the record."""
-    record = read_record(resolve_checkpoint_file(str(file)))
+    """Return the network of a checkpoint, or of a run folder's best one, with its weights, and the record."""
+    file = resolve_checkpoint_file(str(file))
+    record = read_record(file)
     network = build_network(record)
     state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
     names = {name.replace("_orig_mod.", ""): name for name in state}  # of a network that was compiled as a whole

@@ -1,4 +1,4 @@
-"""Parse the words for true and false of every key of every command."""
+"""Parse the words for true and false of every key of every command, and refuse other words where numbers belong."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -20,11 +20,15 @@ REGISTERED = {"data.dataset": "vivit.data.datasets.dataset_class", "model": "viv
 """Nodes that name a registered class, and the function that returns what its options are arguments of."""
 BOOLEANS = dict.fromkeys(("true", "yes", "on", "y"), True) | dict.fromkeys(("false", "no", "off", "n"), False)
 """Booleans of YAML 1.1; Hydra's command line parses the first of each, and leaves the rest as text."""
+AUTOMATIC = {"data.batch_size": "auto"}
+"""Words that keys of numbers accept, which are replaced by a number later."""
 Container = DictConfig | ListConfig
 
 
 def parse_booleans(cfg: DictConfig) -> None:
     """Replace words for true and false by booleans wherever a key is boolean. Raises ConfigError for other values.
+
+    Raises it, too, for a text or a list where a key is a number alone.
 
     A key is boolean by ``BOOLEAN_KEYS`` or by the annotations of the arguments of its node's class. A key that accepts
     text too keeps all text but those words, and numbers where it accepts numbers.
@@ -34,8 +38,11 @@ def parse_booleans(cfg: DictConfig) -> None:
             if key in cfg:
                 _parse(cfg, key, key, {bool})
         for node, name in _nodes(cfg, ""):
-            for key, types in _boolean_arguments(node, name).items():
-                _parse(node, key, f"{name}.{key}", types)
+            for key, types in _typed_arguments(node, name).items():
+                if bool in types:
+                    _parse(node, key, f"{name}.{key}", types)
+                elif types & {int, float} and not types & {str, Any}:
+                    _check_number(node, key, f"{name}.{key}", types)
 
 
 def _parse(node: DictConfig, key: str, name: str, types: set[Any]) -> None:
@@ -48,6 +55,19 @@ def _parse(node: DictConfig, key: str, name: str, types: set[Any]) -> None:
         node[key] = boolean
     elif not isinstance(value, bool) and not _is_accepted(value, types):
         raise ConfigError(name, value, "is neither true nor false", f"set {name}=true or {name}=false")
+
+
+def _check_number(node: DictConfig, key: str, name: str, types: set[Any]) -> None:
+    try:
+        value = node[key]
+    except Exception:
+        return
+    scalar = not any(map(get_origin, types))
+    if (isinstance(value, str) and AUTOMATIC.get(name) != value) or (scalar and isinstance(value, ListConfig)):
+        kind = "number" if float in types else "whole number"
+        example = ", as 1e-3" if name.endswith(".lr") else ""
+        listed = list(value) if isinstance(value, ListConfig) else value
+        raise ConfigError(name, listed, f"is no {kind}", f"set one{example}")
 
 
 def _is_accepted(value: Any, types: set[Any]) -> bool:
@@ -72,13 +92,13 @@ def _nodes(node: Container, name: str) -> Iterator[tuple[DictConfig, str]]:
             yield from _nodes(below, f"{name}.{key}" if name else str(key))
 
 
-def _boolean_arguments(node: DictConfig, name: str) -> dict[str, set[Any]]:
-    """Return the boolean keys of a node, each with all types that it accepts."""
+def _typed_arguments(node: DictConfig, name: str) -> dict[str, set[Any]]:
+    """Return the annotated keys of a node, each with all types that it accepts."""
     with suppress(Exception):  # a class that does not exist raises when it is built
         registered = REGISTERED.get(name)
         target = get_object(registered)(node.name) if registered else get_object(node._target_)
         arguments = _arguments(target)
-        return {str(key): arguments[str(key)] for key in node if bool in arguments.get(str(key), ())}
+        return {str(key): arguments[str(key)] for key in node if str(key) in arguments}
     return {}
 
 

@@ -12,8 +12,16 @@ from omegaconf import DictConfig
 
 from vivit.config_folder import CONFIGS
 from vivit.errors import ABSENT, ConfigError
+from vivit.launch.composition_errors import (
+    explain_composition_errors,
+    explain_option_of_shell,
+    explain_word,
+)
+from vivit.launch.config_keys import group_options, root_keys
+from vivit.launch.help_text import asks_for_help, print_help
 from vivit.launch.lazy_help import allow_lazy_help
 from vivit.launch.multirun_end import summary_at_end
+from vivit.launch.path_keys import quote_paths
 from vivit.launch.renamed_keys import REMOVED_KEYS, RENAMED_KEYS
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.steady_output import steady_output
@@ -22,6 +30,18 @@ from vivit.plugins import config_folders
 
 NO_OPTION = re.compile(r"([\w/]+)=(null)?", re.IGNORECASE)
 """A group set to null or to nothing, neither of which Hydra accepts."""
+OPTIONS = (
+    *("--help", "-h", "--hydra-help", "--version", "--resolve", "--run", "-r", "--multirun", "-m"),
+    *("--shell-completion", "-sc"),
+)
+"""Options of Hydra's that stand alone."""
+INFO = ("--info", "-i")
+"""Options of Hydra's that may have a value behind them."""
+VALUE_OPTIONS = (
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--experimental-rerun", *INFO),
+)
+"""Options of Hydra's with a value behind them."""
 SEARCH_PATH = "hydra.searchpath"
 """Hydra's key of further folders of configurations."""
 
@@ -37,7 +57,10 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
 
         @wraps(function)
         def start() -> None:
-            begin()
+            begin(config_name)
+            if asks_for_help(sys.argv):
+                print_help(config_name, sys.argv[1:])
+                return
             with summary_at_end():
                 main()
 
@@ -46,23 +69,78 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], Any]], Callabl
     return decorate
 
 
-def begin() -> None:
-    """Prepare this process: printing that cannot fail, resolvers, and ``group=null`` where a group has a ``none``.
+def begin(command: str) -> None:
+    """Prepare this process for a command: printing that cannot fail, resolvers, and its arguments as Hydra takes them.
 
-    Python's reader of arguments is made to take Hydra's. Empty variables of Weights & Biases, as compose files set
-    them, are unset here: it would take them for values.
+    Paths are quoted, ``group=null`` is ``none`` where a group has that, and what cannot be is one sentence. Python's
+    reader of arguments is made to take Hydra's. Empty variables of Weights & Biases, as compose files set them, are
+    unset here: it would take them for values.
     """
     steady_output()
     allow_lazy_help()
     for name in [name for name, value in os.environ.items() if name.startswith("WANDB_") and not value.strip()]:
         del os.environ[name]
     register_resolvers()
-    refuse_renamed_keys(sys.argv[1:])
-    sys.argv[1:] = add_plugin_configs([replace_null_option(argument) for argument in sys.argv[1:]])
+    explain_composition_errors(command)
+    refuse_unknown_options(sys.argv[1:], command)
+    refuse_renamed_keys(sys.argv[1:], command)
+    arguments = [replace_null_option(argument) for argument in sys.argv[1:]]
+    known = {*root_keys(command), "hydra"}
+    try:
+        arguments = quote_paths(arguments, multirun=is_multirun(arguments), is_key=known.__contains__)
+    except ConfigError as error:
+        raise SystemExit(f"error: {error}") from None
+    sys.argv[1:] = options_first(add_plugin_configs([square_crop(argument) for argument in arguments]))
 
 
-def refuse_renamed_keys(arguments: Sequence[str]) -> None:
-    """Raise SystemExit, with the new name or what to set, where an argument sets a key that there no longer is."""
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with Hydra's options before all others: it takes none between them."""
+    options: list[str] = []
+    others: list[str] = []
+    for argument in arguments:
+        behind_option = options and options[-1] in VALUE_OPTIONS and (options[-1] not in INFO or "=" not in argument)
+        (options if argument.startswith("-") or behind_option else others).append(argument)
+    return [*options, *others]
+
+
+def is_multirun(arguments: Sequence[str]) -> bool:
+    """Return whether arguments start several jobs, so that commas separate their values."""
+    modes = [value for key, value in map(split_override, arguments) if key == "hydra.mode"]
+    if modes:
+        return modes[-1] == "MULTIRUN"
+    sweeps = [value for key, value in map(split_override, arguments) if key == "sweep"]
+    return bool({"-m", "--multirun"} & {*arguments}) or any(value not in (None, "", "null") for value in sweeps)
+
+
+def square_crop(argument: str) -> str:
+    """Return ``data.crop=[224,224]`` for ``data.crop=224``, each of several with -m; others as they are."""
+    match = re.fullmatch(r"(\+{0,2}data\.crop=)(\d+(?:,\d+)*)", argument)
+    return argument if match is None else match[1] + ",".join(f"[{side},{side}]" for side in match[2].split(","))
+
+
+def refuse_unknown_options(arguments: Sequence[str], command: str) -> None:
+    """Raise SystemExit, with what is meant, for an option that Hydra does not have, and for a word without a value."""
+    after_option = False
+    for number, argument in enumerate(arguments):
+        takes_value, after_option = after_option, False
+        if takes_value and (arguments[number - 1] not in INFO or "=" not in argument):
+            continue
+        if argument.startswith("-") and argument != "-":
+            name, equals, _ = argument.partition("=")
+            after_option = not equals and name in VALUE_OPTIONS
+            if name not in (*VALUE_OPTIONS, *OPTIONS):
+                following = arguments[number + 1] if number + 1 < len(arguments) else None
+                raise SystemExit(f"error: {explain_option_of_shell(argument, command, following)}")
+        elif "=" not in argument and not argument.startswith("~") and not asks_for_help(arguments):
+            raise SystemExit(f"error: {explain_word(argument, command)}")
+
+
+def refuse_renamed_keys(arguments: Sequence[str], command: str) -> None:
+    """Raise SystemExit, with the new name or what to set, where an argument sets a key that there no longer is.
+
+    A key at the root is one only where the command has the new one.
+    """
+    roots = root_keys(command)
     for argument in arguments:
         key, value = split_override(argument)
         if value is None and not argument.startswith("~"):
@@ -72,6 +150,8 @@ def refuse_renamed_keys(arguments: Sequence[str]) -> None:
             raise SystemExit(f"error: {ConfigError(name, ABSENT if value is None else value, *REMOVED_KEYS[name])}")
         options = [f"{name}={option.strip()}" for option in (value or "").strip("[]").split(",")]
         for old, new in RENAMED_KEYS.items():
+            if new.partition(".")[0].partition("=")[0] not in roots:
+                continue
             if name.startswith(f"{old}."):
                 raise SystemExit(f"error: {argument}: {old} is called {new} now; set {new}{name[len(old) :]}")
             if name == old or old in options:
@@ -109,8 +189,3 @@ def add_plugin_configs(arguments: list[str]) -> list[str]:
         return arguments
     others = [argument for argument in arguments if argument not in typed]
     return [*others, f"{SEARCH_PATH}=[{','.join([*stored, *missing])}]"]
-
-
-def group_options(group: str) -> list[str]:
-    """Return the options of a group of configurations."""
-    return sorted(file.stem for file in (CONFIGS / group).glob("*.yaml") if not file.stem.startswith("_"))

@@ -11,19 +11,20 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
 from vivit.errors import ConfigError, UserError
 from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder
 from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
 from vivit.launch.job import sweep_of
-from vivit.launch.job_identity import configured_sweep
+from vivit.launch.job_identity import configured_sweep, task_overrides
 from vivit.launch.multirun_end import begin_job, begin_multirun
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import HYDRA_FOLDER, check_resume
-from vivit.launch.subprocess_job import hydra_quote
 from vivit.launch.typed_rate import prefer_typed_rate
-from vivit.overrides import NEUTRAL_KEYS, matches_key
+from vivit.launch.user_errors import format_error, missing_value
+from vivit.overrides import NEUTRAL_KEYS, matches_key, quote_value
 from vivit.run_folder import is_rank_zero, read_status
 from vivit.sweeps import SCALES
 
@@ -33,6 +34,8 @@ SLOW_TO_START = ("train", "eval", "features")
 """Commands that load torch and Lightning."""
 TIME_IN_NAME = "${now:"
 """In the name of a folder that is a new one each time."""
+ROOTLESS = ("convert",)
+"""Commands that take the settings of a data set without its videos."""
 OUTPUTS = ("results.json", "predictions.json", "checkpoints/*.ckpt")
 """Files of a command that its next run in the same folder would overwrite."""
 
@@ -59,7 +62,7 @@ class Preflight(Callback):
         folder = agreed(config, "sweep", lambda: sweep_folder(config))
         with open_dict(config), read_write(config):
             config.hydra.sweep.dir = str(folder)
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={hydra_quote(folder)}")  # jobs are composed anew
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote_value(str(folder))}")  # jobs are composed anew
         begin_multirun(config)
 
     def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -78,11 +81,11 @@ def _unpickle() -> Preflight:
 
 
 def exit_on_user_error(check: Callable[[], Any]) -> Any:
-    """Return the result of a check; end the process where it raises, with one line for a UserError."""
+    """Return the result of a check; end the process where it raises, with one line for what a user can mend."""
     try:
         return check()
-    except UserError as error:
-        raise SystemExit(f"error: {error}" if is_rank_zero() else 1) from None
+    except (UserError, OmegaConfBaseException) as error:
+        raise SystemExit(f"error: {format_error(error)}" if is_rank_zero() else 1) from None
     except Exception:  # Hydra would only warn of it, and run the task
         if is_rank_zero():
             traceback.print_exc()
@@ -92,14 +95,26 @@ def exit_on_user_error(check: Callable[[], Any]) -> Any:
 def check_run(config: DictConfig) -> None:
     """Raise ConfigError for a single run that cannot be what its command asks for."""
     if config.get("resume"):
-        check_resume(Path(config.resume), list(config.hydra.overrides.task))
+        check_resume(Path(config.resume), task_overrides(config.hydra))
+    check_required(config)
     check_scale(config)
     if config.hydra.runtime.choices.get("sweep") and config.get("row") is None:
         sweep = config.hydra.runtime.choices.sweep
         raise ConfigError("sweep", sweep, "has jobs of several rows", "leave out hydra.mode=RUN, or set row=")
     check_working_folder(config)
     parse_booleans(config)
-    prefer_typed_rate(config, config.hydra.overrides.task)
+    prefer_typed_rate(config, task_overrides(config.hydra))
+
+
+def check_required(config: DictConfig) -> None:
+    """Raise ConfigError for a key of the command that has no value and needs one, and for a data set without root."""
+    for key in config:
+        if OmegaConf.is_missing(config, key):
+            raise missing_value(str(key))
+        config.get(key)  # raises for a reference to nothing
+    data = config.get("data")
+    if data and OmegaConf.is_missing(data, "root") and config.hydra.job.config_name not in ROOTLESS:
+        raise missing_value("data.root")
 
 
 def check_sweep(config: DictConfig) -> None:
@@ -193,7 +208,7 @@ def sweep_folder(config: DictConfig) -> Path:
     if is_new(config, "sweep"):
         folder = _written(folder, lambda: create_new(folder))
     check_writable(folder)
-    overrides = sorted(text for text in config.hydra.overrides.task if not matches_key(text, NEUTRAL_KEYS))
+    overrides = sorted(text for text in task_overrides(config.hydra) if not matches_key(text, NEUTRAL_KEYS))
     lock_folder(folder, f"{LOCK_FILE}-{hashlib.sha256(repr(overrides).encode()).hexdigest()[:8]}")
     return folder
 

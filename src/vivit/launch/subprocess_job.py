@@ -12,12 +12,13 @@ from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vivit.config_folder import CONFIGS
 from vivit.entry_points import start_arguments
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
+from vivit.overrides import quote_value
 from vivit.run_folder import error_of_killed, read_stored_status, write_status
 from vivit.signals import DeferredSignals
 
@@ -115,11 +116,12 @@ def _wait(process: subprocess.Popen, signals: DeferredSignals) -> int:
 def command_of(job: Job) -> list[str]:
     """Return the command line of a job."""
     hydra = HydraConfig.get()
-    hydra_overrides = [override for override in hydra.overrides.hydra if not override.startswith(SWEEP_ONLY)]
+    typed: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)
+    hydra_overrides = [override for override in typed if not override.startswith(SWEEP_ONLY)]
     folders = {"hydra.run.dir": job.folder, "hydra.sweep.dir": job.folder.parent}
     program = start_arguments(hydra.job.name) or [sys.argv[0]]  # a queue starts its own script, which runs our task
     start = [sys.executable, *program, f"--config-name={hydra.job.config_name}", *config_options()]
-    quoted = [f"{key}={hydra_quote(folder)}" for key, folder in folders.items()]
+    quoted = [f"{key}={quote_value(str(folder))}" for key, folder in folders.items()]
     return [*start, *job.overrides, *hydra_overrides, "hydra.mode=RUN", *quoted]
 
 
@@ -129,12 +131,6 @@ def config_options() -> list[str]:
     sources = HydraConfig.get().runtime.config_sources
     named = [(options[source.provider], source.path) for source in sources if source.provider in options]
     return [f"{option}={path}" for option, path in named if Path(path).absolute() != CONFIGS]
-
-
-def hydra_quote(path: Path) -> str:
-    """Return a path quoted so that Hydra takes it literally."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def subprocess_env() -> dict[str, str]:

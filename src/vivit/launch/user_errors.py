@@ -1,10 +1,28 @@
 """Which errors a user can mend, and each of them as one line."""
 
+import re
+
 from hydra.errors import InstantiationException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+
+from vivit.errors import ConfigError
 
 LOST_RANK_MESSAGES = ("gloo/transport", "Connection closed by peer", "ncclRemoteError")
 """What gloo and NCCL report when another rank is gone."""
+REQUIRED = {
+    "ckpt_path": "set ckpt_path=, a checkpoint or the folder of a run, as ckpt_path=logs/train/runs/...",
+    "video": "set video=, a file, a folder, a pattern or a list of them",
+    "source": "set source=, a file or folder of weights",
+    "target": "set target=, a file or folder that does not exist yet",
+    "data.root": "set data.root=, the folder of the videos",
+    "bench.videos": "set bench.videos=, a folder of video files",
+}
+"""What to set where a key has no value, by its name."""
 
 
 def is_user_error(error: BaseException) -> bool:
@@ -27,10 +45,29 @@ def format_error(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
         return format_error(error.__cause__) + (f" (in {key.strip()})" if key else "")
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
+        return _format_omegaconf(error)
     message = " ".join(str(error).split()) or type(error).__name__
+    message = re.sub(r"^Interpolation key '(.*)' not found$", r"${\1}: refers to a key that there is not", message)
     if _lost_worker(error):
         train, others = "data.num_workers, data.prefetch_factor or data.batch_size", "num_workers or batch_size"
         message += f" (if memory ran out: lower {train}, outside of train.py {others})"
     if _lost_rank(error):
         message = "another rank has ended: it was killed, often because memory ran out, or its own error stands above"
     return message
+
+
+def missing_value(key: str) -> ConfigError:
+    """Return the error of a key that has no value and needs one."""
+    return ConfigError(key, problem="is not set", remedy=REQUIRED.get(key, f"set {key}="))
+
+
+def _format_omegaconf(error: OmegaConfBaseException) -> str:
+    """Return an error of OmegaConf about a key in its words, but for what they say of Python."""
+    key, problem = str(error.full_key), " ".join(str(error.msg or error).partition("\n")[0].split())
+    if isinstance(error, MissingMandatoryValue):
+        return str(missing_value(key))
+    if isinstance(error, InterpolationKeyError | InterpolationResolutionError):
+        problem = problem.removeprefix("Interpolation")
+        return str(ConfigError(key, problem=f"refers to what there is not: {problem.strip()}", remedy="set a value"))
+    return str(ConfigError(key, problem=problem))

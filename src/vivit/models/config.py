@@ -81,3 +81,14 @@ def read_size(name: str) -> BackboneConfig:
     if name not in sizes():
         raise ConfigError("size", name, "there is no such backbone", f"set one of {', '.join(sizes())}")
     return BackboneConfig(**yaml.safe_load((SIZE_FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def size_name(dim: int, depth: int) -> str | None:
+    """Return the name of the backbone with a hidden size and a number of layers; None where there is none."""
+    return next((name for name in sizes() if (read_size(name).dim, read_size(name).depth) == (dim, depth)), None)
+
+
+def format_size(dim: int, depth: int) -> str:
+    """Return a hidden size and a number of layers as they are set: ``size=small``, or as two keys."""
+    name = size_name(dim, depth)
+    return f"size.dim={dim} size.depth={depth}" if name is None else f"size={name}"

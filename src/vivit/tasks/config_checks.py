@@ -1,19 +1,18 @@
 """Checks of a configuration: keys that no code reads, and values that contradict each other."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.config_folder import CONFIGS
 from vivit.data.datasets import SPLITS, Split
 from vivit.data.option_checks import check_clip
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
+from vivit.launch.composition_errors import CLIP_KEYS, nearest_keys
+from vivit.launch.config_keys import known_keys, root_keys
 from vivit.launch.renamed_keys import REMOVED_KEYS
 from vivit.overrides import split_override
 from vivit.structures import MultiLabel
@@ -39,7 +38,9 @@ def check_keys(cfg: DictConfig, command: str) -> None:
     """
     known = root_keys(command)
     if unknown := sorted(set(map(str, cfg)) - known):
-        raise ConfigError(unknown[0], problem="is an unknown key", remedy=f"set one of {', '.join(sorted(known))}")
+        near = nearest_keys(unknown[0], known_keys(command), command)
+        remedy = f"did you mean {near[0]}?" if near else f"set one of {', '.join(sorted(known))}"
+        raise ConfigError(unknown[0], problem="is an unknown key", remedy=remedy)
     for key, reason in REMOVED_KEYS.items():
         if (value := OmegaConf.select(cfg, key, throw_on_missing=False)) is not None:
             raise ConfigError(key, value, *reason)
@@ -53,38 +54,12 @@ def check_keys(cfg: DictConfig, command: str) -> None:
         instantiate(cfg.paths)  # raises for a misspelt key
 
 
-def root_keys(command: str) -> set[str]:
-    """Return the keys of the primary configuration: those of its file, and the groups in its defaults list."""
-    folders = [CONFIGS]
-    if HydraConfig.initialized():
-        hydra = HydraConfig.get()
-        command = hydra.job.config_name or command
-        sources = [source for source in hydra.runtime.config_sources if source.schema == "file"]
-        folders = [Path(source.path) for source in sources] or folders
-    return set(_keys_of_file(folders, command.removesuffix(".yaml")))
-
-
-def _keys_of_file(folders: Sequence[Path], name: str) -> Iterator[str]:
-    file = next((file for folder in folders if (file := folder / f"{name}.yaml").is_file()), None)
-    content: Any = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml" if file is None else file))
-    for key in content:
-        if key != "defaults":
-            yield key
-    for entry in content.get("defaults", []):
-        if isinstance(entry, str):
-            if entry != "_self_":  # another primary configuration, which this one extends
-                yield from _keys_of_file(folders, entry.removeprefix("/"))
-            continue
-        ((group, _),) = entry.items()
-        if not group.startswith("override "):
-            yield group.rpartition(" ")[2].removeprefix("/").partition("/")[0]
-
-
 def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequence[str]) -> None:
     """Raise ConfigError for an override of a data set that a command does not use.
 
     ``used`` are the keys of a data set that it uses; for ``command_keys`` it has its own keys at the root.
     """
+    of_checkpoint = "; clips are cut as the checkpoint's were" if "frames" not in used else ""
     used_overrides = job.cli_overrides(*(f"data.{key}" for key in used))
     for override in job.cli_overrides("data"):
         name, value = split_override(override)
@@ -97,7 +72,7 @@ def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequenc
             "has no effect here",
             f"set {key} instead of {name}"
             if key.partition(".")[0] in command_keys
-            else f"of a data set only {', '.join(used)} are used",
+            else f"of a data set only {', '.join(used)} are used{of_checkpoint if key in CLIP_KEYS else ''}",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.checkpoints.run_checkpoint import checkpoint_of_run
 from vivit.checkpoints.vivit_checkpoint import check_weights
 from vivit.data.datasets.video_list import named_heads
 from vivit.errors import ConfigError, UserError
@@ -39,6 +40,8 @@ def convert(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     source, target = Path(cfg.source), Path(cfg.target)
     if not source.exists():
         raise ConfigError("source", source, "there is no such file", "set a file or folder of weights")
+    if source.is_dir() and not (source / "config.json").is_file():
+        source = checkpoint_of_run(source, "source") or source
     if target.exists():
         raise ConfigError("target", target, "exists and is not overwritten", "set another file")
     source_format = cfg.source_format or detect_source_format(source)

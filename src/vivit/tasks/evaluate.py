@@ -10,7 +10,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from vivit.checkpoints.vivit_checkpoint import load_network
+from vivit.checkpoints.vivit_checkpoint import load_network, resolve_checkpoint_file
 from vivit.data import VideoDataModule
 from vivit.data.datasets import Split, VideoDataset
 from vivit.data.overview import ClipPlan
@@ -21,7 +21,7 @@ from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
-from vivit.overrides import split_override
+from vivit.overrides import escape_interpolation, split_override
 from vivit.run_folder import print_results, provenance
 from vivit.structures import Video
 from vivit.tasks.build import build_aggregator, build_test_trainer
@@ -60,6 +60,7 @@ def evaluate_checkpoint(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Score a checkpoint, with the network and the preprocessing of its record."""
     if cfg.split not in get_args(Split):
         raise ConfigError("split", cfg.split, "is not a split", f"set one of {', '.join(get_args(Split))}")
+    cfg.ckpt_path = escape_interpolation(str(resolve_checkpoint_file(cfg.ckpt_path)))
     network, record = load_network(Path(cfg.ckpt_path))
     data = build_eval_data(record, cfg, job)
     report_scored_data(job, data.dataset, cfg.split, scored_clips(data), cfg.skip_unreadable)
@@ -119,6 +120,8 @@ def build_eval_data(
         batch_size=cfg.batch_size, num_workers=cfg.num_workers, timeout=cfg.timeout,
         skip_unreadable=cfg.skip_unreadable, seed=0, **{key: cfg[key] for key in CACHE_KEYS if key in cfg},
     )  # fmt: skip
+    if same_classes and cfg.get("data"):
+        data.dataset.take_classes(record["classes"], labelled=cfg.compute_metrics)
     data.prepare_data()
     if same_classes:
         check_classes(record["classes"], data.heads, "the checkpoint")

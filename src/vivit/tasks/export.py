@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vivit.checkpoints.vivit_checkpoint import check_weights, load_network
+from vivit.checkpoints.vivit_checkpoint import check_weights, load_network, resolve_checkpoint_file
 from vivit.errors import ConfigError
 from vivit.inference import Preprocessing
 from vivit.inference.export import EXPORT_FORMATS, compare_logits
@@ -22,7 +22,7 @@ ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Write a checkpoint's network as a model file, after that file has returned the same logits for random clips."""
     check_keys(cfg, "export")
-    source, target = Path(cfg.ckpt_path), Path(cfg.target)
+    source, target = resolve_checkpoint_file(cfg.ckpt_path), Path(cfg.target)
     check_target(target)
     for library in ("onnx_ir", "onnxscript", "torch.onnx"):
         logging.getLogger(library).setLevel(logging.WARNING)  # they log every constant that they merge
@@ -36,7 +36,7 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         save(network.eval(), heads, clip, {"heads": heads} | thresholds | preprocessing.to_dict(), output)
         check = compare_logits(network, heads, clip, lambda frames: run(output, frames))
     write_json(job.folder / "results.json", {"target": str(target), "check": check} | provenance())
-    print(f"{cfg.ckpt_path} -> {target}, {target.stat().st_size / 1e6:,.1f} MB")
+    print(f"{source} -> {target}, {target.stat().st_size / 1e6:,.1f} MB")
     print(f"On random clips: largest logit {check['largest_logit']:.3g}, difference {check['difference']:.3g}")
     return {}
 
@@ -50,6 +50,8 @@ def check_target(target: Path) -> None:
             "target", target, "has no known suffix", "set *.onnx for ONNX, or *.pt2 for a program of torch.export"
         )
     if target.suffix != ".onnx":
+        if "\\" in target.name:
+            raise ConfigError("target", target, "has a backslash, with which torch names no file", "set another name")
         return
     if (weights := Path(f"{target}.data")).exists():
         raise ConfigError(

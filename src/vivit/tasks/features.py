@@ -11,7 +11,7 @@ import torch
 from lightning import LightningModule, Trainer
 from omegaconf import DictConfig
 
-from vivit.checkpoints.vivit_checkpoint import load_network, model_record
+from vivit.checkpoints.vivit_checkpoint import load_network, model_record, resolve_checkpoint_file
 from vivit.data import VideoDataModule
 from vivit.data.datasets import SPLITS, Split
 from vivit.errors import ConfigError
@@ -21,6 +21,7 @@ from vivit.inference.preprocessing import Preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models import ViViT
+from vivit.overrides import escape_interpolation
 from vivit.run_folder import provenance
 from vivit.structures import Batch, multi_label_heads, normalize_frames
 from vivit.tasks.build import build_network, build_test_trainer
@@ -163,6 +164,7 @@ def _from_checkpoint(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
     check_dataset_overrides(job, DATA_KEYS, ("views", *LOADER_KEYS))
     if not job.cli_overrides("resampling"):
         cfg.resampling = None  # that of the checkpoint
+    cfg.ckpt_path = escape_interpolation(str(resolve_checkpoint_file(cfg.ckpt_path)))
     return load_network(Path(cfg.ckpt_path))
 
 

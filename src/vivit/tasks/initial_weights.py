@@ -32,7 +32,7 @@ def resolve_checkpoint(ckpt_path: str | None, job: Job) -> str | None:
             log.info("no checkpoint in %s yet: a start at step 0", last.parent)
         return None
     else:
-        file = resolve_checkpoint_file(ckpt_path)
+        file = resolve_checkpoint_file(ckpt_path, "last")
         if overrides := [text for text in job.cli_overrides("weights") if text not in RANDOM]:
             key, value = split_override(overrides[0])
             raise ConfigError(

@@ -37,7 +37,8 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_keys(cfg, "prepare")
     check_dataset_overrides(job, USED, ("num_workers",))
     if not cfg.get("data"):
-        raise ConfigError("data", None, "is not set", "set data=kinetics400 or another, and data.root to its folder")
+        remedy = "name a data set: data=folder data.root=/videos, or data=csv, data=kinetics400 and so on"
+        raise ConfigError("data", problem="is not set", remedy=remedy)
     splits = listed_splits(cfg)
     check_clip_keys(cfg)
     check_rate(cfg.data.get("stride"), cfg.data.get("fps"))

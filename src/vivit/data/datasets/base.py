@@ -88,12 +88,8 @@ class VideoDataset(ABC):
         if self.val_share is not None and (not isinstance(self.val_share, int | float) or not 0 < self.val_share < 1):
             raise ConfigError("data.val_share", self.val_share, "is not a share", "set above 0 and below 1, as 0.2")
         if not isinstance(self.max_missing, Mapping):
-            raise ConfigError(
-                "data.dataset.max_missing",
-                self.max_missing,
-                "is not a share for each split",
-                "set {train:0.05,val:0,test:0} or alike",
-            )
+            problem, remedy = "is not a share for each split", "set {train:0.05,val:0,test:0} or alike"
+            raise ConfigError("data.dataset.max_missing", self.max_missing, problem, remedy)
         for split, share in self.max_missing.items():
             if not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise ConfigError(f"data.dataset.max_missing.{split}", share, "is not a share", "set 0 to 1, as 0.05")
@@ -124,6 +120,9 @@ class VideoDataset(ABC):
         """Class names of each head, in the order of the network's outputs: an attribute or a property."""
         problem = f"its class {type(self).__name__} has no heads"
         raise ConfigError("data.dataset.name", problem=problem, remedy="define heads, the class names of each head")
+
+    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:  # noqa: B027
+        """Use a checkpoint's classes, where labels decide them here; without ``labelled`` any label may be missing."""
 
     @property
     def listed_splits(self) -> tuple[Split, ...]:
@@ -228,7 +227,7 @@ class VideoDataset(ABC):
         if split not in self._videos:
             listed = self.arrow_table(split)
             listed = listed.append_column("listed", pa.array(range(len(listed)), pa.int32()))
-            table = join_index(listed, self.root, self.prepared_folder, self.copies)
+            table = join_index(listed, self.root, self.prepared_folder, self.copies, split)
             usable = self._usable(split, table)
             selected = stratified_subset(usable, self.train_share) if split == "train" else usable
             if self.frames_fps is not None:

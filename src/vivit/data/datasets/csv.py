@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
 from vivit.data.datasets.class_names import sorted_classes
 from vivit.data.datasets.csv_reader import Column, CsvTable
-from vivit.data.datasets.label_lists import labels_of_columns, listed_classes, listed_labels
+from vivit.data.datasets.label_lists import labels_of_columns, listed_classes, listed_labels, multi_hot_column
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.split_names import split_of
+from vivit.data.datasets.video_folder import UNLABELLED
 from vivit.data.datasets.video_table import make_table
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once
@@ -61,6 +63,7 @@ class CsvDataset(VideoDataset):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._labelled = True
         names = self.label_columns
         none = not names and not self.class_columns
         if isinstance(names, str) or none or len(set(names)) < len(names) or "path" in names:
@@ -81,6 +84,15 @@ class CsvDataset(VideoDataset):
                 "in a shell write, with both quotes, 'data.dataset.delimiter=\" \"' for a blank or "
                 "'data.dataset.delimiter=\"\\t\"' for a tab",
             )
+
+    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:
+        """Use a checkpoint's classes, if it has a head for each column of labels; an unknown label is an error."""
+        columns = {**dict.fromkeys(self.label_columns), **(self.class_columns or {})}
+        kinds = [head in self.separators or head not in self.label_columns for head in columns]
+        listed = all(list(heads.get(head, ())) == list(names) for head, names in (self.class_columns or {}).items())
+        if list(heads) == list(columns) and kinds == [isinstance(n, MultiLabel) for n in heads.values()] and listed:
+            self.__dict__["heads"] = dict(heads)
+            self._labelled = labelled
 
     @cached_property
     def heads(self) -> Mapping[str, tuple[str, ...]]:
@@ -113,7 +125,17 @@ class CsvDataset(VideoDataset):
         return make_table(path=path, labels=labels, **times)
 
     def _labels(self, rows: CsvTable, head: str) -> Column:
-        """Return the labels of a head: class numbers, or of a multi-label head 0 and 1 for each class."""
+        """Return the labels of a head: class numbers, or of a multi-label head 0 and 1 for each class.
+
+        Where labels may be missing, all of a head that has no column are -1, and of its entries those of no class.
+        """
+        multi = isinstance(self.heads[head], MultiLabel)
+        columns = [head] if head in self.label_columns else list(self.heads[head])
+        if not self._labelled and (multi or head not in rows.columns) and set(columns) - set(rows.columns):
+            missing = np.full((len(rows.table), len(self.heads[head]) if multi else 1), -1, np.int8)
+            return multi_hot_column(missing) if multi else pa.array(missing.ravel(), pa.int32())
+        if not self._labelled and not multi:
+            return pc.fill_null(pc.index_in(rows.table[head], pa.array(self.heads[head], pa.string())), -1)
         if head not in self.label_columns:
             return labels_of_columns(rows, self.heads[head])
         if (separator := self.separators.get(head)) is not None:
@@ -202,5 +224,9 @@ class CsvDataset(VideoDataset):
             raise DataError(file, "there is no such file", remedy)
         expected = ["path", SPLIT, "start", "end", self.group, *self._all_label_columns, *self.score_by]
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter, encoding=self.encoding, expected=expected)
-        rows.require("path", *self._all_label_columns)
+        columns = self._all_label_columns if self._labelled else ()
+        if "heads" in self.__dict__ and (missing := [name for name in columns if name not in rows.columns]):
+            remedy = f"add it; {UNLABELLED}"
+            raise DataError(file, "has no such column, and metrics need labels", remedy, column=missing[0])
+        rows.require("path", *columns)
         return rows

@@ -26,9 +26,12 @@ from vivit.data.index.index import is_prepared
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once
 from vivit.errors import DataError
+from vivit.structures import MultiLabel
 
 log = logging.getLogger(__name__)
 
+UNLABELLED = "in eval.py compute_metrics=false scores videos without labels"
+CHECKPOINT = "the checkpoint"
 MOST_NAMED = 20
 """Folders that a warning names at most."""
 
@@ -50,6 +53,14 @@ class VideoFolder(VideoDataset):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._paths: dict[Split, list[str]] = {}
+        self._classes_of = f"{self.root / 'train'}"
+        self._labelled = True
+
+    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:
+        """Use a checkpoint's classes; folders of another name are an error, or videos without a label."""
+        if list(heads) == ["label"] and not isinstance(heads["label"], MultiLabel):
+            self.__dict__["heads"] = {"label": tuple(heads["label"])}
+            self._classes_of, self._labelled = CHECKPOINT, labelled
 
     @property
     def listed_splits(self) -> tuple[Split, ...]:
@@ -92,17 +103,23 @@ class VideoFolder(VideoDataset):
         """Return the videos of a split, class by class."""
         names = self.heads["label"]
         folder = self._split_folder(split)
-        if unknown := sorted(self._class_folders(split) - set(names)):
-            problem = f"has the folders {unknown}, which are no classes of {self._split_folder('train')}"
-            if unknown[0] in folder_names(self._split_folder("train")):
-                problem = f"has videos of {unknown}, which is empty in {self._split_folder('train')}"
+        if self._labelled and (unknown := sorted(self._class_folders(split) - set(names))):
+            problem = f"has the folders {unknown}, which are no classes of {self._classes_of}"
+            if self._classes_of != CHECKPOINT and unknown[0] in folder_names(self._split_folder("train")):
+                problem = f"has videos of {unknown}, which is empty in {self._classes_of}"
             raise DataError(folder, problem, describe_nearest(unknown[0], names))
         prefix = "" if folder == self.root else f"{folder.name}/"
         paths = self._paths_below(split)
+        if not self._labelled and paths:
+            numbers = {name: number for number, name in enumerate(names)}
+            labels = [numbers.get(path.partition("/")[0], -1) for path in paths]
+            return make_table(path=pa.chunked_array([[f"{prefix}{path}" for path in paths]]), labels=[pa.array(labels)])
         if outside := [path for path in paths if "/" not in path]:
             log.warning("%s: %d videos lie outside of class folders: %s", folder, len(outside), ", ".join(outside[:3]))
         videos = [(path.partition("/")[0], path) for path in paths if "/" in path]
         if not videos:
+            if outside and "heads" in self.__dict__:
+                raise DataError(folder, "has no videos in class folders", UNLABELLED)
             raise no_videos_error(folder, folder_names(folder))
         numbers = {name: number for number, name in enumerate(names)}
         files = sorted((numbers[name], f"{prefix}{path}") for name, path in videos)
@@ -132,10 +149,15 @@ class VideoFolder(VideoDataset):
         return classes
 
     def _split_folder(self, split: Split) -> Path:
-        if split == "train" and not self._folders:
+        if not self._folders and (split == "train" or not self._labelled):
             return self.root
         if split not in self._folders:
             remedy = f"arrange the videos as {self.root}/{{train,val,test}}/<class>/<video>"
+            remedy += (
+                ""
+                if self._folders or "heads" not in self.__dict__
+                else f", or set split=train for all below {self.root}"
+            )
             remedy += ", or set data.val_share=0.2 to hold out training videos" if split == "val" else ""
             raise DataError(self.root / split, "there is no such folder", describe_root_above(self.root) or remedy)
         return self.root / self._folders[split]

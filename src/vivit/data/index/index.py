@@ -100,7 +100,7 @@ def read_index(folder: Path) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def join_index(videos: pa.Table, root: Path, prepared: Path, copies: int | None) -> pa.Table:
+def join_index(videos: pa.Table, root: Path, prepared: Path, copies: int | None, split: str) -> pa.Table:
     """Return the table of videos with the properties of their files, and in ``problem`` why one cannot be used.
 
     Files that are not in the index are looked up on disk. With ``copies`` a copy, where there is one, replaces its
@@ -117,7 +117,7 @@ def join_index(videos: pa.Table, root: Path, prepared: Path, copies: int | None)
         position = READER_COLUMNS.index("problem")
         facts = facts.set_column(position, "problem", pc.if_else(absent, "missing", facts["problem"]))
     if copies is not None:
-        files, facts = _replace_by_copies(files, facts, transcoded_dir(prepared.resolve(), copies), copies)
+        files, facts = _replace_by_copies(files, facts, transcoded_dir(prepared.resolve(), copies), copies, split)
     stamps = pa.DictionaryArray.from_arrays(number, facts["stamps"].combine_chunks())
     facts = facts.drop_columns("stamps").take(number)
     for name in facts.column_names:
@@ -132,7 +132,7 @@ def file_properties(paths: Column, folder: Path, columns: Sequence[str]) -> pa.T
     return index.select(columns).take(pc.index_in(paths, index["path"].combine_chunks()))
 
 
-def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int) -> tuple[Column, pa.Table]:
+def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int, split: str) -> tuple[Column, pa.Table]:
     """Return paths and properties of the usable copies, and of the sources where there is none."""
     copies = file_properties(paths, folder, READER_COLUMNS)
     has_copy = pc.and_(pc.is_valid(copies["bytes"]), pc.is_null(copies["problem"]))
@@ -141,8 +141,8 @@ def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int) 
         raise ConfigError(
             "data.dataset.copies",
             side,
-            f"{folder} has no copies of these videos",
-            f"make them with {typed('prepare')} copies={side}",
+            f"{folder} has no copies of split {split} ({len(paths)} videos)",
+            f"make them with {typed('prepare')} copies={side} splits={split}, and its data= and data.root=",
         )
     if count < len(paths):
         log.warning(
