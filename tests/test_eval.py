@@ -269,7 +269,10 @@ def test_scores_that_are_no_predictions_are_refused(checkpoint: Callable[..., Pa
         ("data.num_workers=2", "set num_workers instead of data.num_workers"),
         ("data.timeout=0", "set timeout instead of data.timeout"),
         ("data.batch_size=2", "set batch_size instead of data.batch_size"),
-        ("data.resize=320", "of a data set only root, dataset, train_share, val_share are used"),
+        (
+            "data.resize=320",
+            "of a data set only root, dataset, train_share, val_share are used; clips are cut as the checkpoint's were",
+        ),
         ("+data.rooot=/videos", "of a data set only root, dataset, train_share, val_share are used"),
     ],
 )

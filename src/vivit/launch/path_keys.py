@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from vivit.errors import ConfigError
 from vivit.overrides import escape_interpolation, quote_value
 
-LIST_KEYS = ("video", "bench.checkpoints")
+LIST_KEYS = ("video", "examples", "bench.checkpoints")
 """Keys that hold a path or a list of them."""
 PATH_KEYS = (
     *LIST_KEYS,
