@@ -10,9 +10,11 @@ ANSWERED = (
     r"The number of training batches \(\d+\) is smaller than the logging interval",
     r"The '\w+_dataloader' does not have many workers",
     r"Checkpoint directory .* exists and is not empty",
+    r"Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
 )
-"""Warnings that say nothing new: epochs are logged however short, workers are chosen, a run resumes in its folder."""
+"""Warnings that say nothing new: epochs are logged however short, workers are chosen, a run resumes in its folder, and
+a test has no use for the callbacks of training."""
 
 
 def quiet_libraries() -> None:

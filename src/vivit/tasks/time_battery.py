@@ -1,12 +1,14 @@
 """The task of `eval.py time=true`: the test videos with their time changed, and what is lost by each change."""
 
 import csv
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lightning import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -21,6 +23,8 @@ from vivit.evaluation.time_plot import plot_changes
 from vivit.structures import label_columns, single_label_heads
 from vivit.tasks.test import prepare_test, run_test
 from vivit.training import VideoClassifier
+
+log = logging.getLogger(__name__)
 
 FOLDER = "time"
 """The folder of the predictions of each change, in the run folder."""
@@ -47,6 +51,7 @@ def run_time_battery(
         for change in CHANGES:
             if change == MIRRORED and not mirrored:
                 continue
+            rank_zero_only(log.info)("the same videos, %s", change.replace("_", " "))
             data.test_views = change_views(views, change)
             (target := folder / FOLDER / change).mkdir(parents=True, exist_ok=True)
             files[change], _ = run_test(trainer, module, data, prepare_test(data, by_difficulty=False), target, None)
