@@ -25,7 +25,6 @@ KEYS = [
     ("train", "+trainer.detect_anomaly"),
     ("train", "+trainer.fast_dev_run"),
     ("train", "+trainer.deterministic"),
-    ("train", "+callbacks.progress.leave"),
     ("train", "augment.random_crop"),
     ("predict", "explain"),
     ("predict", "skip_unreadable"),

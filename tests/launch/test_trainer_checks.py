@@ -129,7 +129,7 @@ def test_other_words_stay(word: str) -> None:
 
 def test_a_command_reads_its_words_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "logger=null", "seed=2"])
-    begin()
+    begin("train")
     assert sys.argv == ["train.py", "logger=none", "seed=2"]
 
 

@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -35,11 +36,12 @@ Positions = Literal["auto", "tile", "resize", "resize_tile", "fresh"]
 
 def check_size(encoder: Encoder, source: NeutralStateDict) -> None:
     """Raise ConfigError, with the sizes of both, where a source's encoder is wider or deeper than the network's."""
-    layers = {int(name.split(".")[2]) for name in source.tensors if name.startswith("encoder.blocks.")}
+    counts = Counter(int(name.split(".")[2]) for name in source.tensors if name.startswith("encoder.blocks."))
     kernel = source.tensors.get("patches.weight")
-    if kernel is None or not layers:
+    if kernel is None or not counts:
         return
-    sides = (len(kernel), max(layers) + 1), (encoder.norm.weight.numel(), len(encoder.blocks))
+    depth = sum(2 * count > max(counts.values()) for count in counts.values())  # a single tensor is no layer
+    sides = (len(kernel), depth), (encoder.norm.weight.numel(), len(encoder.blocks))
     if sides[0] == sides[1]:
         return
     (source_size, name), (network_size, _) = ((format_size(*side), size_name(*side)) for side in sides)
