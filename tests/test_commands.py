@@ -176,8 +176,11 @@ def test_the_model_benchmark_prints_the_papers_column(logs):
 
 
 BAD = {
-    "model=factorised_encode": ["Could not find 'model/factorised_encode'", "factorised_encoder"],
-    "model.dept=3": ["model.dept", "Key 'dept' is not in struct"],
+    "model=factorised_encode": [
+        "model=factorised_encode: there is no such option",
+        "did you mean model=factorised_encoder?",
+    ],
+    "model.dept=3": ["model.dept=3: there is no key model.dept; did you mean model.depth=3?"],
     "+extra.thing=1": ["extra: is an unknown key"],
     "+size.dpeth=3": ["dpeth", "size"],
     "+callbacks.curve.folder=x": ["callbacks.curve: has no _target_"],
@@ -272,7 +275,7 @@ def test_the_training_benchmark_times_runs_as_they_are(logs, data):
     broken = python("src/benchmark.py", "bench=train", 'bench.overrides=["model=none"]', f"hydra.run.dir={folder}2")
     assert broken.returncode == 1
     assert "train.py model=none" in broken.stderr
-    assert "Could not find 'model/none'" in broken.stderr
+    assert "model=none: there is no such option" in broken.stderr
 
 
 def test_the_step_benchmark_times_every_form(logs):
