@@ -16,7 +16,7 @@ from vivit.io import write_json
 from vivit.launch import Job
 from vivit.run_folder import print_results, print_rows
 from vivit.tasks.clip_settings import data_record
-from vivit.tasks.demo import predict_upload
+from vivit.tasks.demo import OneAtATime
 from vivit.tasks.predict import predict
 from vivit.tasks.predictor import build_predictor
 from vivit.tasks.weight_formats import write_vivit
@@ -82,11 +82,9 @@ def test_non_finite_logits_raise_an_error_about_the_video(
 def test_page_of_non_finite_logits(predict_film, composed, tmp_path: Path) -> None:
     with pytest.raises(NonFiniteLogitsError):
         predict_film(fault=FAULTS[0])
-    cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", "video=x", "num_workers=0", "device=cpu", name="predict")
-    predictor = build_predictor(cfg, Job(tmp_path, {}, [], None))
-    page = predict_upload(
-        predictor, tmp_path / "a [red] film.mp4", max_seconds=9, top_k=3, head_fusion="mean", folder=tmp_path
-    )
+    cfg = composed(f"ckpt_path={tmp_path / 'net.ckpt'}", "num_workers=0", "device=cpu", name="demo")
+    predictor = OneAtATime(build_predictor(cfg, Job(tmp_path, {}, [], None)), cfg)
+    page = predictor.html(tmp_path / "a [red] film.mp4", tmp_path)
     assert "No prediction</h3><p>a [red] film.mp4: the network&#x27;s logits are NaN or infinite" in page
     assert page.lower().count("nan") == 1, "in the message"
 

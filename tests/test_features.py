@@ -312,3 +312,21 @@ def test_temporal_indices_by_seconds_last_as_long_whatever_the_rate(tmp_path: Pa
         assert grid.begins == pytest.approx(np.arange(10) / 5)
     assert np.array_equal(grids[0].frames, np.arange(20).reshape(10, 2))
     assert np.abs(grids[1].frames - 3 * grids[0].frames).max() <= 1
+
+
+def test_two_files_of_one_name_are_refused_before_any_is_encoded(composed: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for name in ("a.mp4", "a.mkv"):
+        film(tmp_path / "videos" / name, noise(5))
+    for split in ("train", "val"):
+        (tmp_path / "videos" / f"{split}.csv").write_text("path,label\na.mp4,run\na.mkv,walk\n")
+    clip = ["data=csv", f"data.root={tmp_path / 'videos'}", "data.frames=4", "data.crop=[32,32]", "data.resize=36"]
+    record: Any = OmegaConf.to_container(composed(*clip).data, resolve=True)
+    write_vivit(LoadedModel(make_net(2), "", {"label": ["run", "walk"]}, **data_record(record)), tmp_path / "net.ckpt")
+    words = (f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'out'}", "num_workers=0", "dense=true")
+    cfg = composed(*words, name="features")
+    cfg.paths.run = str(tmp_path)
+    with pytest.raises(ConfigError, match="are both called a; rename one") as error:
+        extract_features(cfg, Job(folder=tmp_path, choices={}, overrides=list(words), sweep=None))
+    assert error.value.key == "dense"
+    assert not list((tmp_path / "out").glob("*.npy"))

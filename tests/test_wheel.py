@@ -115,7 +115,8 @@ def test_it_trains_predicts_and_reports_in_an_empty_folder(run: Run, tmp_path: P
     report = run("vivit-report", folder=tmp_path)
     assert report.returncode == 0, report.stderr
     assert "Runs in logs: 1 done" in report.stdout
-    assert "vivit-train sweep=" in report.stdout
+    (page,) = (tmp_path / "logs" / "report").rglob("report.md")
+    assert "vivit-train sweep=" in page.read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"logs", "data"}, "and the frames that it decoded"
 
 

@@ -93,7 +93,7 @@ def test_prepare_writes_finished_rows_when_interrupted(root, monkeypatch):
 
     flush = preparing.flush
     monkeypatch.setattr(preparing, "flush", ends)
-    monkeypatch.setattr(preparing.tqdm, "update", interrupt_after(7))
+    monkeypatch.setattr(preparing.ProgressBar, "update", interrupt_after(7))
     with pytest.raises(KeyboardInterrupt):
         run(root)
     assert seen == [7]

@@ -59,3 +59,11 @@ def test_answers_that_turn_with_the_film() -> None:
     assert (turned["turned"], turned["videos"], turned["share"]) == (3, 4, 0.75), "of those right, and of two sides"
     assert (turned["low"], turned["high"]) == wilson(3, 4)
     assert count_turned(forward, reversed_, labels) is None
+
+
+def test_a_class_of_few_groups_shows_nothing() -> None:
+    labels = np.zeros(8, np.int64)
+    battery = {change: HeadAnswers(labels, labels + (change != "forward")) for change in BATTERY}
+    for groups, need in ((list("aaaabbbb"), "neither"), (list("abcdeeee"), "order")):
+        (row,) = needs_of_classes(battery, groups, ["trip", "run"])
+        assert row["needs"] == need

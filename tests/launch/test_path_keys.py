@@ -168,3 +168,11 @@ def test_every_key_of_the_list_exists() -> None:
     for key in PATH_KEYS:
         name = [part for part in key.split(".") if part != "*"][-1]
         assert re.search(rf"\b{name}:", texts), key
+
+
+@pytest.mark.parametrize("value", ["/runs/${now:%Y-%m-%d}", "logs/${hydra:job.num}", "/a/${oc.env:HOME}/b"])
+def test_resolvers_that_hydra_registers_later_are_references(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered = OmegaConf.has_resolver
+    monkeypatch.setattr(OmegaConf, "has_resolver", lambda name: name not in ("now", "hydra") and registered(name))
+    for key in ("hydra.run.dir", "target"):
+        assert quoted(f"{key}={value}") == f"{key}={value}"

@@ -9,7 +9,7 @@ import pytest
 
 CODE = """
 from vivit.launch.command_line import begin
-begin()  # as every command does
+begin("train")  # as every command does
 from vivit.training.wandb_logger import ResumableWandbLogger
 run = ResumableWandbLogger("run", project="mine").experiment
 print(run.settings.mode, run.project, run.name)

@@ -9,6 +9,8 @@ from jaxtyping import Bool, Int
 from vivit.groups import bootstrap_interval
 from vivit.wilson import wilson
 
+FEWEST = 5
+"""Groups of videos of a class, without which a bootstrap over them shows nothing."""
 FORWARD = "forward"
 """The name of the videos as they are."""
 
@@ -54,7 +56,8 @@ def needs_of_classes(
     """Return for each class that occurs its accuracies, and what it needs by them: order, motion, or neither is shown.
 
     It needs order where shuffled frames lose accuracy, and motion, of which no single frame is enough, where one frame
-    repeated does: where the interval of the difference, over its videos alone, ends below 0.
+    repeated does: where the interval of the difference, over its videos alone, ends below 0, and they are of ``FEWEST``
+    groups or more.
     """
     labels, rows = answers[FORWARD].labels, []
     for number in np.unique(labels):
@@ -62,7 +65,8 @@ def needs_of_classes(
         own_groups = [group for group, selected in zip(groups, of_class, strict=True) if selected]
         right = {change: of_change.right[of_class] for change, of_change in answers.items()}
         lost = {
-            change: _difference(right[change], right[FORWARD], own_groups)["difference_high"] < 0
+            change: len({*own_groups}) >= FEWEST
+            and _difference(right[change], right[FORWARD], own_groups)["difference_high"] < 0
             for change in ("shuffled", "one_frame")
         }
         need = "order" if lost["shuffled"] else "motion" if lost["one_frame"] else "neither"

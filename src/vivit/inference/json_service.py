@@ -86,7 +86,8 @@ class PredictionService:
 def _file_name(name: str | None) -> str:
     """Return the last part of a file's name, of which only the suffix matters; ``video.mp4`` where it has none."""
     name = one_line(Path((name or "").replace("\\", "/")).name).replace("\0", "")
-    return name.encode()[-200:].decode(errors="ignore") or "video.mp4"
+    name = name.encode()[-200:].decode(errors="ignore")
+    return "video.mp4" if name in ("", "..") else name
 
 
 def _error(status: int, problem: str) -> Response:

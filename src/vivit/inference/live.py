@@ -53,6 +53,8 @@ def sample_frames(video: LiveVideo, preprocessing: Preprocessing) -> Iterator[Sa
                 yield SampledFrame(moments * views.step, latest[1])
                 moments += 1
         latest = seconds, read_crops(video, preprocessing)
+    if latest is not None and not steps:
+        yield SampledFrame(*latest)
     if latest is not None and steps:
         while moments * views.step < latest[0] + float(np.median(steps)) - 1e-6:
             yield SampledFrame(moments * views.step, latest[1])

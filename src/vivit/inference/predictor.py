@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from vivit.data.frame_rates import RepeatWarning, check_frames_fps
 from vivit.data.loader import EvalLoader
@@ -31,6 +30,7 @@ from vivit.inference.streaming import (
     streaming_problem,
 )
 from vivit.models import ViViT
+from vivit.progress_bars import ProgressBar
 from vivit.structures import Batch, Predictions, Video, multi_label_positions
 
 log = logging.getLogger(__name__)
@@ -223,9 +223,9 @@ class Predictor:
             yield predictions._replace(logits=predictions.logits.cpu())
 
 
-def progress(loader: EvalLoader) -> tqdm:
-    """Return the batches of a loader, with a bar on a terminal where there are several."""
-    return tqdm(loader, unit="batch", disable=None if len(loader) > 1 else True, leave=False)
+def progress(loader: EvalLoader) -> ProgressBar:
+    """Return the batches of a loader, with a bar where there are several."""
+    return ProgressBar(loader, desc="batches", disable=len(loader) < 2, leave=False)
 
 
 def check_finite_logits(logits: Tensor, file: str) -> Tensor:

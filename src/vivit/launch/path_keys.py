@@ -32,6 +32,8 @@ NO_PATHS = ("", "null", "???")
 READ_TWICE = re.compile(r".*\..*|resume|logs")
 """Keys whose value Hydra reads a second time, where ``${`` begins a reference whatever stands before it."""
 REFERENCE = re.compile(r"\$\{([^{}]*)")
+OF_HYDRA = ("now", "hydra", "python_version")
+"""Resolvers that Hydra registers as it starts, which is after the command line was read."""
 FUNCTION = re.compile(r"(choice|glob|interval|range|shuffle|sort|tag)\(.*\)", re.DOTALL)
 """Hydra's functions, each of which is a sweep."""
 
@@ -137,7 +139,12 @@ def split_commas(text: str) -> list[str]:
 def _refers(name: str, is_key: Callable[[str], bool]) -> bool:
     """Return whether what stands in ``${...}`` is a key or a resolver that there is."""
     resolver, colon, _ = name.partition(":")
-    return OmegaConf.has_resolver(resolver) if colon else is_key(re.split(r"[.\[]", name.strip())[0])
+    return _has_resolver(resolver) if colon else is_key(re.split(r"[.\[]", name.strip())[0])
+
+
+def _has_resolver(name: str) -> bool:
+    """Return whether there is a resolver, or will be once Hydra's main function has begun."""
+    return name in OF_HYDRA or OmegaConf.has_resolver(name)
 
 
 def _reads_as(parsed: Override | None, text: str) -> bool:

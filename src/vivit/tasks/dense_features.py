@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from vivit.data import VideoDataModule
-from vivit.data.datasets import Split
+from vivit.data.datasets import SPLITS, Split
 from vivit.data.sliding_window import SlidingVideo
 from vivit.errors import ConfigError
 from vivit.inference.dense_features import DenseEncoder, index_grid, index_pattern
 from vivit.io import atomic_write, write_json
+from vivit.progress_bars import ProgressBar
 from vivit.structures import Video, single_label_heads
 
 LIST = "{}.json"
@@ -34,18 +34,29 @@ def write_dense_features(
     rate = {"fps": views.fps} if views.fps is not None else {"stride": views.stride}
     features = {**described, **rate, "index_frames": len(pattern), "index_step": step}
     target.mkdir(parents=True, exist_ok=True)
-    lists: dict[str, Path] = {}
+    lists: dict[str, Path] = {split: target / LIST.format(split) for split in splits}
+    for split in SPLITS:
+        _check_same(target / LIST.format(split), features)
+    _check_names(data, splits)
     for split in splits:
-        lists[split] = target / LIST.format(split)
-        _check_same(lists[split], features)
         write_json(lists[split], {"features": features, "database": {}})
         database: dict[str, Any] = {}
-        for path, rows in tqdm(_rows_by_file(data, split).items(), desc=split, unit="video", disable=None):
+        for path, rows in ProgressBar(_rows_by_file(data, split).items(), desc=split, unit=" videos"):
             name = video_name(path, data.dataset.root)
             database[name] = {"subset": split} | _write_video(path, target / f"{name}.npy", encoder)
             database[name]["annotations"] = _annotations(rows, data, database[name]["duration"])
         write_json(lists[split], {"features": features, "database": database})
     return lists
+
+
+def _check_names(data: VideoDataModule, splits: Sequence[Split]) -> None:
+    """Raise ConfigError where two files have one name, and so one file of features."""
+    names: dict[str, str] = {}
+    for split in splits:
+        for path in _rows_by_file(data, split):
+            if (other := names.setdefault(video_name(path, data.dataset.root), path)) != path:
+                problem = f"{other} and {path} are both called {video_name(path, data.dataset.root)}"
+                raise ConfigError("dense", True, problem, "rename one of them")
 
 
 def video_name(path: str, root: Path) -> str:

@@ -155,7 +155,11 @@ def videos_of_scores(dataset: VideoDataset, file: PredictionsFile) -> Sequence[V
     """Return the videos of saved predictions; None where the data set has others, so that no frames are drawn."""
     split: Any = file.metadata.split
     videos = dataset.videos(split) if split in dataset.splits else None
-    return videos if videos is not None and len(videos) == file.metadata.listed else None
+    paths = [] if videos is None else videos.column("path") or []
+    if len(paths) != file.metadata.listed:
+        return None
+    rows = (zip(part.videos.tolist(), part.paths, strict=True) for part in file.parts())
+    return videos if all(str(paths[row]) == path for part in rows for row, path in part) else None
 
 
 def finalize_eval(

@@ -76,7 +76,7 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     results: dict[str, Any] = {"ckpt_path": str(cfg.ckpt_path), "views": format_views(views.temporal, views.spatial)}
     results |= {"every": cfg.every, "skipped_videos": skipped, "predictions": predictions}
     write_json(job.folder / "predictions.json", results | provenance())  # before anything is printed
-    problems = {source.name: skipped[source.path] for source in sources if source.path in skipped}
+    problems = {source.name: skipped[name_skipped(source)] for source in sources if name_skipped(source) in skipped}
     write_predictions_csv(job.folder / "predictions.csv", predictions, problems)
     print_predictions(predictions)
     print(f"Run folder: {job.folder}")
@@ -88,6 +88,11 @@ def is_segment(source: Source) -> bool:
     return source.video.start is not None or source.video.end is not None
 
 
+def name_skipped(source: Source) -> str:
+    """Return under which name a video is listed that was left out: its path, of a segment its name."""
+    return source.name if is_segment(source) else source.path
+
+
 def _predict(
     cfg: DictConfig, predictor: Predictor, sources: Sequence[Source], skipped: dict[str, str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -95,7 +100,7 @@ def _predict(
     reasons: dict[int, str] | None = {} if cfg.skip_unreadable else None
     for number, logits in predictor.predict([source.video for source in sources], reasons):
         yield number, {"classes": predictor.top_k(logits, cfg.top_k)}
-    skipped.update({sources[number].path: reason for number, reason in (reasons or {}).items()})
+    skipped.update({name_skipped(sources[number]): reason for number, reason in (reasons or {}).items()})
 
 
 def _predict_sliding(
@@ -123,7 +128,7 @@ def skip_video(cfg: DictConfig, skipped: dict[str, str], source: Source, error: 
     if not cfg.skip_unreadable:
         raise error
     log.warning("left out: %s", error)
-    skipped[source.path] = str(error)
+    skipped[name_skipped(source)] = str(error)
 
 
 def output_folder(folder: Path, sources: Sequence[Source], number: int) -> Path:

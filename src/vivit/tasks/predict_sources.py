@@ -92,7 +92,8 @@ def _segment(path: str, start: float | None, end: float | None) -> str:
     """Return the name of a row: its path, with its seconds where it is a segment."""
     if start is None and end is None:
         return path
-    return f"{path} {start or 0:g}-{'' if end is None else f'{end:g}'} s"
+    ends = [f"{round(seconds, 3):.10g}" for seconds in (start or 0.0, end) if seconds is not None]
+    return f"{path} {ends[0]}-{''.join(ends[1:])} s"
 
 
 def _relative(video: str, typed: str, common: str) -> str:

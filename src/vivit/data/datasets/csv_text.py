@@ -49,7 +49,7 @@ def _marked_encoding(content: bytes) -> str:
         if content.startswith(mark):
             return name
     head = content[:64]
-    if head and b"\0" in head[:4]:
+    if len(head) > 1 and b"\0" in head[:4]:
         return "utf-16-le" if not head[1] else "utf-16-be"
     return "utf-8"
 

@@ -36,7 +36,7 @@ def split_folders(root: Path) -> dict[Split, str]:
             if name == split or _holds_classes(root / name):
                 folders.setdefault(split, name)
     exact = any(split in names for split in SPLITS)
-    return folders if exact or "train" in folders else {}
+    return folders if exact or "train" in folders or {*folders.values()} == {*names} else {}
 
 
 def _holds_classes(folder: Path) -> bool:

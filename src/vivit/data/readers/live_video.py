@@ -49,6 +49,7 @@ class LiveVideo:
             problem = f"cannot be opened ({getattr(error, 'strerror', None) or error})"
             raise VideoError(source, problem, remedy) from None
         if not self._container.streams.video:
+            self._container.close()
             raise VideoError(source, "has no moving picture", f"send {PIPE_FORMATS}")
         self._stream = self._container.streams.video[0]
         self._stream.codec_context.thread_count = 1

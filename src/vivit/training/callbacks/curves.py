@@ -62,7 +62,7 @@ class CurvePlotter(Callback):
         names = [name for name in ("train/loss", "train/acc_top1") if name in trainer.callback_metrics]
         values = {name: trainer.callback_metrics[name] for name in names} | {"learning_rate": self._rate}
         for name, value in values.items():
-            mean = self._means.get(name, 0.0)
+            mean = self._means.get(name, value)  # an earlier checkpoint has less
             self._means[name] = mean + (value - mean) * parts / self._batches
 
     @rank_zero_only
