@@ -17,6 +17,7 @@ from vivit.data.datasets import dataset_class
 from vivit.data.view_samplers import check_rate
 from vivit.errors import ConfigError
 from vivit.launch import format_error
+from vivit.overrides import LOGGING_CALLBACKS
 from vivit.tasks.build import build_network
 from vivit.tasks.config_checks import check_keys, root_keys
 
@@ -214,3 +215,10 @@ def test_no_configuration_but_a_sweep_s_row_sets_a_stride_that_fps_cannot_replac
         line for file in files for line in re.findall(r"^[^#\n]*\bstride: [^,}\n]*", file.read_text(), re.MULTILINE)
     ]
     assert len(strides) == 5 and all("${unless_fps:" in line for line in strides)
+
+
+def test_every_callback_of_a_run_is_said_to_change_its_result_or_not(composed: Compose) -> None:
+    """A new one that only watches is no setting: jobs are found again without it."""
+    changing = {"checkpoint_best", "regularisation", "preemption"}
+    watching = {name for name in composed().callbacks if name not in changing}
+    assert watching <= {*LOGGING_CALLBACKS}

@@ -174,6 +174,19 @@ def test_a_root_on_another_level_is_refused_with_the_one_that_looks_right(root: 
         assert said in str(error.value)
 
 
+def test_a_class_may_have_a_folder_called_train_and_a_split_may_be_alone(root: Path, composed: Compose) -> None:
+    videos = sorted((root / "train").rglob("*.mp4"))
+    trains, alone = root.parent / "trains", root.parent / "alone"
+    for at, name in enumerate(("vehicle/train", "vehicle/car", "animal/dog")):
+        (trains / name).mkdir(parents=True)
+        shutil.copy(videos[at], trains / name)
+    assert build_dataset(composed("data=folder", f"data.root={trains}")).heads == {"label": ("animal", "vehicle")}
+    shutil.copytree(root / "val", alone / "validation")
+    dataset = build_dataset(composed("data=folder", f"data.root={alone}"))
+    dataset.take_classes({"label": ("Fight", "calm")}, labelled=True)
+    assert len(dataset.videos("val")) == len(list((root / "val").rglob("*.mp4")))
+
+
 def test_a_root_that_is_a_split_is_answered_with_its_parent(root: Path, composed: Compose) -> None:
     with pytest.raises(DataError, match=f"set data.root={root}, which has the folders train, val, test"):
         build_dataset(composed("data=folder", f"data.root={root / 'train'}")).videos("val")

@@ -17,12 +17,12 @@ from forked import Command, start
 from omegaconf import OmegaConf
 
 from vivit.errors import ConfigError
-from vivit.inference.json_service import USAGE
+from vivit.inference.json_service import USAGE, _file_name
 from vivit.inference.load import LoadedModel
 from vivit.inference.uploads import Uploads
 from vivit.launch import Job
 from vivit.tasks.clip_settings import data_record
-from vivit.tasks.demo import demo
+from vivit.tasks.demo import demo, find_examples
 from vivit.tasks.weight_formats import write_vivit
 
 pytest.importorskip("gradio", reason="the page needs gradio, which `make install` installs")
@@ -319,3 +319,16 @@ def test_wrong_options_are_errors_about_their_keys(
     with pytest.raises(ConfigError) as error:
         demo(cfg, Job(tmp_path, {}, list(words), None))
     assert (error.value.key, error.value.value) == (key, value)
+
+
+def test_segments_are_no_examples(tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", noise(9))
+    (tmp_path / "list.csv").write_text("path,start,end\na.mp4,0,0.2\n")
+    with pytest.raises(ConfigError, match="shows whole files, and a.mp4 0-0.2 s is a segment") as error:
+        find_examples(str(tmp_path / "list.csv"))
+    assert error.value.key == "examples"
+
+
+@pytest.mark.parametrize("name", ["..", "", None, "/", "a/.."])
+def test_a_posted_name_that_is_no_file_s_is_replaced(name: str | None) -> None:
+    assert _file_name(name) == "video.mp4"

@@ -528,3 +528,14 @@ def test_sliding_prediction_memory_does_not_grow_with_the_video(composed, tmp_pa
         assert len(timeline.logits) == seconds - 3
         grown[seconds] = found["mb"]
     assert grown[200] < grown[20] + 45, grown
+
+
+def test_a_segment_that_cannot_be_read_is_named_and_its_neighbour_is_not(predicted, tmp_path: Path) -> None:
+    film(tmp_path / "a.mp4", noise(30))
+    (tmp_path / "list.csv").write_text("path,start,end\na.mp4,0,1\na.mp4,500,501\n")
+    results = predicted(str(tmp_path / "list.csv"), "skip_unreadable=true")
+    assert [row["name"] for row in results["predictions"]] == ["a.mp4 0-1 s"]
+    assert list(results["skipped_videos"]) == ["a.mp4 500-501 s"]
+    with (tmp_path / "run" / "predictions.csv").open() as text:
+        rows = [(row["video"], bool(row["class"] if "class" in row else row["verb"])) for row in csv.DictReader(text)]
+    assert rows == [("a.mp4 0-1 s", True), ("a.mp4 500-501 s", False)]

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 RECORDING = ("records", "skip_recorded")
 CACHE = ("data.cache", "data.cache_gb", "data.cache_dir")
 LOADING = ("data.num_workers", "data.prefetch_factor", "data.timeout", "data.pin_memory", *CACHE)
-LOGGING_CALLBACKS = ("checkpoint", "throughput", "curves", "progress", "nan_check", "run_metadata", "wandb_media")
+LOGGING_CALLBACKS = (
+    *("checkpoint", "throughput", "batch_picture", "curves", "progress", "nan_check", "run_metadata", "wandb_media"),
+)
 """Callbacks that change no weight."""
 NEUTRAL_KEYS = (
     "plugins",
@@ -27,6 +29,10 @@ HARDWARE_KEYS = (
     "data.batch_size",
 )
 """Keys that options of ``trainer`` set: where a job runs. Typed alone, a precision or a batch is a setting."""
+CUT_KEYS = ("frames", "stride", "fps", "resize", "crop")
+"""Keys of a data set by which clips are cut, which a checkpoint brings along."""
+DATA_KEYS = ("root", "dataset", "train_share", "val_share")
+"""Keys of a data set that name its videos."""
 USER_DATASETS = ("folder", "csv", "csv_folds")
 """Data sets that are defined by ``data.root``; the others hold the same videos wherever they lie."""
 

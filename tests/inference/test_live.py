@@ -1,6 +1,9 @@
 """Videos that come through a pipe: the same windows as of the file, in memory that does not grow."""
 
+import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +97,18 @@ def test_steps_are_whole_frames_and_need_a_rate_where_seconds_are_typed() -> Non
 @pytest.mark.parametrize(("source", "expected"), [("-", True), ("webcam:0", True), ("webcam", False), ("-.mp4", False)])
 def test_live_sources(source: str, expected: bool) -> None:
     assert is_live(source) is expected
+
+
+def test_standard_input_that_sends_no_video_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(VideoError, match="which is closed; send MPEG-TS"):
+        LiveVideo("-")
+    terminal, other = os.openpty()
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: other))
+    with pytest.raises(VideoError, match="is a terminal; send MPEG-TS"):
+        LiveVideo("-")
+    os.close(terminal)
+    os.close(other)
 
 
 def test_what_is_no_video_and_a_camera_that_is_not_there_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,11 @@
 import csv
 import io
 import logging
+import os
+import shlex
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +15,14 @@ from typing import Any
 
 import pytest
 from lightning import Callback, Trainer
+from tqdm import tqdm
 
 from vivit.progress_bars import ProgressBar
 from vivit.tasks.results_json import last_metrics
 from vivit.tasks.run_summary import best_epoch, next_commands, print_epochs, selected_epochs
 from vivit.training import CurvePlotter, ResumableCSVLogger, RunProgress, VideoClassifier
 from vivit.training import heartbeat as heartbeats
+from vivit.training.callbacks.progress import renew_lock_of_bars_in_forks
 from vivit.training.heartbeat import Wait
 from vivit.training.time_left import TimeLeft, format_duration
 
@@ -169,6 +175,30 @@ def test_the_table_of_epochs_is_short_and_has_the_best(capsys: pytest.CaptureFix
     assert not capsys.readouterr().out
 
 
+def test_a_process_that_is_forked_while_a_bar_is_drawn_can_draw_one_too() -> None:
+    renew_lock_of_bars_in_forks()
+    held, done = threading.Event(), threading.Event()
+
+    def draw() -> None:
+        with tqdm.get_lock():
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        tqdm.write("", file=io.StringIO())
+        os._exit(0)
+    try:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "logs" / "run"
@@ -177,5 +207,7 @@ def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.Mo
     (folder / "checkpoints" / "best.ckpt").touch()
     score, predict, report = next_commands(folder, tmp_path / "elsewhere", "/videos/it's (1).mp4")
     assert score == "python src/eval.py ckpt_path=logs/run/checkpoints/best.ckpt views=10x3"
-    assert predict.startswith("python src/predict.py ckpt_path=logs/run/checkpoints/best.ckpt 'video=")
+    assert shlex.split(predict) == [
+        *("python", "src/predict.py", "ckpt_path=logs/run/checkpoints/best.ckpt", "video=/videos/it's (1).mp4")
+    ]
     assert report == "python src/report.py logs=elsewhere"

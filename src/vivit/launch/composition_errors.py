@@ -14,15 +14,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vivit.launch.config_keys import group_options, groups_of, known_keys, root_keys
 from vivit.launch.foreign_keys import HINTS, NO_KEYS, foreign_key, foreign_option
-from vivit.overrides import quote_value, split_override
+from vivit.overrides import CUT_KEYS, DATA_KEYS, quote_value, split_override
 
 COULD_NOT = re.compile(
     r"Could not (?:override|append to config\. An item is already at|delete from config\.) '([^']+)'"
 )
-CLIP_KEYS = ("frames", "stride", "fps", "resize", "crop")
-"""Keys of a data set that a checkpoint has."""
-USED_KEYS = ("root", "dataset", "train_share", "val_share")
-"""Keys of a data set that name its videos."""
 NETWORK_GROUPS = ("model", "size", "tokeniser")
 """Groups that describe a network."""
 MOST_NAMED = 3
@@ -108,7 +104,7 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
     first, _, rest = key.partition(".")
     if first == "data" and "data" in root_keys(command) and not any(other.startswith("data.") for other in known):
         below = rest.partition(".")[0]
-        if below in USED_KEYS or (command == "prepare" and below not in known):
+        if below in DATA_KEYS or (command == "prepare" and below not in known):
             return f"{argument}: no data set is named; set one beside it, as data=folder {argument}"
     if "ckpt_path" in known and "seed" not in known and (part := _of_checkpoint(key)) is not None:
         return f"{wrong}: {part} comes with the checkpoint; leave it out"
@@ -128,7 +124,7 @@ def _of_checkpoint(key: str) -> str | None:
     first, _, rest = meant.partition(".")
     if first in NETWORK_GROUPS:
         return "the network"
-    return f"data.{rest}" if first == "data" and rest in CLIP_KEYS else None
+    return f"data.{rest}" if first == "data" and rest in CUT_KEYS else None
 
 
 def nearest_keys(key: str, known: Sequence[str], command: str | None = None) -> list[str]:
@@ -203,10 +199,8 @@ def _explain_unreadable(override: str) -> str:
 
 def _explain_sweep(argument: str) -> str:
     key, value = split_override(argument)
-    return (
-        f"{argument}: several values; set a list {shlex.quote(f'{key}=[{value}]')}, a text with commas "
-        f"{shlex.quote(f'{key}={quote_value(value or str())}')}, or add -m for a run with each"
-    )
+    one, several = shlex.quote(f"{key}={quote_value(value or '')}"), shlex.quote(f"{key}=[{value}]")
+    return f"{argument}: several values; set a list {several}, a text with commas {one}, or add -m for a run with each"
 
 
 def _groups(command: str | None) -> set[str]:

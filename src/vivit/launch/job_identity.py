@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from vivit.launch.booleans import parse_booleans
+from vivit.launch.typed_values import parse_typed_values
 from vivit.overrides import NEUTRAL_KEYS, distinguishing_overrides, override_key, override_value
 from vivit.sweeps import SCALES, Row, Sweep, parse_sweep
 
@@ -132,7 +132,7 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
     copy = OmegaConf.create(TRAIN_ONLY | {key: node for key, node in unresolved.items() if key != "hydra"})
     copy.paths.update(PATHS)
     with suppress(ValueError):  # which the job itself raises
-        parse_booleans(copy)
+        parse_typed_values(copy)
     plain: Any = OmegaConf.to_container(copy, resolve=True)
     for key in (*NEUTRAL_KEYS, *INITIAL_WEIGHTS):
         node = plain

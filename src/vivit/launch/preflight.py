@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from vivit.errors import ConfigError, UserError
-from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder
 from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
 from vivit.launch.job import sweep_of
@@ -23,6 +22,7 @@ from vivit.launch.multirun_end import begin_job, begin_multirun
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import HYDRA_FOLDER, check_resume
 from vivit.launch.typed_rate import prefer_typed_rate
+from vivit.launch.typed_values import parse_typed_values
 from vivit.launch.user_errors import format_error, missing_value
 from vivit.overrides import NEUTRAL_KEYS, matches_key, quote_value
 from vivit.run_folder import is_rank_zero, read_status
@@ -102,7 +102,7 @@ def check_run(config: DictConfig) -> None:
         sweep = config.hydra.runtime.choices.sweep
         raise ConfigError("sweep", sweep, "has jobs of several rows", "leave out hydra.mode=RUN, or set row=")
     check_working_folder(config)
-    parse_booleans(config)
+    parse_typed_values(config)
     prefer_typed_rate(config, task_overrides(config.hydra))
 
 
@@ -129,7 +129,7 @@ def check_sweep(config: DictConfig) -> None:
         )
     check_scale(config)
     check_working_folder(config)
-    parse_booleans(config)
+    parse_typed_values(config)
 
 
 def check_scale(config: DictConfig) -> None:

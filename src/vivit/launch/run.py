@@ -11,7 +11,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from vivit.errors import ConfigError
-from vivit.launch.booleans import parse_booleans
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
 from vivit.launch.quiet_libraries import quiet_libraries
@@ -21,6 +20,7 @@ from vivit.launch.side_by_side import active_pool
 from vivit.launch.subprocess_job import needs_subprocess, run_in_subprocess
 from vivit.launch.trainer_checks import check_trainer
 from vivit.launch.typed_rate import prefer_typed_rate, typed_overrides
+from vivit.launch.typed_values import parse_typed_values
 from vivit.launch.user_errors import format_error, is_user_error
 from vivit.plugins import import_plugins
 from vivit.run_folder import (
@@ -94,7 +94,7 @@ def _checked(task: Task, cfg: DictConfig) -> Task:
     """Return the task or, where the configuration has an impossible value, a task that raises its error."""
     try:
         import_plugins(cfg.get("plugins"))
-        parse_booleans(cfg)
+        parse_typed_values(cfg)
         check_trainer(cfg)
     except ValueError as error:
         return Refusal(error)

@@ -1,12 +1,13 @@
 """Read training runs: their folders, and the records of jobs that ran elsewhere."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from vivit.overrides import split_override
-from vivit.reporting.json_checks import read_job, read_results, read_status
+from vivit.reporting.json_checks import read_job, read_object, read_results, read_status
+from vivit.reporting.tables import Value
 from vivit.sweeps import SCALES
 
 Status = Literal["running", "done", "failed", "interrupted", "unreadable"]
@@ -77,6 +78,23 @@ def read_multirun(folder: Path) -> list[RunRecord]:
     """Return every job below the folder of a multirun, oldest first; one that cannot be read is ``unreadable``."""
     runs = [_read_folder(job) for job in sorted(folder.glob("*")) if _is_run(job)]
     return sorted(runs, key=lambda run: run.time)
+
+
+def read_lines(
+    logs: Path, command: str, lines_of: Callable[[Mapping[str, Any]], list[dict[str, Value]]]
+) -> tuple[list[dict[str, Value]], list[str]]:
+    """Return the lines of a table that ``lines_of`` makes of the results of a command's runs, oldest first, and notes.
+
+    A note is about a file that cannot be read, or of which it raises.
+    """
+    lines: list[dict[str, Value]] = []
+    notes = []
+    for file in sorted((logs / command).glob("**/results.json")):
+        try:
+            lines += lines_of(read_object(file))
+        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+            notes.append(f"{file.relative_to(logs)}: {' '.join(str(error).split())}")
+    return lines, notes
 
 
 def latest_per_seed(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vivit.reporting.json_checks import read_object
+from vivit.reporting.load_runs import read_lines
 from vivit.reporting.tables import Column, Table, Value
 
 COLUMNS = (
@@ -27,13 +27,7 @@ def probes_table(logs: Path) -> Table:
 
     A file that cannot be read is a note.
     """
-    lines: list[dict[str, Value]] = []
-    notes = []
-    for file in sorted((logs / "features").glob("**/results.json")):
-        try:
-            lines += _lines(read_object(file))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
-            notes.append(f"{file.relative_to(logs)}: {' '.join(str(error).split())}")
+    lines, notes = read_lines(logs, "features", _lines)
     return Table("probes", "Probes on frozen features", CAPTION, COLUMNS, tuple(lines), tuple(notes))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vivit.reporting.json_checks import read_object
+from vivit.reporting.load_runs import read_lines
 from vivit.reporting.tables import Column, Table, Value
 
 COLUMNS = (
@@ -26,13 +26,7 @@ def time_table(logs: Path) -> Table:
 
     A file that cannot be read is a note.
     """
-    lines: list[dict[str, Value]] = []
-    notes = []
-    for file in sorted((logs / "eval").glob("**/results.json")):
-        try:
-            lines += _lines(read_object(file))
-        except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-            notes.append(f"{file.relative_to(logs)}: {' '.join(str(error).split())}")
+    lines, notes = read_lines(logs, "eval", _lines)
     return Table("time", TITLE, CAPTION, COLUMNS, tuple(lines), tuple(notes))
 
 

@@ -7,7 +7,7 @@ import wandb_workspaces.expr as expr
 import wandb_workspaces.reports.v2 as wr
 
 from vivit.entry_points import typed
-from vivit.overrides import override_key
+from vivit.overrides import CUT_KEYS, override_key
 from vivit.reporting.sweep_results import sweep_results
 from vivit.reporting.tables import Table
 from vivit.reporting.writers import to_markdown
@@ -17,8 +17,6 @@ ACCURACIES = {"k400": "top-1 on Kinetics-400", "epic": "top-1 of actions on EPIC
 """The paper's accuracies that a report's text mentions, by the key of ``Row.printed``."""
 RUN_GROUP = "run_group"
 """Key in a run's configuration: all that a job varies but its seed, so one value for each row of a table."""
-CLIP_KEYS = ("frames", "stride", "fps", "resize", "crop")
-"""Keys of a data set that runs log as preprocessing."""
 SEED = "seed"
 STEP = "trainer/global_step"
 GROUPS = ("model", "size", "experiment")
@@ -97,7 +95,7 @@ def logged_key(key: str) -> str | None:
         return f"config.{below}"
     if group == "tokeniser":
         return f"config.{key}"
-    return f"preprocessing.{below}" if group == "data" and below in CLIP_KEYS else key
+    return f"preprocessing.{below}" if group == "data" and below in CUT_KEYS else key
 
 
 def stored_key(key: str) -> str:

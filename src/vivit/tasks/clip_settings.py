@@ -10,7 +10,7 @@ from vivit.data.views import format_views
 from vivit.evaluation import get_aggregation
 from vivit.inference.preprocessing import DEFAULT_VIEWS
 from vivit.launch import Job
-from vivit.overrides import override_key
+from vivit.overrides import DATA_KEYS, override_key
 
 CLIP_KEYS = ("stride", "resize", "views", "resampling")
 """Keys of a data set that define the clips of a file, beside their size, which the network has."""
@@ -18,8 +18,6 @@ TOGETHER = {"stride": ("stride", "fps"), "resampling": ("resampling", "square_pi
 """Keys that define one thing: what is typed of one of them replaces what a file has of all."""
 STORED_KEYS = (*CLIP_KEYS, "fps", "square_pixels")
 """What files of other formats store of it."""
-DATA_KEYS = ("root", "dataset", "train_share", "val_share")
-"""Keys of a data set that name its videos."""
 
 
 def to_plain(node: DictConfig) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from vivit.data.datasets import SPLITS, Split
 from vivit.data.option_checks import check_clip
 from vivit.errors import ABSENT, ConfigError
 from vivit.launch import Job
-from vivit.launch.composition_errors import CLIP_KEYS, nearest_keys
+from vivit.launch.composition_errors import nearest_keys
 from vivit.launch.config_keys import known_keys, root_keys
 from vivit.launch.renamed_keys import REMOVED_KEYS
-from vivit.overrides import split_override
+from vivit.overrides import CUT_KEYS, split_override
 from vivit.structures import MultiLabel
 
 OBJECT_GROUPS = ("callbacks", "logger")
@@ -72,7 +72,7 @@ def check_dataset_overrides(job: Job, used: Sequence[str], command_keys: Sequenc
             "has no effect here",
             f"set {key} instead of {name}"
             if key.partition(".")[0] in command_keys
-            else f"of a data set only {', '.join(used)} are used{of_checkpoint if key in CLIP_KEYS else ''}",
+            else f"of a data set only {', '.join(used)} are used{of_checkpoint if key in CUT_KEYS else ''}",
         )
 
 

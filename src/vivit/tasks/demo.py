@@ -100,6 +100,9 @@ def find_examples(examples: Any) -> dict[str, str]:
         sources = predict_sources(typed, None)[:MAX_EXAMPLES]
     except ConfigError as error:  # which calls the key video
         raise ConfigError("examples", typed, *str(error).partition(": ")[2].split("; ", 1)) from None
+    if segment := next((source for source in sources if source.is_segment), None):
+        problem = f"shows whole files, and {segment.name} is a segment"
+        raise ConfigError("examples", typed, problem, "leave start and end out of the list")
     return {one_line(source.name): source.path for source in sources}
 
 

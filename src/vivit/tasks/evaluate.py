@@ -21,11 +21,11 @@ from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
-from vivit.overrides import escape_interpolation, split_override
+from vivit.overrides import DATA_KEYS, escape_interpolation, split_override
 from vivit.run_folder import print_results, provenance
 from vivit.structures import Video
 from vivit.tasks.build import build_aggregator, build_test_trainer
-from vivit.tasks.clip_settings import DATA_KEYS, merge_typed_settings, to_plain
+from vivit.tasks.clip_settings import merge_typed_settings, to_plain
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.data_report import report_scored_data
 from vivit.tasks.dataset import build_dataset

@@ -21,11 +21,11 @@ from vivit.inference.preprocessing import Preprocessing
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models import ViViT
-from vivit.overrides import escape_interpolation
+from vivit.overrides import CUT_KEYS, DATA_KEYS, escape_interpolation
 from vivit.run_folder import provenance
 from vivit.structures import Batch, multi_label_heads, normalize_frames
 from vivit.tasks.build import build_network, build_test_trainer
-from vivit.tasks.clip_settings import DATA_KEYS, data_record, merge_typed_settings, to_plain
+from vivit.tasks.clip_settings import data_record, merge_typed_settings, to_plain
 from vivit.tasks.config_checks import (
     check_dataset_overrides,
     check_keys,
@@ -41,9 +41,6 @@ from vivit.tasks.probes import check_probes, probe_features
 from vivit.training import disable_malloc_trim, format_model
 
 log = logging.getLogger(__name__)
-
-CLIP_KEYS = ("frames", "stride", "fps", "resize", "crop")
-"""Keys of a data set that cut clips, beside views and resampling, which the command has itself."""
 
 
 class FeatureExtractor(LightningModule):
@@ -174,7 +171,7 @@ def _from_weights(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
         raise ConfigError("ckpt_path", problem="is not set", remedy="set it, or weights=image weights.source=FILE")
     if not cfg.get("data"):
         raise ConfigError("data", problem="is not set", remedy="set data=folder data.root=/videos or alike")
-    check_dataset_overrides(job, (*DATA_KEYS, *CLIP_KEYS), ("views", *LOADER_KEYS))
+    check_dataset_overrides(job, (*DATA_KEYS, *CUT_KEYS), ("views", *LOADER_KEYS))
     check_weights_source(cfg)
     if "load_spatial_cls" in cfg.weights and not job.cli_overrides("weights.load_spatial_cls"):
         cfg.weights.load_spatial_cls = True  # training learns one of its own; here nothing does

@@ -50,7 +50,7 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         return {}
     typed: Any = OmegaConf.to_container(cfg.video) if OmegaConf.is_list(cfg.video) else cfg.video
     sources = predict_sources(typed, cfg.frames_fps)
-    if cfg.every is not None and (segment := next((each for each in sources if is_segment(each)), None)):
+    if cfg.every is not None and (segment := next((each for each in sources if each.is_segment), None)):
         problem = f"slides along whole files, and {segment.name} is a segment"
         raise ConfigError("every", cfg.every, problem, "leave it out, or leave start and end out of the list")
     skipped: dict[str, str] = {}
@@ -83,14 +83,9 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     return {}
 
 
-def is_segment(source: Source) -> bool:
-    """Return whether a video to predict is a part of a file."""
-    return source.video.start is not None or source.video.end is not None
-
-
 def name_skipped(source: Source) -> str:
     """Return under which name a video is listed that was left out: its path, of a segment its name."""
-    return source.name if is_segment(source) else source.path
+    return source.name if source.is_segment else source.path
 
 
 def _predict(

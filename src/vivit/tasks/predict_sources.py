@@ -26,6 +26,11 @@ class Source:
         """Path of the file, or of the folder of pictures."""
         return self.video.path
 
+    @property
+    def is_segment(self) -> bool:
+        """Whether it is a part of a file."""
+        return self.video.start is not None or self.video.end is not None
+
 
 def predict_sources(typed: str | Sequence[str], frames_fps: int | float | None) -> list[Source]:
     """Return the videos of the key ``video``: of files, folders and patterns each once, of lists every row.

@@ -87,7 +87,5 @@ def shorter_path(path: Path) -> str:
 
 
 def _override(key: str, path: str) -> str:
-    """Return an override as it is typed: in Hydra's quotes and the shell's where the path has odd characters."""
-    plain = all(letter.isalnum() or letter in "-_./+" for letter in path)
-    value = path if plain else "'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return one_line(shlex.quote(f"{key}={value}")) if not plain else f"{key}={value}"
+    """Return an override of a path as it is typed: in quotes of the shell where it needs them."""
+    return one_line(shlex.quote(f"{key}={path}"))

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from vivit.errors import DataError
 
+UNLABELLED = "in eval.py compute_metrics=false scores videos without labels"
+"""What to set where a data set has no labels for a checkpoint's classes."""
+
 
 def read_class_names(file: Path, count: int | None = None) -> tuple[str, ...]:
     """Return the names of a class list, in the order of their numbers.

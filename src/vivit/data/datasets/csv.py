@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
-from vivit.data.datasets.class_names import sorted_classes
+from vivit.data.datasets.class_names import UNLABELLED, sorted_classes
 from vivit.data.datasets.csv_reader import Column, CsvTable
 from vivit.data.datasets.label_lists import labels_of_columns, listed_classes, listed_labels, multi_hot_column
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.split_names import split_of
-from vivit.data.datasets.video_folder import UNLABELLED
 from vivit.data.datasets.video_table import make_table
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once

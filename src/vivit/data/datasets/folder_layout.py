@@ -67,7 +67,7 @@ def check_layout(root: Path, folder: Path, classes: Sequence[str]) -> None:
 
 def _root_below(folder: Path, depth: int = DEPTH) -> Path | None:
     """Return the first folder with splits at or below a folder; where it lies deeper, alone on its level."""
-    if "train" in split_folders(folder):
+    if (train := split_folders(folder).get("train")) and _holds_classes(folder / train):
         return folder
     names = folder_names(folder)
     return _root_below(folder / names[0], depth - 1) if depth > 1 and len(names) == 1 else None

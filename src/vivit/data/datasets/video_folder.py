@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
-from vivit.data.datasets.class_names import describe_nearest, fold_name, sorted_classes
+from vivit.data.datasets.class_names import UNLABELLED, describe_nearest, fold_name, sorted_classes
 from vivit.data.datasets.folder_layout import (
     check_layout,
     check_names,
@@ -30,7 +30,6 @@ from vivit.structures import MultiLabel
 
 log = logging.getLogger(__name__)
 
-UNLABELLED = "in eval.py compute_metrics=false scores videos without labels"
 CHECKPOINT = "the checkpoint"
 MOST_NAMED = 20
 """Folders that a warning names at most."""

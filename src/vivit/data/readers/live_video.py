@@ -1,5 +1,6 @@
 """Videos that come as they are made: standard input, which cannot seek, and cameras."""
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,23 @@ def is_live(source: str) -> bool:
     return source == PIPE or CAMERA.fullmatch(source) is not None
 
 
+def _input_of(source: str) -> tuple[str, str | None]:
+    """Return FFmpeg's name of a source, and its format where FFmpeg does not find it. Raises VideoError.
+
+    Standard input must be a pipe or a file: nobody types a video.
+    """
+    if camera := CAMERA.fullmatch(source):
+        format_, device = CAMERA_FORMATS.get(sys.platform, CAMERA_FORMATS["linux"])
+        return device.format(camera[1]), format_
+    try:
+        number = sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):  # it is closed, or replaced by something without a file
+        raise VideoError(source, "is standard input, which is closed", f"send {PIPE_FORMATS}") from None
+    if os.isatty(number):
+        raise VideoError(source, "is standard input, and that is a terminal", f"send {PIPE_FORMATS}")
+    return f"pipe:{number}", None
+
+
 class LiveVideo:
     """Standard input (``-``) or a camera (``webcam:0``), read once from its beginning to its end.
 
@@ -38,14 +56,11 @@ class LiveVideo:
 
     def __init__(self, source: str, *, square_pixels: bool = False) -> None:
         self.source, self.square_pixels = source, square_pixels
-        name, format_ = f"pipe:{sys.stdin.fileno()}", None
-        if camera := CAMERA.fullmatch(source):
-            format_, device = CAMERA_FORMATS.get(sys.platform, CAMERA_FORMATS["linux"])
-            name = device.format(camera[1])
+        name, format_ = _input_of(source)
         try:
             self._container = av.open(name, format=format_, metadata_errors="ignore")
         except (av.FFmpegError, OSError, ValueError) as error:
-            remedy = "name a camera that there is, webcam:0" if camera else f"send {PIPE_FORMATS}"
+            remedy = f"send {PIPE_FORMATS}" if source == PIPE else "name a camera that there is, webcam:0"
             problem = f"cannot be opened ({getattr(error, 'strerror', None) or error})"
             raise VideoError(source, problem, remedy) from None
         if not self._container.streams.video:

@@ -2,14 +2,18 @@
 
 import logging
 import math
+import os
 import sys
+import threading
 import time
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
+from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from vivit.training.heartbeat import BEAT, Heartbeat, Wait
@@ -26,6 +30,12 @@ MEASURED = 3
 """Steps from which the first estimate is made."""
 LINES_EVERY = 60.0
 """Seconds between two lines of an epoch where there is no terminal."""
+
+
+@cache
+def renew_lock_of_bars_in_forks() -> None:
+    """Give processes that are forked from this one a lock of bars of their own: a thread may hold it meanwhile."""
+    os.register_at_fork(after_in_child=lambda: tqdm.set_lock(threading.RLock()))
 
 
 class RunProgress(TQDMProgressBar):
@@ -62,6 +72,7 @@ class RunProgress(TQDMProgressBar):
         self._log("%s", describe_run(trainer, self._left))
         self._marked = self._lined = self._epoch_began = time.perf_counter()
         self._wait = Wait("the first batch is being read", self._marked)
+        renew_lock_of_bars_in_forks()
         self._heartbeat = Heartbeat(self._beat)
 
     def _beat(self) -> None:

@@ -1,4 +1,4 @@
-"""Parse the words for true and false of every key of every command, and refuse other words where numbers belong."""
+"""Values as their keys need them: words for true and false become booleans, and words are refused as numbers."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -25,10 +25,10 @@ AUTOMATIC = {"data.batch_size": "auto"}
 Container = DictConfig | ListConfig
 
 
-def parse_booleans(cfg: DictConfig) -> None:
-    """Replace words for true and false by booleans wherever a key is boolean. Raises ConfigError for other values.
+def parse_typed_values(cfg: DictConfig) -> None:
+    """Replace words for true and false by booleans wherever a key is boolean.
 
-    Raises it, too, for a text or a list where a key is a number alone.
+    Raises ConfigError for other values there, and for a text or a list where a key is a number alone.
 
     A key is boolean by ``BOOLEAN_KEYS`` or by the annotations of the arguments of its node's class. A key that accepts
     text too keeps all text but those words, and numbers where it accepts numbers.

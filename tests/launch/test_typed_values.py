@@ -9,8 +9,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
-from vivit.launch.booleans import BOOLEAN_KEYS, _nodes, _typed_arguments, parse_booleans
 from vivit.launch.resolvers import job_name
+from vivit.launch.typed_values import BOOLEAN_KEYS, _nodes, _typed_arguments, parse_typed_values
 
 Compose = Callable[..., DictConfig]
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -38,14 +38,14 @@ NEEDED = {"predict": ["ckpt_path=a", "video=b"], "train": ["augment=crop_flip"]}
 
 def settled(composed: Compose, name: str, key: str, value: str) -> Any:
     cfg = composed(*NEEDED.get(name, []), f"{key}={value}", name=name)
-    parse_booleans(cfg)
+    parse_typed_values(cfg)
     return OmegaConf.select(cfg, key.lstrip("+"))
 
 
 @pytest.mark.parametrize(("value", "meant"), [(v, False) for v in FALSE] + [(v, True) for v in TRUE])
 def test_every_spelling_is_read(value: str | bool, meant: bool) -> None:
     cfg = OmegaConf.create({"test": value})
-    parse_booleans(cfg)
+    parse_typed_values(cfg)
     assert cfg.test is meant
 
 
@@ -54,11 +54,11 @@ def test_every_command_reads_them_at_every_key(name: str, key: str, composed: Co
     cfg, word = composed(*NEEDED.get(name, []), f"{key}=no", name=name), key.lstrip("+")
     for value, meant in (("no", False), ("On", True)):
         OmegaConf.update(cfg, word, value)
-        parse_booleans(cfg)
+        parse_typed_values(cfg)
         assert OmegaConf.select(cfg, word) is meant
     OmegaConf.update(cfg, word, 1.5)
     with pytest.raises(ConfigError) as refused:
-        parse_booleans(cfg)
+        parse_typed_values(cfg)
     assert (refused.value.key, refused.value.value) == (word, 1.5)
     assert str(refused.value) == f"{word}=1.5: is neither true nor false; set {word}=true or {word}=false"
 
@@ -66,7 +66,7 @@ def test_every_command_reads_them_at_every_key(name: str, key: str, composed: Co
 @pytest.mark.parametrize("value", [1, 0, 0.5, None, [True], {"a": True}, "nope", ""])
 def test_all_else_is_refused(value: Any) -> None:
     with pytest.raises(ConfigError) as refused:
-        parse_booleans(OmegaConf.create({"skip_unreadable": value}))
+        parse_typed_values(OmegaConf.create({"skip_unreadable": value}))
     assert refused.value.key == "skip_unreadable"
 
 
@@ -88,20 +88,20 @@ def test_keys_that_take_more_keep_it(key: str, value: str, kept: Any, composed: 
 
 def test_a_word_by_way_of_another_key_is_read_too(composed: Compose) -> None:
     cfg = composed("+mine=no", "test=${mine}", "data.skip_unreadable=${mine}")
-    parse_booleans(cfg)
+    parse_typed_values(cfg)
     assert (cfg.test, cfg.data.skip_unreadable) == (False, False)
 
 
 def test_a_file_of_somebody_s_own_is_read_alike(composed: Compose) -> None:
     cfg = composed()
     cfg.merge_with(OmegaConf.create("test: 'off'\ndata: {skip_unreadable: 'Yes'}"))
-    parse_booleans(cfg)
+    parse_typed_values(cfg)
     assert (cfg.test, cfg.data.skip_unreadable) == (False, True)
 
 
 def test_what_cannot_be_worked_out_is_left_to_others(composed: Compose) -> None:
     cfg = composed("test=${nobody}", "+callbacks.mine={_target_: no.such.Class, strict: no}")
-    parse_booleans(cfg)
+    parse_typed_values(cfg)
     assert cfg.callbacks.mine.strict == "no"
 
 
