@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 RUN_FILE = "data.txt"
 """What a run folder says of the data set."""
 LOOK = 8.0
-"""Seconds in which the headers of files are looked at that no index has: of some 10,000."""
+"""Seconds in which the headers of files are looked at that no index has; the table says of how many it knows less."""
 LOGGED_ELSEWHERE = ("no_test", "rate_above_file")
 """Findings that a training logs by itself, also where no index tells them."""
 MOST_NAMED = 20

@@ -34,7 +34,7 @@ LINES_EVERY = 60.0
 
 @cache
 def renew_lock_of_bars_in_forks() -> None:
-    """Give processes that are forked from this one a lock of bars of their own: a thread may hold it meanwhile."""
+    """Have processes that are forked from this one use a lock of bars of their own: a thread may hold it meanwhile."""
     os.register_at_fork(after_in_child=lambda: tqdm.set_lock(threading.RLock()))
 
 
