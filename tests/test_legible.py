@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vivit.clip_sheets import SheetRow, draw_clips
+from vivit.data.time_changes import CHANGES
 from vivit.evaluation.confusion_matrix import plot_confusion_matrix
+from vivit.evaluation.time_plot import plot_changes
 from vivit.inference.attention_figures import plot_temporal_attention, write_attention_sheet
 from vivit.inference.timeline_plot import plot_sliding
 from vivit.training.callbacks.curves import plot_curves
@@ -36,6 +38,10 @@ EPOCHS = [
         "learning_rate": 1e-4,
     }
     for e in range(1, 4)
+]
+CHANGES_OF_TIME = [
+    {"change": change, "accuracy": share, "low": share - 0.02, "high": min(1.0, share + 0.02)}
+    for change, share in zip(("forward", *CHANGES), (0.98, 0.03, 0.27, 0.09, 0.57, 0.59, 0.7, 0.63, 1.0), strict=True)
 ]
 Draw = Callable[[Path], Figure | None]
 
@@ -73,6 +79,7 @@ PICTURES: dict[str, Draw] = {
     **{f"clips {count}": clips(NAMES, count) for count in (0, 1, 8)},
     **{f"attention {frames}": sheet(frames, [f"{name} 99.9 %" for name in NAMES[:2]]) for frames in (1, 4, 16)},
     "moments": lambda file: plot_temporal_attention(torch.full((16,), 1 / 16), [i / 2 for i in range(16)], file),
+    "changes of time": lambda file: plot_changes(NAMES[2], CHANGES_OF_TIME, file),
     "curves": lambda file: plot_curves(EPOCHS, file),
     "curves of one epoch": lambda file: plot_curves(EPOCHS[:1], file),
 }

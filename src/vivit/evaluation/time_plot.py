@@ -6,34 +6,31 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from vivit.plotting import shorten, use_fonts_for
+from vivit.plotting import LETTERS, WIDTH, picture_style, shorten
 
-LABEL_LENGTH = 40
-"""Letters of a head's name, at most."""
+LABEL_LENGTH = 24
+"""Width of a head's name, in Latin characters, at most."""
+FORWARD_COLOR, COLOR = "#4c72b0", "#9db4d6"
 
 
 def plot_changes(head: str, rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     """Write a bar for each change with its 95 % interval, and a line at the accuracy of the videos as they are."""
-    with use_fonts_for([head]):
-        _draw(head, rows).savefig(file, dpi=120)
-
-
-def _draw(head: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
-    figure = Figure(figsize=(7, 0.5 * len(rows) + 1.2), layout="constrained")
-    axes = figure.subplots()
+    name = shorten(head, LABEL_LENGTH)
+    percents = [[100 * row[key] for row in rows] for key in ("accuracy", "low", "high")]
+    values, lows, highs = percents
     places = range(len(rows))
-    values = [100 * row["accuracy"] for row in rows]
-    errors = [
-        [100 * (row["accuracy"] - row["low"]) for row in rows],
-        [100 * (row["high"] - row["accuracy"]) for row in rows],
-    ]
-    colors = ["#4c72b0", *["#9db4d6"] * (len(rows) - 1)]
-    axes.barh(places, values, xerr=errors, color=colors, ecolor="#333333", capsize=2)
-    axes.axvline(values[0], color="#4c72b0", linewidth=1, linestyle="--")
-    for place, row in zip(places, rows, strict=True):
-        axes.text(100 * row["high"] + 1.5, place, f"{100 * row['accuracy']:.1f}", va="center", fontsize=9)
-    axes.set_yticks(places, [row["change"].replace("_", " ") for row in rows])
-    axes.invert_yaxis()
-    axes.set(xlabel=f"top-1 accuracy of {shorten(head, LABEL_LENGTH)}, %", xlim=(0, 108), xticks=range(0, 101, 20))
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    with picture_style([name]):
+        figure = Figure(figsize=(WIDTH, 0.42 * len(rows) + 1.2), layout="constrained")
+        axes = figure.subplots()
+        ends = [[value - low for value, low in zip(values, lows, strict=True)]]
+        ends += [[high - value for value, high in zip(values, highs, strict=True)]]
+        axes.barh(places, values, xerr=ends, color=[FORWARD_COLOR, *[COLOR] * (len(rows) - 1)], capsize=3)
+        axes.axvline(values[0], color=FORWARD_COLOR, linewidth=1, linestyle="--")
+        for place, (value, _, high) in enumerate(zip(*percents, strict=True)):
+            axes.text(high + 1.5, place, f"{value:.1f}", va="center_baseline", fontsize=LETTERS - 1)
+        axes.set_yticks(places, [row["change"].replace("_", " ") for row in rows])
+        axes.invert_yaxis()
+        axes.set(xlim=(0, 116), xticks=range(0, 101, 20))
+        axes.set_title(f"top-1 of {name}, %, and 95 % intervals", loc="left", fontsize=LETTERS, x=-0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        figure.savefig(file)
