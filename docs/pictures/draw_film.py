@@ -3,9 +3,8 @@
 From the run folder of a prediction with ``explain=true``::
 
     python src/train.py model=factorised_encoder hydra.run.dir=logs/train/runs/film
-    V=data/motion/test
-    python src/predict.py ckpt_path=logs/train/runs/film "video=[$V/00000.mp4,$V/00026.mp4,$V/00004.mp4,$V/00043.mp4]" \\
-        explain=true hydra.run.dir=logs/predict/film
+    V=data/motion/test; FILMS="[$V/00000.mp4,$V/00026.mp4,$V/00004.mp4,$V/00043.mp4]"
+    python src/predict.py ckpt_path=logs/train/runs/film video=$FILMS explain=true hydra.run.dir=logs/predict/film
     python docs/pictures/draw_film.py logs/predict/film
 """
 
