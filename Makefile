@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements.lock $(if $(filter bench,$(EXTRAS)),requirements-bench.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock train test test-fast lint format smoke sweep report benchmark
+.PHONY: help install lock train test test-fast lint format smoke sweep report docs benchmark
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,10 @@ sweep: install  ## all tables and figures, hours, which it prints; goes on where
 report: install  ## tables, figures and a page of everything in logs/ and docs/results/
 	$(BIN)/python src/report.py
 
+docs: install  ## the documentation as pages, docs/_build/html/index.html; a warning is an error
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 benchmark: install  ## parameters and multiply-adds of every model beside the paper's
 	$(BIN)/python src/benchmark.py bench=model
 
@@ -80,5 +84,5 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 BENCH := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")
 
 lock:  ## lock versions and hashes anew after a change of pyproject.toml; UPGRADE=--upgrade takes the newest
-	$(COMPILE) $(addprefix --extra ,dev slurm export demo dashboards) --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(addprefix --extra ,dev docs slurm export demo dashboards) --output-file requirements.lock pyproject.toml
 	$(PYTHON) -c '$(BENCH)' | $(COMPILE) --no-deps --constraints requirements.lock --output-file requirements-bench.lock -

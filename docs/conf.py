@@ -18,14 +18,15 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
 ]
-exclude_patterns = ["results/README.md"]
+exclude_patterns = ["_build", "results/README.md"]
+templates_path = ["_templates"]
 highlight_language = "bash"  # of what is indented: mostly commands
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the tests execute notebooks
 
-autodoc_class_signature = "separated"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
+autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
@@ -35,10 +36,11 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"ViViT {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {"**": ["all-pages.html"]}
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
-    "show_nav_level": 2,
+    "navbar_center": [],
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": [],

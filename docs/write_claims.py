@@ -12,14 +12,14 @@ HERE = Path(__file__).parent
 TARGET = HERE / "claims.md"
 HEAD = """# What the paper claims, and what came out
 
-The paper trains on Kinetics-400, for days. These are the same questions, asked of the embedded data set with networks of
-0.2 M parameters, minutes a run: an answer here says what holds at that size, on [these videos](datasets/motion.md), and
-nothing about Kinetics. Rules, budgets and claims stood in `configs/sweep/` before any run, and the data's ranges were set
-with other seeds.
+The paper trains on Kinetics-400, for days. These are the same questions, asked of the embedded data set with networks
+of 0.2 M parameters, minutes a run: an answer here says what holds at that size, on [these videos](datasets/motion.md),
+and nothing about Kinetics. Rules, budgets and claims stood in `configs/sweep/` before any run, and the data's ranges
+were set with other seeds.
 
-Read a row so: the difference between two rows of a table in points of accuracy, the paper's beside ours, and whether the
-95 % interval over seeds leaves a doubt. How sweeps run, and all their numbers: [the paper's tables](sweeps.md). Why some
-come out the other way: [what did not work](negative_results.md).
+Read a row so: the difference between two rows of a table in points of accuracy, the paper's beside ours, and whether
+the 95 % interval over seeds leaves a doubt. How sweeps run, and all their numbers: [the paper's tables](sweeps.md). Why
+some come out the other way: [what did not work](negative_results.md).
 """
 
 

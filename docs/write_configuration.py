@@ -1,4 +1,4 @@
-"""Write docs/configuration.md, every group and key of every command, from the comments in configs/; run it after a change there."""
+"""Write docs/configuration.md from the comments in configs/: every group and key of every command."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -21,9 +21,9 @@ OTHERS = ("paths", "hydra")
 """Groups that are no choice of a user."""
 HEAD = """# Configuration
 
-Every key and group, with its meaning and default, as the files in `configs/` have them; `python docs/write_configuration.py`
-writes this page. `python src/train.py --help` prints the same for the options that you choose, `--help data` the options of one
-group. How keys are typed: [the command line](command_line.md). How the files are put together: [below](#how-it-is-put-together).
+Every key and group, with its meaning and default, as the files in `configs/` have them.
+`python docs/write_configuration.py` writes this page. `python src/train.py --help` prints the same, for the options
+that you type beside it. How keys are typed: [the command line](command_line.md).
 
 ```text
 python src/train.py model=spatiotemporal size=small data.batch_size=8 optim.optimizer.lr=1e-4
@@ -32,9 +32,10 @@ python src/train.py model=spatiotemporal size=small data.batch_size=8 optim.opti
 
 ## How it is put together
 
-`configs/train.yaml` lists a default option of every group. An option is a file, `configs/model/spatiotemporal.yaml`, and sets
-only what differs from what it builds on (`_base.yaml`). An `experiment=` sets options and keys of several groups at once. What is
-typed comes last and wins. `--cfg job` prints the outcome, and a run folder holds it as `.hydra/config.yaml`.
+`configs/train.yaml` lists a default option of every group. An option is a file, as `configs/model/spatiotemporal.yaml`,
+and sets what differs from the file that it builds on (`_base.yaml`). An `experiment=` sets options and keys of several
+groups at once. What is typed comes last and wins. `--cfg job` prints the outcome; a run folder has it as
+`.hydra/config.yaml`.
 """
 
 
@@ -51,11 +52,9 @@ def command_lines(command: str) -> Iterator[str]:
     if groups and command == "train":
         for group in groups:
             yield from (f"### {command}: {group}=", "")
-            lines = [
-                (name(option, choices.get(group)), plain(file_comment(group, option)))
-                for option in group_options(group)
-            ]
-            yield from table(("option", "content"), lines)
+            options = group_options(group)
+            rows = [(name(option, choices.get(group)), plain(file_comment(group, option))) for option in options]
+            yield from table(("option", "content"), rows)
     elif groups:
         yield f"Groups: {', '.join(f'`{group}`' for group in groups)}; their options are those of `train.py`."
         yield ""

@@ -1,0 +1,52 @@
+"""The documentation: it builds without a warning, generated pages are current, and links lead somewhere."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("*/*.md")])
+
+
+@pytest.mark.slow
+def test_it_builds_without_a_warning(tmp_path: Path) -> None:
+    """Every page stands in a table of contents, references resolve, docstrings are legible."""
+    command = (sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going")
+    built = subprocess.run(
+        [*command, "-d", tmp_path / "doctrees", DOCS, tmp_path / "html"], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    reference = (tmp_path / "html" / "api" / "index.html").read_text(encoding="utf-8")
+    assert "create_model" in reference
+    assert "VideoReader" in reference
+
+
+@pytest.mark.parametrize(
+    ("script", "write"), [("write_tree.py", "tree"), ("write_configuration.py", "page"), ("write_claims.py", "page")]
+)
+def test_generated_pages_are_current(script: str, write: str) -> None:
+    module = runpy.run_path(str(DOCS / script))
+    assert module["TARGET"].read_text(encoding="utf-8") == module[write](), f"run python docs/{script}"
+
+
+def test_every_option_of_a_group_says_what_it_is() -> None:
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    assert not re.findall(r"^\| \**`[^|]*` *\|  \|$", page, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert not [link for link in links if "://" not in link and not (page.parent / link).exists()]
+
+
+def test_every_page_is_linked_from_another() -> None:
+    """A reader on a forge has no table of contents beside the page."""
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    pages = [page for page in PAGES if page.parent != REPOSITORY and page.name != "index.md"]
+    assert not [page.name for page in pages if not any(page.name in text for of, text in texts.items() if of != page)]
