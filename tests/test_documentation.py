@@ -48,5 +48,16 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
 def test_every_page_is_linked_from_another() -> None:
     """A reader on a forge has no table of contents beside the page."""
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    pages = [page for page in PAGES if page.parent != REPOSITORY and page.name != "index.md"]
+    pages = [page for page in DOCS.glob("*.md") if "{include}" not in texts[page]]
     assert not [page.name for page in pages if not any(page.name in text for of, text in texts.items() if of != page)]
+
+
+def test_the_readme_quotes_verdicts_that_the_records_have() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").partition("| claim of the paper")[2]
+    rows = re.findall(r"^\| ([^|]+) \|[^|]*\| (\S+ \[\S+ \S+\]) \| (.+) \|$", readme.partition("\n\n")[0], re.MULTILINE)
+    assert len(rows) >= 5
+    claims = (DOCS / "claims.md").read_text(encoding="utf-8")
+    for claim, numbers, verdict in rows:
+        (line,) = (line for line in claims.splitlines() if f"| {numbers} |" in line)
+        assert line.lower().startswith(f"| {claim.lower()} |")
+        assert line.rstrip(" |").endswith(verdict) or f"| {verdict}" in line, claim
