@@ -7,10 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from prose import reading_ease, sentences, syllables
 
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("*/*.md")])
+
+GENERATED = {"tree.md", "configuration.md", "claims.md"}
+WRITTEN = [page for page in PAGES if page.name not in GENERATED | {"CHANGELOG.md"} and page.parent.name != "api"]
+WRITTEN = [page for page in WRITTEN if "```{include}" not in page.read_text(encoding="utf-8")]
 
 
 @pytest.mark.slow
@@ -61,3 +66,16 @@ def test_the_readme_quotes_verdicts_that_the_records_have() -> None:
         (line,) = (line for line in claims.splitlines() if f"| {numbers} |" in line)
         assert line.lower().startswith(f"| {claim.lower()} |")
         assert line.rstrip(" |").endswith(verdict) or f"| {verdict}" in line, claim
+
+
+def test_syllables_are_counted() -> None:
+    counts = {"video": 2, "transformer": 3, "used": 1, "decoded": 3, "frame": 1, "table": 2, "accuracy": 4}
+    assert {word: syllables(word) for word in counts} == counts
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_prose_is_plain_and_sentences_are_short(page: Path) -> None:
+    """Reading ease of 60 is plain English; no sentence has 40 words."""
+    text = page.read_text(encoding="utf-8")
+    assert [" ".join(words) for words in sentences(text) if len(words) >= 40] == []
+    assert reading_ease(text) >= 60
