@@ -70,8 +70,8 @@ sweep: install  ## all tables and figures, hours, which it prints; goes on where
 report: install  ## tables, figures and a page of everything in logs/ and docs/results/
 	$(BIN)/python src/report.py
 
-docs: install  ## the documentation as pages, docs/_build/html/index.html; a warning is an error
-	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+docs: install  ## the documentation as pages; its notebooks take some minutes the first time, and a warning is an error
+	DOCS_NOTEBOOKS=true $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 benchmark: install  ## parameters and multiply-adds of every model beside the paper's

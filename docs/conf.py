@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`. Warnings are errors, and so is a link within that leads nowhere."""
 
+import os
 import sys
 import tomllib
 from pathlib import Path
@@ -23,7 +24,9 @@ templates_path = ["_templates"]
 highlight_language = "bash"  # of what is indented: mostly commands
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # the tests execute notebooks
+nb_execution_mode = "cache" if os.environ.get("DOCS_NOTEBOOKS") else "off"
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
 
 autodoc_default_options = {"members": True}
 autodoc_inherit_docstrings = False
