@@ -104,7 +104,8 @@ def _start_of_torchrun(nodes: int) -> str:
     if nodes == 1:
         parent = os.getppid()
         return _file_name(f"{socket.gethostname()}-{parent}-{start_of_process(parent)}")
-    names = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RESTART_COUNT")
+    meeting = () if restarts()[0] else ("MASTER_ADDR", "MASTER_PORT")  # each machine keeps those of its first start
+    names = ("TORCHELASTIC_RUN_ID", *meeting, "TORCHELASTIC_RESTART_COUNT")
     return _file_name("-".join(os.environ.get(name, "") for name in names))
 
 
