@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from vivit.errors import ConfigError
 from vivit.launch.find_folder import is_new
@@ -106,6 +106,8 @@ def count(devices: Any) -> int | None:
 
 def fix_ranks(config: DictConfig) -> None:
     """Replace references to what torchrun has started by numbers, which a resume of the run then has too."""
+    trainer = config.get("trainer") or {}
     for key in ("devices", "num_nodes"):
-        if OmegaConf.is_interpolation(config.get("trainer") or {}, key):
-            config.trainer[key] = config.trainer[key]
+        if key in trainer and OmegaConf.is_interpolation(trainer, key):
+            with read_write(trainer):
+                trainer[key] = trainer[key]
