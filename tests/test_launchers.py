@@ -97,11 +97,16 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen, output: Path) -
     return result
 
 
-def process_of_rank(parent: int, rank: int) -> int:
-    """Give the process that torchrun has started as a rank."""
+def children(parent: int) -> list[int]:
+    """Give the processes that a process has started."""
     tasks = Path(f"/proc/{parent}/task")
-    children = [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
-    (process,) = [child for child in children if f"\0RANK={rank}\0" in Path(f"/proc/{child}/environ").read_text()]
+    return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
+
+
+def process_of_rank(torchrun: int, rank: int) -> int:
+    """Give the process that torchrun has started as a rank."""
+    variable = f"\0RANK={rank}\0"
+    (process,) = [child for child in children(torchrun) if variable in Path(f"/proc/{child}/environ").read_text()]
     return process
 
 
@@ -135,17 +140,25 @@ def test_two_machines_share_the_run_that_torchrun_names(
     check_ended(only_folder(tmp_path / "logs"), undisturbed)
 
 
-def test_submitit_starts_the_ranks_as_tasks_of_a_job(
+def test_submitit_starts_the_ranks_as_tasks_of_a_job_and_puts_it_back_into_the_queue(
     small_motion: Path, undisturbed: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Its local executor stands for SLURM's."""
+    """Its local executor stands for SLURM's, SIGUSR2 for the end of the job's time."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="make install EXTRAS=slurm")
     tasks = ("-m", "hydra/launcher=submitit_local", "hydra.launcher.tasks_per_node=2")
-    sweep = f"hydra.sweep.dir={tmp_path / 'sweep'}"
-    command = start(tmp_path / "output.txt", "src/train.py", *tasks, *words(small_motion, tmp_path), sweep)
+    sweep = tmp_path / "sweep"
+    command = start(
+        tmp_path / "output.txt", "src/train.py", *tasks, *words(small_motion, tmp_path), f"hydra.sweep.dir={sweep}"
+    )
+    command.wait_for(lambda: any(last(folder) for folder in sweep.iterdir()) if sweep.is_dir() else False)
+    (controller,) = children(command.pid)
+    for task in children(controller):
+        os.kill(task, signal.SIGUSR2)
     assert command.wait() == 0, command.said
-    (status,) = (tmp_path / "sweep").glob("*/status.json")
+    (status,) = sweep.glob("*/status.json")
     check_ended(status.parent, undisturbed)
+    said = "".join(file.read_text() for file in sweep.glob(".submitit/*/*_0_log.*"))
+    assert said.count("resumed at step ") == 1
     assert not list(status.parent.glob(".ranks-*"))
 
 
