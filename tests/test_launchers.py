@@ -70,7 +70,9 @@ def last(folder: Path) -> dict[str, Any]:
 def undisturbed(small_motion: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Weights of the run that starts its two ranks itself, and that nobody disturbs."""
     logs = tmp_path_factory.mktemp("undisturbed")
-    command = start(logs / "output.txt", "src/train.py", *words(small_motion, logs), "hydra.run.dir=" + str(logs / "run"))
+    command = start(
+        logs / "output.txt", "src/train.py", *words(small_motion, logs), "hydra.run.dir=" + str(logs / "run")
+    )
     assert command.wait() == 0, command.said
     return last(logs / "run")["state_dict"]
 
@@ -164,7 +166,7 @@ def test_submitit_starts_the_ranks_as_tasks_of_a_job_and_puts_it_back_into_the_q
 
 @pytest.fixture
 def sbatch(begin: Callable[..., subprocess.Popen], tmp_path: Path) -> Callable[..., list[str]]:
-    """Run the script of the job with a ``srun`` that ends with an exit code; give its arguments, and of ``scontrol``."""
+    """Run the script of the job with a ``srun`` that ends with an exit code; give its arguments."""
     for name in ("srun", "scontrol"):
         (tmp_path / name).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/{name}.txt\nexit ${{CODE:-0}}\n')
         (tmp_path / name).chmod(0o755)

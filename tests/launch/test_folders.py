@@ -209,7 +209,9 @@ def test_a_word_that_is_neither_yes_nor_no_is_refused_before_there_is_a_folder(b
 
 def environment(monkeypatch: pytest.MonkeyPatch, **said: str) -> None:
     for name in [*os.environ]:
-        if name.startswith(("RANK", "LOCAL_", "GROUP_", "NODE_RANK", "WORLD_SIZE", "TORCHELASTIC", "SLURM", "SUBMITIT")):
+        if name.startswith(
+            ("RANK", "LOCAL_", "GROUP_", "NODE_RANK", "WORLD_SIZE", "TORCHELASTIC", "SLURM", "SUBMITIT")
+        ):
             monkeypatch.delenv(name)
     for name, value in said.items():
         monkeypatch.setenv(name, value)
@@ -396,7 +398,7 @@ def test_starts_of_ranks_are_told_apart_and_those_again_of_torchrun_on_one_machi
 
 
 def test_the_first_rank_is_the_launcher_s(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torchrun may number its machines in another order than srun, which has started it on each."""
+    """Machines may have other numbers in torchrun than in srun, which has started it on each."""
     environment(monkeypatch, **TWO_MACHINES, RANK="0", SLURM_PROCID="1", SLURM_JOB_ID="7")
     assert is_rank_zero()
     environment(monkeypatch, **TWO_MACHINES, RANK="2", SLURM_PROCID="0", SLURM_JOB_ID="7")

@@ -20,7 +20,9 @@ TASKS = {"SUBMITIT_LOCAL_NTASKS": "2"}
 
 def environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
     for name in [*os.environ]:
-        if name.startswith(("RANK", "LOCAL_", "GROUP_", "NODE_RANK", "WORLD_SIZE", "TORCHELASTIC", "SLURM", "SUBMITIT")):
+        if name.startswith(
+            ("RANK", "LOCAL_", "GROUP_", "NODE_RANK", "WORLD_SIZE", "TORCHELASTIC", "SLURM", "SUBMITIT")
+        ):
             monkeypatch.delenv(name)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -136,7 +138,9 @@ def test_what_torchrun_has_started_becomes_numbers(monkeypatch: pytest.MonkeyPat
     environment(monkeypatch, SRUN)
     with pytest.raises(Exception, match="torchrun has not started") as error:
         fix_ranks(OmegaConf.create({"trainer": dict(trainer)}))
-    assert format_error(error.value).startswith("cluster=torchrun: torchrun has not started this command; type torchrun")
+    assert format_error(error.value).startswith(
+        "cluster=torchrun: torchrun has not started this command; type torchrun"
+    )
 
 
 def test_what_the_extra_slurm_brings_is_named_where_it_is_missing() -> None:

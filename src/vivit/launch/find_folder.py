@@ -1,12 +1,10 @@
 """Find the folder of a run or a sweep, the same on every rank, and check that nothing in it would be lost."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -100,7 +98,9 @@ def run_folder(config: DictConfig, earlier: Path | None = None) -> Path:
 def unfinished(folder: Path) -> Path:
     """Return the folder of a run that goes on by itself; end this process where the run is done."""
     if read_stored_status(folder).get("status") == "done":
-        print(f"{folder} is done, and nothing is left to train; delete it, or name another run, to start anew", flush=True)
+        print(
+            f"{folder} is done, and nothing is left to train; delete it, or name another run, to start anew", flush=True
+        )
         raise SystemExit(0)
     return folder
 

@@ -20,7 +20,7 @@ MORE_TASKS = {
 """How each launcher starts the ranks of ``trainer.num_nodes`` nodes with ``trainer.devices`` each."""
 
 
-def check_launcher(config: DictConfig, command: str) -> None:
+def check_launcher(config: DictConfig, command: str | None) -> None:
     """Raise ConfigError where the processes of this start are not the ranks that a command's trainer expects."""
     if command not in COMMANDS:
         return
@@ -106,8 +106,8 @@ def count(devices: Any) -> int | None:
 
 def fix_ranks(config: DictConfig) -> None:
     """Replace references to what torchrun has started by numbers, which a resume of the run then has too."""
-    trainer = config.get("trainer") or {}
+    trainer = config.get("trainer")
     for key in ("devices", "num_nodes"):
-        if key in trainer and OmegaConf.is_interpolation(trainer, key):
+        if isinstance(trainer, DictConfig) and key in trainer and OmegaConf.is_interpolation(trainer, key):
             with read_write(trainer):
                 trainer[key] = trainer[key]

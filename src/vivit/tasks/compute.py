@@ -42,7 +42,8 @@ def trainer_options(node: DictConfig) -> dict[str, Any]:
     """Return the options of Lightning's Trainer in plain values, and set the precision of products on a GPU.
 
     ``precision=auto`` becomes bfloat16 with weights in float32 where a GPU computes in it, and else float32.
-    ``matmul_precision`` is no option of the Trainer. The ranks are those that the launcher has started. Raises ConfigError for an unknown one.
+    ``matmul_precision`` is no option of the Trainer; raises ConfigError for an unknown one. Ranks are those that a
+    launcher has started.
     """
     options: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
     on_gpu = uses_cuda(options)
