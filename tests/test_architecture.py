@@ -17,13 +17,14 @@ LONGEST = 260
 """Lines of a file."""
 
 LEAVES = {"clip_sheets", "config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting"}
-LEAVES |= {"plugins", "progress_bars", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
+LEAVES |= {"plugins", "progress_bars", "ranks", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},
     "clip_sheets": {"plotting"},
     "run_folder": {"config_folder", "io", "text"},
     "entry_points": {"config_folder"},
+    "ranks": {"run_folder"},
     "sweeps": {"config_folder"},
 }
 

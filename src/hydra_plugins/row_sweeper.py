@@ -18,9 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 from vivit.launch.job_identity import configured_sweep
-from vivit.launch.preflight import exit_on_user_error
 from vivit.launch.side_by_side import side_by_side
 from vivit.launch.sweep_jobs import sweep_jobs
+from vivit.launch.user_errors import exit_on_user_error
 
 
 class RowSweeper(Sweeper):

@@ -20,8 +20,12 @@ NEUTRAL_KEYS = (
     *(f"callbacks.{name}" for name in LOGGING_CALLBACKS),
 )
 """Keys that leave a run's result as it is: its folder, its logs, its speed."""
-ONE_DEVICE = ("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1")
-SEVERAL_DEVICES = ("trainer=ddp", "trainer=ddp_cpu", "trainer=fsdp")
+ONE_DEVICE = (
+    *("trainer=default", "trainer=cpu", "trainer=gpu", "trainer.devices=1", "trainer.num_nodes=1", "cluster=local"),
+)
+SEVERAL_DEVICES = (
+    *("trainer=ddp", "trainer=ddp_cpu", "trainer=fsdp", "cluster=torchrun", "cluster=slurm_1x8", "cluster=slurm_4x8"),
+)
 """Trainers with ``data.batch_size`` clips on each device; in which precision, their results contain."""
 HARDWARE_KEYS = (
     *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "precision", "matmul_precision")),

@@ -20,8 +20,6 @@ from vivit.io import write_json
 from vivit.text import one_line
 
 State = Literal["running", "done", "failed", "interrupted"]
-RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-"""Environment variables by which torch, Lightning and SLURM number the processes of one run."""
 JOB_FILE = "job.json"
 """Which job of a sweep's row a folder holds: row, scale, seed, what was typed beside them, and its configuration."""
 RANK_ERROR = "error_of_another_rank.txt"
@@ -116,11 +114,6 @@ def start_of_process(pid: int) -> str | None:
         return None
     ps = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return ps.stdout.strip() or None
-
-
-def is_rank_zero() -> bool:
-    """Whether this process is the first of those that work on a run; the others leave the folder alone."""
-    return all(os.environ.get(name, "0") == "0" for name in RANK_VARIABLES)
 
 
 def read_finished_results(folder: Path) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any
 
@@ -58,9 +59,9 @@ class DeferredSignals:
             self.reraise(number)
 
 
-def install_exit_handlers() -> None:
-    """Make ``TERMINATION_SIGNALS`` raise SystemExit in this process, except those that it ignores."""
-    for number in TERMINATION_SIGNALS:
+def install_exit_handlers(numbers: Iterable[int] = TERMINATION_SIGNALS) -> None:
+    """Make signals raise SystemExit in this process, except those that it ignores or handles."""
+    for number in numbers:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, exit_on_signal)
 

@@ -16,8 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.launch import Preflight
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder, release_folder
-from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
-from vivit.run_folder import write_status
+from vivit.launch.folders import create_new
+from vivit.launch.published import clear_published, publish, wait_for_published
+from vivit.ranks import is_rank_zero, rank_group
+from vivit.run_folder import this_process, write_status
 
 Compose = Callable[..., DictConfig]
 NEEDED = {
@@ -28,7 +30,9 @@ NEEDED = {
     "convert": ["source=a", "target=b"],
 }
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+TWO_MACHINES = TORCHRUN | {"WORLD_SIZE": "4", "GROUP_WORLD_SIZE": "2"}
 SLURM = {"SLURM_NTASKS": "2", "SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0"}
+TWO_RANKS = "trainer.devices=2"
 
 
 class Midnight(datetime.datetime):
@@ -204,51 +208,144 @@ def test_a_word_that_is_neither_yes_nor_no_is_refused_before_there_is_a_folder(b
 
 
 def environment(monkeypatch: pytest.MonkeyPatch, **said: str) -> None:
-    for name in ("RANK", "LOCAL_RANK", *TORCHRUN, *SLURM, "SLURM_PROCID"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [*os.environ]:
+        if name.startswith(
+            ("RANK", "LOCAL_", "GROUP_", "NODE_RANK", "WORLD_SIZE", "TORCHELASTIC", "SLURM", "SUBMITIT")
+        ):
+            monkeypatch.delenv(name)
     for name, value in said.items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.mark.parametrize(
-    ("started_by", "rank"), [(TORCHRUN, "RANK"), (TORCHRUN | {"WORLD_SIZE": "4"}, "RANK"), (SLURM, "SLURM_PROCID")]
+    ("started_by", "rank", "folder"),
+    [
+        (TORCHRUN, "RANK", "2026-01-01_00-00-00"),
+        (TORCHRUN | {"TORCHELASTIC_RUN_ID": "4f6c1d6e-0b7e-4f0e-9a3e-0123456789ab"}, "RANK", "2026-01-01_00-00-00"),
+        (TORCHRUN | {"TORCHELASTIC_RUN_ID": "my/run"}, "RANK", "my-run"),
+        (TWO_MACHINES | {"TORCHELASTIC_RUN_ID": "mine"}, "RANK", "mine"),
+        (SLURM, "SLURM_PROCID", "slurm-7"),
+        (SLURM | {"SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"}, "SLURM_PROCID", "slurm-5_2"),
+        (SLURM | {"SLURM_JOB_NAME": "train"} | TORCHRUN, "RANK", "2026-01-01_00-00-00"),
+        (SLURM | {"SLURM_PROCID": "0"} | TORCHRUN, "RANK", "slurm-7"),
+        ({"SUBMITIT_LOCAL_NTASKS": "2"}, "SUBMITIT_LOCAL_GLOBALID", "2026-01-01_00-00-00"),
+    ],
 )
 def test_ranks_that_others_started_have_one_folder(
-    started_by: dict[str, str], rank: str, begun: Compose, monkeypatch: pytest.MonkeyPatch
+    started_by: dict[str, str], rank: str, folder: str, begun: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the clock says another second to each; only the first keeps Hydra's record."""
     found = []
     for number in (0, 1):
         monkeypatch.setattr(Midnight, "second_now", number)
         environment(monkeypatch, **started_by, **{rank: str(number)})
-        found.append(begun())
+        found.append(begun(TWO_RANKS, f"+trainer.num_nodes={2 if 'GROUP_WORLD_SIZE' in started_by else 1}"))
     led, followed = found
-    assert Path(led.hydra.run.dir).name == "2026-01-01_00-00-00"
+    assert Path(led.hydra.run.dir).name == folder
     assert Path(led.hydra.run.dir) == Path(followed.hydra.run.dir)
     assert (led.hydra.output_subdir, followed.hydra.output_subdir) == (".hydra", None)
 
 
+@pytest.mark.parametrize(
+    "shell",
+    [
+        {"SLURM_JOB_NAME": "bash", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0"},
+        {"SLURM_JOB_NAME": "interactive", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0"},
+        {"SLURM_JOB_NAME": "mine"},
+        {"SLURM_JOB_NAME": "mine", "SLURM_STEP_ID": "4294967290", "SLURM_PROCID": "0"},
+    ],
+    ids=["srun --pty bash", "called interactive", "salloc", "salloc on a node of the job"],
+)
+def test_a_command_in_a_shell_of_slurm_is_no_task_of_its_job(
+    shell: dict[str, str], begun: Compose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder is named after the time, twice within one job, and it starts as many ranks as it likes."""
+    environment(monkeypatch, SLURM_JOB_ID="7", SLURM_NTASKS="4", SLURM_NNODES="2", **shell)
+    assert rank_group() is None
+    folders = [Path(begun("trainer.devices=3").hydra.run.dir).name for _ in range(2)]
+    assert folders == ["2026-01-01_00-00-00", "2026-01-01_00-00-00_2"]
+
+
+def as_hydra(cfg: DictConfig, *words: str) -> Path:
+    """Leave what Hydra leaves when a command begins, and end; give the folder."""
+    folder = Path(cfg.hydra.run.dir)
+    (folder / ".hydra").mkdir(exist_ok=True)
+    OmegaConf.save(OmegaConf.create(list(words)), folder / ".hydra" / "overrides.yaml")
+    release_folder(folder)
+    return folder
+
+
+def test_a_run_of_a_job_goes_on_until_it_is_done_and_other_commands_of_the_job_have_folders_of_their_own(
+    begun: Compose, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    environment(monkeypatch, SLURM_JOB_ID="7", SLURM_PROCID="0", SLURM_JOB_NAME="script")
+    folders = [as_hydra(begun(f"seed={seed}"), f"seed={seed}") for seed in (1, 2)]
+    assert [folder.name for folder in folders] == ["slurm-7", "slurm-7_2"]
+    for folder in folders:
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "last.ckpt").touch()
+        write_status(folder, "interrupted")
+    again = begun("seed=2", "data.num_workers=3", "logger=tensorboard")
+    assert Path(again.hydra.run.dir) == folders[1], "workers and loggers are no other run"
+    release_folder(folders[1])
+    write_status(folders[0], "done")
+    with pytest.raises(SystemExit) as ended:
+        begun("seed=1")
+    assert ended.value.code == 0, "a job in the queue has nothing to complain of"
+    assert f"{folders[0]} is done" in capsys.readouterr().out
+    release_folder(folders[0])
+    assert Path(begun("seed=3").hydra.run.dir).name == "slurm-7_3"
+    assert Path(begun(name="eval").hydra.run.dir).name == "2026-01-01_00-00-00", "which does not go on"
+
+
+def test_torchrun_s_second_start_has_the_folder_of_the_first_unless_that_was_refused(
+    begun: Compose, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also where it is typed: what was refused at first, as another's run, is not taken for its own."""
+    restarted = {"TORCHELASTIC_MAX_RESTARTS": "1", "TORCHELASTIC_RESTART_COUNT": "1"}
+    trained(tmp_path / "other", "interrupted", "checkpoints/last.ckpt")
+    for count in ({"TORCHELASTIC_MAX_RESTARTS": "1"}, restarted):
+        environment(monkeypatch, **TORCHRUN, **count)
+        with pytest.raises(SystemExit, match="contains a training run that did not end"):
+            begun(TWO_RANKS, f"hydra.run.dir={tmp_path / 'other'}")
+        release_folder(tmp_path / "other")
+    for typed in ([], [f"hydra.run.dir={tmp_path / 'typed' / 'mine'}"]):
+        environment(monkeypatch, **TORCHRUN, TORCHELASTIC_MAX_RESTARTS="1")
+        monkeypatch.setattr(Midnight, "second_now", 0)
+        first = Path(begun(TWO_RANKS, *typed).hydra.run.dir)
+        trained(first, "failed", "checkpoints/last.ckpt")
+        release_folder(first)
+        environment(monkeypatch, **TORCHRUN, **restarted)
+        monkeypatch.setattr(Midnight, "second_now", 1)
+        assert Path(begun(TWO_RANKS, *typed).hydra.run.dir) == first
+
+
 def test_the_first_rank_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    late = threading.Timer(0.3, publish_folder, (tmp_path, "group", tmp_path / "run"))
+    late = threading.Timer(0.3, publish, (tmp_path, "start", {"folder": "run"}))
     late.start()
-    assert wait_for_folder(tmp_path, "group") == tmp_path / "run"
+    assert wait_for_published(tmp_path, "start", "run folder")["folder"] == "run"
     late.join()
-    monkeypatch.setattr("vivit.launch.folders.PATIENCE", 0.2)
+    monkeypatch.setattr("vivit.launch.published.PATIENCE", 0.2)
     with pytest.raises(SystemExit, match="the first rank has published no run folder in"):
-        wait_for_folder(tmp_path, "another group")
+        wait_for_published(tmp_path, "another start", "run folder")
 
 
-def test_what_an_earlier_start_of_the_same_name_left_is_not_believed(tmp_path: Path) -> None:
-    """Its first rank was killed, or refused to start; this one's comes a moment later."""
-    for folder in (tmp_path / "old", None):
-        publish_folder(tmp_path, "group", folder)
+def test_what_an_earlier_start_of_the_same_name_left_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first rank was killed, or refused to start, long ago or just now; this one's comes a moment later."""
+    gone = this_process() | {"started": "long ago"}
+    for folder, age, process in (("old", 3600, this_process()), (None, 3600, this_process()), ("old", 0, gone)):
+        monkeypatch.setattr("vivit.launch.published.this_process", lambda process=process: process)
+        publish(tmp_path, "start", {"folder": folder})
+        monkeypatch.undo()
         (left,) = tmp_path.glob(".ranks-*")
-        os.utime(left, (time.time() - 3600,) * 2)
-        late = threading.Timer(0.3, publish_folder, (tmp_path, "group", tmp_path / "new"))
+        os.utime(left, (time.time() - age,) * 2)
+        late = threading.Timer(0.3, publish, (tmp_path, "start", {"folder": "new"}))
         late.start()
-        assert wait_for_folder(tmp_path, "group") == tmp_path / "new"
+        assert wait_for_published(tmp_path, "start", "run folder")["folder"] == "new"
         late.join()
-    clear_published(tmp_path, "group")
+    clear_published(tmp_path, "start")
     assert not [*tmp_path.glob(".ranks-*")]
 
 
@@ -260,7 +357,7 @@ def test_ranks_end_where_the_first_has_no_folder(
     for number in (0, 1):
         environment(monkeypatch, **TORCHRUN, RANK=str(number))
         with pytest.raises(SystemExit) as refused:
-            begun(f"hydra.run.dir={tmp_path / 'mine'}")
+            begun(f"hydra.run.dir={tmp_path / 'mine'}", TWO_RANKS)
         ends.append(refused.value.code)
     assert "contains a training run" in ends[0]
     assert ends[1] == 1, "it leaves the talking to the first"
@@ -275,18 +372,39 @@ def test_ranks_started_by_hand_are_told_to_name_their_folder(
     assert Path(begun(f"hydra.run.dir={tmp_path / 'mine'}").hydra.run.dir) == tmp_path / "mine"
 
 
-def test_groups_of_ranks_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = []
-    for said in (TORCHRUN, TORCHRUN | {"TORCHELASTIC_RESTART_COUNT": "1"}, TORCHRUN | {"WORLD_SIZE": "4"}):
+def test_starts_of_ranks_are_told_apart_and_those_again_of_torchrun_on_one_machine_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    again = {"TORCHELASTIC_RESTART_COUNT": "1"}
+    starts = {}
+    for name, said in {
+        "torchrun": TORCHRUN,
+        "torchrun again": TORCHRUN | again,
+        "two machines": TWO_MACHINES,
+        "two machines again": TWO_MACHINES | again,
+        "srun": SLURM | {"SLURM_PROCID": "1"},
+        "another step": SLURM | {"SLURM_PROCID": "1", "SLURM_STEP_ID": "1"},
+        "from the queue again": SLURM | {"SLURM_PROCID": "1", "SLURM_RESTART_COUNT": "1"},
+        "submitit": {"SUBMITIT_LOCAL_NTASKS": "2", "SUBMITIT_LOCAL_JOB_ID": "3"},
+    }.items():
         environment(monkeypatch, **said)
-        names.append(rank_group())
-    for said in (SLURM, SLURM | {"SLURM_STEP_ID": "1"}):
-        environment(monkeypatch, **said, SLURM_PROCID="1")
-        names.append(rank_group())
-    assert len(set(names)) == len(names)
-    assert None not in names
+        group = rank_group()
+        assert group is not None
+        starts[name] = group.start
+    assert starts.pop("torchrun again") == starts["torchrun"]
+    assert len(set(starts.values())) == len(starts)
     environment(monkeypatch)
     assert rank_group() is None
+
+
+def test_the_first_rank_is_the_launcher_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines may have other numbers in torchrun than in srun, which has started it on each."""
+    environment(monkeypatch, **TWO_MACHINES, RANK="0", SLURM_PROCID="1", SLURM_JOB_ID="7")
+    assert is_rank_zero()
+    environment(monkeypatch, **TWO_MACHINES, RANK="2", SLURM_PROCID="0", SLURM_JOB_ID="7")
+    assert not is_rank_zero()
+    environment(monkeypatch, LOCAL_RANK="1")
+    assert not is_rank_zero()
 
 
 def test_torchrun_starts_no_sweep(begun: Compose, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_a_command_of_ours_starts_its_own_script(within: Compose, monkeypatch: p
         (["hydra.mode=MULTIRUN", "trainer=ddp_cpu"], True),
         (["hydra.mode=MULTIRUN", "trainer=ddp", "trainer.devices=auto"], True),
         (["hydra.mode=MULTIRUN", "trainer.devices=3"], True),
-        (["hydra.mode=MULTIRUN", "+trainer.num_nodes=2"], True),
+        (["hydra.mode=MULTIRUN", "trainer=ddp_cpu", "trainer.num_nodes=2"], True),
         (["hydra.mode=MULTIRUN"], False),
         (["hydra.mode=RUN", "trainer=ddp_cpu"], False),
     ],
@@ -73,8 +73,8 @@ def test_only_a_job_of_a_sweep_with_several_ranks_is_apart(
 ) -> None:
     cfg = within(*overrides)
     assert needs_subprocess(cfg) is apart
-    monkeypatch.setenv("SLURM_NTASKS", "2")
-    assert needs_subprocess(cfg) is False, "the cluster has started the ranks"
+    monkeypatch.setenv("SUBMITIT_LOCAL_NTASKS", "2")
+    assert needs_subprocess(cfg) is False, "the queue has started the ranks"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ COULD_NOT = re.compile(
 )
 NETWORK_GROUPS = ("model", "size", "tokeniser")
 """Groups that describe a network."""
+OF_EXTRAS = dict.fromkeys(("submitit_slurm", "submitit_local"), "pip install hydra-submitit-launcher")
+"""Options that come with packages of an extra, and how to install those."""
 MOST_NAMED = 3
 """Nearest keys that a sentence names at most."""
 Composition = ConfigCompositionException | OverrideParseException | OmegaConfBaseException
@@ -72,6 +74,8 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
 def explain_option(group: str, option: str, options: Iterable[str] = ()) -> str:
     """Return what is wrong with an option that a group does not have: the nearest one, and all that there are."""
     known = sorted({name for name in options if not name.startswith("_")}) or group_options(group)
+    if option in OF_EXTRAS and option not in known:
+        return f"{group}={option}: needs packages that are not installed; type {OF_EXTRAS[option]}"
     meant = foreign_option(group, option)
     if meant is None:
         names = {name.lower(): name for name in known}

@@ -1,94 +1,68 @@
-"""Run folders: new ones that no other run shares, and the same one for every rank of a run."""
+"""Run folders: new ones that no other run shares, and those that a job names and goes on with."""
 
-import atexit
-import os
-import socket
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from vivit.io import atomic_write
-from vivit.run_folder import start_of_process
+from omegaconf import OmegaConf
 
-PATIENCE = 180.0
-"""Seconds that a rank waits for the first one to publish the run folder."""
-STALE = 30.0
-"""Seconds after which the message that there is no folder is one of an earlier start; it stays when rank 0 ends."""
+from vivit.launch.folder_lock import FolderInUseError, lock_folder
+from vivit.launch.resume import CHANGEABLE, HYDRA_FOLDER
+from vivit.overrides import NEUTRAL_KEYS, matches_key
 
 
 def create_new(folder: Path) -> Path:
     """Make a folder that did not exist, and return it: with a suffix where that name is taken already."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    number, new = 1, folder
+    number = 1
     while True:
+        new = numbered(folder, number)
         try:
             new.mkdir()
         except FileExistsError:
             number += 1
-            new = folder.with_name(f"{folder.name}_{number}")
         else:
             return new
 
 
-def rank_group() -> str | None:
-    """Return a name for the processes that a launcher has started for one run; None without such a launcher.
+def lock_named(folder: Path, overrides: Sequence[str]) -> Path:
+    """Return the folder of a run that is named by its job, locked: the one that this command made before, or a new one.
 
-    Each of them would name a new folder after its own clock. The name is the same in all of them, and no other run's:
-    torchrun's by the process that started them or, on several machines, by its id of the run; SLURM's by the step of
-    its job.
+    ``overrides`` identify the command: another of the same job has a folder of its own, with a suffix. Raises
+    ``FolderInUseError`` where the same command is at work there.
     """
-    env = os.environ.get
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        restart = env("TORCHELASTIC_RESTART_COUNT", "0")
-        if env("LOCAL_WORLD_SIZE") == env("WORLD_SIZE"):
-            parent = os.getppid()
-            return _file_name(f"{socket.gethostname()}-{parent}-{start_of_process(parent)}-{restart}")
-        parts = (env(key, "") for key in ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT"))
-        return _file_name("-".join([*parts, restart]))
-    if int(env("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in os.environ:
-        return _file_name("-".join(env(f"SLURM_{key}", "0") for key in ("JOB_ID", "STEP_ID", "RESTART_COUNT")))
-    return None
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    number = 0
+    while True:
+        number += 1
+        candidate = numbered(folder, number)
+        candidate.mkdir(exist_ok=True)
+        before = stored_overrides(candidate)
+        if before is not None and before != decisive(overrides):
+            continue
+        try:
+            lock_folder(candidate)
+        except FolderInUseError:
+            if before is not None:
+                raise
+        else:
+            return candidate
 
 
-def publish_folder(parent: Path, group: str, folder: Path | None) -> None:
-    """Write the folder of a run for its other ranks to read; None: that there will be none."""
-    file = _published(parent, group)
-    with atomic_write(file) as partial:
-        partial.write_text("" if folder is None else str(folder.absolute()), encoding="utf-8")
-    if folder is not None:
-        atexit.register(file.unlink, missing_ok=True)
+def numbered(folder: Path, number: int) -> Path:
+    """Return the folder of a name that is taken ``number`` - 1 times."""
+    return folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
 
 
-def clear_published(parent: Path, group: str) -> None:
-    """Delete what an earlier start of the same name published, before the other ranks of this one read it."""
-    _published(parent, group).unlink(missing_ok=True)
+def stored_overrides(folder: Path) -> list[str] | None:
+    """Return the overrides by which a run folder's command is identified; None where it has none of any yet."""
+    file = folder / HYDRA_FOLDER / "overrides.yaml"
+    if not file.is_file():
+        return None
+    stored: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    return decisive(stored)
 
 
-def wait_for_folder(parent: Path, group: str) -> Path:
-    """Return the folder that the first rank publishes, once it has. Raises SystemExit where there will be none."""
-    file, end = _published(parent, group), time.monotonic() + PATIENCE
-    begun = time.time()
-    while not _is_of_this_start(file, begun):
-        if time.monotonic() > end:
-            raise SystemExit(f"error: the first rank has published no run folder in {parent} within {PATIENCE:.0f} s")
-        time.sleep(0.05)
-    folder = file.read_text(encoding="utf-8")
-    if not folder:
-        raise SystemExit(1)  # the first rank prints why
-    return Path(folder)
-
-
-def _is_of_this_start(file: Path, begun: float) -> bool:
-    """Whether a file is no older than the time within which ranks of one run start."""
-    try:
-        stat = file.stat()
-    except OSError:
-        return False
-    return stat.st_mtime > begun - (PATIENCE if stat.st_size else STALE)
-
-
-def _published(parent: Path, group: str) -> Path:
-    return parent / f".ranks-{group}"
-
-
-def _file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in name)
+def decisive(overrides: Sequence[str]) -> list[str]:
+    """Return, sorted, the overrides that a run which goes on cannot change."""
+    return sorted(text for text in overrides if not matches_key(text, (*NEUTRAL_KEYS, *CHANGEABLE)))

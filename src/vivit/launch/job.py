@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from vivit.launch.job_identity import JobIdentity, job_identity, task_overrides
 from vivit.overrides import distinguishing_overrides, matches_key
+from vivit.ranks import named_run, rank_group
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Job:
 
     @classmethod
     def current(cls, cfg: DictConfig) -> "Job":
-        """Return the job that Hydra runs now, with its configuration. A job of a sweep started again resumes."""
+        """Return the job that Hydra runs now, with its configuration.
+
+        A job of a sweep that is started again resumes, and so does a run that a launcher or a queue starts again: its
+        folder, where it has a checkpoint, is its own.
+        """
         hydra: Any = HydraConfig.get()
         folder = Path(hydra.runtime.output_dir)
         sweep = sweep_of(folder, str(hydra.mode), hydra.sweep.dir)
@@ -43,7 +48,7 @@ class Job:
             dict(hydra.runtime.choices),
             task_overrides(hydra),
             sweep,
-            resumes=sweep is not None,
+            resumes=sweep is not None or rank_group() is not None or named_run() is not None,
             identity=job_identity(cfg, hydra) if sweep is not None else None,
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from vivit.run_folder import is_rank_zero
+from vivit.ranks import is_rank_zero
 
 SUMMARIZED = "train"
 """The command whose multiruns have a summary."""

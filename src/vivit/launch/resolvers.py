@@ -11,6 +11,9 @@ from vivit.errors import ConfigError
 from vivit.launch.job_identity import MAX_NAME_LENGTH, job_identity, plain_config, shorten
 from vivit.launch.resume import HYDRA_FOLDER
 from vivit.overrides import NEUTRAL_KEYS, matches_key, override_key
+from vivit.ranks import rank_group
+
+START_BY_TORCHRUN = "type torchrun --nproc-per-node=8 src/train.py cluster=torchrun ..., or leave cluster= out"
 
 
 def job_name(*, _root_: DictConfig) -> str:
@@ -72,6 +75,18 @@ def unless_fps(stride: int, *, _parent_: DictConfig) -> int | None:
     return stride if _parent_.get("fps") is None else None
 
 
+def started_by_torchrun(what: str) -> int:
+    """Return the ``nodes`` on which torchrun has started this run, or the processes ``per_node``.
+
+    Raises ConfigError where it has started none.
+    """
+    group = rank_group()
+    if group is None or group.launcher != "torchrun":
+        raise ConfigError("cluster", "torchrun", "torchrun has not started this command", START_BY_TORCHRUN)
+    number: int = getattr(group, what)
+    return number
+
+
 def register_resolvers() -> None:
     """Register ``${job_name:}``, ``${divide:a,b}`` and the others; commands call it before Hydra reads any YAML."""
     OmegaConf.register_new_resolver("job_name", job_name, replace=True)
@@ -79,4 +94,5 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("hydra_output_subdir", hydra_output_subdir, replace=True)
     OmegaConf.register_new_resolver("per_device_batch_size", per_device_batch_size, replace=True)
     OmegaConf.register_new_resolver("unless_fps", unless_fps, replace=True)
+    OmegaConf.register_new_resolver("started_by_torchrun", started_by_torchrun, replace=True)
     OmegaConf.register_new_resolver("divide", lambda a, b: a // b, replace=True)

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from vivit.errors import ConfigError
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
+from vivit.launch.launcher_checks import COMMANDS, check_launcher
+from vivit.launch.meeting import meet
 from vivit.launch.quiet_libraries import quiet_libraries
 from vivit.launch.records import check_same_job, read_record, write_job_file, write_record
 from vivit.launch.resume import load_resumed_config
@@ -23,16 +26,16 @@ from vivit.launch.typed_rate import prefer_typed_rate, typed_overrides
 from vivit.launch.typed_values import parse_typed_values
 from vivit.launch.user_errors import format_error, is_user_error
 from vivit.plugins import import_plugins
+from vivit.ranks import in_slurm_job, is_rank_zero
 from vivit.run_folder import (
     RANK_ERROR,
     State,
-    is_rank_zero,
     read_finished_results,
     read_stored_status,
     write_rank_error,
     write_status,
 )
-from vivit.signals import install_exit_handlers
+from vivit.signals import DEFERRED_SIGNALS, TERMINATION_SIGNALS, install_exit_handlers
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +75,15 @@ def run(task: Task, cfg: DictConfig) -> float | None:
         return optimized_metric(record["metrics"])
     if isinstance(checked, Refusal) and job.resumes and read_stored_status(job.folder).get("status") == "done":
         raise SystemExit(f"error: {format_error(checked.error)}")  # of this command, not of the run
-    install_exit_handlers()
+    install_exit_handlers(DEFERRED_SIGNALS if in_slurm_job() else TERMINATION_SIGNALS)
     if checked is task and (pool := active_pool()) is not None:
         pool.start(cfg, job)
         return None
     if checked is task and needs_subprocess(cfg):
         run_in_subprocess(job)
         return optimized_metric((read_finished_results(job.folder) or {"metrics": {}})["metrics"])
+    if HydraConfig.get().job.config_name in COMMANDS:
+        meet(job.folder)
     if not is_rank_zero():
         return optimized_metric(_run_other_rank(checked, cfg, job))
     with locked(job):
@@ -96,6 +101,7 @@ def _checked(task: Task, cfg: DictConfig) -> Task:
         import_plugins(cfg.get("plugins"))
         parse_typed_values(cfg)
         check_trainer(cfg)
+        check_launcher(cfg, HydraConfig.get().job.config_name)
     except ValueError as error:
         return Refusal(error)
     return task

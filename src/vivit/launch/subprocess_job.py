@@ -19,6 +19,7 @@ from vivit.entry_points import start_arguments
 from vivit.launch.folder_lock import FolderInUseError, lock_folder, release_folder
 from vivit.launch.job import Job
 from vivit.overrides import quote_value
+from vivit.ranks import rank_group
 from vivit.run_folder import error_of_killed, read_stored_status, write_status
 from vivit.signals import DeferredSignals
 
@@ -33,9 +34,9 @@ def needs_subprocess(cfg: DictConfig) -> bool:
     """Whether Lightning will start several ranks of a job of a sweep.
 
     It repeats the command line of the process that it is in, and that of a sweep would run all of the sweep again in
-    every rank. Where a cluster has started the ranks, nothing is repeated.
+    every rank. Where a launcher has started the ranks, nothing is repeated.
     """
-    if HydraConfig.get().mode != RunMode.MULTIRUN or int(os.environ.get("SLURM_NTASKS", 1)) > 1:
+    if HydraConfig.get().mode != RunMode.MULTIRUN or rank_group() is not None:
         return False
     trainer = cfg.get("trainer")
     return trainer is not None and (str(trainer.get("devices", "auto")) != "1" or trainer.get("num_nodes", 1) != 1)
@@ -74,7 +75,7 @@ def start_process(
         [*command_of(job), *overrides],
         start_new_session=True,
         preexec_fn=_end_with_parent,
-        env=subprocess_env() | dict(env or {}),
+        env=os.environ | dict(env or {}),
         stdin=None if output is None else subprocess.DEVNULL,
         stdout=output,
         stderr=None if output is None else subprocess.STDOUT,
@@ -131,11 +132,6 @@ def config_options() -> list[str]:
     sources = HydraConfig.get().runtime.config_sources
     named = [(options[source.provider], source.path) for source in sources if source.provider in options]
     return [f"{option}={path}" for option, path in named if Path(path).absolute() != CONFIGS]
-
-
-def subprocess_env() -> dict[str, str]:
-    """Return this environment without the variables of a cluster's single task, where Lightning starts no ranks."""
-    return {name: value for name, value in os.environ.items() if name not in ("SLURM_NTASKS", "SLURM_JOB_NAME")}
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,9 @@
 """Which errors a user can mend, and each of them as one line."""
 
 import re
+import traceback
+from collections.abc import Callable
+from typing import Any
 
 from hydra.errors import InstantiationException
 from omegaconf.errors import (
@@ -10,7 +13,8 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 
-from vivit.errors import ConfigError
+from vivit.errors import ConfigError, UserError
+from vivit.ranks import is_rank_zero
 
 LOST_RANK_MESSAGES = ("gloo/transport", "Connection closed by peer", "ncclRemoteError")
 """What gloo and NCCL report when another rank is gone."""
@@ -45,6 +49,8 @@ def format_error(error: BaseException) -> str:
     if isinstance(error, InstantiationException) and error.__cause__ is not None:
         key = str(error).rpartition("full_key: ")[2] if "full_key: " in str(error) else ""
         return format_error(error.__cause__) + (f" (in {key.strip()})" if key else "")
+    if isinstance(error, InterpolationResolutionError) and (cause := _cause(error)) is not None:
+        return format_error(cause)
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return _format_omegaconf(error)
     message = " ".join(str(error).split()) or type(error).__name__
@@ -55,6 +61,13 @@ def format_error(error: BaseException) -> str:
     if _lost_rank(error):
         message = "another rank has ended: it was killed, often because memory ran out, or its own error stands above"
     return message
+
+
+def _cause(error: BaseException | None) -> UserError | None:
+    """Return the error that a resolver of ours raised; None where the chain of an error has none."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def missing_value(key: str) -> ConfigError:
@@ -71,3 +84,15 @@ def _format_omegaconf(error: OmegaConfBaseException) -> str:
         problem = problem.removeprefix("Interpolation")
         return str(ConfigError(key, problem=f"refers to what there is not: {problem.strip()}", remedy="set a value"))
     return str(ConfigError(key, problem=problem))
+
+
+def exit_on_user_error(check: Callable[[], Any]) -> Any:
+    """Return the result of a check; end the process where it raises, with one line for what a user can mend."""
+    try:
+        return check()
+    except (UserError, OmegaConfBaseException) as error:
+        raise SystemExit(f"error: {format_error(error)}" if is_rank_zero() else 1) from None
+    except Exception:  # Hydra would only warn of it, and run the task
+        if is_rank_zero():
+            traceback.print_exc()
+        raise SystemExit(1) from None

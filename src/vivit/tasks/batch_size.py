@@ -13,7 +13,7 @@ from vivit.data.frame_cache.budget import free_memory, gigabytes
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
-from vivit.run_folder import is_rank_zero
+from vivit.ranks import is_rank_zero
 from vivit.tasks.build import build_network
 from vivit.tasks.compute import AUTO, trainer_options, uses_cuda
 from vivit.tasks.config_checks import check_clip_keys

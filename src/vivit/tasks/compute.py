@@ -11,11 +11,13 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from vivit.errors import ConfigError
+from vivit.training.cluster import cluster_environment
 from vivit.training.compute import read_compute_settings
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
+CLUSTER = "vivit.training.cluster.cluster_environment"
 MATMUL_PRECISIONS = ("highest", "high", "medium")
 
 
@@ -40,7 +42,8 @@ def trainer_options(node: DictConfig) -> dict[str, Any]:
     """Return the options of Lightning's Trainer in plain values, and set the precision of products on a GPU.
 
     ``precision=auto`` becomes bfloat16 with weights in float32 where a GPU computes in it, and else float32.
-    ``matmul_precision`` is no option of the Trainer. Raises ConfigError for an unknown one.
+    ``matmul_precision`` is no option of the Trainer; raises ConfigError for an unknown one. Ranks are those that a
+    launcher has started.
     """
     options: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
     on_gpu = uses_cuda(options)
@@ -50,6 +53,8 @@ def trainer_options(node: DictConfig) -> dict[str, Any]:
             raise ConfigError("trainer.matmul_precision", matmul, "is no precision of products", remedy)
         if on_gpu:
             torch.set_float32_matmul_precision(matmul)
+    if cluster_environment() is not None:
+        options["plugins"] = [*(options.get("plugins") or ()), {"_target_": CLUSTER}]
     if options.get("precision") == AUTO:
         options["precision"] = "bf16-mixed" if on_gpu and has_bfloat16() else "32-true"
         rank_zero_only(log.info)("trainer.precision=%s, by the device", options["precision"])

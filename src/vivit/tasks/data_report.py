@@ -15,7 +15,7 @@ from vivit.data.overview.page import describe
 from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError, UserError
 from vivit.launch import Job
-from vivit.run_folder import is_rank_zero
+from vivit.ranks import is_rank_zero
 from vivit.structures import label_columns, single_label_heads
 from vivit.text import one_line
 

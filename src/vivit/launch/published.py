@@ -1,0 +1,76 @@
+"""What the first rank of a run publishes for the others: a small file beside or in the run folder."""
+
+import atexit
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vivit.io import atomic_write
+from vivit.run_folder import is_alive, this_process
+
+PATIENCE = 180.0
+"""Seconds that a rank waits for what the first one publishes."""
+STALE = 30.0
+"""Seconds after which the message that there is no folder is one of an earlier start; it stays when rank 0 ends."""
+
+
+def publish(
+    parent: Path, start: str, content: Mapping[str, Any], *, while_useful: Callable[[], bool] | None = None
+) -> None:
+    """Write what the other ranks of a start read.
+
+    It is deleted when this process ends, where ``while_useful`` does not return True then; None: it stays.
+    """
+    file = _published(parent, start)
+    with atomic_write(file) as partial:
+        partial.write_text(json.dumps({**content, "process": this_process()}), encoding="utf-8")
+    if while_useful is not None:
+        atexit.register(_withdraw, file, while_useful)
+
+
+def clear_published(parent: Path, start: str) -> None:
+    """Delete what an earlier start of the same name published, before the other ranks of this one read it."""
+    _published(parent, start).unlink(missing_ok=True)
+
+
+def read_published(parent: Path, start: str) -> dict[str, Any]:
+    """Return what was published last, whoever did; empty where there is nothing."""
+    try:
+        content = json.loads(_published(parent, start).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def wait_for_published(parent: Path, start: str, what: str) -> dict[str, Any]:
+    """Return what the first rank publishes, once it has. Raises SystemExit where it does not, naming ``what``."""
+    end, begun = time.monotonic() + PATIENCE, time.time()
+    while not (content := _of_this_start(parent, start, begun)):
+        if time.monotonic() > end:
+            raise SystemExit(f"error: the first rank has published no {what} in {parent} within {PATIENCE:.0f} s")
+        time.sleep(0.05)
+    return content
+
+
+def _of_this_start(parent: Path, start: str, begun: float) -> dict[str, Any]:
+    """Return what is published, unless it is older than the time within which ranks start, or its process is gone."""
+    try:
+        written = _published(parent, start).stat().st_mtime
+    except OSError:
+        return {}
+    content = read_published(parent, start)
+    refused = content.get("folder", "") is None
+    if written <= begun - (STALE if refused else PATIENCE):
+        return {}
+    return content if refused or is_alive(content.get("process")) else {}
+
+
+def _withdraw(file: Path, while_useful: Callable[[], bool]) -> None:
+    if not while_useful():
+        file.unlink(missing_ok=True)
+
+
+def _published(parent: Path, start: str) -> Path:
+    return parent / f".ranks-{start}"

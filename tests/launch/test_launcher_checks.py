@@ -1,0 +1,148 @@
+"""What a launcher has started, or will, is what the trainer expects; or one sentence says what to set."""
+
+import os
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from vivit.errors import ConfigError
+from vivit.launch.composition_errors import explain_option
+from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, fix_ranks
+from vivit.launch.resolvers import register_resolvers
+from vivit.launch.user_errors import format_error
+
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
+SRUN = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_NNODES": "2"}
+ALONE = SRUN | {"SLURM_NTASKS": "1", "SLURM_NNODES": "1"}
+SHELL = SRUN | {"SLURM_JOB_NAME": "interactive"}
+TASKS = {"SUBMITIT_LOCAL_NTASKS": "2"}
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name in [*os.environ]:
+        if name.startswith(
+            ("RANK", "LOCAL_", "GROUP_", "NODE_RANK", "WORLD_SIZE", "TORCHELASTIC", "SLURM", "SUBMITIT")
+        ):
+            monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("started", "devices", "nodes", "key"),
+    [
+        ({}, 8, 1, None),
+        ({}, "auto", 1, None),
+        ({}, 8, 2, "trainer.num_nodes"),
+        ({"NODE_RANK": "1"}, 8, 2, None),
+        (TORCHRUN, 2, 2, None),
+        (TORCHRUN, [0, 1], 2, None),
+        (TORCHRUN, 2, 1, "trainer.num_nodes"),
+        (TORCHRUN, 4, 1, "trainer.devices"),
+        (TORCHRUN, 1, 1, "trainer.devices"),
+        (TORCHRUN, "auto", 2, "trainer.devices"),
+        (TORCHRUN, -1, 2, "trainer.devices"),
+        (SRUN, 2, 2, None),
+        (SRUN, 4, 1, "trainer.devices"),
+        (SRUN | {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": "1"}, 2, 1, None),
+        (SRUN | {"SLURM_NTASKS": "3"}, 2, 2, "trainer.devices"),
+        (ALONE, 8, 1, None),
+        (ALONE, 8, 4, "trainer.num_nodes"),
+        (SHELL, 2, 1, None),
+        (SHELL | {"SLURM_PROCID": "1"}, 2, 1, "SLURM_JOB_NAME"),
+        (TASKS, 2, 1, None),
+        (TASKS, 1, 1, "trainer.devices"),
+    ],
+)
+def test_ranks_are_those_that_the_trainer_expects(
+    started: dict[str, str], devices: object, nodes: int, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(monkeypatch, started)
+    config = OmegaConf.create({"trainer": {"devices": devices, "num_nodes": nodes}})
+    check_launcher(config, "prepare")
+    if key is None:
+        check_launcher(config, "train")
+        return
+    with pytest.raises(ConfigError) as error:
+        check_launcher(config, "train")
+    assert error.value.key == key
+    assert "\n" not in str(error.value)
+
+
+def test_the_remedy_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says to set is accepted."""
+    for started in (TORCHRUN, SRUN, TASKS):
+        environment(monkeypatch, started)
+        with pytest.raises(ConfigError) as error:
+            check_launcher(OmegaConf.create({"trainer": {"devices": 7, "num_nodes": 1}}), "train")
+        said = [word.split("=") for word in str(error.value).replace(",", "").split() if word.startswith("trainer.")]
+        config = OmegaConf.create({"trainer": {key.removeprefix("trainer."): int(value) for key, value in said[1:]}})
+        check_launcher(config, "train")
+
+
+def queue(devices: object, machines: int, **launcher: int) -> DictConfig:
+    trainer = {"devices": devices, "num_nodes": machines}
+    return OmegaConf.create({"trainer": trainer, "hydra": {"job": {"config_name": "train"}, "launcher": launcher}})
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        (queue(8, 1, tasks_per_node=8, nodes=1, gpus_per_node=8), None),
+        (queue(8, 1, tasks_per_node=1, nodes=1), None),
+        (queue(8, 4, tasks_per_node=8, nodes=4), None),
+        (queue(8, 4, tasks_per_node=1, nodes=4), "hydra.launcher.tasks_per_node"),
+        (queue(8, 4, tasks_per_node=1, nodes=1), "hydra.launcher.tasks_per_node"),
+        (queue(1, 1, tasks_per_node=8, nodes=1), "hydra.launcher.tasks_per_node"),
+        (queue(8, 1, tasks_per_node=8, nodes=1, gpus_per_node=4), "hydra.launcher.gpus_per_node"),
+        (queue(8, 1), None),
+        (queue(8, 2), "trainer.num_nodes"),
+    ],
+)
+def test_jobs_of_a_queue_have_the_ranks_that_the_trainer_expects(
+    config: DictConfig, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment(monkeypatch, {})
+    if key is None:
+        check_queue(config)
+        return
+    with pytest.raises(ConfigError) as error:
+        check_queue(config)
+    assert error.value.key == key
+
+
+def test_a_run_on_several_machines_that_is_started_again_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(folder: str) -> DictConfig:
+        return OmegaConf.create({"resume": None, "hydra": {"run": {"dir": folder}}})
+
+    again, new = {"TORCHELASTIC_MAX_RESTARTS": "3"}, "logs/${now:%Y}"
+    for started in (TORCHRUN, TORCHRUN | again | {"TORCHELASTIC_RUN_ID": "mine"}):
+        environment(monkeypatch, started)
+        check_restarts(config(new))
+    environment(monkeypatch, TORCHRUN | again | {"WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"})
+    check_restarts(config(new))
+    environment(monkeypatch, TORCHRUN | again)
+    check_restarts(config("logs/mine"))
+    with pytest.raises(ConfigError, match="--rdzv-id"):
+        check_restarts(config(new))
+
+
+def test_what_torchrun_has_started_becomes_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is resumed elsewhere has its own."""
+    register_resolvers()
+    trainer = {"devices": "${started_by_torchrun:per_node}", "num_nodes": "${started_by_torchrun:nodes}"}
+    environment(monkeypatch, TORCHRUN)
+    config = OmegaConf.create({"trainer": dict(trainer)})
+    fix_ranks(config)
+    assert OmegaConf.to_container(config, resolve=False) == {"trainer": {"devices": 2, "num_nodes": 2}}
+    environment(monkeypatch, SRUN)
+    with pytest.raises(Exception, match="torchrun has not started") as error:
+        fix_ranks(OmegaConf.create({"trainer": dict(trainer)}))
+    assert format_error(error.value).startswith(
+        "cluster=torchrun: torchrun has not started this command; type torchrun"
+    )
+
+
+def test_what_the_extra_slurm_brings_is_named_where_it_is_missing() -> None:
+    assert "pip install hydra-submitit-launcher" in explain_option("hydra/launcher", "submitit_slurm", ["basic"])
+    assert "did you mean" in explain_option("hydra/launcher", "submitit_slur", ["basic", "submitit_slurm"])
