@@ -33,7 +33,7 @@ from vivit.tasks.results_json import (
 from vivit.tasks.run_summary import print_epochs, print_next
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics, write_test_pictures
 from vivit.tasks.thresholds import choose_test_thresholds
-from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
+from vivit.tasks.training_checks import check_mixup, check_monitors, check_shards, monitor_map
 from vivit.training import RunMetadata, log_pictures, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
@@ -48,6 +48,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """
     check_keys(cfg, "train")
     check_mixup(cfg)
+    check_shards(cfg)
     checkpoint = resolve_checkpoint(cfg.ckpt_path, job)
     if checkpoint:
         cfg = keep_settings(cfg, Path(checkpoint))

@@ -13,7 +13,7 @@ from lightning.fabric.utilities.types import _PATH as PathLike
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim.swa_utils import AveragedModel
 
@@ -25,7 +25,7 @@ OVERRIDDEN: Mapping[type, tuple[str, ...]] = {
     WeightAveraging: ("_copy_average_to_current",),
     ExperimentWriter: ("_record_new_keys", "_check_log_dir_exists"),
     DDPStrategy: ("_setup_model",),
-    FSDPStrategy: ("_setup_model",),
+    ModelParallelStrategy: ("_setup_distributed",),
 }
 
 

@@ -20,6 +20,7 @@ from vivit.structures import Batch, Heads, Predictions, multi_label_positions, t
 from vivit.training.clipping import GradientClipping, has_scaler
 from vivit.training.compute import CHECKPOINT_KEY, compute_settings, is_gpu
 from vivit.training.frozen_cache import FrozenCache
+from vivit.training.fsdp import BlockFSDPStrategy
 from vivit.training.lightning_compat import (
     count_by_epochs,
     get_callbacks,
@@ -92,6 +93,11 @@ class VideoClassifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Record the callbacks of this run; a search for the rate removes them while it lasts."""
         self._callbacks = list(get_callbacks(self.trainer))
+
+    def configure_model(self) -> None:
+        """Divide the network among ranks, where the strategy does so."""
+        if isinstance(self.trainer.strategy, BlockFSDPStrategy):
+            self.trainer.strategy.shard(self.network)
 
     def on_fit_start(self) -> None:
         """Prepare a resume."""
