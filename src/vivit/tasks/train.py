@@ -31,6 +31,7 @@ from vivit.tasks.results_json import (
     training_history,
 )
 from vivit.tasks.run_summary import print_epochs, print_next
+from vivit.tasks.step_size import keep_step, read_epoch
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics, write_test_pictures
 from vivit.tasks.thresholds import choose_test_thresholds
 from vivit.tasks.training_checks import check_mixup, check_monitors, check_shards, monitor_map
@@ -54,10 +55,11 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         cfg = keep_settings(cfg, Path(checkpoint))
     else:
         check_weights_source(cfg)
-    cfg = resolve_batch_size(cfg, job)
+    cfg = keep_step(resolve_batch_size(cfg, job), job, Path(checkpoint) if checkpoint else None)
     check_mixup(cfg)  # of a batch that was found
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
+    data.begun = read_epoch(Path(checkpoint)) if checkpoint else None
     report_training_data(cfg, job, data.dataset)
     if cfg.test and "test" not in data.dataset.splits:
         data.test_split = "val"

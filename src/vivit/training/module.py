@@ -225,7 +225,7 @@ class VideoClassifier(LightningModule):
             raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same model, {RESTART}")
         self.record_thresholds(checkpoint.get("vivit", {}).get("multi_label", {}))
         if is_training(self):
-            self._step_size.check(checkpoint)
+            self._step_size.adopt(checkpoint)
             self._bad_videos = checkpoint.get("bad_videos", 0) if self.global_rank == 0 else 0
             if "current_model_state" in checkpoint and not self._has_callback(WeightAveraging):
                 rank_zero_only(log.warning)("the checkpoint's moving average is ignored; the run resumes its weights")
