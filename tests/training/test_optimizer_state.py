@@ -46,7 +46,8 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
 
     def go_on(
         optimizer: Any = ADAMW, *callbacks: Callback, start: int | None = None, stop: int | None = None,
-        clips: int = 4, parts: int = 1, of_epoch: int | None = None, epochs: int = 3, groups: Any = None, **settings: Any,
+        clips: int = 4, parts: int = 1, of_epoch: int | None = None, epochs: int = 3, groups: Any = None,
+        **settings: Any,
     ) -> Used:  # fmt: skip
         class Stop(Callback):
             def on_train_batch_start(self, trainer: Trainer, *others: Any) -> None:

@@ -22,8 +22,8 @@ class CurvePlotter(Callback):
     """Plots ``curves.png`` into the run folder after every epoch: loss and accuracy, and the learning rate.
 
     A mean over an epoch is one over all of its clips, of all ranks, also over a resume on others: every rank adds up
-    its own, and they are put together when the epoch ends or is saved. Validation is the epoch's last, and is left out of an
-    epoch that has none.
+    its own, and they are put together when the epoch ends or is saved. Validation is the epoch's last, and is left out
+    of an epoch that has none.
     """
 
     def __init__(self, folder: str) -> None:
