@@ -31,31 +31,34 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def draw_certificate(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Return the picture: a line for each way, its differences on a logarithmic axis that begins with zero."""
-    figure = Figure(figsize=(WIDTH, 0.42 * len(rows) + 2.2), layout="constrained")
-    axes = figure.subplots()
-    for name, (marker, color) in MARKS.items():
-        differences = [max(row[name], NOTHING) for row in rows]
-        axes.plot(differences, range(len(rows)), marker, color=color, label=COLUMNS[name], alpha=0.85, clip_on=False)
-    axes.axvline(1e-5, color=INK, linestyle="--", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlim(NOTHING / 1.5, 1e-4)
-    axes.set_xticks([NOTHING, 1e-8, 1e-7, 1e-6, 1e-5], ["0", "1e-8", "1e-7", "1e-6", "1e-5"])
-    axes.minorticks_off()
-    axes.set_yticks(range(len(rows)), [row["case"] for row in rows])
-    axes.invert_yaxis()
-    axes.set_xlabel("largest difference to 1 rank", color=INK)
-    axes.tick_params(colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=LETTERS - 1, labelcolor=INK,
-                  handletextpad=0.2, columnspacing=0.8)  # fmt: skip
+    with picture_style(COLUMNS.values(), [row["case"] for row in rows]):
+        figure = Figure(figsize=(WIDTH, 0.42 * len(rows) + 2.2), layout="constrained")
+        axes = figure.subplots()
+        for name, (marker, color) in MARKS.items():
+            differences = [max(row[name], NOTHING) for row in rows]
+            axes.plot(
+                differences, range(len(rows)), marker, color=color, label=COLUMNS[name], alpha=0.85, clip_on=False
+            )
+        axes.axvline(1e-5, color=INK, linestyle="--", linewidth=1)
+        axes.set_xscale("log")
+        axes.set_xlim(NOTHING / 1.5, 1e-4)
+        axes.set_xticks([NOTHING, 1e-8, 1e-7, 1e-6, 1e-5], ["0", "1e-8", "1e-7", "1e-6", "1e-5"])
+        axes.minorticks_off()
+        axes.set_yticks(range(len(rows)), [row["case"] for row in rows])
+        axes.invert_yaxis()
+        axes.set_xlabel("largest difference to 1 rank", color=INK)
+        axes.tick_params(colors=INK)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        axes.grid(alpha=0.3)
+        figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=LETTERS - 1, labelcolor=INK,
+                      handletextpad=0.2, columnspacing=0.8)  # fmt: skip
     return figure
 
 
 def plot_certificate(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Return the picture as SVG."""
     file = io.BytesIO()
-    with picture_style(), mpl.rc_context({"svg.hashsalt": "vivit"}):
+    with mpl.rc_context({"svg.hashsalt": "vivit"}):
         draw_certificate(rows).savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return file.getvalue()
