@@ -241,7 +241,7 @@ class StatefulTrainLoader(ClipLoader):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Start that epoch, when it comes, after the batches that were yielded; any other at its beginning."""
-        ours = self.order.batch_size * self.order.ranks
-        delivered = state["clips"] // ours if "clips" in state else state["delivered"]
+        size = self.order.batch_size * self.order.ranks
+        delivered = state["clips"] // size if "clips" in state else state["delivered"]
         self._resumed = self._position = state["epoch"], delivered
         self._bad = set(state.get("bad", ()))  # earlier checkpoints have less

@@ -33,9 +33,9 @@ def keep_step(cfg: DictConfig, job: Job, checkpoint: Path | None) -> DictConfig:
     part's, stay as they were. Else the clips of a part are shared. Raises ConfigError where no way is even.
     """
     devices = count_devices(cfg)
-    own = job.folder / "checkpoints" / "last.ckpt"
+    place = job.folder / "checkpoints" / "last.ckpt"
     recorded = job.folder / HYDRA_FOLDER / "config.yaml"
-    if not job.resumes or devices is None or (checkpoint is not None and checkpoint != own):
+    if not job.resumes or devices is None or (checkpoint is not None and checkpoint != place):
         return cfg
     configured = StepSize(cfg.data.batch_size, devices, cfg.trainer.get("accumulate_grad_batches", 1))
     if checkpoint is not None and "clips_a_step" in (saved := _read(checkpoint)):
