@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements.lock $(if $(filter bench,$(EXTRAS)),requirements-bench.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock train test test-fast lint format smoke sweep report benchmark certificate
+.PHONY: help install lock train test test-fast lint format smoke sweep report docs benchmark certificate
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,11 +70,15 @@ sweep: install  ## all tables and figures, hours, which it prints; goes on where
 report: install  ## tables, figures and a page of everything in logs/ and docs/results/
 	$(BIN)/python src/report.py
 
+docs: install  ## the documentation as pages; its notebooks take some minutes the first time, and a warning is an error
+	DOCS_NOTEBOOKS=true $(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 benchmark: install  ## parameters and multiply-adds of every model beside the paper's
 	$(BIN)/python src/benchmark.py bench=model
 
-certificate: install  ## train in ways that promise the same weights, and write how far they are apart into docs/certificate
-	OMP_NUM_THREADS=1 $(BIN)/python src/benchmark.py bench=certificate bench.target=docs/certificate
+certificate: install  ## train in ways that promise the same weights, and write how far they are apart
+	OMP_NUM_THREADS=1 $(BIN)/python src/benchmark.py bench=certificate bench.target=docs
 
 # For maintainers, with uv from anywhere (pip install uv). Versions stay as they are where the ranges allow it.
 UV ?= uv
@@ -83,5 +87,5 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-str
 BENCH := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["bench"], sep="\n")
 
 lock:  ## lock versions and hashes anew after a change of pyproject.toml; UPGRADE=--upgrade takes the newest
-	$(COMPILE) $(addprefix --extra ,dev slurm export demo dashboards) --output-file requirements.lock pyproject.toml
+	$(COMPILE) $(addprefix --extra ,dev docs slurm export demo dashboards) --output-file requirements.lock pyproject.toml
 	$(PYTHON) -c '$(BENCH)' | $(COMPILE) --no-deps --constraints requirements.lock --output-file requirements-bench.lock -

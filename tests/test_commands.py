@@ -250,11 +250,19 @@ def test_values_that_cannot_be_are_a_sentence_where_nothing_checks_types(words, 
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("place", [".", "notebooks"])
-@pytest.mark.parametrize("notebook", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
-def test_notebooks_run(notebook, place, data, monkeypatch):
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("notebook", "place"),
+    [*((file, "notebooks") for file in NOTEBOOKS), (REPOSITORY / "notebooks" / "ablations.ipynb", ".")],
+    ids=lambda value: Path(value).stem,
+)
+def test_notebooks_run(notebook, place, data, logs, monkeypatch):
     monkeypatch.setenv("MOTION_ROOT", str(data))
     monkeypatch.setenv("NOTEBOOK_STEPS", "2")
+    monkeypatch.setenv("NOTEBOOK_EPOCHS", "1")
+    monkeypatch.setenv("NOTEBOOK_RUNS", str(logs / "notebooks"))
     content = nbformat.read(notebook, as_version=4)
     assert not any(cell.get("outputs") for cell in content.cells), "commit notebooks without outputs"
     nbclient.NotebookClient(content, timeout=240, resources={"metadata": {"path": str(REPOSITORY / place)}}).execute()

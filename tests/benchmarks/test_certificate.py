@@ -11,10 +11,10 @@ from matplotlib.colors import to_hex
 
 from vivit.benchmarks import certificate
 from vivit.benchmarks.certificate import WAYS, Outcome, Way, certificate_rows, compare
-from vivit.benchmarks.certificate_picture import MARKS, NOTHING, draw_certificate, plot_certificate, table_of_rows
+from vivit.benchmarks.certificate_picture import MARKS, NOTHING, draw_certificate, page_of_rows, plot_certificate
 from vivit.errors import ConfigError
 
-COMMITTED = Path(__file__).parents[2] / "docs" / "certificate"
+COMMITTED = Path(__file__).parents[2] / "docs"
 
 
 def outcome(loss: float = 1.0, weight: float = 0.5, steps: int = 2, resumed: int | None = None) -> Outcome:
@@ -47,7 +47,7 @@ def test_committed_table_and_picture_are_of_the_committed_numbers() -> None:
     rows = json.loads((COMMITTED / "certificate.json").read_text(encoding="utf-8"))["rows"]
     assert [row["case"] for row in rows] == [way.text for way in WAYS.values()]
     assert all(row["holds"] for row in rows)
-    assert (COMMITTED / "certificate.md").read_text(encoding="utf-8") == table_of_rows(rows)
+    assert (COMMITTED / "certificate.md").read_text(encoding="utf-8") == page_of_rows(rows)
     figure = draw_certificate(rows)
     for line, (name, (_, color)) in zip(figure.axes[0].lines, MARKS.items(), strict=False):
         assert list(line.get_xdata()) == [max(row[name], NOTHING) for row in rows]

@@ -1,7 +1,6 @@
 """A certificate: the training command run in several ways that promise the same weights, and how far they are apart."""
 
 import csv
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 
-from vivit.benchmarks.certificate_picture import plot_certificate, table_of_rows
+from vivit.benchmarks.certificate_picture import page_of_rows, plot_certificate
 from vivit.benchmarks.checks import check_names
 from vivit.entry_points import start_arguments
 from vivit.errors import ConfigError
@@ -84,7 +83,7 @@ def certificate_rows(
 
     ``train_loss`` is over all steps, ``val_loss`` over all validations, ``weights`` over all weights at the end;
     ``promise`` is what they may be at most. ``resumed`` is the step from which a killed run was continued. Rows, a
-    table and a picture are written into ``target``, as ``certificate.json``, ``.md`` and ``.svg``. Raises ConfigError
+    page and a picture are written into ``target``, as ``certificate.json``, ``.md`` and ``.svg``. Raises ConfigError
     for unknown ways, a step that they do not share, and where a command fails.
     """
     check_names("ways", ways, WAYS)
@@ -103,7 +102,7 @@ def certificate_rows(
     place = Path(target)
     place.mkdir(parents=True, exist_ok=True)
     write_json(place / "certificate.json", {"clips": clips, "overrides": list(overrides), "rows": rows})
-    (place / "certificate.md").write_text(table_of_rows(rows), encoding="utf-8")
+    (place / "certificate.md").write_text(page_of_rows(rows), encoding="utf-8")
     (place / "certificate.svg").write_bytes(plot_certificate(rows))
     return rows
 
@@ -192,9 +191,3 @@ def compare(way: Way, outcome: Outcome, reference: Outcome) -> dict[str, Any]:
     largest = max(weights, *differences.values())
     row = {"case": way.text, "promise": way.promise, "steps": len(outcome.train), "resumed": outcome.resumed}
     return row | differences | {"weights": weights, "holds": largest <= way.promise}
-
-
-def read_certificate(file: Path) -> list[dict[str, Any]]:
-    """Return the rows of a certificate."""
-    rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    return rows

@@ -13,6 +13,26 @@ COLUMNS = {"train_loss": "training loss", "val_loss": "validation loss", "weight
 MARKS = {"train_loss": ("o", "tab:blue"), "val_loss": ("s", "tab:orange"), "weights": ("D", "tab:green")}
 INK = "#77818c"
 """Of letters and lines, which is read on light and on dark pages."""
+PAGE = """# The certificate
+
+`make certificate` trains one network in {ways} ways with the training command, and writes this page. All ways have
+the same clips in each step. Each line says how far a run is from the first.
+
+![Largest differences to a run on one rank, by way](certificate.svg)
+
+{table}
+*Training loss* and *validation loss* are the largest differences of any step, and of any validation. *Weights* is
+that of any weight at the end. A *part* is one of the batches that a step adds up
+(`trainer.accumulate_grad_batches`). *Shards* are `trainer=fsdp`. Runs that were *killed* ended by SIGKILL within
+the second epoch. Then they went on from their last checkpoint, some on another number of ranks.
+
+Workers and kills change no bit. Other ranks, parts and shards add up the same gradients in another order. They
+promise to stay within 1e-5, the dashed line.
+
+Dropout and mixup are off, because each part has its own; stochastic depth is on. The optimizer is SGD at a low
+rate. AdamW divides a gradient by its size. So it blows up the rounding of gradients that are zero, such as those of
+the bias of attention's keys. The numbers are in `certificate.json`, with the settings.
+"""
 NOTHING = 1e-10
 """Where the logarithmic axis has zero."""
 
@@ -27,6 +47,11 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
         resumed = "" if row["resumed"] is None else f"{row['resumed']} of {row['steps']}"
         lines.append([row["case"], *numbers, promise, "yes" if row["holds"] else "**no**", resumed])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def page_of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the page about the rows in Markdown."""
+    return PAGE.format(ways=len(rows), table=table_of_rows(rows))
 
 
 def draw_certificate(rows: Sequence[Mapping[str, Any]]) -> Figure:

@@ -1,7 +1,7 @@
 """Model 3: factorised self-attention (ViViT, section 3.3, figure 5).
 
 Each block attends over space, then over time, each with its projections, LayerNorm and residual, then applies one MLP.
- Attention costs n * (n_h * n_w + n_t). At B/16x2, 32 frames of 224 px: 117.32 M parameters, 372.3 GFLOPs as the
+Attention costs n * (n_h * n_w + n_t). At B/16x2, 32 frames of 224 px: 117.32 M parameters, 372.3 GFLOPs as the
 paper counts.
 """
 
