@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKS := requirements.lock $(if $(filter bench,$(EXTRAS)),requirements-bench.lock)
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock train test test-fast lint format smoke sweep report docs benchmark
+.PHONY: help install lock train test test-fast lint format smoke sweep report docs benchmark certificate
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ docs: install  ## the documentation as pages; its notebooks take some minutes th
 
 benchmark: install  ## parameters and multiply-adds of every model beside the paper's
 	$(BIN)/python src/benchmark.py bench=model
+
+certificate: install  ## train in ways that promise the same weights, and write how far they are apart
+	OMP_NUM_THREADS=1 $(BIN)/python src/benchmark.py bench=certificate bench.target=docs
 
 # For maintainers, with uv from anywhere (pip install uv). Versions stay as they are where the ranges allow it.
 UV ?= uv

@@ -24,7 +24,7 @@ from vivit.launch import Job, format_error
 from vivit.models.flops import count_flops
 from vivit.tasks.build import build_network
 from vivit.tasks.train import train
-from vivit.tasks.training_checks import check_mixup
+from vivit.tasks.training_checks import check_mixup, check_shards
 
 Compose = Callable[..., DictConfig]
 Commanded = Callable[[str], DictConfig]
@@ -232,6 +232,17 @@ def test_mixup_of_frames_that_are_kept_is_refused(composed: Compose) -> None:
         check_mixup(composed("frozen_cache_gb=1", "loss.mixup=0.2"))
     assert error.value.key == "loss.mixup"
     check_mixup(composed("frozen_cache_gb=1"))
+
+
+@pytest.mark.parametrize(
+    ("word", "key"), [("frozen_cache_gb=1", "frozen_cache_gb"), ("trainer.precision=16-mixed", "trainer.precision")]
+)
+def test_shards_refuse_what_ranks_do_apart(word: str, key: str, composed: Compose) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_shards(composed("trainer=fsdp", word))
+    assert error.value.key == key
+    check_shards(composed("trainer=fsdp"))
+    check_shards(composed("trainer=ddp", word))
 
 
 @pytest.mark.parametrize(

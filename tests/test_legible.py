@@ -9,6 +9,8 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from vivit.benchmarks.certificate import WAYS
+from vivit.benchmarks.certificate_picture import draw_certificate
 from vivit.clip_sheets import SheetRow, draw_clips
 from vivit.data.time_changes import CHANGES
 from vivit.evaluation.confusion_matrix import plot_confusion_matrix
@@ -43,6 +45,7 @@ CHANGES_OF_TIME = [
     {"change": change, "accuracy": share, "low": share - 0.02, "high": min(1.0, share + 0.02)}
     for change, share in zip(("forward", *CHANGES), (0.98, 0.03, 0.27, 0.09, 0.57, 0.59, 0.7, 0.63, 1.0), strict=True)
 ]
+CERTIFICATE = [{"case": way.text, "train_loss": 0, "val_loss": 3e-6, "weights": 2e-5} for way in WAYS.values()]
 Draw = Callable[[Path], Figure | None]
 
 
@@ -80,6 +83,7 @@ PICTURES: dict[str, Draw] = {
     **{f"attention {frames}": sheet(frames, [f"{name} 99.9 %" for name in NAMES[:2]]) for frames in (1, 4, 16)},
     "moments": lambda file: plot_temporal_attention(torch.full((16,), 1 / 16), [i / 2 for i in range(16)], file),
     "changes of time": lambda file: plot_changes(NAMES[2], CHANGES_OF_TIME, file),
+    "certificate": lambda file: draw_certificate(CERTIFICATE),
     "curves": lambda file: plot_curves(EPOCHS, file),
     "curves of one epoch": lambda file: plot_curves(EPOCHS[:1], file),
 }

@@ -175,6 +175,9 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         table.add_row("training, validation included", f"{results['train_seconds'] / 60:.1f} min")
         if results["step_seconds"] is not None:  # a run that was resumed behind its last step has made none
             table.add_row("median step", f"{results['step_seconds']:.3f} s")
+        if results.get("matrix_share") is not None:
+            share = f"{100 * results['matrix_share']:.0f} % of the device's matrix products"
+            table.add_row("use", f"{results['model_tflops']:.3g} TFLOP/s, {share}")
         table.add_row("peak memory", f"{results['peak_mb']:,.0f} MB")
     Console(markup=False, emoji=False).print(table)  # names are what they are
     print(f"Run folder: {folder}")

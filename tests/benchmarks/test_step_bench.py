@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vivit.benchmarks import step, variants
+from vivit.benchmarks.device import choose_device, measure_peak_mb, measure_seconds
 from vivit.benchmarks.model import ModelSpec
 from vivit.benchmarks.variants import VARIANTS, make_variants
 from vivit.errors import ConfigError
@@ -103,9 +104,9 @@ def test_variants_that_differ_are_not_compared(monkeypatch) -> None:
         step.time_interleaved(net("average_pool"), ["ours", "other"], clips(), None, 1)
 
 
-def test_matmul_throughput_is_the_best_between_the_variants(monkeypatch) -> None:
+def test_matrix_rate_is_the_best_between_the_variants(monkeypatch) -> None:
     rates = iter([1e9, 4e9, 2e9, 3e9])
-    monkeypatch.setattr(step, "matmul_throughput", lambda dtype: next(rates))
+    monkeypatch.setattr(step, "measure_matrix_rate", lambda device, dtype: next(rates))
     _, best = step.time_interleaved(net("average_pool"), ["ours"], clips(), None, 1)
     assert best == 4e9
     assert next(rates, None) is None, "one before each turn of two phases, twice"
@@ -124,10 +125,10 @@ def test_unknown_name_is_a_config_error(key: str, wrong: object) -> None:
 
 
 def test_peak_memory_of_a_block() -> None:
-    with step.measure_peak_mb() as peak:
+    with measure_peak_mb(torch.device("cpu")) as peak:
         np.ones(100_000_000, np.uint8)
     assert 95 < peak[0] < 130
-    with step.measure_peak_mb() as peak:
+    with measure_peak_mb(torch.device("cpu")) as peak:
         pass
     assert peak[0] < 20
 
@@ -142,3 +143,37 @@ def test_frozen_and_cached_variants_train_the_temporal_encoder_alone() -> None:
         assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in found)
     assert [variant.name for variant in make_variants(net("spatiotemporal"), ["ours", "frozen", "cached"])] == ["ours"]
     assert [variant.name for variant in make_variants(net("average_pool"), ["ours", "frozen"])] == ["ours"]
+
+
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_gpu, expected in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
+        assert choose_device("auto").type == expected
+        assert choose_device("cpu").type == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for wrong in ("cuda", "gpu"):
+        with pytest.raises(ConfigError) as error:
+            choose_device(wrong)
+        assert (error.value.key, error.value.value) == ("bench.device", wrong)
+
+
+def test_a_gpu_is_timed_by_its_events_between_two_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the calls come; a GPU proper is asked where there is one."""
+    calls: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            calls.append("event")
+
+        def elapsed_time(self, end: "Event") -> float:
+            return 250.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("wait"))
+    assert measure_seconds(lambda: calls.append("work"), torch.device("cuda")) == 0.25
+    assert calls == ["wait", "event", "work", "event", "wait"]
+    assert measure_seconds(lambda: calls.append("work"), torch.device("cpu")) < 0.25
+    assert calls[5:] == ["work"]

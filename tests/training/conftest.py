@@ -50,10 +50,10 @@ def loaders() -> Callable[..., tuple[StatefulTrainLoader, ClipLoader]]:
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
 
-    def loaders(batch: int = BATCH) -> tuple[StatefulTrainLoader, ClipLoader]:
+    def loaders(batch: int = BATCH, clips: int | None = None) -> tuple[StatefulTrainLoader, ClipLoader]:
         train, val = Noise(videos, plan, FlipLabelMap(), 0), Noise(videos[:6], plan, FlipLabelMap(), 0)
         return (
-            StatefulTrainLoader(train, DistributedBatchSampler(VIDEOS, batch, seed=3), WorkerConfig(0)),
+            StatefulTrainLoader(train, DistributedBatchSampler(VIDEOS, batch, seed=3, clips=clips), WorkerConfig(0)),
             ClipLoader(val, DistributedEvalBatchSampler(6, BATCH), WorkerConfig(0)),
         )
 

@@ -6,7 +6,6 @@ Each call of a shard waits for all ranks, so they must make as many.
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import torch
 from lightning import Callback, Trainer
 from networks import make_network
 from test_ranks import in_two_ranks
-from torch.distributed.fsdp import FullyShardedDataParallel
 
 from vivit.data.dataset import ClipDataset
 from vivit.data.datasets import FlipLabelMap
@@ -96,26 +94,12 @@ def scored(rank: int, folder: Path, ranks: int = 2) -> list[tuple[dict[int, list
 
 def shards() -> BlockFSDPStrategy:
     """Give the strategy of trainer=fsdp."""
-    with patch("torch.cuda.is_available", lambda: True):
-        strategy = BlockFSDPStrategy(blocks=[Block])
-    strategy._timeout = timedelta(minutes=2)  # for who waits in vain
-    return strategy
-
-
-def scored_in_shards(rank: int, folder: Path) -> list[tuple[dict[int, list[float]], dict[str, float]]]:
-    """Score as one of two ranks, with FSDP on the CPU, which it takes where it is asked for by name."""
-    start = FullyShardedDataParallel.__init__
-
-    def on_cpu(self: Any, *args: Any, device_id: Any = None, **options: Any) -> None:
-        start(self, *args, device_id=torch.device("cpu"), **options)
-
-    with patch.object(FullyShardedDataParallel, "__init__", on_cpu):
-        return scored(rank, folder)
+    return BlockFSDPStrategy(blocks=[Block], timeout=timedelta(minutes=2))  # for who waits in vain
 
 
 @pytest.mark.slow
 def test_fsdp_predictions_on_two_ranks_equal_one_network(tmp_path: Path) -> None:
-    ranks = in_two_ranks(scored_in_shards, tmp_path)
+    ranks = in_two_ranks(scored, tmp_path)
     for (alone, metrics), (first, ours), (second, theirs) in zip(scored(0, tmp_path, 1), *ranks, strict=True):
         assert ours == theirs == pytest.approx(metrics, abs=1e-5)
         assert not first.keys() & second.keys()

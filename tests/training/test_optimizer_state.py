@@ -46,7 +46,8 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
 
     def go_on(
         optimizer: Any = ADAMW, *callbacks: Callback, start: int | None = None, stop: int | None = None,
-        clips: int = 4, parts: int = 1, epochs: int = 3, groups: Any = None, **settings: Any,
+        clips: int = 4, parts: int = 1, of_epoch: int | None = None, epochs: int = 3, groups: Any = None,
+        **settings: Any,
     ) -> Used:  # fmt: skip
         class Stop(Callback):
             def on_train_batch_start(self, trainer: Trainer, *others: Any) -> None:
@@ -61,7 +62,7 @@ def go_on(tmp_path: Path, module: Module, loaders: Loaders, trainer: Trainers) -
         run = trainer(used, kept, Stop(), *callbacks, epochs=epochs, accumulate_grad_batches=parts)
         file = None if start is None else tmp_path / str(start) / "last.ckpt"
         try:
-            run.fit(net, *loaders(clips), ckpt_path=file, weights_only=True)
+            run.fit(net, *loaders(clips, of_epoch), ckpt_path=file, weights_only=True)
         except KeyError:
             assert run.global_step == stop
         return used
@@ -141,14 +142,11 @@ def test_resume_with_another_step_size_is_refused(start: int, go_on: Callable[..
     assert (error.value.key, error.value.value) == ("data.batch_size", 2)
 
 
-def test_resume_with_other_accumulation_works_behind_an_epoch_alone(go_on: Callable[..., Used]) -> None:
-    go_on(stop=5, lr=0.01)
-    used = go_on(start=5, lr=0.01, clips=2, parts=2)
-    assert min(used.steps) == 5
-    go_on(stop=7, lr=0.01)
-    with pytest.raises(ConfigError) as error:
-        go_on(start=7, lr=0.01, clips=2, parts=2)
-    assert (error.value.key, error.value.value) == ("trainer.accumulate_grad_batches", 2)
+@pytest.mark.parametrize("start", [5, 7])
+def test_resume_with_other_accumulation_has_the_steps_that_are_left(start: int, go_on: Callable[..., Used]) -> None:
+    go_on(stop=start, lr=0.01)
+    used = go_on(start=start, lr=0.01, clips=2, parts=2, of_epoch=STEPS * 4)
+    assert sorted(used.steps) == list(range(start, 3 * STEPS))
 
 
 def test_resume_keeps_the_rate_of_the_lr_finder(go_on: Callable[..., Used]) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vivit.data.loader import ClipLoader, StatefulTrainLoader
 from vivit.errors import ConfigError
 from vivit.models.blocks import MLP
-from vivit.training import EMA, BlockFSDPStrategy, LRFinder, OptimizerConfig, VideoClassifier
+from vivit.training import EMA, LRFinder, OptimizerConfig, VideoClassifier
 
 Loaders = Callable[..., tuple[StatefulTrainLoader, ClipLoader]]
 Module = Callable[..., VideoClassifier]
@@ -188,12 +188,3 @@ def test_ema_refuses_a_decay_of_one() -> None:
     with pytest.raises(ConfigError) as error:
         EMA(1.0)
     assert (error.value.key, error.value.value) == ("callbacks.ema.decay", 1.0)
-
-
-def test_ema_refuses_fsdp(module: Module, trainer: Trainers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    strategy = BlockFSDPStrategy(blocks=[nn.Linear])
-    monkeypatch.undo()
-    with pytest.raises(ConfigError, match=r"callbacks\.ema") as error:
-        EMA().setup(trainer(strategy=strategy), module(), "fit")
-    assert (error.value.key, error.value.value) == ("trainer", "fsdp")

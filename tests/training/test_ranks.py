@@ -103,21 +103,24 @@ def fit(
     start: Path | None = None,
     rate: float = 0.002,
     frozen: str | None = None,
+    optimizer: Any = None,
+    batch: int | None = None,
     **others: Any,
 ) -> tuple[Trainer, VideoClassifier]:
-    """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``."""
+    """Train one network, watched by ``callbacks``; go on with the checkpoint ``start``. A rank has ``batch`` clips."""
+    batch = batch or BATCH // ranks
     torch.manual_seed(0)
     heads = {"num_heads": 4} if name == "factorised_dot_product" else {}
     tokeniser = models.Tubelets(dim=12, tubelet=(2, 4, 5))
     shape = SHAPE | NETWORKS[name] | heads | {"frozen": frozen}
     network = models.build_model(name, tokeniser, **shape, stochastic_depth=0.5)
     module = VideoClassifier(
-        network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=BATCH // ranks, record={},
-        optimizer_config=OptimizerConfig(partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
+        network, heads={"label": ("a", "b", "c")}, loss=SoftTargetLoss(), seed=5, batch_size=batch, record={},
+        optimizer_config=OptimizerConfig(optimizer or partial(torch.optim.SGD, lr=rate, momentum=0.9), 0.5),
     )  # fmt: skip
     videos = [Video(f"{row}.mp4", (row % 3,)) for row in range(VIDEOS)]
     plan = MultiViewSampler(frames=FRAMES, stride=1, resize=WIDTH, crop=(HEIGHT, WIDTH))
-    train = DistributedBatchSampler(VIDEOS, BATCH // ranks, 3, rank, ranks)
+    train = DistributedBatchSampler(VIDEOS, batch, 3, rank, ranks)
     usual = {"max_epochs": EPOCHS, "logger": False, "enable_checkpointing": False, "log_every_n_steps": 1}
     options: dict[str, Any] = usual | {"strategy": "ddp" if ranks > 1 else "auto"} | others
     trainer = Trainer(

@@ -1,6 +1,7 @@
 """What the stopwatch tells of one job is not what an earlier one in the same process left."""
 
 import os
+import time
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -11,6 +12,7 @@ from lightning import LightningModule, Trainer
 
 from vivit.training import ThroughputMonitor
 from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
+from vivit.training.matrix_rate import flops_of_training, matrix_dtype, measure_matrix_rate
 
 
 @pytest.mark.slow
@@ -35,6 +37,7 @@ def test_throughput_wait_is_the_time_between_steps(monkeypatch: pytest.MonkeyPat
     now = 0.0
     monkeypatch.setattr("vivit.training.callbacks.throughput.time.perf_counter", lambda: now)
     monkeypatch.setattr("vivit.training.callbacks.throughput.is_logged_step", lambda *_: True)
+    monkeypatch.setattr("vivit.training.callbacks.throughput.is_accumulating", lambda *_: False)
     logged: list[tuple[str, float]] = []
     module = Mock(spec=LightningModule)
     module.log = lambda name, value, **_: logged.append((name, value))
@@ -55,3 +58,22 @@ def test_throughput_wait_is_the_time_between_steps(monkeypatch: pytest.MonkeyPat
         [1 / 3, 1.5 / 5.5, 2 / 8]
     )
     assert watch.step_seconds == 2
+    assert watch.first_step_seconds == 3, "from the beginning, which was at 0, to the end of the first step"
+
+
+def test_use_is_of_the_devices_matrix_products_and_draws_nothing_random(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks at 8 clips a second of 3 GFLOPs each, on devices of 48 GFLOPs a second."""
+    monkeypatch.setattr("vivit.training.callbacks.throughput.measure_matrix_rate", lambda *_: 24e9)
+    watch = ThroughputMonitor()
+    assert watch.results() | {"matrix_share": None, "model_tflops": None, "matrix_tflops": None} == watch.results()
+    watch.flops_a_clip = flops_of_training(0.5)
+    watch.on_train_start(Mock(spec=Trainer, world_size=2, precision="32-true"), Mock(spec=LightningModule))
+    assert watch.use(8.0) == {"model_tflops": pytest.approx(0.024), "matrix_share": pytest.approx(0.25)}
+    monkeypatch.undo()
+    state, begun = torch.get_rng_state(), time.perf_counter()
+    rate = measure_matrix_rate(torch.device("cpu"), torch.float32)
+    assert time.perf_counter() - begun < 2, "half a second on a machine that does nothing else"
+    assert 1e8 < rate < 1e14
+    assert torch.equal(torch.get_rng_state(), state)
+    words = ("32-true", "bf16-mixed", "bf16-true", "16-mixed")
+    assert [matrix_dtype(word) for word in words] == [torch.float32, torch.bfloat16, torch.bfloat16, torch.half]

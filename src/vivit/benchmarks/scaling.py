@@ -1,7 +1,6 @@
 """Growth of the time and memory of a training step with frames and resolution, beside that of its FLOPs."""
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +16,9 @@ from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from vivit.benchmarks.checks import check_names, check_positive
+from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb, measure_seconds
 from vivit.benchmarks.model import SIZES, ModelSpec
-from vivit.benchmarks.step import NETWORKS, measure_peak_mb, random_network
+from vivit.benchmarks.step import NETWORKS, random_network
 from vivit.errors import ConfigError
 from vivit.models import read_size
 from vivit.models.attention_kernels import softmax_attention
@@ -75,8 +75,9 @@ def scaling_rows(
     tokens: Sequence[int],
     repeats: int,
     picture: str,
+    device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """Fit the growth of forward and backward pass of one clip on the CPU in float32, from medians of ``repeats``.
+    """Fit the growth of forward and backward pass of one clip on a device in float32, from medians of ``repeats``.
 
     Clips of different ``frames`` have a side of ``fixed_image_size`` pixels; those of different ``image_sizes`` have
     ``fixed_num_frames`` frames. The last curve is Model 1's attention alone, over sequences of so many ``tokens``. All
@@ -90,52 +91,56 @@ def scaling_rows(
         if len(values) < 2:
             raise ConfigError(f"bench.{key}", list(values), "one value shows no growth", "set two values or more")
     disable_malloc_trim()
+    place = choose_device(device)
     axes = {
         "frames": [(n, n, fixed_image_size) for n in frames],
         "side": [(n, fixed_num_frames, n) for n in image_sizes],
     }
     curves = [
-        Curve(model, axis, [_time_step(model, size, *clip, repeats) for clip in clips])
+        Curve(model, axis, [_time_step(model, size, *clip, repeats, place) for clip in clips])
         for axis, clips in axes.items()
         for model in models
     ]
-    curves.append(Curve("attention of Model 1", "tokens", [_time_attention(size, n, repeats) for n in tokens]))
+    curves.append(Curve("attention of Model 1", "tokens", [_time_attention(size, n, repeats, place) for n in tokens]))
     _plot(curves).savefig(Path(picture), dpi=150)
-    return [curve.row() for curve in curves]
+    return [curve.row() | {"device": device_name(place)} for curve in curves]
 
 
-def _time_step(model: str, size: str, value: int, frames: int, side: int, repeats: int) -> Point:
+def _time_step(model: str, size: str, value: int, frames: int, side: int, repeats: int, device: torch.device) -> Point:
     log.info("%s: %d frames of %d pixels", model, frames, side)
     net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, side))
     gmac = count_flops(net, frames=frames, height=side, width=side, all_tokens=False).gmac
-    clip = torch.rand(1, 3, frames, side, side) * 2 - 1
-    label = torch.zeros(1, dtype=torch.long)
-    seconds, memory = _measure(lambda: F.cross_entropy(net(clip), label), repeats, partial(net.zero_grad, False))
+    net, clip = net.to(device), (torch.rand(1, 3, frames, side, side) * 2 - 1).to(device)
+    label, reset = torch.zeros(1, dtype=torch.long, device=device), partial(net.zero_grad, False)
+    seconds, memory = _measure(lambda: F.cross_entropy(net(clip), label), repeats, reset, device)
     return Point(value, frames // 2 * (side // read_size(size).patch) ** 2, gmac, seconds, memory)
 
 
-def _time_attention(size: str, tokens: int, repeats: int) -> Point:
+def _time_attention(size: str, tokens: int, repeats: int, device: torch.device) -> Point:
     heads, width = read_size(size).num_heads, read_size(size).dim // read_size(size).num_heads
-    query, key, value = (torch.randn(1, heads, tokens, width, requires_grad=True) for _ in range(3))
+    query, key, value = (torch.randn(1, heads, tokens, width).to(device).requires_grad_() for _ in range(3))
     gmac = 2 * heads * tokens**2 * width / 1e9
-    seconds, memory = _measure(lambda: softmax_attention(query, key, value).sum(), repeats, lambda: None)
+    seconds, memory = _measure(lambda: softmax_attention(query, key, value).sum(), repeats, lambda: None, device)
     return Point(tokens, tokens, gmac, seconds, memory)
 
 
-def _measure(compute_loss: Callable[[], Tensor], repeats: int, reset: Callable[[], object]) -> tuple[float, float]:
+def _measure(
+    compute_loss: Callable[[], Tensor], repeats: int, reset: Callable[[], object], device: torch.device
+) -> tuple[float, float]:
     """Return the median seconds of both passes and the median megabytes between them; a first run does not count.
 
     Gradients stay allocated, as between accumulated batches: new memory for them costs the same at any length.
     """
-    seconds, memory = [], []
+    seconds, memory, loss = [], [], torch.zeros(())
+
+    def forward() -> None:
+        nonlocal loss
+        loss = compute_loss()
+
     for _ in range(repeats + 1):
-        with measure_peak_mb() as peak:
-            start = time.perf_counter()
-            loss = compute_loss()
-            forward = time.perf_counter() - start
-        start = time.perf_counter()
-        loss.backward()
-        seconds.append(forward + time.perf_counter() - start)
+        with measure_peak_mb(device) as peak:
+            of_forward = measure_seconds(forward, device)
+        seconds.append(of_forward + measure_seconds(loss.backward, device))
         memory.append(peak[0])
         reset()
     return median(seconds[1:]), median(memory[1:])

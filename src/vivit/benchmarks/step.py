@@ -5,9 +5,7 @@ between them, so that their throughput can be compared with the machine's.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -19,21 +17,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vivit.benchmarks.checks import check_names, check_positive
+from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb, measure_seconds
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
 from vivit.benchmarks.variants import PARTIAL, VARIANTS, Variant, make_variants
 from vivit.models.encoder import Encoder
 from vivit.models.flops import count_flops
-from vivit.training.malloc import disable_malloc_trim, peak_memory, reset_peak_memory, resident_memory
+from vivit.training.malloc import disable_malloc_trim
+from vivit.training.matrix_rate import BACKWARD, measure_matrix_rate
 
 log = logging.getLogger(__name__)
 
 NETWORKS = {spec.name.split()[0]: spec.network for spec in PAPER_MODELS}
 AUTOCAST = {"fp32": None, "bf16": torch.bfloat16}
-PASSES = {"forward": 1, "train": 3}
-"""Multiply-adds of a phase, in forward passes: the backward pass is two products for each one of the forward pass."""
+PASSES = {"forward": 1, "train": 1 + BACKWARD}
+"""Multiply-adds of a phase, in forward passes."""
 MAX_DIFFERENCE = 1e-3
 """Between the logits of two variants with the same weights."""
-MATRIX_SIDE = 1024
 
 
 @dataclass
@@ -65,14 +64,15 @@ def step_rows(
     batch: int,
     stochastic_depth: float,
     repeats: int,
+    device: str = "auto",
 ) -> list[dict[str, Any]]:
-    """Time a batch on the CPU: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimizer``: its step.
+    """Time a batch on a device: ``forward`` in evaluation; ``train``: forward, loss, backward; ``optimizer``: its step.
 
     ``matrix_share`` is the rate of multiply-adds over that of a large matrix product of the same precision, the best
     one measured between the variants of this model; None of ``frozen`` and ``cached``, which compute less. Skipped
-    computation is not counted; branches that stochastic depth drops are. ``peak_mb`` is the memory that a phase adds to
-    the process at its peak, plus the weights. The optimizer, SGD with momentum, has no products, so its share is zero.
-    Raises ConfigError for unknown names and counts below 1.
+    computation is not counted; branches that stochastic depth drops are. ``peak_mb`` is the memory that a phase adds at
+    its peak, to the process or on the GPU, plus the weights. The optimizer, SGD with momentum, has no products, so
+    its share is zero. Raises ConfigError for unknown names and counts below 1.
     """
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
@@ -80,14 +80,16 @@ def step_rows(
     check_names("variants", variants, VARIANTS)
     check_positive(frames=frames, image_size=image_size, batch=batch, repeats=repeats)
     disable_malloc_trim()
+    place = choose_device(device)
     rows = []
     for model in models:
         net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, image_size), stochastic_depth)
         gmac = count_flops(net, frames=frames, height=image_size, width=image_size, all_tokens=False).gmac
         clips = torch.rand(batch, 3, frames, image_size, image_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        net, clips = net.to(place), clips.to(place)
         for precision in precisions:
             log.info("%s, %s: %s", model, precision, ", ".join(variants))
-            settings = {"model": model, "size": size, "precision": precision}
+            settings = {"model": model, "size": size, "precision": precision, "device": device_name(place)}
             measured, best = time_interleaved(net, variants, clips, AUTOCAST[precision], repeats)
             for (name, phase), times in measured.items():
                 row = times.row(batch)
@@ -111,17 +113,6 @@ def random_network(spec: ModelSpec, stochastic_depth: float = 0.0) -> nn.Module:
     return net
 
 
-def matmul_throughput(dtype: torch.dtype) -> float:
-    """Return multiply-adds a second of a square matrix product: the best of five, or of as many as take two seconds."""
-    a, b = torch.rand(2, MATRIX_SIDE, MATRIX_SIDE).to(dtype)
-    times: list[float] = []
-    while len(times) < 5 and sum(times) < 2:
-        start = time.perf_counter()
-        a @ b
-        times.append(time.perf_counter() - start)
-    return MATRIX_SIDE**3 / min(times)
-
-
 def time_interleaved(
     net: nn.Module, names: Sequence[str], clips: Tensor, autocast: torch.dtype | None, repeats: int
 ) -> tuple[dict[tuple[str, str], Times], float]:
@@ -136,31 +127,18 @@ def time_interleaved(
     measured: dict[tuple[str, str], Times] = {}
     rates = []
     for repeat, phase, variant in product(range(repeats + 1), PASSES, variants):
-        rates.append(matmul_throughput(autocast or torch.float32))
+        rates.append(measure_matrix_rate(clips.device, autocast or torch.float32))
         torch.manual_seed(repeat)  # so that every variant drops the same branches
-        with measure_peak_mb() as peak:
-            seconds = {phase: _seconds(partial(_run_phase, variant, clips, phase, autocast))}
+        with measure_peak_mb(clips.device) as peak:
+            seconds = {phase: measure_seconds(partial(_run_phase, variant, clips, phase, autocast), clips.device)}
         if variant.net is net and phase == "train":
-            seconds["optimizer"] = _seconds(optimizer.step)
+            seconds["optimizer"] = measure_seconds(optimizer.step, clips.device)
         for name in seconds if repeat else ():
             times = measured.setdefault((variant.name, name), Times())
             times.seconds.append(seconds[name])
             times.peak_mb.append(peak[0] + weights)
         variant.net.zero_grad(set_to_none=True)
     return measured, max(rates)
-
-
-@contextmanager
-def measure_peak_mb() -> Iterator[list[float]]:
-    """Yield a list that contains, afterwards, how many megabytes the process's peak was above its memory before.
-
-    Where the peak cannot be reset (not Linux), it is that of the whole process so far.
-    """
-    reset_peak_memory()
-    before = resident_memory()
-    result: list[float] = []
-    yield result
-    result.append((peak_memory(torch.device("cpu")) - before) / 1e6)
 
 
 def _check_equal_logits(variants: Sequence[Variant], clips: Tensor) -> None:
@@ -178,17 +156,13 @@ def _check_equal_logits(variants: Sequence[Variant], clips: Tensor) -> None:
 
 def _run_phase(variant: Variant, clips: Tensor, phase: str, autocast: torch.dtype | None) -> None:
     variant.net.train(phase == "train")
-    precision = torch.autocast("cpu", autocast, enabled=autocast is not None)
+    precision = torch.autocast(clips.device.type, autocast, enabled=autocast is not None)
     if phase == "forward":
         with torch.inference_mode(), precision, variant.context():
             variant.logits(clips)
         return
     with precision, variant.context():
-        loss = F.cross_entropy(variant.logits(clips).float(), torch.zeros(len(clips), dtype=torch.long))
+        loss = F.cross_entropy(
+            variant.logits(clips).float(), torch.zeros(len(clips), dtype=torch.long, device=clips.device)
+        )
         loss.backward()
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

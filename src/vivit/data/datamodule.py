@@ -101,6 +101,8 @@ class VideoDataModule(LightningDataModule):
         self.test_views = views(**clip)
         self.resampling = resampling or FusedResize()
         self.test_split: Split = "test"
+        self.begun: tuple[int, int] | None = None
+        """Training videos and clips of an epoch of the run that goes on; None: of one that begins."""
         self.test_rows: Sequence[int] | None = None
         """Rows of the split that a test reads; None: all."""
         folder = self.dataset.root / "cache" if cache_dir is None else Path(cache_dir)
@@ -153,20 +155,17 @@ class VideoDataModule(LightningDataModule):
         if self.training_view.hflip_prob > 0 and not self.flip_labels.allowed:
             log.warning("clips are not mirrored, whatever augment.hflip_prob is: the data set forbids it by its flip")
         overfit = bool(getattr(self.trainer, "overfit_batches", 0))
+        begun, clips = self.begun or (0, None)
         batches = DistributedBatchSampler(
             len(videos), self.batch_size, self.seed, *self._rank_and_ranks, same_every_epoch=overfit,
+            parts=getattr(self.trainer, "accumulate_grad_batches", 1), clips=clips if begun == len(videos) else None,
             balanced=BalancedOrder(self._classes_of_training(), self.balance) if self.balance else None,
         )  # fmt: skip
-        clips = TrainClipDataset(
-            videos,
-            self.training_view,
-            self.flip_labels,
-            self.seed,
-            resampling=self.resampling,
-            cache=self.caches.get("train"),
-            steps=self._total_steps(len(batches)),
-        )
-        return self.loader(clips, batches, self._worker_config(self.prefetch_factor), self.max_bad_share)
+        dataset = TrainClipDataset(
+            videos, self.training_view, self.flip_labels, self.seed, resampling=self.resampling,
+            cache=self.caches.get("train"), steps=self._total_steps(len(batches)),
+        )  # fmt: skip
+        return self.loader(dataset, batches, self._worker_config(self.prefetch_factor), self.max_bad_share)
 
     def _classes_of_training(self) -> Int[np.ndarray, " n"]:
         """Return the number of each training video's class, or of its combination of classes, of several heads."""

@@ -229,11 +229,19 @@ class StatefulTrainLoader(ClipLoader):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the epoch to resume, the number of its batches that were yielded, and the bad videos in them."""
-        epoch, delivered = self._position
-        return {"epoch": epoch, "delivered": delivered, "bad": sorted(self._bad)}
+        """Return the epoch to resume, the number of its batches that were yielded, and the bad videos in them.
+
+        ``clips`` are those batches of all ranks, ``of_epoch`` the training videos and the clips of an epoch: by them a
+        run goes on with other ranks and parts.
+        """
+        (epoch, delivered), order = self._position, self.order
+        clips = order.batch_size * order.ranks
+        numbers = {"delivered": delivered, "clips": delivered * clips, "of_epoch": [order.videos, order.steps * clips]}
+        return {"epoch": epoch, **numbers, "bad": sorted(self._bad)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Start that epoch, when it comes, after the batches that were yielded; any other at its beginning."""
-        self._resumed = self._position = state["epoch"], state["delivered"]
-        self._bad = set(state.get("bad", ()))  # older checkpoints have none
+        size = self.order.batch_size * self.order.ranks
+        delivered = state["clips"] // size if "clips" in state else state["delivered"]
+        self._resumed = self._position = state["epoch"], delivered
+        self._bad = set(state.get("bad", ()))  # earlier checkpoints have less

@@ -18,6 +18,7 @@ class SampleKey(NamedTuple):
 
     epoch: int
     step: int
+    """The first batch of its step, counted from the beginning of the run."""
     row: int
     repeat: int = 0
     """How often the epoch has had this row before: a video that is drawn again is cut and augmented anew."""
@@ -26,16 +27,19 @@ class SampleKey(NamedTuple):
 class DistributedBatchSampler(Sampler[list[SampleKey]]):
     """Batches of one rank in training: every epoch a new order of all videos, cut into global batches, shared by rank.
 
-    Videos that do not fill a global batch are dropped from that epoch, as in the reference. ``first_batch`` is the
-    batch with which the next epoch begins. ``same_every_epoch`` repeats the order of the first epoch, so that its
-    beginning can be overfitted. With ``balanced`` the order is that of ``BalancedOrder``, and videos may come again.
+    Videos that do not fill a global batch are dropped from that epoch, as in the reference. ``clips`` is the number of
+    clips that an epoch has instead: those of a run that began with other ranks or parts. A step has ``parts`` batches.
+    ``first_batch`` is the batch with which the next epoch begins. ``same_every_epoch`` repeats the order of the first
+    epoch, so that its beginning can be overfitted. With ``balanced`` the order is that of ``BalancedOrder``, and videos
+    may come again. Raises ConfigError where ranks have no batch, or ``clips`` leave a remainder.
     """
 
     def __init__(
         self, videos: int, batch_size: int, seed: int, rank: int = 0, ranks: int = 1, *,
-        same_every_epoch: bool = False, balanced: "BalancedOrder | None" = None,
+        parts: int = 1, clips: int | None = None, same_every_epoch: bool = False,
+        balanced: "BalancedOrder | None" = None,
     ) -> None:  # fmt: skip
-        self.steps = videos // (batch_size * ranks)
+        self.steps, rest = divmod(clips or videos, batch_size * ranks)
         if not self.steps:
             devices = f"set trainer.devices={max(1, videos)} or less"
             raise ConfigError(
@@ -44,7 +48,14 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
                 f"{videos} training videos do not fill one batch on each of {ranks} devices",
                 f"set {videos // ranks} or less" if videos >= ranks else devices,
             )
+        if clips and rest:
+            raise ConfigError(
+                "data.batch_size", batch_size,
+                f"an epoch of this run has {clips} clips, which {ranks} devices do not share in such batches",
+                f"set one that divides {clips} clips by trainer.devices={ranks}, or the devices that it had",
+            )  # fmt: skip
         self.videos, self.batch_size, self.seed, self.rank, self.ranks = videos, batch_size, seed, rank, ranks
+        self.parts = parts
         self.same_every_epoch, self.balanced = same_every_epoch, balanced
         self.epoch = 0
         self.first_batch = 0
@@ -65,7 +76,7 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
             begin = (step * self.ranks + self.rank) * self.batch_size
             rows = order[begin : begin + self.batch_size].tolist()
             again = [0] * len(rows) if repeats is None else repeats[begin : begin + self.batch_size].tolist()
-            number = self.epoch * self.steps + step
+            number = self.epoch * self.steps + step - step % self.parts
             yield [SampleKey(self.epoch, number, *drawn) for drawn in zip(rows, again, strict=True)]
 
 

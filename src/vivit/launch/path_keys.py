@@ -20,6 +20,7 @@ PATH_KEYS = (
     *LIST_KEYS,
     *("ckpt_path", "resume", "records", "scores", "source", "target", "groups", "logs", "cache_dir"),
     *("init_from.image", "init_from.video", "weights.source", "bench.videos", "bench.root", "bench.folder"),
+    "bench.target",
     *("bench.picture", "paths.root", "paths.data", "paths.logs", "paths.run", "data.root", "data.cache_dir"),
     *(f"data.dataset.{name}" for name in ("file", "index_dir", "class_file", "nouns", "verbs", "path_template")),
     *(f"data.dataset.{name}.*" for name in ("annotation_files", "folders", "tail_classes", "unseen_participants")),

@@ -36,7 +36,7 @@ def check_resume(folder: Path, overrides: list[str]) -> None:
 def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
     """Return the configuration and the job of the run that a command resumes.
 
-    Where the number of devices changes, the videos on one device change with it, so that a step stays what it was.
+    Other devices share a step as its task decides, which reads the checkpoint.
     """
     folder = Path(cfg.resume) / HYDRA_FOLDER
     config = OmegaConf.load(folder / "config.yaml")
@@ -46,7 +46,6 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
         if matches_key(override, ["logger"]):
             config.logger = cfg.get("logger")
         elif matches_key(override, ["trainer.devices"]):
-            config.data.batch_size = _batch_size(config, cfg.trainer.devices)
             config.trainer.devices = cfg.trainer.devices
         elif matches_key(override, ["trainer.max_time"]):
             config.trainer.max_time = cfg.trainer.get("max_time")
@@ -58,21 +57,3 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
     identity = job_identity(config, hydra) if sweep is not None else None
     choices = dict(hydra.runtime.choices)
     return config, replace(job, choices=choices, overrides=overrides, sweep=sweep, resumes=True, identity=identity)
-
-
-def _batch_size(config: DictConfig, devices: int) -> int:
-    """Return the videos on each of ``devices`` devices that make up the global batch of a run."""
-    before = config.trainer.devices
-    if not isinstance(before, int) or not isinstance(devices, int):
-        raise ConfigError(
-            "trainer.devices", devices, f"a resumed run needs numbers of devices, and this run had {before}", "set one"
-        )
-    total = config.data.batch_size * before
-    if total % devices:
-        raise ConfigError(
-            "trainer.devices",
-            devices,
-            f"cannot divide the run's global batch of {total} videos",
-            "set another",
-        )
-    return total // devices

@@ -145,7 +145,10 @@ KINDS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "overrides": ("a list of strings", _strings),
     "videos": ("a whole number", _or_none(lambda value: type(value) is int)),
     **dict.fromkeys(("params", "gmac", "paper_gflops"), ("a number", _number)),
-    **dict.fromkeys(("train_seconds", "test_seconds", "step_seconds", "peak_mb"), ("a number", _or_none(_number))),
+    **dict.fromkeys(
+        ("train_seconds", "test_seconds", "step_seconds", "peak_mb", "model_tflops", "matrix_share"),
+        ("a number", _or_none(_number)),
+    ),
     **dict.fromkeys(
         ("model", "size", "tokeniser", "data", "experiment", "views", "scale", "row", "commit", "finished"),
         ("a string", _or_none(lambda value: isinstance(value, str))),

@@ -23,7 +23,7 @@ GROUPS = ("model", "size", "experiment")
 """Groups of which a run logs the selected option."""
 LOGGED = ("model.", "tokeniser.", "data.", "weights.", "trainer.precision")
 """How the keys begin whose values a run logs, beside its row."""
-SPEED = ("speed/clips_per_second", "speed/data_wait_share", "speed/peak_mb")
+SPEED = ("speed/clips_per_second", "speed/data_wait_share", "speed/matrix_share", "speed/peak_mb")
 STRENGTHS = "strength/.*"
 """Regular expression of the metrics of regularisers with a schedule."""
 WIDTH = 24

@@ -7,7 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from vivit.data.frame_cache.budget import free_memory, gigabytes
 from vivit.errors import ConfigError
@@ -18,6 +18,7 @@ from vivit.tasks.build import build_network
 from vivit.tasks.compute import AUTO, trainer_options, uses_cuda
 from vivit.tasks.config_checks import check_clip_keys
 from vivit.tasks.dataset import build_dataset
+from vivit.tasks.training_checks import is_sharded
 from vivit.training.batch_size import LARGER, BatchMemory, measure_batch_memory
 from vivit.training.malloc import disable_malloc_trim, resident_memory
 
@@ -51,7 +52,7 @@ def resolve_batch_size(cfg: DictConfig, job: Job) -> DictConfig:
 
 def find_batch_size(cfg: DictConfig) -> dict[str, int]:
     """Return the batch size, and the bytes that decided it: free, of the process, and of a clip."""
-    if OmegaConf.select(cfg, "trainer.strategy._target_", default="").endswith("FSDPStrategy"):
+    if is_sharded(cfg):
         raise ConfigError("data.batch_size", AUTO, "the memory of a sharded model is not measured", "set a number")
     check_clip_keys(cfg)
     dataset = build_dataset(cfg)

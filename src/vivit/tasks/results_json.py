@@ -100,8 +100,7 @@ def training_history(trainer: Trainer) -> dict[str, Any]:
     history: dict[str, Any] = {}
     for callback in get_callbacks(trainer):
         if isinstance(callback, ThroughputMonitor):
-            history |= {"train_seconds": callback.train_seconds, "step_seconds": callback.step_seconds}
-            history |= callback.speed() | {"peak_mb": callback.peak_mb}
+            history |= callback.results()
         if isinstance(callback, CurvePlotter):
             history["epochs"] = list(callback.epochs)
     return history

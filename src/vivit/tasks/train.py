@@ -31,12 +31,14 @@ from vivit.tasks.results_json import (
     training_history,
 )
 from vivit.tasks.run_summary import print_epochs, print_next
+from vivit.tasks.step_size import keep_step, read_epoch
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics, write_test_pictures
 from vivit.tasks.thresholds import choose_test_thresholds
-from vivit.tasks.training_checks import check_mixup, check_monitors, monitor_map
-from vivit.training import RunMetadata, log_pictures, log_test_metrics
+from vivit.tasks.training_checks import check_mixup, check_monitors, check_shards, monitor_map
+from vivit.training import RunMetadata, ThroughputMonitor, log_pictures, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
+from vivit.training.matrix_rate import flops_of_training
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +48,20 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
     Where a data set lists no test videos, those of validation are scored instead, as ``val/...``.
     """
+    begun = time.perf_counter()
     check_keys(cfg, "train")
     check_mixup(cfg)
+    check_shards(cfg)
     checkpoint = resolve_checkpoint(cfg.ckpt_path, job)
     if checkpoint:
         cfg = keep_settings(cfg, Path(checkpoint))
     else:
         check_weights_source(cfg)
-    cfg = resolve_batch_size(cfg, job)
+    cfg = keep_step(resolve_batch_size(cfg, job), job, Path(checkpoint) if checkpoint else None)
     check_mixup(cfg)  # of a batch that was found
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
+    data.begun = read_epoch(Path(checkpoint)) if checkpoint else None
     report_training_data(cfg, job, data.dataset)
     if cfg.test and "test" not in data.dataset.splits:
         data.test_split = "val"
@@ -75,6 +80,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         "%.2f M parameters%s, %.3f G multiply-adds a clip",
         *(cost.params / 1e6, "" if trained == cost.params else f", {trained / 1e6:.2f} M of them trained", cost.gmac),
     )
+    watch_use(trainer, begun, None if cost.uncounted or trained != cost.params else flops_of_training(cost.gmac))
     test_metadata = prepare_test(data) if cfg.test else None
     if trainer.is_global_zero and data.dataset.holds_out:
         write_splits(data.dataset, job.folder / "splits.csv")
@@ -124,6 +130,13 @@ def add_run_metadata(trainer: Trainer, metadata: Mapping[str, Any]) -> None:
     for callback in get_callbacks(trainer):
         if isinstance(callback, RunMetadata):
             callback.facts = {**callback.facts, **metadata}
+
+
+def watch_use(trainer: Trainer, begun: float, flops_a_clip: float | None) -> None:
+    """Pass to the callbacks that measure speed when the run began, and the FLOPs of a clip; None where unknown."""
+    for callback in get_callbacks(trainer):
+        if isinstance(callback, ThroughputMonitor):
+            callback.begun, callback.flops_a_clip = begun, flops_a_clip
 
 
 def log_time_is_over(trainer: Trainer, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 from vivit.launch import Job
@@ -34,6 +34,23 @@ def check_mixup(cfg: DictConfig) -> None:
             "set data.batch_size to 2 or more (by fewer trainer.devices or trainer.accumulate_grad_batches, where they "
             f"share the clips of a step), or {key}=0",
         )
+
+
+def is_sharded(cfg: DictConfig) -> bool:
+    """Return whether a configuration divides the weights among devices."""
+    return str(OmegaConf.select(cfg, "trainer.strategy._target_", default="")).endswith("FSDPStrategy")
+
+
+def check_shards(cfg: DictConfig) -> None:
+    """Raise ConfigError for what ``trainer=fsdp`` cannot have."""
+    if not is_sharded(cfg):
+        return
+    if cfg.get("frozen_cache_gb"):
+        problem = "has every device compute other frames, and with trainer=fsdp all must compute together"
+        raise ConfigError("frozen_cache_gb", cfg.frozen_cache_gb, problem, "set 0, or trainer=ddp")
+    if str(cfg.trainer.get("precision")) in ("16-mixed", "16"):
+        remedy = "set bf16-mixed or 32-true, or trainer=ddp"
+        raise ConfigError("trainer.precision", cfg.trainer.precision, "scales no gradients of trainer=fsdp", remedy)
 
 
 def monitor_map(cfg: DictConfig, job: Job, heads: Heads) -> None:

@@ -3,9 +3,9 @@
 import math
 
 from lightning import Trainer
-from lightning.pytorch.plugins.precision import FSDPPrecision
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
@@ -25,10 +25,10 @@ class GradientClipping:
     def norm(self, trainer: Trainer, optimizer: Optimizer) -> Tensor:
         """Return the norm by which this step's gradients will be clipped; where they will not, their largest number.
 
-        Of this rank: where it has shards of the gradients, of these alone. NaN where a gradient is NaN.
+        Of shards it is that of all ranks, which must call it at once. NaN where a gradient is NaN.
         """
         value, by_value = trainer.gradient_clip_val or 0, trainer.gradient_clip_algorithm == GradClipAlgorithmType.VALUE
-        clipped_by_norm = value > 0 and not by_value and not is_left_to_plugin(trainer)
+        clipped_by_norm = value > 0 and not by_value and not has_scaler(trainer)
         self._norm = total_norm(optimizer, 2.0 if clipped_by_norm else math.inf)
         return self._norm
 
@@ -38,8 +38,8 @@ class GradientClipping:
         if value is None or value <= 0:
             return
         kind = GradClipAlgorithmType(algorithm or GradClipAlgorithmType.NORM)
-        if is_left_to_plugin(trainer):
-            if has_scaler(trainer) and getattr(optimizer, "_step_supports_amp_scaling", False):
+        if has_scaler(trainer):
+            if getattr(optimizer, "_step_supports_amp_scaling", False):
                 remedy = "set trainer.precision=bf16-mixed, optim.fused=false or trainer.gradient_clip_val=null"
                 raise ConfigError("optim.fused", True, "divides by a scaler's factor behind the clipping", remedy)
             trainer.precision_plugin.clip_gradients(optimizer, value, kind)
@@ -51,21 +51,17 @@ class GradientClipping:
             )
 
 
-def is_left_to_plugin(trainer: Trainer) -> bool:
-    """Return whether Lightning's precision plugin clips: shards, whose norm it knows, and behind a gradient scaler."""
-    return isinstance(trainer.precision_plugin, FSDPPrecision) or has_scaler(trainer)
-
-
 def has_scaler(trainer: Trainer) -> bool:
     """Return whether gradients are those of a loss that a gradient scaler has multiplied, as in 16-mixed."""
     return getattr(trainer.precision_plugin, "scaler", None) is not None
 
 
 def total_norm(optimizer: Optimizer, order: float) -> Tensor:
-    """Return the norm of the gradients of an optimizer's parameters, of this rank."""
+    """Return the norm of the gradients of an optimizer's parameters; where they are shards, that of all ranks."""
     parameters = get_parameters(optimizer)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None and parameter.grad.numel()]
-    return get_total_norm(gradients, order).to(parameters[0].device)
+    norm = get_total_norm(gradients, order)
+    return (norm.full_tensor() if isinstance(norm, DTensor) else norm).to(parameters[0].device)
 
 
 def get_parameters(optimizer: Optimizer) -> list[nn.Parameter]:

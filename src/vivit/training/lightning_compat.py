@@ -13,7 +13,7 @@ from lightning.fabric.utilities.types import _PATH as PathLike
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.optim.swa_utils import AveragedModel
 
@@ -25,7 +25,7 @@ OVERRIDDEN: Mapping[type, tuple[str, ...]] = {
     WeightAveraging: ("_copy_average_to_current",),
     ExperimentWriter: ("_record_new_keys", "_check_log_dir_exists"),
     DDPStrategy: ("_setup_model",),
-    FSDPStrategy: ("_setup_model",),
+    ModelParallelStrategy: ("_setup_distributed",),
 }
 
 
@@ -166,10 +166,23 @@ def log_test_metrics(trainer: Trainer, metrics: Mapping[str, float]) -> None:
     trainer._logger_connector.log_metrics(values)
 
 
-def is_mid_epoch(checkpoint: Mapping[str, Any]) -> bool:
-    """Return whether a checkpoint was saved while an epoch was in progress."""
-    epochs = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
-    return bool(epochs["processed"] < epochs["ready"])
+def count_in_parts(checkpoint: Mapping[str, Any], saved: int, parts: int) -> None:
+    """Count a checkpoint's batches anew, in place, where a step had ``saved`` of them and has ``parts`` now.
+
+    Checkpoints lie behind complete steps; a batch whose end was not counted yet stays one.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    total, current = progress["total"], progress["current"]
+    before, open_batches = total["ready"] - current["ready"], current["ready"] - current["completed"]
+    for counts, batches in ((total, before * parts // saved), (current, 0)):
+        ready = batches + current["ready"] * parts // saved
+        counts |= {"ready": ready, "started": ready, "processed": ready, "completed": ready - open_batches}
+
+
+def loader_state(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the training loader had stored in a checkpoint; empty where there is none."""
+    states = checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader") or [{}]
+    return dict(states[0])
 
 
 def get_average_model(callback: WeightAveraging) -> AveragedModel | None:

@@ -20,6 +20,7 @@ from vivit.structures import Batch, Heads, Predictions, multi_label_positions, t
 from vivit.training.clipping import GradientClipping, has_scaler
 from vivit.training.compute import CHECKPOINT_KEY, compute_settings, is_gpu
 from vivit.training.frozen_cache import FrozenCache
+from vivit.training.fsdp import BlockFSDPStrategy
 from vivit.training.lightning_compat import (
     count_by_epochs,
     get_callbacks,
@@ -92,6 +93,11 @@ class VideoClassifier(LightningModule):
     def setup(self, stage: str) -> None:
         """Record the callbacks of this run; a search for the rate removes them while it lasts."""
         self._callbacks = list(get_callbacks(self.trainer))
+
+    def configure_model(self) -> None:
+        """Divide the network among ranks, where the strategy does so."""
+        if isinstance(self.trainer.strategy, BlockFSDPStrategy):
+            self.trainer.strategy.shard(self.network)
 
     def on_fit_start(self) -> None:
         """Prepare a resume."""
@@ -219,7 +225,7 @@ class VideoClassifier(LightningModule):
             raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same model, {RESTART}")
         self.record_thresholds(checkpoint.get("vivit", {}).get("multi_label", {}))
         if is_training(self):
-            self._step_size.check(checkpoint)
+            self._step_size.adopt(checkpoint)
             self._bad_videos = checkpoint.get("bad_videos", 0) if self.global_rank == 0 else 0
             if "current_model_state" in checkpoint and not self._has_callback(WeightAveraging):
                 rank_zero_only(log.warning)("the checkpoint's moving average is ignored; the run resumes its weights")

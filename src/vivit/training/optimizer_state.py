@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from vivit.errors import ConfigError
-from vivit.training.lightning_compat import is_mid_epoch
+from vivit.training.lightning_compat import count_in_parts
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +27,11 @@ class StepSize(NamedTuple):
     devices: int
     parts: int
 
-    def check(self, checkpoint: Mapping[str, Any]) -> None:
+    def adopt(self, checkpoint: Mapping[str, Any]) -> None:
         """Raise ConfigError where the steps of the run that saved a checkpoint had another number of clips.
 
-        Its place in the schedule is counted in steps, and that in an epoch in batches. Earlier checkpoints do not
-        store it.
+        Its place in the schedule is counted in steps. That in an epoch is counted in batches, and is counted anew where
+        a step has other parts now. Earlier checkpoints do not store it.
         """
         if "clips_a_step" not in checkpoint:
             return
@@ -42,12 +42,7 @@ class StepSize(NamedTuple):
                 f"makes {self}, but the checkpoint's schedule counts steps of {saved}",
                 f"set a step of {math.prod(saved)} clips, {RESTART}",
             )  # fmt: skip
-        if saved.parts != self.parts and is_mid_epoch(checkpoint):
-            raise ConfigError(
-                "trainer.accumulate_grad_batches", self.parts,
-                f"the checkpoint lies within an epoch of batches for {saved.parts}",
-                f"set {saved.parts}, or resume from a checkpoint behind an epoch",
-            )  # fmt: skip
+        count_in_parts(checkpoint, saved.parts, self.parts)
 
     def __str__(self) -> str:
         return f"{math.prod(self)} clips a step ({self.batch_size} x {self.devices} devices x {self.parts} parts)"

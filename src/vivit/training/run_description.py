@@ -5,6 +5,8 @@ import math
 import torch
 from lightning import Trainer
 
+from vivit.training.callbacks.throughput import ThroughputMonitor
+from vivit.training.lightning_compat import get_callbacks
 from vivit.training.time_left import TimeLeft
 
 
@@ -41,6 +43,13 @@ def describe_run(trainer: Trainer, left: TimeLeft | None) -> str:
     done = f", of which {trainer.global_step} are done" if trainer.global_step else ""
     total = "" if left is None else f", {left.steps + trainer.global_step} in all{done}"
     return f"{steps} steps{batch} an epoch, {epochs} epochs{total}; on {devices}, precision {trainer.precision}"
+
+
+def describe_use(trainer: Trainer) -> dict[str, str]:
+    """Return, for a bar, the share of the device's matrix products that a training reached of late, if it is known."""
+    watches = [callback for callback in get_callbacks(trainer) if isinstance(callback, ThroughputMonitor)]
+    shares = [watch.recent["matrix_share"] for watch in watches if "matrix_share" in watch.recent]
+    return {"use": f"{100 * shares[0]:.0f} %"} if shares else {}
 
 
 def describe_metrics(trainer: Trainer) -> list[str]:

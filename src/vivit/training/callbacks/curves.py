@@ -21,9 +21,9 @@ OF_EPOCH = "_epoch"
 class CurvePlotter(Callback):
     """Plots ``curves.png`` into the run folder after every epoch: loss and accuracy, and the learning rate.
 
-    A mean over an epoch is one over all of its batches, of all ranks, also over a resume: every rank adds up its own,
-    and they are put together when the epoch ends or is saved. Validation is the epoch's last, and is left out of an
-    epoch that has none.
+    A mean over an epoch is one over all of its clips, of all ranks, also over a resume on others: every rank adds up
+    its own, and they are put together when the epoch ends or is saved. Validation is the epoch's last, and is left out
+    of an epoch that has none.
     """
 
     def __init__(self, folder: str) -> None:
@@ -34,7 +34,7 @@ class CurvePlotter(Callback):
         self._begin(0)
 
     def _begin(self, epoch: int) -> None:
-        self._epoch, self._batches = epoch, 0
+        self._epoch, self._clips = epoch, 0
         self._means: dict[str, Any] = {}
         self._val: dict[str, float] = {}
 
@@ -57,13 +57,13 @@ class CurvePlotter(Callback):
             self._begin(trainer.current_epoch)
         if is_accumulating(trainer):
             return
-        parts = batch_idx % trainer.accumulate_grad_batches + 1
-        self._batches += parts
+        clips = (batch_idx % trainer.accumulate_grad_batches + 1) * len(batch[0]) * trainer.world_size
+        self._clips += clips
         names = [name for name in ("train/loss", "train/acc_top1") if name in trainer.callback_metrics]
         values = {name: trainer.callback_metrics[name] for name in names} | {"learning_rate": self._rate}
         for name, value in values.items():
             mean = self._means.get(name, value)  # an earlier checkpoint has less
-            self._means[name] = mean + (value - mean) * parts / self._batches
+            self._means[name] = mean + (value - mean) * clips / self._clips
 
     @rank_zero_only
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,12 +93,12 @@ class CurvePlotter(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the complete epochs, and the means of the one in progress; all ranks must call it at once."""
-        return {"epochs": self.epochs, "under_way": [self._epoch, self._batches, self._means_of_ranks(), self._val]}
+        return {"epochs": self.epochs, "under_way": [self._epoch, self._clips, self._means_of_ranks(), self._val]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the curves of the run that is resumed; earlier checkpoints have less of the epoch in progress."""
         self.epochs = state_dict["epochs"]
-        self._epoch, self._batches, self._means, self._val = (*state_dict.get("under_way", (0, 0, {})), {})[:4]
+        self._epoch, self._clips, self._means, self._val = (*state_dict.get("under_way", (0, 0, {})), {})[:4]
 
 
 def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:

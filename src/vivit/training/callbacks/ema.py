@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vivit.errors import ConfigError
+from vivit.training.fsdp import BlockFSDPStrategy, gather_state, local_part, shard_state
 from vivit.training.lightning_compat import get_average_model, is_fitting, set_average_model
 
 
@@ -34,11 +34,7 @@ class EMA(WeightAveraging):
         self._trained: list[Tensor] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Copy the weights, which must be unsharded for that, to the device of training."""
-        if isinstance(trainer.strategy, FSDPStrategy):
-            raise ConfigError(
-                "trainer", "fsdp", "shards the weights, and callbacks.ema averages whole ones", "leave one of them out"
-            )
+        """Copy the weights to the device of training; where these will be divided among ranks, divide the average."""
         if stage == "fit":
             average = WeightAverage(pl_module, trainer.strategy.root_device, self._update, use_buffers=True)
             set_average_model(self, average)
@@ -46,6 +42,8 @@ class EMA(WeightAveraging):
             for tensor in parameters_and_buffers(average.module):
                 if tensor.is_floating_point() and tensor.element_size() < torch.float32.itemsize:
                     tensor.data = tensor.data.float()
+            if isinstance(trainer.strategy, BlockFSDPStrategy):
+                trainer.strategy.shard(average.module.get_submodule("network"))
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Replace the weights by the average; the weights are copied, since they may have fewer bits."""
@@ -59,9 +57,19 @@ class EMA(WeightAveraging):
             tensor.data.copy_(trained)
         self._trained = []
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save the average, complete, in place of the weights, which are saved beside it."""
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if isinstance(trainer.strategy, BlockFSDPStrategy) and get_average_model(self) is not None:
+            checkpoint["state_dict"] = gather_state(checkpoint["state_dict"])
+
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Load weights and average where training resumes."""
         if is_fitting(trainer):
+            if isinstance(trainer.strategy, BlockFSDPStrategy):
+                like = pl_module.state_dict()
+                parts = [name for name in ("state_dict", "current_model_state") if name in checkpoint]
+                checkpoint |= {name: shard_state(checkpoint[name], like) for name in parts}
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
@@ -96,6 +104,6 @@ def update_average(average: Tensor, weights: Tensor, n: Tensor, *, decay: float)
 
 
 def parameters_and_buffers(module: nn.Module) -> Iterator[Tensor]:
-    """Yield every parameter and buffer, in one order."""
-    yield from module.parameters()
+    """Yield every parameter and buffer, in one order; of shards this rank's."""
+    yield from map(local_part, module.parameters())
     yield from module.buffers()

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from vivit.errors import UserError
 from vivit.structures import Batch
 from vivit.training.clipping import has_scaler
+from vivit.training.fsdp import local_part
 from vivit.training.lightning_compat import has_saved, is_logged_step
 
 LOSS, GRADIENT = 0.0, 1.0
@@ -141,10 +142,10 @@ def _state(trainer: Trainer) -> str:
 
 
 def named_tensors(tree: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield every floating-point tensor of a tree of mappings and lists, with its path."""
+    """Yield every floating-point tensor of a tree of mappings and lists, with its path; of shards this rank's."""
     if isinstance(tree, Tensor):
         if tree.is_floating_point():
-            yield name, tree
+            yield name, local_part(tree)
     elif isinstance(tree, Mapping | list | tuple):
         for key, value in tree.items() if isinstance(tree, Mapping) else enumerate(tree):
             yield from named_tensors(value, f"{name}.{key}" if name else str(key))

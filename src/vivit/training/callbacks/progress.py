@@ -19,7 +19,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from vivit.training.heartbeat import BEAT, Heartbeat, Wait
 from vivit.training.lightning_compat import is_accumulating
 from vivit.training.malloc import peak_memory
-from vivit.training.run_description import describe_metrics, describe_run, time_left, validations_an_epoch
+from vivit.training.run_description import describe_metrics, describe_run, describe_use, time_left, validations_an_epoch
 from vivit.training.time_left import TimeLeft, format_duration
 
 log = logging.getLogger(__name__)
@@ -138,10 +138,14 @@ class RunProgress(TQDMProgressBar):
         return f"about {format_duration(seconds)} left" if seconds >= 1 else "less than 1 s left"
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return what stands behind the bar: the time that is left, and the last loss; epochs are logged in full."""
+        """Return what stands behind the bar: the time that is left, the use of the device, the last loss."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)
         left = {"run": self._remaining()} if self._left is not None else {}
-        return left | {name.removeprefix("train/"): metrics[name] for name in ("train/loss",) if name in metrics}
+        return (
+            left
+            | describe_use(trainer)
+            | {name.removeprefix("train/"): metrics[name] for name in ("train/loss",) if name in metrics}
+        )
 
     def _should_update(self, current: int, total: int | float) -> bool:
         now = time.perf_counter()

@@ -67,8 +67,9 @@ def rand_augment_magnitude(trainer: Trainer) -> Schedule | float | None:
 
 
 def training_progress(trainer: Trainer, batch_idx: int) -> float:
-    """Return the share of the run's batches before this one, in [0, 1)."""
+    """Return the share of the run's batches before this one's step, in [0, 1)."""
     batches = int(trainer.num_training_batches)
     limits = [batches * trainer.max_epochs] if trainer.max_epochs and trainer.max_epochs > 0 else []
     limits += [trainer.max_steps * trainer.accumulate_grad_batches] if trainer.max_steps > 0 else []
-    return (trainer.current_epoch * batches + batch_idx) / min(limits)
+    first = batch_idx - batch_idx % trainer.accumulate_grad_batches
+    return (trainer.current_epoch * batches + first) / min(limits)

@@ -1,4 +1,4 @@
-"""Throughput: training time, clips a second, the share of waiting for data, and peak memory."""
+"""Throughput: training time, clips a second, use of the device, waiting for data, and peak memory."""
 
 import resource
 import statistics
@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from vivit.training.lightning_compat import is_logged_step
+from vivit.training.lightning_compat import is_accumulating, is_logged_step
 from vivit.training.malloc import reset_peak_memory
+from vivit.training.matrix_rate import matrix_dtype, measure_matrix_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,24 @@ class ThroughputMonitor(Callback):
     Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, the share of time in which a step
     waited for its batch, both over the last 50 steps, and ``speed/peak_mb``. Times are the host's: between two steps
     that loggers record it runs ahead of a GPU, which it waits for there, so that a step's time is a mean over these.
+
+    Where ``flops_a_clip`` is set, those of training the network on a clip, it logs ``speed/model_tflops``, 10^12 of
+    them a second over all devices, and ``speed/matrix_share``, the share of what the devices do in a matrix product of
+    this precision, which every rank measures before the first step. ``begun`` is when the run began, by the same clock.
     """
 
     def __init__(self) -> None:
+        self.flops_a_clip: float | None = None
+        self.matrix_flops: float | None = None
+        """FLOPs a second of this device's matrix product."""
+        self.begun = time.perf_counter()
+        self.first_step_seconds: float | None = None
+        """From the beginning of the run to the end of its first step."""
+        self.device_mb: float | None = None
+        """Memory of the GPU; None without one."""
+        self.recent: dict[str, float] = {}
+        """What was logged last."""
+        self._devices = 1
         self.train_seconds = 0.0
         self._since = self._step_ended = 0.0
         self._steps: list[float] = []
@@ -49,7 +65,12 @@ class ThroughputMonitor(Callback):
         self._total = StepTimes()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Measure the device's matrix product; start the clock."""
+        device, self._devices = trainer.strategy.root_device, trainer.world_size
+        if self.flops_a_clip is not None:
+            self.matrix_flops = 2 * measure_matrix_rate(device, matrix_dtype(str(trainer.precision)))
+        if device.type == "cuda":
+            self.device_mb = torch.cuda.get_device_properties(device).total_memory / 1e6
         reset_peak_memory()
         self._since = self._step_ended = time.perf_counter()  # a resumed epoch has no start of its own
 
@@ -65,6 +86,10 @@ class ThroughputMonitor(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the step and the time since the last one."""
+        if self.first_step_seconds is None and not is_accumulating(trainer):
+            if trainer.strategy.root_device.type == "cuda":
+                torch.cuda.synchronize()  # once: the host runs ahead
+            self.first_step_seconds = time.perf_counter() - self.begun
         now = time.perf_counter()
         self._unlogged.append(now - self._step_began)
         step = StepTimes(len(batch[0]) * trainer.world_size, self._step_began - self._step_ended, self._unlogged[-1])
@@ -76,7 +101,9 @@ class ThroughputMonitor(Callback):
             return
         self._steps += [statistics.mean(self._unlogged)] * len(self._unlogged)
         self._unlogged = []
-        for name, value in (sum(self._recent, StepTimes()).speed() | {"peak_mb": self.peak_mb}).items():
+        speed = sum(self._recent, StepTimes()).speed()
+        self.recent = speed | self.use(speed["clips_per_second"]) | {"peak_mb": self.peak_mb}
+        for name, value in self.recent.items():
             pl_module.log(f"speed/{name}", value, on_step=True, on_epoch=False, batch_size=1)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -86,6 +113,22 @@ class ThroughputMonitor(Callback):
     def speed(self) -> dict[str, float]:
         """Return clips a second over all devices, and the share of waiting, from the start; empty before it."""
         return self._total.speed() if self._steps else {}
+
+    def use(self, clips_per_second: float) -> dict[str, float]:
+        """Return the FLOPs a second of so many clips, and the share of matrix products; empty where unknown."""
+        if self.flops_a_clip is None or not self.matrix_flops:
+            return {}
+        flops = self.flops_a_clip * clips_per_second
+        return {"model_tflops": flops / 1e12, "matrix_share": flops / self._devices / self.matrix_flops}
+
+    def results(self) -> dict[str, Any]:
+        """Return what a run's results have of its speed, from the start."""
+        speed = self.speed()
+        use = {"model_tflops": None, "matrix_share": None} | (self.use(speed["clips_per_second"]) if speed else {})
+        rate = None if self.matrix_flops is None else self.matrix_flops / 1e12
+        memory = {"peak_mb": self.peak_mb, "device_mb": self.device_mb}
+        times = {"train_seconds": self.train_seconds, "step_seconds": self.step_seconds}
+        return times | {"first_step_seconds": self.first_step_seconds} | speed | use | {"matrix_tflops": rate} | memory
 
     @property
     def step_seconds(self) -> float | None:
