@@ -34,7 +34,8 @@ pytestmark = pytest.mark.slow
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 PAGES += sorted((REPOSITORY / "docs" / "datasets").glob("*.md"))
 GENERATED = {"tree.md", "configuration.md", "claims.md"}
-COMMAND = re.compile(r"^(?:    )?((?:python src/|make |curl |git |conda |pip |ffmpeg |source ).*)$", re.MULTILINE)
+PROGRAMS = "make|curl|git|conda|pip|ffmpeg|source|torchrun|sbatch|srun|sky|docker"
+COMMAND = re.compile(rf"^(?:    )?((?:{PROGRAMS}) .*|python src/.*|(?:[A-Z]+=\S+ )+.*)$", re.MULTILINE)
 COMPOSED = (
     "trainer=ddp",
     "trainer=gpu",
@@ -234,7 +235,8 @@ def test_a_documented_command_does_what_it_says(command: str, bench: Bench, requ
         )
         assert planned.returncode == 0, planned.stderr
     elif words[0] != "python":
-        assert words[0] in ("git", "source", "pip", "conda", "curl", "ffmpeg")
+        scripts = [word for word in words if word.startswith(("deploy/", "src/"))]
+        assert all((REPOSITORY / script).is_file() for script in scripts)
     elif any(part in command for part in COMPOSED):
         words = [word for word in words[1:] if word not in ("-m", "...")]
         said = run(bench, [*(word.replace("=...", "=x") for word in words), "--cfg", "job"])
