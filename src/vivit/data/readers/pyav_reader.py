@@ -27,9 +27,10 @@ from vivit.data.readers.damage import DamageTracker
 from vivit.data.readers.frame_converter import Converter, Orientation
 from vivit.data.readers.packet_index import index_packets
 from vivit.data.readers.stream_decoder import StreamDecoder
-from vivit.data.readers.streams import can_seek, is_picture_format, may_be_rotated
+from vivit.data.readers.streams import can_seek, is_picture_format, may_be_rotated, open_container
 from vivit.data.readers.truncation import header_duration, is_truncated, last_end, missing_bytes, missing_frames
 from vivit.data.readers.video_error import VideoError, as_video_error
+from vivit.data.storage.stored_file import StoredFile
 from vivit.data.views import CropBox, VideoShape
 
 NEAR, FAR = 0.0, 10.0
@@ -53,7 +54,7 @@ class PyAVVideoReader:
 
     def __init__(
         self,
-        path: str,
+        path: str | StoredFile,
         start: float | None = None,
         end: float | None = None,
         stamps: Sequence[int] | None = None,
@@ -61,7 +62,7 @@ class PyAVVideoReader:
         square_pixels: bool = False,
         include_previous: bool = False,
     ) -> None:
-        self.path, self._square_pixels = path, square_pixels
+        self.path, self._square_pixels = str(path), square_pixels
         with as_video_error(path):
             self._decoder = StreamDecoder(path)
             try:
@@ -118,11 +119,11 @@ class PyAVVideoReader:
         ``end`` and ``frame_duration`` are seconds, of the last frame.
         """
         duration = header_duration(self._decoder.container, self._decoder.stream)
-        missing, size = missing_bytes(self._decoder.container, self.path)
+        missing, size = missing_bytes(self._decoder.container, self._decoder.file)
         if missing and (not duration or end + frame_duration < duration):
             raise VideoError(self.path, f"is cut off; {missing} of the {size} bytes that its header names are missing")
         if is_truncated(end, duration):
-            with av.open(f"file:{self.path}", metadata_errors="ignore") as container:
+            with open_container(self._decoder.file) as container:
                 truncated = is_truncated(last_end(container.demux()), duration)
             if truncated:
                 raise VideoError(self.path, f"is cut off; it ends at {end:.2f} of {duration:.2f} s by its header")
@@ -192,6 +193,7 @@ class PyAVVideoReader:
         missing = {self._part[number] for number in numbers}
         count = len(missing)
         with as_video_error(self.path):
+            self._decoder.fetch_frames(missing)
             for earlier in self._seeks():
                 damage, decoded = self.new_damage_tracker(), set()
                 for key, number, frame in self._decode_selected(missing, earlier, damage):

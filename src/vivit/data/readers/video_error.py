@@ -13,7 +13,7 @@ class VideoError(DataError):
 
 
 @contextmanager
-def as_video_error(path: str) -> Iterator[None]:
+def as_video_error(path: object) -> Iterator[None]:
     """Raise whatever FFmpeg and PyAV raise about a file as its ``VideoError``.
 
     PyAV parses headers with its own code, which may meet an odd form with any kind of exception. Such an exception
