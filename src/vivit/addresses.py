@@ -5,6 +5,8 @@ import os
 import re
 from urllib.parse import parse_qsl, unquote, urlencode
 
+from vivit.errors import ConfigError
+
 SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 LOGIN = re.compile(r"(?<=://)[^/@\s'\"]*@")
 """User and password in an address."""
@@ -56,6 +58,13 @@ def without_secrets(text: str) -> str:
 def has_secrets(address: str) -> bool:
     """Return whether an address contains what grants access: a user and a password, or a query."""
     return "://" in address and (LOGIN.search(address) is not None or QUERY.search(address) is not None)
+
+
+def check_address(key: str, value: object) -> None:
+    """Raise ``ConfigError`` where a key is an address that contains credentials, which a run folder would keep."""
+    if isinstance(value, str) and has_secrets(value):
+        remedy = "leave it out; its package reads the environment and its own configuration files"
+        raise ConfigError(key, without_secrets(value), "was typed with a password or a query", remedy)
 
 
 def _without_query(match: re.Match[str]) -> str:

@@ -124,6 +124,8 @@ class DecodeFailure(NamedTuple):
     """Row of the video in its data set."""
     why: str
     """The file and the reason."""
+    unreachable: bool = False
+    """Whether its storage did not answer, so that nothing is wrong with the video."""
 
 
 def normalize_frames(frames: UInt8[Tensor, "*clips f h w 3"], dtype: torch.dtype) -> Float[Tensor, "*clips 3 f h w"]:

@@ -78,7 +78,7 @@ def test_index_contains_the_properties_of_files(root):
     assert uneven["step"] is None
     assert (uneven["bytes"], uneven["problem"]) == ((root / "uneven.mkv").stat().st_size, None)
     assert "cannot be opened" in results["broken.mp4"]["problem"]
-    with (root / "prepared" / "report-1of1.csv").open() as text:
+    with (root / "prepared" / "report.csv").open() as text:
         report = dict(csv.reader(text))
     assert report.pop("path") == "problem"
     assert list(report) == ["broken.mp4", "gone.mp4"]

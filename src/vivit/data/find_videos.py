@@ -47,6 +47,12 @@ def videos_below(folder: Folder, leave_out: Callable[[Folder], bool] = lambda _:
     return videos
 
 
+def files_below(folder: Folder, suffix: str) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of all visible files with a suffix in it and below."""
+    paths = (str(below / name) for below, _, files in _places(folder) for name in files if not is_hidden(name))
+    return sorted(path for path in paths if path.lower().endswith(suffix) and not _is_below_hidden(path))
+
+
 def has_videos(folder: Folder) -> bool:
     """Return whether there is a video in a folder or below it."""
     return next(_walk(folder, lambda _: False, [], []), None) is not None

@@ -13,6 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from vivit.addresses import check_address
 from vivit.errors import ConfigError, UserError
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder
 from vivit.launch.folders import clear_published, create_new, publish_folder, rank_group, wait_for_folder
@@ -113,6 +114,8 @@ def check_required(config: DictConfig) -> None:
             raise missing_value(str(key))
         config.get(key)  # raises for a reference to nothing
     data = config.get("data")
+    for key in ("data.root", "data.dataset.index_dir"):
+        check_address(key, OmegaConf.select(config, key, throw_on_missing=False))
     if data and OmegaConf.is_missing(data, "root") and config.hydra.job.config_name not in ROOTLESS:
         raise missing_value("data.root")
 
@@ -230,9 +233,8 @@ def check_unused(folder: Path, config: DictConfig) -> None:
             f"go on with it by adding ckpt_path=auto, or by resume={folder} alone, or set another folder",
         )
     owner = "a training run" if trained else "an earlier command"
-    raise ConfigError(
-        "hydra.run.dir", folder, f"contains outputs of {owner}, and this command would overwrite them", "set another"
-    )
+    problem = f"contains outputs of {owner}, and this command would overwrite them"
+    raise ConfigError("hydra.run.dir", folder, problem, "set another")
 
 
 def check_writable(folder: Path) -> None:

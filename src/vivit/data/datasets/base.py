@@ -90,8 +90,8 @@ class VideoDataset(ABC):
         if self.val_share is not None and (not isinstance(self.val_share, int | float) or not 0 < self.val_share < 1):
             raise ConfigError("data.val_share", self.val_share, "is not a share", "set above 0 and below 1, as 0.2")
         if not isinstance(self.max_missing, Mapping):
-            problem, remedy = "is not a share for each split", "set {train:0.05,val:0,test:0} or alike"
-            raise ConfigError("data.dataset.max_missing", self.max_missing, problem, remedy)
+            remedy = "set {train:0.05,val:0,test:0} or alike"
+            raise ConfigError("data.dataset.max_missing", self.max_missing, "is not a share for each split", remedy)
         for split, share in self.max_missing.items():
             if not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise ConfigError(f"data.dataset.max_missing.{split}", share, "is not a share", "set 0 to 1, as 0.05")
@@ -233,8 +233,7 @@ class VideoDataset(ABC):
             usable = self._usable(split, table)
             selected = stratified_subset(usable, self.train_share) if split == "train" else usable
             if self.frames_fps is not None:
-                rates = pa.repeat(float(self.frames_fps), len(selected))
-                selected = selected.append_column("frames_fps", rates)
+                selected = selected.append_column("frames_fps", pa.repeat(float(self.frames_fps), len(selected)))
             self._videos[split] = VideoTable(self.root, selected, self.cache)
         return self._videos[split]
 

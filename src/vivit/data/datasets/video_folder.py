@@ -89,7 +89,7 @@ class VideoFolder(VideoDataset):
         self._check_spelling(folder, names)
         return {"label": names}
 
-    def _check_spelling(self, folder: Path, names: Sequence[str]) -> None:
+    def _check_spelling(self, folder: Folder, names: Sequence[str]) -> None:
         counts = Counter(path.partition("/")[0] for path in self._paths_below("train") if "/" in path)
         spelling: dict[str, str] = {}
         for name in names:

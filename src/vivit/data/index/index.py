@@ -14,7 +14,8 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vivit.addresses import is_address, join_path, without_secrets
+from vivit.addresses import is_address, without_secrets
+from vivit.data.index.places import PLACE_COLUMNS, RANGE_COLUMNS, READER_COLUMNS, join_places, paths_below, reader_columns
 from vivit.data.storage.remote_path import Folder
 from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError
@@ -51,12 +52,6 @@ SCHEMA = pa.schema(
         "ends": pa.list_(pa.int64()),  # where the last of the frames 0 to 7, 0 to 15 ... ends
     }
 )
-READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps")
-"""The columns that reading a video needs, and its rate."""
-PLACE_COLUMNS = ("shard", "offset")
-"""The columns of where a file in a tar file lies."""
-RANGE_COLUMNS = ("header", "key_frames", "key_bytes", "ends")
-"""The columns of which bytes a clip takes, for files that are fetched."""
 LATER_COLUMNS = ("sound", "digest", "hashes", *PLACE_COLUMNS, *RANGE_COLUMNS)
 """Columns that pieces of earlier versions do not have, and which are null there."""
 
@@ -103,22 +98,25 @@ def write_piece(folder: Path, rows: pa.Table) -> None:
 
 def read_index(folder: Folder) -> pa.Table:
     """Return the rows of an index, newest first; an empty table where there is none. Raises ``DataError``."""
-    tables = [SCHEMA.empty_table()]
-    for piece in _pieces(folder / "index"):
-        try:
-            source = pa.memory_map(str(piece)) if isinstance(piece, Path) else pa.BufferReader(piece.read_bytes())
-            table = pa.ipc.open_file(source).read_all()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(piece, f"is not a piece of an index ({error})", "delete it and prepare again") from None
-        for name in set(LATER_COLUMNS) - set(table.column_names):
-            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
-        if {*table.schema} != {*SCHEMA}:
-            raise DataError(piece, "was written by another version", f"delete {folder / 'index'} and prepare again")
-        tables.append(table.select(SCHEMA.names))
-    return pa.concat_tables(tables)
+    return pa.concat_tables([SCHEMA.empty_table(), *map(read_piece, pieces(folder / "index"))])
 
 
-def _pieces(folder: Folder) -> Sequence[Folder]:
+def read_piece(piece: Folder) -> pa.Table:
+    """Return the rows of one piece of an index. Raises ``DataError``."""
+    try:
+        source = pa.memory_map(str(piece)) if isinstance(piece, Path) else pa.BufferReader(piece.read_bytes())
+        table = pa.ipc.open_file(source).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(piece, f"is not a piece of an index ({error})", "delete it and prepare again") from None
+    for name in set(LATER_COLUMNS) - set(table.column_names):
+        table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+    if {*table.schema} != {*SCHEMA}:
+        folder = str(piece).rpartition("/")[0]
+        raise DataError(piece, "was written by another version", f"delete {folder} and prepare again")
+    return table.select(SCHEMA.names)
+
+
+def pieces(folder: Folder) -> Sequence[Folder]:
     """Return the pieces of an index, newest first."""
     if isinstance(folder, Path):
         return sorted(folder.glob("*.arrow"), reverse=True)
@@ -153,45 +151,6 @@ def join_index(videos: pa.Table, root: Folder, prepared: Folder, copies: int | N
         videos = videos.append_column(name, facts[name])
     videos = videos.append_column("stamps", stamps)
     return videos.set_column(videos.column_names.index("path"), "path", files.take(number))
-
-
-def reader_columns(root: Folder, prepared: Folder, files: Column, videos: pa.Table) -> tuple[str, ...]:
-    """Return the columns of an index that reading takes: those of bytes where some files are no local ones."""
-    fetched = not (isinstance(root, Path) and isinstance(prepared, Path)) or "shard" in videos.column_names
-    some = fetched or pc.any(pc.match_substring(files, "://")).as_py() or _has_shards(prepared)
-    return (*READER_COLUMNS, *PLACE_COLUMNS, *RANGE_COLUMNS) if some else READER_COLUMNS
-
-
-def _has_shards(prepared: Folder) -> bool:
-    """Return whether ``prepare.py`` has written tar files."""
-    folders = [prepared, *prepared.glob("short*")] if isinstance(prepared, Path) else []
-    return any((folder / "tars").is_dir() for folder in folders)
-
-
-def join_places(facts: pa.Table, files: Column, videos: pa.Table, root: Folder, prepared: Folder) -> pa.Table:
-    """Return properties of files with the addresses of the tar files that they lie in: by the index, or by a list."""
-    if "shard" not in facts.column_names:
-        return facts
-    places = {"shard": _below(prepared, facts["shard"])}
-    if "shard" in videos.column_names:
-        rows = pc.index_in(files, videos["path"].combine_chunks())
-        listed = videos.select([*PLACE_COLUMNS, "bytes"]).take(rows)
-        in_index = pc.is_valid(places["shard"])
-        places["shard"] = pc.if_else(in_index, places["shard"], _below(root, listed["shard"]))
-        places["offset"] = pc.if_else(in_index, facts["offset"], listed["offset"])
-        places["bytes"] = pc.coalesce(facts["bytes"], listed["bytes"])
-    for name, column in places.items():
-        facts = facts.set_column(facts.column_names.index(name), name, column)
-    return facts
-
-
-def _below(folder: Folder, names: Column) -> Column:
-    """Return paths or addresses below a folder; null stays null."""
-    if isinstance(folder, Path):
-        return pc.binary_join_element_wise(f"{folder.resolve()}/", names, "")
-    prefix = folder.address
-    paths = [None if name is None else join_path(prefix, name) for name in pc.unique(names).to_pylist()]
-    return pa.array(paths, pa.string()).take(pc.index_in(names, pc.unique(names)).combine_chunks())
 
 
 def file_properties(paths: Column, folder: Folder, columns: Sequence[str]) -> pa.Table:
@@ -230,8 +189,8 @@ def _replace_by_copies(
         )
     if "shard" in copies.column_names:
         position = copies.column_names.index("shard")
-        copies = copies.set_column(position, "shard", _below(folder, copies["shard"]))
-    paths = pc.if_else(has_copy, _below(folder, copy_names(indexed_names(paths))), paths)
+        copies = copies.set_column(position, "shard", paths_below(folder, copies["shard"]))
+    paths = pc.if_else(has_copy, paths_below(folder, copy_names(indexed_names(paths))), paths)
     return paths, pa.table({name: pc.if_else(has_copy, copies[name], facts[name]) for name in facts.column_names})
 
 

@@ -8,14 +8,15 @@ import av
 
 from vivit.data.readers.damage import DamageTracker
 from vivit.data.readers.streams import open_video_stream, packets_of
-from vivit.data.storage.stored_file import StoredFile
+from vivit.data.storage.stored_file import OpenFile, StoredFile
 
 
 class StreamDecoder:
-    """The video stream of an open file, decoded by one thread. Raises ``VideoError``."""
+    """The video stream of a file, decoded by one thread; of an ``OpenFile``, which stays open. Raises ``VideoError``."""
 
-    def __init__(self, path: str | StoredFile) -> None:
-        self.file = path if isinstance(path, str) else path.open()
+    def __init__(self, path: str | StoredFile | OpenFile) -> None:
+        self.file = path.open() if isinstance(path, StoredFile) else path
+        self._closes_file = isinstance(path, StoredFile)
         try:
             self.container, self.stream = open_video_stream(self.file)
         except BaseException:
@@ -113,5 +114,5 @@ class StreamDecoder:
         self._close_file()
 
     def _close_file(self) -> None:
-        if not isinstance(self.file, str):
+        if self._closes_file and not isinstance(self.file, str):
             self.file.close()

@@ -1,12 +1,12 @@
 """Folders and files at addresses, with those methods of ``pathlib.Path`` that data sets call."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from vivit.addresses import has_secrets, is_address, join_address, listed_name, without_secrets
+from vivit.addresses import check_address, is_address, join_address, listed_name, without_secrets
 from vivit.data.storage.requests import attempt, fetch_file
-from vivit.errors import ConfigError
 
 
 class RemotePath:
@@ -64,6 +64,10 @@ class RemotePath:
         """Return the content of the file as text."""
         return self.read_bytes().decode(encoding)
 
+    def open(self, mode: str = "r", *, newline: str | None = None, encoding: str = "utf-8") -> io.StringIO:
+        """Return the content of the file as an open file of text."""
+        return io.StringIO(self.read_text(encoding), newline)
+
     def entries(self) -> list[tuple[str, bool, dict[str, Any]]]:
         """Return name, whether it is a folder, and properties of what lies in the folder, sorted; none without it."""
         try:
@@ -102,12 +106,6 @@ def as_folder(path: str | Path | RemotePath, key: str) -> Folder:
         return path
     if not is_address(path):
         return Path(path)
-    check_address(path, key)
+    check_address(key, path)
     return RemotePath(path)
 
-
-def check_address(path: str, key: str) -> None:
-    """Raise ``ConfigError`` for an address that contains credentials, which a run folder would keep."""
-    if has_secrets(path):
-        remedy = "leave it out; its package reads the environment and its own configuration files"
-        raise ConfigError(key, without_secrets(path), "was typed with a password or a signature", remedy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vivit.addresses import is_address, without_secrets
-from vivit.data.readers.video_error import VideoError
+from vivit.data.readers.video_error import StorageError, VideoError
 from vivit.data.storage.byte_ranges import BLOCK, ByteRanges, Range, merge_ranges
 from vivit.data.storage.range_cache import RangeCache
 from vivit.data.storage.requests import UnreachableError, fetch, fetch_file, size_of
@@ -15,10 +15,6 @@ from vivit.errors import DataError
 
 SMALL = 4 * BLOCK
 """Bytes up to which a file is fetched at once, and a gap between two ranges is fetched with them."""
-
-
-class StorageError(VideoError):
-    """A video could not be fetched, which is no fault of the video: no other is read in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +33,8 @@ class StoredFile:
     """The ranges of its frames, from the index; None: it is fetched at once."""
     cache: RangeCache | None = None
     """Where fetched ranges are kept."""
+    ahead: int = SMALL
+    """Bytes that are fetched at once where no plan foresaw them."""
 
     def __str__(self) -> str:
         return self.path
@@ -139,8 +137,16 @@ class OpenFile:
             return b""
         block = at // BLOCK * BLOCK
         if not self._has_block(block):
-            self.fetch([(at, min(at + max(count, SMALL), self.size))])
+            self.fetch([(at, min(at + max(count, self.stored.ahead), self.size))])
         return self._blocks[block][at - block : at - block + count]
+
+    def read_all(self, at: int, count: int) -> bytes:
+        """Return ``count`` bytes; fewer at the end alone."""
+        parts: list[bytes] = []
+        while count > 0 and (part := self.read_at(at, count)):
+            parts.append(part)
+            at, count = at + len(part), count - len(part)
+        return b"".join(parts)
 
     def cursor(self) -> "Cursor":
         """Return the file at its beginning, as FFmpeg reads it."""
