@@ -73,7 +73,7 @@ class VideoDataset(ABC):
     flip: Flip = "forbidden"
     backwards: ClassNameMap = field(default_factory=dict)
     max_missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
-    index_dir: Path | None = None
+    index_dir: Path | str | None = None
     copies: int | None = None
     train_share: float = 1.0
     val_share: float | None = None

@@ -93,13 +93,16 @@ class Claims:
 
     def _write(self, file: Path) -> bool:
         """Return whether this process, and no other, made a claim; not where there is one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with file.open("x") as claim:
-                claim.write(self._content)
-        except FileExistsError:
-            return False
-        return True
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with file.open("x") as claim:
+                    claim.write(self._content)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:  # another run has ended, and taken the empty folder with it
+                continue
+            return True
 
     def _is_stale(self, file: Path) -> bool:
         try:

@@ -57,5 +57,6 @@ def paths_below(folder: Folder, names: Column) -> Column:
     if isinstance(folder, Path):
         return pc.binary_join_element_wise(f"{folder.resolve()}/", names, "")
     prefix = folder.address
-    paths = [None if name is None else join_path(prefix, name) for name in pc.unique(names).to_pylist()]
-    return pa.array(paths, pa.string()).take(pc.index_in(names, pc.unique(names)).combine_chunks())
+    different = pc.unique(names)
+    paths = [None if name is None else join_path(prefix, name) for name in different.to_pylist()]
+    return pc.take(pa.array(paths, pa.string()), pc.index_in(names, different))

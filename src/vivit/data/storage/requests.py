@@ -14,11 +14,13 @@ ONE_TRY = 60.0
 """Seconds that one try may take."""
 FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0
 """Seconds before the second try, and before a later one at most; they double."""
-FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError, NotImplementedError)
+FINAL = (
+    *(PermissionError, IsADirectoryError, NotADirectoryError, ImportError, NotImplementedError),
+    *(AttributeError, KeyError, TypeError, ValueError),
+)
 """Errors that another try would not mend."""
-FINAL_STATUS = range(400, 500)
-TRIED_AGAIN = (408, 425, 429)
-"""Answers of web servers about a request, and those of them that are about the moment."""
+FINAL_STATUS, TRIED_AGAIN, ABSENT_STATUS = range(400, 500), (408, 425, 429), (404, 410)
+"""Answers of web servers about a request, those of them about the moment, and those about files that are not there."""
 Result = TypeVar("Result")
 
 
@@ -63,7 +65,7 @@ def attempt(address: str, request: Callable[[Any, str], Result], deadline: float
         except Exception as error:
             cause = _cause(error)
             reason = f"{type(cause).__name__}: {without_secrets(str(cause))}".removesuffix(": ")
-            if isinstance(cause, FileNotFoundError):
+            if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) in ABSENT_STATUS:
                 raise FileNotFoundError(f"{shown}: there is no such file") from None
             if _is_final(cause):
                 raise DataError(shown, f"cannot be fetched ({reason})") from None
@@ -126,8 +128,4 @@ def _is_final(error: BaseException) -> bool:
     status = getattr(error, "status", None)
     if isinstance(status, int) and status in FINAL_STATUS:
         return status not in TRIED_AGAIN
-    return isinstance(error, FINAL) or not isinstance(error, OSError | TimeoutError) and _is_programming(error)
-
-
-def _is_programming(error: BaseException) -> bool:
-    return isinstance(error, TypeError | ValueError | AttributeError | KeyError)
+    return isinstance(error, FINAL)
