@@ -19,7 +19,18 @@ LONGEST = 260
 
 DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
-LEAVES = {"addresses", "clip_sheets", "config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting"}
+LEAVES = {
+    "addresses",
+    "clip_sheets",
+    "config_folder",
+    "cores",
+    "entry_points",
+    "errors",
+    "groups",
+    "io",
+    "overrides",
+    "plotting",
+}
 LEAVES |= {"plugins", "progress_bars", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {

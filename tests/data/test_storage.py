@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import torch
 from tests.films import film
-from tests.storage_server import serving
 
 from vivit.addresses import has_secrets, join_path, without_secrets
+from vivit.benchmarks.storage import storage_rows
+from vivit.benchmarks.storage_server import serving
 from vivit.data import VideoDataModule
 from vivit.data.datasets import CsvDataset, TarFiles, VideoFolder
 from vivit.data.index.prepare import prepare
@@ -235,7 +236,9 @@ def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch):
         server.fail_every = 1
         with pytest.raises(StorageError, match=r"a%20c/0\.mp4: was not fetched in \d+ tries .*503") as error:
             read(there)
-        assert "hush" not in f"{gone.path} {there.path} {error.value} {error.getrepr(style='short')}".replace(secret, "")
+        assert "hush" not in f"{gone.path} {there.path} {error.value} {error.getrepr(style='short')}".replace(
+            secret, ""
+        )
     prepared = tmp_path / "prepared"
     prepare(CsvDataset(root=tmp_path), splits=["train"], num_workers=1)
     written = b"".join(file.read_bytes() for file in prepared.rglob("*") if file.is_file())
@@ -268,6 +271,24 @@ def test_what_cannot_be_opened_is_one_sentence(tmp_path):
         TarFiles(root=tmp_path).heads  # noqa: B018
 
 
+def test_the_benchmark_counts_requests_and_bytes_and_compares_clips(videos, tmp_path):
+    for file in sorted(videos.rglob("*.mp4"))[:2]:
+        shutil.copy(file, tmp_path)
+    rows = storage_rows(
+        videos=str(tmp_path), latency_ms=1, copies=32, frames=3, stride=2, resize=32, crop=[32, 32], batch_size=2,
+        num_workers=0, prefetch_factor=2, num_passes=1, seed=1,
+    )  # fmt: skip
+    assert all(row["same"] for row in rows)
+    by_name = {row["name"]: row for row in rows}
+    assert len(by_name) == 12
+    for kind, most in (("files", 3), ("copies", 2), ("tars", 3)):
+        assert by_name[f"{kind}: disk"]["requests"] == 0
+        assert by_name[f"{kind}: at once"]["requests"] == 1
+        assert by_name[f"{kind}: ranges, cache"]["requests"] <= 1 < by_name[f"{kind}: at once"]["kilobytes"]
+        assert 1 <= by_name[f"{kind}: ranges"]["requests"] <= most
+    assert by_name["files: ranges"]["kilobytes"] < 0.6 * by_name["files: at once"]["kilobytes"]
+
+
 def test_addresses_are_joined_and_shown():
     assert join_path("s3://b/v", "a/1.mp4") == "s3://b/v/a/1.mp4"
     assert join_path("zip://::s3://b/v.zip", "a.mp4") == "zip://a.mp4::s3://b/v.zip"
@@ -279,7 +300,12 @@ def test_addresses_are_joined_and_shown():
     assert without_secrets("https://host/get?id=1&sig=other") == a
     assert "me" not in a.replace("https", "")
     assert without_secrets("/a?b@c://x") == "/a?b@c://x"
-    assert [has_secrets(text) for text in ("s3://b/a?b", "s3://k:p@b", PRESIGNED, "/a@b?c")] == [False, True, True, False]
+    assert [has_secrets(text) for text in ("s3://b/a?b", "s3://k:p@b", PRESIGNED, "/a@b?c")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_the_cache_stays_within_its_budget_and_keeps_what_was_read_last(tmp_path):

@@ -116,7 +116,9 @@ class TarFiles(VideoDataset):
             if name is None:
                 remedy = f"add a member .cls, .txt, or .json with {self.label!r}; {UNLABELLED}"
                 raise DataError(f"{self.root}/{path}", "has no class", remedy)
-            raise DataError(f"{self.root}/{path}", f"has the unknown class {name!r}", describe_nearest(name, self.heads["label"]))
+            raise DataError(
+                f"{self.root}/{path}", f"has the unknown class {name!r}", describe_nearest(name, self.heads["label"])
+            )
         return make_table(
             path=videos["path"], labels=[pc.fill_null(numbers, -1)], shard=videos["shard"],
             offset=videos["offset"].cast(pa.int64()), bytes=videos["bytes"].cast(pa.int64()),

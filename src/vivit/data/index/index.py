@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.addresses import is_address, without_secrets
-from vivit.data.index.places import PLACE_COLUMNS, RANGE_COLUMNS, READER_COLUMNS, join_places, paths_below, reader_columns
+from vivit.data.index.places import (
+    PLACE_COLUMNS,
+    RANGE_COLUMNS,
+    READER_COLUMNS,
+    join_places,
+    paths_below,
+    reader_columns,
+)
 from vivit.data.storage.remote_path import Folder
 from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError

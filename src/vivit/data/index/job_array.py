@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from vivit.errors import ConfigError
 
 
-def share_of_work(
-    shard_index: int | None, num_shards: int | None, environment: Mapping[str, str]
-) -> tuple[int, int]:
+def share_of_work(shard_index: int | None, num_shards: int | None, environment: Mapping[str, str]) -> tuple[int, int]:
     """Return the number of a run and how many there are: as configured, else those of a job array, else 0 of 1.
 
     Raises ``ConfigError`` where one of both is configured and the other is not.

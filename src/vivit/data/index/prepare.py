@@ -185,5 +185,3 @@ def write_report(folder: Path, problems: Mapping[str, str]) -> None:
         csv.writer(text).writerows([("path", "problem"), *sorted(problems.items())])
     for old in folder.glob("report-*of*.csv"):
         old.unlink(missing_ok=True)
-
-

@@ -94,7 +94,9 @@ def index(
     written = time.monotonic()
     with ProgressBar(desc=title, total=todo, unit=" files", disable=not todo) as bar, claims.alive():
         try:
-            claimed = _claimed({n: buckets[n] for n in numbers[begin:] + numbers[:begin]}, known, claims, held, wait, bar)
+            claimed = _claimed(
+                {n: buckets[n] for n in numbers[begin:] + numbers[:begin]}, known, claims, held, wait, bar
+            )
             for row in _rows(work_on, claimed, workers):
                 if row is not None:
                     rows.append(row)
@@ -107,6 +109,7 @@ def index(
                     written = time.monotonic()
         finally:
             known.flush(rows)
+    known.refresh()
 
 
 def _claimed(

@@ -14,6 +14,9 @@ from vivit.data.readers.video_error import VideoError
 from vivit.data.storage.stored_file import OpenFile
 from vivit.io import atomic_write
 
+HEADER_FIRST = {"movflags": "faststart"}
+"""So that one request fetches what opening a copy takes."""
+
 
 def transcode(source: Path | OpenFile, target: Path, *, side: int, gop: int, crf: int) -> str | None:
     """Encode ``source`` as H.264 with a short side of at most ``side`` and a key frame every ``gop`` frames.
@@ -62,7 +65,7 @@ def even_size(width: int, height: int, side: int) -> tuple[int, int]:
 
 def _encode(source: Path | OpenFile, target: Path, side: int, options: dict[str, str]) -> None:
     """Encode every frame at its own time. Raises ``VideoError`` where one is damaged."""
-    with _open(source) as video, av.open(str(target), "w", format="mp4") as container:
+    with _open(source) as video, av.open(str(target), "w", format="mp4", options=HEADER_FIRST) as container:
         damage, stamps = video.new_damage_tracker(), set(video.stamps)
         copy: Any = None
         keys = []

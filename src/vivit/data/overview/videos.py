@@ -125,7 +125,9 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
 
 def _look(dataset: VideoDataset, videos: pd.DataFrame, seconds: float) -> None:
     """Fill in what the headers of files say that the index lacks, and which are the same byte for byte."""
-    if not isinstance(dataset.root, Path) or any("shard" in dataset.arrow_table(s).column_names for s in dataset.splits):
+    if not isinstance(dataset.root, Path) or any(
+        "shard" in dataset.arrow_table(s).column_names for s in dataset.splits
+    ):
         return
     is_local = ~videos["path"].map(is_address)
     unknown = videos[~videos["indexed"] & videos["problem"].isna() & is_local].sample(frac=1, random_state=0)

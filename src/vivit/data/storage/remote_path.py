@@ -108,4 +108,3 @@ def as_folder(path: str | Path | RemotePath, key: str) -> Folder:
         return Path(path)
     check_address(key, path)
     return RemotePath(path)
-

@@ -165,7 +165,9 @@ class LocalPart(OpenFile):
         try:
             self._descriptor = os.open(stored.address, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise VideoError(stored.path, f"its tar file {stored.address} cannot be opened ({error.strerror})") from None
+            raise VideoError(
+                stored.path, f"its tar file {stored.address} cannot be opened ({error.strerror})"
+            ) from None
         self._file = os.fdopen(self._descriptor, "rb", buffering=0)
         size = os.fstat(self._descriptor).st_size
         self.size = min(stored.size if stored.size is not None else size, max(0, size - stored.offset))

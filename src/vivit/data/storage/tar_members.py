@@ -57,7 +57,9 @@ def _members_of(root: Folder, shard: str, prepared: Folder, labels: Sequence[str
     try:
         file = StoredFile(without_secrets(address), address, plan=ByteRanges([], [], [], []), ahead=BLOCK).open()
         with closing(file):
-            name = hashlib.sha256(repr((shard, file.size, tuple(labels))).encode("utf-8", "surrogateescape")).hexdigest()
+            name = hashlib.sha256(
+                repr((shard, file.size, tuple(labels))).encode("utf-8", "surrogateescape")
+            ).hexdigest()
             target = prepared / MEMBERS / f"{name[:24]}.arrow"
             if (table := _read_table(target)) is None:
                 with tarfile.open(fileobj=file.cursor(), mode="r:") as tar:
