@@ -1,4 +1,4 @@
-"""Addresses of files that are not on a local disk, such as s3://bucket/a.mp4: recognised, joined, shown without secrets."""
+"""Addresses of files that are not on a local disk, as s3://bucket/a.mp4: recognised, joined, shown without secrets."""
 
 import hashlib
 import os

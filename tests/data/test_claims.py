@@ -1,4 +1,4 @@
-"""Preparing by several runs: each file is done once, a slow or dead run blocks none, and a summary says what is left."""
+"""Preparing by several runs: each file is done once, a slow or dead run blocks none, a summary says what is left."""
 
 import csv
 import json
@@ -40,12 +40,12 @@ def report(root):
         return dict(list(csv.reader(text))[1:])
 
 
-def noted_probe(log, *arguments, **options):
+def noted_probe(log, root, path, **options):
     """Note the file that is examined."""
     time.sleep(0.1)
     with open(log, "a") as file:
-        file.write(f"{arguments[1]}\n")
-    return probe(*arguments, **options)
+        file.write(f"{path}\n")
+    return probe(root, path, **options)
 
 
 def slow_run(root, shard, log):
@@ -63,7 +63,7 @@ def test_two_runs_at_once_examine_each_file_once_and_one_goes_on_for_the_other(r
         process.join(100)
     examined = [log.read_text().split() for log in logs]
     assert all(examined), "each had a share"
-    assert sorted(sum(examined, [])) == sorted(f"train/a/{number}.mp4" for number in range(NUMBER))
+    assert sorted(examined[0] + examined[1]) == sorted(f"train/a/{number}.mp4" for number in range(NUMBER))
     assert len(rows(root / "prepared")) == NUMBER
     assert report(root) == {}
     assert not (root / "prepared" / "claims").exists()

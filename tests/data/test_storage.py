@@ -1,4 +1,4 @@
-"""Videos in storage: the clips of local files bit for bit, by few requests, whatever fails, with a cache that is whole."""
+"""Videos in storage: clips of local files bit for bit, by few requests, whatever fails, with a cache that is whole."""
 
 import io
 import multiprocessing
@@ -85,7 +85,8 @@ def read(video):
 def module(root, name, cache, workers=0, **dataset):
     return VideoDataModule(
         root=str(root), dataset={"name": name} | dataset, frames=4, stride=2, resize=40, crop=[32, 32], batch_size=2,
-        views=MultiViewSampler, augment=RandomViewSampler, seed=3, num_workers=workers, cache_dir=str(cache), cache_gb=0.05,
+        views=MultiViewSampler, augment=RandomViewSampler, seed=3, num_workers=workers, cache_dir=str(cache),
+        cache_gb=0.05,
     )  # fmt: skip
 
 

@@ -59,12 +59,12 @@ def storage_rows(
         folders = [Path(temporary, name) for name in ("videos", "tars")]
         for folder in folders:
             _prepare(find_videos(videos), folder, copies, num_workers or 1, tars=folder.name == "tars")
-        for kind, folder, side in (("files", 0, None), ("copies", 0, copies), ("tars", 1, None)):
-            with serving(folders[folder], latency_ms / 1000) as served:
+        for kind, position, side in (("files", 0, None), ("copies", 0, copies), ("tars", 1, None)):
+            with serving(folders[position], latency_ms / 1000) as served:
                 cache = RangeCache(str(Path(temporary, f"cache-{kind}")), 1 << 40)
                 digests = None
                 for name, root, plan, where in (
-                    ("disk", folders[folder], True, None),
+                    ("disk", folders[position], True, None),
                     ("ranges", RemotePath(served.address), True, None),
                     ("ranges, cache", RemotePath(served.address), True, cache),
                     ("at once", RemotePath(served.address), False, None),

@@ -15,7 +15,7 @@ LISTED = '<a href="{0}">{0}</a>'
 class Storage:
     """A folder that is served, and what was asked for.
 
-    Answers are ``latency`` seconds late; every ``fail_every``-th is an error, 0: none; without ``ranges`` each is a file.
+    Answers are ``latency`` seconds late; every ``fail_every``-th is an error, 0: none; without ``ranges`` each has all.
     """
 
     def __init__(self, folder: Path, latency: float = 0.0) -> None:

@@ -48,7 +48,7 @@ class VideoDataModule(LightningDataModule):
     class of the training videos. Where a data set lists no validation videos, ``val_share`` holds that share of the
     training videos out. ``balance`` from 0 to 1 draws rare classes more often in training, see ``BalancedOrder``; 0
     takes every video once an epoch. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
-    ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes; without such frames, what is fetched of videos in storage.
+    ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes; else what is fetched of storage.
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
     this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run

@@ -19,9 +19,9 @@ from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.frame_rates import check_frames_fps
 from vivit.data.index.index import join_index
-from vivit.data.transforms.flip import ClassNameMap, Flip, FlipLabelMap
 from vivit.data.storage.range_cache import RangeCache
 from vivit.data.storage.remote_path import Folder, as_folder
+from vivit.data.transforms.flip import ClassNameMap, Flip, FlipLabelMap
 from vivit.errors import ConfigError
 from vivit.structures import Video
 

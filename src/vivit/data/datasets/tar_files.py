@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,7 +48,7 @@ class TarFiles(VideoDataset):
         super().__post_init__()
         self._labelled = True
 
-    def take_classes(self, heads: Mapping[str, tuple[str, ...]], *, labelled: bool) -> None:
+    def take_classes(self, heads: Mapping[str, Sequence[str]], *, labelled: bool) -> None:
         """Use a checkpoint's classes; others are an error, or videos without a label."""
         if list(heads) == ["label"] and not isinstance(heads["label"], MultiLabel):
             self.__dict__["heads"], self._labelled = {"label": tuple(heads["label"])}, labelled

@@ -31,8 +31,9 @@ def buckets_of(names: Sequence[str]) -> dict[int, list[str]]:
 class Claims:
     """Claims of this run: files of a folder, each with machine and process, whose time of change is a sign of life.
 
-    A claim is a file that must not be there before, which one process alone can make. One without a sign of life for ``STALE`` seconds, or
-    whose process on this machine has ended, is taken over: it is renamed away, which again one alone can.
+    A claim is a file that must not be there before, which one process alone can make. One without a sign of life for
+    ``STALE`` seconds, or whose process on this machine has ended, is taken over: it is renamed away, which again one
+    alone can.
     """
 
     def __init__(self, folder: Path) -> None:

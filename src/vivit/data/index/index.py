@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,17 +18,17 @@ from vivit.addresses import is_address, without_secrets
 from vivit.data.index.places import (
     PLACE_COLUMNS,
     RANGE_COLUMNS,
-    READER_COLUMNS,
     join_places,
     paths_below,
     reader_columns,
 )
-from vivit.data.storage.remote_path import Folder
+from vivit.data.storage.remote_path import Folder, RemotePath
 from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError
 from vivit.io import atomic_write
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
+PathOrAddress = TypeVar("PathOrAddress", Path, RemotePath)
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +63,9 @@ LATER_COLUMNS = ("sound", "digest", "hashes", *PLACE_COLUMNS, *RANGE_COLUMNS)
 """Columns that pieces of earlier versions do not have, and which are null there."""
 
 
-def transcoded_dir(prepared: Folder, side: int) -> Folder:
+def transcoded_dir(prepared: PathOrAddress, side: int) -> PathOrAddress:
     """Return the folder of transcoded copies of a short side."""
-    return prepared / f"short{side}"
+    return prepared / f"short{side}"  # type: ignore[return-value]
 
 
 def is_prepared(folder: Folder) -> bool:
@@ -135,8 +135,8 @@ def join_index(videos: pa.Table, root: Folder, prepared: Folder, copies: int | N
 
     Files that are not in the index are looked up on a local disk. With ``copies`` a copy, where there is one, replaces
     its source. Columns of places and byte ranges are there where some files have to be fetched, or lie in tar files;
-    those of ``videos`` say where files lie whose tar files the data set lists itself. Many rows may be segments of one long file: the column ``stamps`` is a dictionary, which contains the
-    timestamps of each file once.
+    those of ``videos`` say where files lie whose tar files the data set lists itself. Many rows may be segments of one
+    long file: the column ``stamps`` is a dictionary, which contains the timestamps of each file once.
     """
     files = pc.unique(videos["path"])
     number = pc.index_in(videos["path"], files).combine_chunks()
@@ -150,7 +150,7 @@ def join_index(videos: pa.Table, root: Folder, prepared: Folder, copies: int | N
         position = facts.column_names.index("problem")
         facts = facts.set_column(position, "problem", pc.if_else(absent, "missing", facts["problem"]))
     if copies is not None:
-        files, facts = _replace_by_copies(files, facts, transcoded_dir(prepared.resolve(), copies), copies, split)
+        files, facts = _replace_by_copies(files, facts, transcoded_dir(prepared.resolve(), copies), copies, split)  # type: ignore[type-var]
     stamps = pa.DictionaryArray.from_arrays(number, facts["stamps"].combine_chunks())
     facts = facts.drop_columns("stamps").take(number)
     videos = videos.drop_columns([name for name in (*PLACE_COLUMNS, "bytes") if name in videos.column_names])

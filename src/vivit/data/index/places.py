@@ -1,6 +1,5 @@
 """Where the files of a data set lie: on a local disk, at addresses, or in tar files that an index or a list names."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 

@@ -6,7 +6,6 @@ interrupted run resumes where it stopped.
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from vivit.data.index.index import exists, transcoded_dir, transcoded_path
 from vivit.data.index.prepare_checks import check, check_writable
 from vivit.data.index.probe import probe
 from vivit.data.index.shared_work import Row, ValidRows, Work, index
-from vivit.data.index.sources import Sources
+from vivit.data.index.sources import Sources, opened
 from vivit.data.index.tars import pack
 from vivit.data.index.transcode import is_copy, transcode
 from vivit.data.readers.video_error import VideoError
@@ -65,7 +64,7 @@ def prepare(
     on_disk = exists(dataset.root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
     present = [path for path, there in zip(paths, on_disk, strict=True) if there or sources.is_stored(path)]
     rows = ValidRows(local, partial(_is_indexed, local, sources, full_decode, look_alike))
-    shared = {"share": shard_index / num_shards, "wait": num_shards == 1}
+    share, wait = shard_index / num_shards, num_shards == 1
     claims = Claims(local / "claims")
 
     def examination(path: str) -> Work:
@@ -73,7 +72,9 @@ def prepare(
         root = Path() if stored else Path(str(dataset.root))
         return partial(probe, root, decode=full_decode, look=look_alike, stored=stored)
 
-    index(examination, present, rows, claims, workers, f"reading {shard_index + 1}/{num_shards}", **shared)
+    index(
+        examination, present, rows, claims, workers, f"reading {shard_index + 1}/{num_shards}", share=share, wait=wait
+    )
     counts, problems = count_problems(paths, present, rows)
     pending = {path: claims for path in present if path not in rows}
     if look_alike and num_shards == 1:
@@ -87,7 +88,16 @@ def prepare(
         def copying(path: str) -> Work:
             return partial(transcode_one, sources.source(path), target, side=copies, gop=gop, crf=crf)
 
-        index(copying, usable, copy_rows, copy_claims, workers, f"copying {shard_index + 1}/{num_shards}", **shared)
+        index(
+            copying,
+            usable,
+            copy_rows,
+            copy_claims,
+            workers,
+            f"copying {shard_index + 1}/{num_shards}",
+            share=share,
+            wait=wait,
+        )
         made = [path for path in usable if path in copy_rows]
         failed = {path: f"no copy: {copy_rows[path]['problem']}" for path in made if copy_rows[path]["problem"]}
         counts |= {"copies": len(made) - len(failed), "without_copy": len(failed)}
@@ -160,8 +170,7 @@ def transcode_one(source: Path | StoredFile, folder: Path, path: str, *, side: i
     """
     copy = transcoded_path(folder, path)
     try:
-        with ExitStack() as opened:
-            video = opened.enter_context(closing(source.open())) if isinstance(source, StoredFile) else source
+        with opened(source) as video:
             if not is_copy(copy, video, side) and (problem := transcode(video, copy, side=side, gop=gop, crf=crf)):
                 return {"path": path, "bytes": 0, "decoded": False, "problem": problem}
     except VideoError as error:

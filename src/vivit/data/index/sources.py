@@ -1,13 +1,24 @@
 """The files of a data set as ``prepare.py`` examines them: on a local disk, at addresses, or in tar files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from vivit.addresses import is_address, join_path, without_secrets
 from vivit.data.datasets import Split, VideoDataset
 from vivit.data.index.places import PLACE_COLUMNS
-from vivit.data.storage.stored_file import StoredFile
+from vivit.data.storage.stored_file import OpenFile, StoredFile
+
+
+@contextmanager
+def opened(source: Path | StoredFile) -> Iterator[Path | OpenFile]:
+    """Yield a file, one in storage open, so that it is fetched once. Raises ``VideoError``."""
+    if isinstance(source, Path):
+        yield source
+        return
+    with closing(source.open()) as file:
+        yield file
 
 
 class Sources:

@@ -12,7 +12,7 @@ from vivit.data.storage.stored_file import OpenFile, StoredFile
 
 
 class StreamDecoder:
-    """The video stream of a file, decoded by one thread; of an ``OpenFile``, which stays open. Raises ``VideoError``."""
+    """The video stream of a file, decoded by one thread; an ``OpenFile`` stays open. Raises ``VideoError``."""
 
     def __init__(self, path: str | StoredFile | OpenFile) -> None:
         self.file = path.open() if isinstance(path, StoredFile) else path

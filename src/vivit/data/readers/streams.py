@@ -108,7 +108,7 @@ def _open_container(path: str | OpenFile) -> av.container.InputContainer:
 def open_container(path: str | OpenFile) -> av.container.InputContainer:
     """Return a file opened by FFmpeg. Raises what FFmpeg raises."""
     file = f"file:{path}" if isinstance(path, str) else path.cursor()  # a name with a colon is no protocol
-    return av.open(file, metadata_errors="ignore")
+    return av.open(file, "r", metadata_errors="ignore")
 
 
 def head_of(path: str | OpenFile, count: int) -> bytes:

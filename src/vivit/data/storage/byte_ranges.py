@@ -67,7 +67,7 @@ def header_of(reads: Iterable[Range], size: int) -> list[int]:
 
 
 def merge_ranges(ranges: Iterable[Range], size: int, gap: int = 0) -> list[Range]:
-    """Return ranges in whole blocks within a file's ``size``, in order, merged where ``gap`` bytes or less are between."""
+    """Return ranges in complete blocks within ``size``, in order, merged where ``gap`` bytes or less are between."""
     merged: list[Range] = []
     for begin, end in sorted(ranges):
         begin, end = begin // BLOCK * BLOCK, min(-(-end // BLOCK) * BLOCK, size)

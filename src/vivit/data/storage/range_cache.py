@@ -1,4 +1,4 @@
-"""A cache of fetched ranges in a folder: shared by all processes, whole whatever is killed, within a budget of bytes."""
+"""A cache of fetched ranges in a folder: shared by processes, complete whatever is killed, within a budget of bytes."""
 
 import fcntl
 import hashlib

@@ -76,7 +76,8 @@ def _members_of(root: Folder, shard: str, prepared: Folder, labels: Sequence[str
 def _rows(tar: tarfile.TarFile, shard: str, labels: Sequence[str]) -> list[dict[str, object]]:
     """Return a row for each video of a tar file and each of its labels; one without any has one row."""
     videos: dict[str, tuple[str, int, int]] = {}
-    texts: dict[str, dict[str, str]] = {}
+    texts: dict[str, dict[str | None, str | None]] = {}
+    no_label: dict[str | None, str | None] = {None: None}
     for member in tar:
         folder, slash, base = member.name.rpartition("/")
         key, _, suffix = base.partition(".")
@@ -90,7 +91,7 @@ def _rows(tar: tarfile.TarFile, shard: str, labels: Sequence[str]) -> list[dict[
     return [
         {"shard": shard, "member": member, "offset": offset, "bytes": size, "kind": kind, "label": text}
         for key, (member, offset, size) in videos.items()
-        for kind, text in (texts.get(key) or {None: None}).items()
+        for kind, text in (texts.get(key) or no_label).items()
     ]
 
 
@@ -108,8 +109,7 @@ def _write_table(file: Folder, table: pa.Table) -> None:
         return
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(file) as partial, pa.OSFile(str(partial), "wb") as sink:
-            with pa.ipc.new_file(sink, SCHEMA) as content:
-                content.write_table(table)
+        with atomic_write(file) as part, pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as content:
+            content.write_table(table)
     except OSError as error:
         log.warning("%s cannot be written (%s): tar files will be searched again", file, error.strerror)
