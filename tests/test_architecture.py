@@ -16,8 +16,8 @@ COMMANDS = [file for file in FILES if file.parent.name == "commands" and file.st
 LONGEST = 260
 """Lines of a file."""
 
-LEAVES = {"clip_sheets", "config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides", "plotting"}
-LEAVES |= {"plugins", "progress_bars", "ranks", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
+LEAVES = {"addresses", "clip_sheets", "config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides"}
+LEAVES |= {"plotting", "plugins", "progress_bars", "ranks", "run_folder", "signals", "sweeps", "text", "web_pages", "wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},

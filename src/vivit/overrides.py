@@ -37,7 +37,7 @@ CUT_KEYS = ("frames", "stride", "fps", "resize", "crop")
 """Keys of a data set by which clips are cut, which a checkpoint brings along."""
 DATA_KEYS = ("root", "dataset", "train_share", "val_share")
 """Keys of a data set that name its videos."""
-USER_DATASETS = ("folder", "csv", "csv_folds")
+USER_DATASETS = ("folder", "csv", "csv_folds", "tar")
 """Data sets that are defined by ``data.root``; the others hold the same videos wherever they lie."""
 
 

@@ -101,6 +101,8 @@ class Video:
     """Whether the frame before the first that begins in the segment belongs to it: the one on screen at its start."""
     frames_fps: int | float | None = None
     """Pictures a second of a folder of frames, which has no timestamps of its own; None: unknown."""
+    stored: Any = None
+    """Where its bytes lie, a ``vivit.data.storage.stored_file.StoredFile``, unless it is a file of a local disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class DecodeFailure(NamedTuple):
     """Row of the video in its data set."""
     why: str
     """The file and the reason."""
+    unreachable: bool = False
+    """Whether its storage did not answer, so that nothing is wrong with the video."""
 
 
 def normalize_frames(frames: UInt8[Tensor, "*clips f h w 3"], dtype: torch.dtype) -> Float[Tensor, "*clips 3 f h w"]:

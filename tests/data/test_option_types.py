@@ -29,6 +29,7 @@ WRONG: dict[str, list[str]] = {
     **{key: ["5", "abc", "{noun:5}"] for key in ("tail_classes", "unseen_participants")},
     "frames_fps": ["abc", "true", "[5]", "0", "-3"],
     "index_dir": ["5", "[a]"],
+    "label": ["5", "[a]"],
     "encoding": ["5", "[a]"],
     "separator": ["3", "[a]", "{label:3}"],
     "class_columns": ["x", "5", "{a:b}", "{a:[1,2]}"],

@@ -48,7 +48,7 @@ class VideoDataModule(LightningDataModule):
     class of the training videos. Where a data set lists no validation videos, ``val_share`` holds that share of the
     training videos out. ``balance`` from 0 to 1 draws rare classes more often in training, see ``BalancedOrder``; 0
     takes every video once an epoch. ``cache`` has decoded frames of all videos in "memory" or on "disk", there below
-    ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes.
+    ``cache_dir`` (None: ``root``/cache), of at most ``cache_gb`` gigabytes; else what is fetched of storage.
 
     ``loader`` makes the training loader. Every device has ``num_workers`` processes that decode (None: its share of
     this machine's cores), each ``prefetch_factor`` batches ahead; a batch that takes ``timeout`` seconds stops the run
@@ -105,8 +105,10 @@ class VideoDataModule(LightningDataModule):
         """Training videos and clips of an epoch of the run that goes on; None: of one that begins."""
         self.test_rows: Sequence[int] | None = None
         """Rows of the split that a test reads; None: all."""
-        folder = self.dataset.root / "cache" if cache_dir is None else Path(cache_dir)
+        root_folder = self.dataset.root if isinstance(self.dataset.root, Path) else Path()
+        folder = root_folder / "cache" if cache_dir is None else Path(cache_dir)
         self.caches = FrameCaches(cache, cache_gb, folder, self._cached_videos)
+        self.dataset.cache = self.caches.of_fetched()
         self.loader = loader
         self.batch_size, self.seed = batch_size, seed
         self.num_workers, self.prefetch_factor, self.timeout = num_workers, prefetch_factor, timeout
@@ -169,8 +171,7 @@ class VideoDataModule(LightningDataModule):
 
     def _classes_of_training(self) -> Int[np.ndarray, " n"]:
         """Return the number of each training video's class, or of its combination of classes, of several heads."""
-        columns = [label_columns(self.heads)[head].start for head in single_label_heads(self.heads)]
-        if not columns:
+        if not (columns := [label_columns(self.heads)[head].start for head in single_label_heads(self.heads)]):
             raise ConfigError("data.balance", self.balance, "is for heads of which a video has one class", "set 0")
         return np.unique(self.dataset.videos("train").labels()[:, columns], axis=0, return_inverse=True)[1]
 
@@ -251,8 +252,7 @@ class VideoDataModule(LightningDataModule):
             return math.inf
         updates, epochs = self.trainer.max_steps, self.trainer.max_epochs
         by_updates = math.inf if updates < 0 else updates * self.trainer.accumulate_grad_batches
-        by_epochs = math.inf if epochs is None or epochs < 0 else epochs * of_an_epoch
-        return float(min(by_updates, by_epochs))
+        return float(min(by_updates, math.inf if epochs is None or epochs < 0 else epochs * of_an_epoch))
 
     @property
     def _rank_and_ranks(self) -> tuple[int, int]:

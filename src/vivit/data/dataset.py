@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, default_collate
 from vivit.data.frame_cache.cache_file import FrameCache
 from vivit.data.frame_times import FrameTimes
 from vivit.data.readers.open_video import OpenVideo, on_screen_from_start, open_video
-from vivit.data.readers.video_error import VideoError
+from vivit.data.readers.video_error import StorageError, VideoError
 from vivit.data.samplers import SampleKey
 from vivit.data.transforms.flip import FlipLabelMap, flip_frames
 from vivit.data.transforms.resize import FusedResize, Resize
@@ -122,7 +122,7 @@ class ClipDataset(Dataset[Clip]):
         try:
             return self.clip(key, rng)
         except VideoError as error:
-            return DecodeFailure(key.row, str(error))
+            return DecodeFailure(key.row, str(error), isinstance(error, StorageError))
 
 
 class TrainClipDataset(ClipDataset):
@@ -139,7 +139,7 @@ class TrainClipDataset(ClipDataset):
 
     def replace_unreadable(self, key: SampleKey, samples: list[Clip | DecodeFailure]) -> list[Clip | DecodeFailure]:
         """Return the ``samples`` of a key, followed by further ones until one is a clip or ``TRIES`` are used up."""
-        while isinstance(samples[-1], DecodeFailure) and len(samples) < TRIES:
+        while isinstance(failure := samples[-1], DecodeFailure) and len(samples) < TRIES and not failure.unreachable:
             rng = self.generator(key, len(samples))
             other = key._replace(row=int(rng.integers(len(self))))
             samples = [*samples, self._read(other, rng)]

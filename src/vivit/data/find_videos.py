@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def is_video(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def videos_below(folder: Path, leave_out: Callable[[Path], bool] = lambda _: False) -> list[str]:
+def videos_below(folder: Folder, leave_out: Callable[[Folder], bool] = lambda _: False) -> list[str]:
     """Return the paths, relative to ``folder`` and sorted, of all videos in it and in its subfolders.
 
     Subfolders of which ``leave_out`` is true are passed over. A folder of frames ``frame_0000000001.jpg`` is one
@@ -46,13 +47,21 @@ def videos_below(folder: Path, leave_out: Callable[[Path], bool] = lambda _: Fal
     return videos
 
 
-def has_videos(folder: Path) -> bool:
+def files_below(folder: Folder, suffix: str) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of all visible files with a suffix in it and below."""
+    paths = (str(below / name) for below, _, files in _places(folder) for name in files if not is_hidden(name))
+    return sorted(path for path in paths if path.lower().endswith(suffix) and not _is_below_hidden(path))
+
+
+def has_videos(folder: Folder) -> bool:
     """Return whether there is a video in a folder or below it."""
     return next(_walk(folder, lambda _: False, [], []), None) is not None
 
 
-def folders_of_pictures(folder: Path) -> list[str]:
-    """Return the paths, relative to ``folder`` and sorted, of the folders below it that hold pictures."""
+def folders_of_pictures(folder: Folder) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of the folders below it that hold pictures, on a disk."""
+    if not isinstance(folder, Path):
+        return []
     places = ((Path(place), files) for place, _, files in os.walk(folder))
     return sorted(
         str(place.relative_to(folder)) for place, files in places if any(map(is_picture, files)) and place != folder
@@ -64,22 +73,30 @@ def is_picture(name: str) -> bool:
     return name.lower().endswith(PICTURES) and not is_hidden(name)
 
 
-def _warn(where: Path | str, names: list[str], reason: str) -> None:
+def _warn(where: Folder | str, names: list[str], reason: str) -> None:
     if names:
         first = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
         log.warning("%s: left out %d files or folders that are %s: %s", where, len(names), reason, first)
 
 
-def _walk(folder: Path, leave_out: Callable[[Path], bool], hidden: list[str], others: list[str]) -> Iterator[str]:
+def _places(folder: Folder) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield path relative to a folder, folders and files of every folder below, but of a link to one above."""
+    if not isinstance(folder, Path):
+        yield from ((Path(below), folders, files) for below, folders, files in folder.walk())
+        return
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(place)) in seen:  # a link to a folder above
+        if (real := os.path.realpath(place)) in seen:
             folders.clear()
             continue
         seen.add(real)
-        below = Path(place).relative_to(folder)
+        yield Path(place).relative_to(folder), folders, files
+
+
+def _walk(folder: Folder, leave_out: Callable[[Folder], bool], hidden: list[str], others: list[str]) -> Iterator[str]:
+    for below, folders, files in _places(folder):
         hidden += [str(below / name) for name in [*folders, *files] if is_hidden(name)]
-        folders[:] = [name for name in folders if not is_hidden(name) and not leave_out(Path(place, name))]
+        folders[:] = [name for name in folders if not is_hidden(name) and not leave_out(folder / str(below / name))]
         if below != Path() and any(name.startswith("frame_") and name.endswith(".jpg") for name in files):
             yield str(below)
             continue

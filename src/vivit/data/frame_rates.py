@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import av
 import numpy as np
 
 from vivit.data.readers.open_video import has_timestamps, is_frame_folder
+from vivit.data.readers.stream_decoder import StreamDecoder
 from vivit.data.warn_once import warn_once
 from vivit.errors import ConfigError
 from vivit.structures import Video
@@ -87,6 +89,9 @@ def rate_of(video: Video) -> float:
     if is_frame_folder(video):
         return float("nan") if video.frames_fps is None else float(video.frames_fps)
     try:
+        if video.stored is not None:
+            with closing(StreamDecoder(video.stored)) as decoder:
+                return float(decoder.stream.average_rate or "nan")
         with av.open(video.path) as container:
             return float(container.streams.video[0].average_rate or "nan")
     except (av.FFmpegError, OSError, IndexError, ValueError):

@@ -22,7 +22,7 @@ from vivit.data.readers.video_error import VideoError
 from vivit.data.samplers import DistributedBatchSampler, DistributedEvalBatchSampler, SampleKey
 from vivit.data.worker_processes import init_worker, start_worker_server
 from vivit.errors import ConfigError, DataError
-from vivit.structures import Batch, Clip
+from vivit.structures import Batch, Clip, DecodeFailure
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +145,11 @@ class ClipLoader(DataLoader[Clip]):
         )
 
 
+def _lost(path: str, failure: DecodeFailure) -> VideoError:
+    """Return the error about a video that could not be read, as the worker raised it."""
+    return VideoError(path, failure.why.removeprefix(f"{path}: "))
+
+
 class EvalLoader(ClipLoader):
     """A loader for evaluation: an unreadable video raises ``VideoError``, or is skipped and recorded.
 
@@ -167,9 +172,8 @@ class EvalLoader(ClipLoader):
     def __iter__(self) -> Any:  # torch declares the class of its own iterator, this is an Iterator[Batch]
         for batch in self.batches():
             for bad in batch.bad:
-                if self.skipped is None:
-                    path = self.videos[bad.video].path
-                    raise VideoError(path, bad.why.removeprefix(f"{path}: "))
+                if self.skipped is None or bad.unreachable:
+                    raise _lost(self.videos[bad.video].path, bad)
                 if bad.why not in self.skipped.values():
                     log.warning("left out of the evaluation: %s", bad.why)
                 self.skipped[bad.video] = bad.why
@@ -211,6 +215,8 @@ class StatefulTrainLoader(ClipLoader):
     def _check(self, batch: Batch) -> None:
         """Warn about each bad video once, and raise where there are too many."""
         for bad in batch.bad:
+            if bad.unreachable:  # a video that is skipped would change the run
+                raise _lost(self.videos[bad.video].path, bad)
             self._bad.add(bad.video)
             if bad.why not in self.warned:
                 log.warning("skipped in training, another video in its place: %s", bad.why)

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from vivit.addresses import check_address
 from vivit.errors import ConfigError
 from vivit.launch.find_folder import agreed, run_folder, sweep_folder
 from vivit.launch.job_identity import configured_sweep, task_overrides
@@ -95,6 +96,8 @@ def check_required(config: DictConfig) -> None:
             raise missing_value(str(key))
         config.get(key)  # raises for a reference to nothing
     data = config.get("data")
+    for key in ("data.root", "data.dataset.index_dir"):
+        check_address(key, OmegaConf.select(config, key, throw_on_missing=False))
     if data and OmegaConf.is_missing(data, "root") and config.hydra.job.config_name not in ROOTLESS:
         raise missing_value("data.root")
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from vivit.addresses import is_address
 from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.datasets.csv import SPLIT
+from vivit.data.storage.remote_path import Folder
 from vivit.structures import Heads, label_columns, multi_label_heads
 
 
@@ -31,8 +33,15 @@ def write_splits(dataset: VideoDataset, file: Path) -> None:
         rows.writerow(["path", *dataset.heads, SPLIT])
         for split in dataset.splits:
             for video in dataset.videos(split):
-                path = os.path.relpath(video.path, dataset.root)
+                path = relative_path(video.path, dataset.root)
                 rows.writerow([path, *_class_names(dataset.heads, video.labels), split])
+
+
+def relative_path(path: str, root: Folder) -> str:
+    """Return a video's path relative to the root of its data set; one at another address as it is."""
+    if isinstance(root, Path) and not is_address(path):
+        return os.path.relpath(path, root)
+    return path.removeprefix(f"{root}/")
 
 
 def _class_names(heads: Heads, labels: Sequence[int]) -> Iterator[str]:

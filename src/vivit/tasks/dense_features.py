@@ -42,7 +42,7 @@ def write_dense_features(
         write_json(lists[split], {"features": features, "database": {}})
         database: dict[str, Any] = {}
         for path, rows in ProgressBar(_rows_by_file(data, split).items(), desc=split, unit=" videos"):
-            name = video_name(path, data.dataset.root)
+            name = video_name(path, str(data.dataset.root))
             database[name] = {"subset": split} | _write_video(path, target / f"{name}.npy", encoder)
             database[name]["annotations"] = _annotations(rows, data, database[name]["duration"])
         write_json(lists[split], {"features": features, "database": database})
@@ -54,12 +54,12 @@ def _check_names(data: VideoDataModule, splits: Sequence[Split]) -> None:
     names: dict[str, str] = {}
     for split in splits:
         for path in _rows_by_file(data, split):
-            if (other := names.setdefault(video_name(path, data.dataset.root), path)) != path:
-                problem = f"{other} and {path} are both called {video_name(path, data.dataset.root)}"
+            if (other := names.setdefault(video_name(path, str(data.dataset.root)), path)) != path:
+                problem = f"{other} and {path} are both called {video_name(path, str(data.dataset.root))}"
                 raise ConfigError("dense", True, problem, "rename one of them")
 
 
-def video_name(path: str, root: Path) -> str:
+def video_name(path: str, root: str) -> str:
     """Return the name of a video: its path from the root of the data set, without suffix."""
     file = Path(path)
     return (file.relative_to(root) if file.is_relative_to(root) else Path(file.name)).with_suffix("").as_posix()

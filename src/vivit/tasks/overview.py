@@ -4,12 +4,13 @@ import logging
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from vivit.cores import allowed_cores
 from vivit.data.datasets import VideoDataset
+from vivit.data.index.prepare_checks import check_writable
+from vivit.data.index.sources import Sources
 from vivit.data.overview import ClipPlan, Finding, VideoFacts, list_findings, load_facts
 from vivit.data.overview.advice import FPS, FRAMES, Setting, settings_for
 from vivit.data.overview.page import Command, Costs, render_overview
@@ -59,7 +60,7 @@ def write_overview(
     plan = plan_of_page(cfg, job, run)
     findings = list_findings(facts, plan)
     log_report(job.folder, facts, findings, logged=logged)
-    folder, root = dataset.prepared_folder, Path(dataset.root)
+    folder, root = check_writable(dataset.prepared_folder), dataset.root
     write_json(folder / FINDINGS, {"findings": [asdict(finding) for finding in findings]})
     settings = [
         setting
@@ -72,7 +73,7 @@ def write_overview(
         findings,
         list(_commands(job, facts.splits, findings, settings)),
         settings,
-        class_sheets(facts, root, cfg.num_workers or len(allowed_cores())),
+        class_sheets(facts, root, cfg.num_workers or len(allowed_cores()), Sources(dataset, dataset.splits).stored),
         None if run is None else _costs(run, facts),
     )
     with atomic_write(folder / PAGE) as partial:

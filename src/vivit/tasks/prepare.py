@@ -1,6 +1,7 @@
 """The task of `prepare.py`."""
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.config_folder import CONFIGS
+from vivit.data.index.job_array import share_of_work
+from vivit.data.index.prepare import REPORT
 from vivit.data.index.prepare import prepare as prepare_dataset
 from vivit.data.option_checks import check_balance
 from vivit.data.view_samplers import check_rate
@@ -25,10 +28,10 @@ from vivit.tasks.dataset import build_dataset
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("full_decode", "look_alike", "copies", "gop", "crf", "shard_index", "num_shards")
+OPTIONS = ("full_decode", "look_alike", "copies", "gop", "crf", "tar_videos")
 USED = ("root", "dataset", "val_share", "frames", "stride", "fps", "resize", "crop", "balance")
 """Keys of a data set that say which videos there are, or how clips are cut from them."""
-LISTED = ("missing", "unusable", "without_copy")
+LISTED = ("missing", "unusable", "without_copy", "pending")
 """Counts of files that the report lists, each with the reason."""
 
 
@@ -47,18 +50,22 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     dataset.prepare()
     run = compose_run(cfg, job)  # before the index, which may take hours
     options = {key: cfg[key] for key in OPTIONS}
+    shard_index, num_shards = share_of_work(cfg.shard_index, cfg.num_shards, os.environ)
+    options |= {"shard_index": shard_index, "num_shards": num_shards}
     listed: list[Any] = []
-    if cfg.num_shards == 1:
+    if num_shards == 1:
         from vivit.tasks.data_report import report_listed_data  # here, so that shards wait for no scikit-learn
         from vivit.tasks.overview import plan_of_page, write_overview
 
         listed = report_listed_data(job, dataset, splits, plan_of_page(cfg, job, run))
     counts = prepare_dataset(dataset, splits=splits or None, num_workers=cfg.num_workers, **options)
     findings = []
-    if cfg.num_shards == 1:
+    if num_shards == 1:
         findings = write_overview(cfg, job, dataset, run, listed)
+    elif counts.get("pending"):
+        log.warning("%d files are not done yet: %s names each", counts["pending"], dataset.prepared_folder / REPORT)
     else:
-        log.info("once all shards are done, a run without shard_index and num_shards writes the page")
+        log.info("all is done; a run without shard_index and num_shards, outside of a job array, writes the page")
     summary = {"findings": [finding.kind for finding in findings]}
     write_json(job.folder / "results.json", {"metrics": counts} | summary | provenance())
     log.info("%s", ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items()))

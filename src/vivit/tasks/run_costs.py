@@ -15,6 +15,7 @@ from vivit.cores import allowed_cores
 from vivit.data import VideoDataModule
 from vivit.data.datasets import SPLITS
 from vivit.data.frame_cache.budget import gigabytes
+from vivit.data.index.sources import Sources, opened
 from vivit.data.index.transcode import transcode
 from vivit.data.overview import VideoFacts
 from vivit.data.overview.page import Costs
@@ -109,11 +110,13 @@ def _copies(data: VideoDataModule, facts: VideoFacts) -> list[tuple[str, str]]:
     larger = videos[videos[["width", "height"]].min(axis=1) > side]
     if larger.empty:
         return []
+    sources = Sources(data.dataset, data.dataset.splits)
     sample = larger.iloc[:: max(1, len(larger) // COPIED)].iloc[:COPIED]
     with TemporaryDirectory() as folder:
         copies = [Path(folder) / f"{number}.mp4" for number in range(len(sample))]
         for path, copy in zip(sample["path"], copies, strict=True):
-            transcode(Path(data.dataset.root) / path, copy, side=side, gop=GOP, crf=CRF)
+            with opened(sources.source(path)) as video:
+                transcode(video, copy, side=side, gop=GOP, crf=CRF)
         sizes = [
             (copy.stat().st_size, seconds)
             for copy, seconds in zip(copies, sample["seconds"], strict=True)

@@ -13,6 +13,7 @@ from vivit.data.datasets.motion.dataset import Motion
 from vivit.data.datasets.registry import build_dataset, dataset_class, dataset_from_options, register_dataset
 from vivit.data.datasets.split_stats import SplitStats
 from vivit.data.datasets.ssv2 import SomethingSomething
+from vivit.data.datasets.tar_files import TarFiles
 from vivit.data.datasets.video_folder import VideoFolder
 from vivit.data.transforms.flip import FlipLabelMap
 from vivit.structures import Video
@@ -30,6 +31,7 @@ __all__ = [
     "SomethingSomething",
     "Split",
     "SplitStats",
+    "TarFiles",
     "Video",
     "VideoDataset",
     "VideoFolder",

@@ -19,6 +19,8 @@ from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
 from vivit.data.frame_rates import check_frames_fps
 from vivit.data.index.index import join_index
+from vivit.data.storage.range_cache import RangeCache
+from vivit.data.storage.remote_path import Folder, as_folder
 from vivit.data.transforms.flip import ClassNameMap, Flip, FlipLabelMap
 from vivit.errors import ConfigError
 from vivit.structures import Video
@@ -67,11 +69,11 @@ class VideoDataset(ABC):
     ``frames_fps`` is the rate at which folders of pictures were written, which then have timestamps.
     """
 
-    root: Path
+    root: Folder
     flip: Flip = "forbidden"
     backwards: ClassNameMap = field(default_factory=dict)
     max_missing: Mapping[str, float] = field(default_factory=lambda: {"train": 0.05, "val": 0.0, "test": 0.0})
-    index_dir: Path | None = None
+    index_dir: Path | str | None = None
     copies: int | None = None
     train_share: float = 1.0
     val_share: float | None = None
@@ -88,18 +90,18 @@ class VideoDataset(ABC):
         if self.val_share is not None and (not isinstance(self.val_share, int | float) or not 0 < self.val_share < 1):
             raise ConfigError("data.val_share", self.val_share, "is not a share", "set above 0 and below 1, as 0.2")
         if not isinstance(self.max_missing, Mapping):
-            problem, remedy = "is not a share for each split", "set {train:0.05,val:0,test:0} or alike"
-            raise ConfigError("data.dataset.max_missing", self.max_missing, problem, remedy)
+            remedy = "set {train:0.05,val:0,test:0} or alike"
+            raise ConfigError("data.dataset.max_missing", self.max_missing, "is not a share for each split", remedy)
         for split, share in self.max_missing.items():
             if not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise ConfigError(f"data.dataset.max_missing.{split}", share, "is not a share", "set 0 to 1, as 0.05")
         check_frames_fps(self.frames_fps, "data.dataset.frames_fps")
         columns = self.score_by
         if columns is None or isinstance(columns, str) or len(set(columns)) < len(columns):
-            raise ConfigError(
-                "data.dataset.score_by", columns, "is no list of columns", "set one, each once, as [speed,size], or []"
-            )
-        self.root = Path(self.root)
+            remedy = "set one, each once, as [speed,size], or []"
+            raise ConfigError("data.dataset.score_by", columns, "is no list of columns", remedy)
+        self.root = as_folder(self.root, "data.root")
+        self.cache: RangeCache | None = None  # of what is fetched of videos in storage
         self.stats: dict[Split, SplitStats] = {}
         """Statistics of every split whose videos were requested."""
         self._videos: dict[Split, VideoTable] = {}
@@ -107,13 +109,13 @@ class VideoDataset(ABC):
 
     def prepare(self) -> None:
         """Make sure that the data set exists; called once, on one process, before anything else."""
-        if not self.root.is_dir():
+        if isinstance(self.root, Path) and not self.root.is_dir():
             raise ConfigError("data.root", self.root, "there is no such folder", "set it to the folder of the videos")
 
     @property
-    def prepared_folder(self) -> Path:
+    def prepared_folder(self) -> Folder:
         """The folder that ``prepare.py`` fills."""
-        return self.root / "prepared" if self.index_dir is None else Path(self.index_dir)
+        return self.root / "prepared" if self.index_dir is None else as_folder(self.index_dir, "data.dataset.index_dir")
 
     @cached_property
     def heads(self) -> Mapping[str, Sequence[str]]:
@@ -231,9 +233,8 @@ class VideoDataset(ABC):
             usable = self._usable(split, table)
             selected = stratified_subset(usable, self.train_share) if split == "train" else usable
             if self.frames_fps is not None:
-                rates = pa.repeat(float(self.frames_fps), len(selected))
-                selected = selected.append_column("frames_fps", rates)
-            self._videos[split] = VideoTable(self.root, selected)
+                selected = selected.append_column("frames_fps", pa.repeat(float(self.frames_fps), len(selected)))
+            self._videos[split] = VideoTable(self.root, selected, self.cache)
         return self._videos[split]
 
     def _usable(self, split: Split, table: pa.Table) -> pa.Table:

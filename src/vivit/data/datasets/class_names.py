@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import DataError
 
 UNLABELLED = "in eval.py compute_metrics=false scores videos without labels"
 """What to set where a data set has no labels for a checkpoint's classes."""
 
 
-def read_class_names(file: Path, count: int | None = None) -> tuple[str, ...]:
+def read_class_names(file: Folder, count: int | None = None) -> tuple[str, ...]:
     """Return the names of a class list, in the order of their numbers.
 
     ``.txt``: a name a line, or ``name,number``; ``.csv``: columns ``id`` and ``key`` (EPIC-Kitchens); ``.json``: a
@@ -22,10 +23,11 @@ def read_class_names(file: Path, count: int | None = None) -> tuple[str, ...]:
     if not file.is_file():
         raise DataError(file, "there is no such file", "put the list of classes there, or set data.dataset.class_file")
     readers = {".txt": _from_lines, ".csv": _from_csv, ".json": _from_json}
-    if file.suffix not in readers:
+    suffix = Path(file.name).suffix
+    if suffix not in readers:
         raise DataError(file, "is no list of classes", f"use a file ending in {', '.join(readers)}")
     try:
-        numbered = readers[file.suffix](file)
+        numbered = readers[suffix](file)
     except UnicodeDecodeError:
         raise DataError(file, "is not text in UTF-8", "save it as such") from None
     names = tuple(name for name, _ in sorted(numbered, key=lambda pair: pair[1]))
@@ -63,7 +65,7 @@ def describe_nearest(name: str, classes: Iterable[str]) -> str:
     return "" if nearest is None else f"the nearest class is {nearest!r}"
 
 
-def _from_lines(file: Path) -> list[tuple[str, int]]:
+def _from_lines(file: Folder) -> list[tuple[str, int]]:
     lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     parts = [line.rpartition(",") for line in lines]
     if lines and all(name and number.strip().isdecimal() for name, _, number in parts):
@@ -71,7 +73,7 @@ def _from_lines(file: Path) -> list[tuple[str, int]]:
     return [(line, number) for number, line in enumerate(lines)]
 
 
-def _from_csv(file: Path) -> list[tuple[str, int]]:
+def _from_csv(file: Folder) -> list[tuple[str, int]]:
     with file.open(newline="", encoding="utf-8-sig") as text:
         reader = csv.DictReader(text)
         if missing := sorted({"id", "key"} - set(reader.fieldnames or ())):
@@ -85,7 +87,7 @@ def _from_csv(file: Path) -> list[tuple[str, int]]:
         return numbered
 
 
-def _from_json(file: Path) -> list[tuple[str, int]]:
+def _from_json(file: Folder) -> list[tuple[str, int]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except UnicodeDecodeError:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +22,7 @@ from vivit.data.datasets.csv_text import (
     read_text,
     split_excel_line,
 )
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import ConfigError, DataError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
@@ -38,7 +38,7 @@ class CsvTable:
 
     def __init__(
         self,
-        file: Path,
+        file: Folder,
         *,
         header: Sequence[str] | None = None,
         delimiter: str | None = ",",

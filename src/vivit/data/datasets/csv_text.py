@@ -4,9 +4,9 @@ import codecs
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 
 from vivit.data.datasets.class_names import fold_name
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import ConfigError, DataError
 
 MARKS = (
@@ -23,7 +23,7 @@ EXCEL = "sep="
 """What the line begins with by which Excel notes the delimiter."""
 
 
-def read_text(file: Path, encoding: str | None = None) -> str:
+def read_text(file: Folder, encoding: str | None = None) -> str:
     """Return the content of a file in ``encoding``; None: by its byte-order mark, or in UTF-8.
 
     Raises ``DataError`` with the line that is not text in it, and ``ConfigError`` for an encoding that there is not.

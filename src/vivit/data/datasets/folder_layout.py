@@ -7,14 +7,17 @@ from pathlib import Path
 from vivit.data.datasets.base import SPLITS, Split
 from vivit.data.datasets.split_names import named_splits
 from vivit.data.find_videos import folders_of_pictures, has_videos, is_hidden, is_video
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import DataError
 
 DEPTH = 3
 """Levels below a root, or above it, at which another root is searched."""
 
 
-def folder_names(folder: Path) -> list[str]:
+def folder_names(folder: Folder) -> list[str]:
     """Return the names of the visible folders in a folder, sorted; none where it cannot be listed."""
+    if not isinstance(folder, Path):
+        return [name for name, is_folder, _ in folder.entries() if is_folder and not is_hidden(name)]
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name))
@@ -22,7 +25,7 @@ def folder_names(folder: Path) -> list[str]:
         return []
 
 
-def split_folders(root: Path) -> dict[Split, str]:
+def split_folders(root: Folder) -> dict[Split, str]:
     """Return the names of the folders of splits in a root, by split; none where it holds classes.
 
     They are called ``train``, ``val`` and ``test``, or alike (``Train``, ``validation``) where folders of videos lie in
@@ -39,15 +42,17 @@ def split_folders(root: Path) -> dict[Split, str]:
     return folders if exact or "train" in folders or {*folders.values()} == {*names} else {}
 
 
-def _holds_classes(folder: Path) -> bool:
+def _holds_classes(folder: Folder) -> bool:
     return any(has_videos(folder / name) for name in folder_names(folder))
 
 
-def check_layout(root: Path, folder: Path, classes: Sequence[str]) -> None:
+def check_layout(root: Folder, folder: Folder, classes: Sequence[str]) -> None:
     """Raise ``DataError`` where the classes in a folder are no classes: the root or the folder is on another level.
 
-    ``folder`` is that of the training videos, which is the root where there are no splits.
+    ``folder`` is that of the training videos, which is the root where there are no splits. Storage is not searched.
     """
+    if not isinstance(root, Path) or not isinstance(folder, Path):
+        return
     if folder == root:
         for name in classes:
             if below := _root_below(root / name):
@@ -73,8 +78,10 @@ def _root_below(folder: Path, depth: int = DEPTH) -> Path | None:
     return _root_below(folder / names[0], depth - 1) if depth > 1 and len(names) == 1 else None
 
 
-def describe_root_above(root: Path) -> str:
+def describe_root_above(root: Folder) -> str:
     """Return what to set where a root lies too deep, in a split or in a class; nothing where none is above."""
+    if not isinstance(root, Path):
+        return ""
     inner = root.absolute()
     for above in [*inner.parents][:DEPTH]:
         if "train" in split_folders(above) and inner.relative_to(above).parts[0] in split_folders(above).values():
@@ -82,7 +89,7 @@ def describe_root_above(root: Path) -> str:
     return ""
 
 
-def check_names(folder: Path, names: Sequence[str]) -> None:
+def check_names(folder: Folder, names: Sequence[str]) -> None:
     """Raise ``DataError`` for the names of files that are not text in UTF-8, which no list can hold."""
     bad = [name for name in names if not name.isprintable() and not _is_utf8(name)]
     if bad:
@@ -100,7 +107,7 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def no_videos_error(folder: Path, names: Mapping[str, object] | Sequence[str]) -> DataError:
+def no_videos_error(folder: Folder, names: Mapping[str, object] | Sequence[str]) -> DataError:
     """Return the error about a folder of class folders without videos, by what they hold instead."""
     if pictures := folders_of_pictures(folder):
         problem = f"has no videos, and pictures in {len(pictures)} folders, as {pictures[0]}"

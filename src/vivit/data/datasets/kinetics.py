@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,7 +59,7 @@ class Kinetics(VideoDataset):
         rows.require("youtube_id", "time_start", "time_end")
         columns = {"youtube_id": rows.text("youtube_id")}
         columns |= {c: rows.numbers(c, pa.int32(), needed=True) for c in ("time_start", "time_end")}
-        columns["list"] = pa.chunked_array([pa.repeat(rows.file.stem, len(rows.table))])
+        columns["list"] = pa.chunked_array([pa.repeat(Path(rows.file.name).stem, len(rows.table))])
         if "label" in rows.columns:
             labels = rows.class_ids("label", self.heads["label"])
             columns |= {"label": rows.table["label"], "folder": pc.replace_substring(rows.table["label"], " ", "_")}

@@ -27,6 +27,7 @@ EXAMPLES = {
     "group_before": "a regular expression such as _clip",
     "header": "[path,label]",
     "index_dir": "a folder, or null for data.root/prepared",
+    "label": "the name of an entry, as label",
     "label_columns": "[label] or [noun,verb]",
     "max_missing": "{train:0.05,val:0,test:0}",
     "path_template": "a path with fields in braces, as {id}.mp4",

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from vivit.data.datasets.base import VideoDataset
 from vivit.data.datasets.option_types import check_option_types
+from vivit.data.storage.remote_path import RemotePath, as_folder
 from vivit.errors import ConfigError
 
 DatasetClass = TypeVar("DatasetClass", bound=type[VideoDataset])
@@ -77,10 +78,10 @@ def dataset_from_options(
         raise ConfigError("data.dataset.name", problem="is not set", remedy=f"set one of {', '.join(sorted(_CLASSES))}")
     if doubled := [key for key in KEYS_OF_DATA if key in options]:
         raise ConfigError(f"data.dataset.{doubled[0]}", problem="is no key of its own", remedy=f"set data.{doubled[0]}")
-    if not isinstance(root, str | Path):
+    if not isinstance(root, str | Path | RemotePath):
         remedy = "set the folder of the videos; one that is called by a number is written ./5"
         raise ConfigError("data.root", root, "is no folder", remedy)
-    return build_dataset(**options, root=Path(root), train_share=train_share, val_share=val_share)
+    return build_dataset(**options, root=as_folder(root, "data.root"), train_share=train_share, val_share=val_share)
 
 
 def import_path(cls: type) -> str:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -23,6 +22,7 @@ from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.video_table import make_table
 from vivit.data.find_videos import videos_below
 from vivit.data.index.index import is_prepared
+from vivit.data.storage.remote_path import Folder
 from vivit.data.transforms.flip import Flip
 from vivit.data.warn_once import warn_once
 from vivit.errors import DataError
@@ -89,7 +89,7 @@ class VideoFolder(VideoDataset):
         self._check_spelling(folder, names)
         return {"label": names}
 
-    def _check_spelling(self, folder: Path, names: Sequence[str]) -> None:
+    def _check_spelling(self, folder: Folder, names: Sequence[str]) -> None:
         counts = Counter(path.partition("/")[0] for path in self._paths_below("train") if "/" in path)
         spelling: dict[str, str] = {}
         for name in names:
@@ -134,7 +134,7 @@ class VideoFolder(VideoDataset):
             self._paths[split] = paths
         return self._paths[split]
 
-    def _is_prepared(self, folder: Path) -> bool:
+    def _is_prepared(self, folder: Folder) -> bool:
         return folder.resolve() == self.prepared_folder.resolve() or is_prepared(folder)
 
     def _class_folders(self, split: Split) -> set[str]:
@@ -147,7 +147,7 @@ class VideoFolder(VideoDataset):
             warn_once(__name__, f"{folder}: {len(others)} {have} no videos for training and {are}: {names}")
         return classes
 
-    def _split_folder(self, split: Split) -> Path:
+    def _split_folder(self, split: Split) -> Folder:
         if not self._folders and (split == "train" or not self._labelled):
             return self.root
         if split not in self._folders:

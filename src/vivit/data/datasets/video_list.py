@@ -4,7 +4,6 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow as pa
 
 from vivit.data.datasets.label_lists import multi_hot_column
 from vivit.data.datasets.video_table import make_table
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import DataError
 from vivit.structures import MultiLabel, Video, label_columns
 
@@ -34,7 +34,7 @@ def named_heads(heads: Mapping[str, Sequence[str]], source: str) -> dict[str, tu
 
 
 def table_of_videos(
-    videos: Sequence[Video], heads: Mapping[str, Sequence[str]], root: Path, source: str, *, labelled: bool
+    videos: Sequence[Video], heads: Mapping[str, Sequence[str]], root: Folder, source: str, *, labelled: bool
 ) -> pa.Table:
     """Return the table of a list of videos, with paths below ``root`` relative to it and others absolute.
 

@@ -16,7 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from vivit.addresses import is_address, join_path, without_secrets
 from vivit.data.datasets.csv_reader import Column, CsvTable
+from vivit.data.storage.byte_ranges import ByteRanges
+from vivit.data.storage.range_cache import RangeCache
+from vivit.data.storage.remote_path import Folder
+from vivit.data.storage.stored_file import StoredFile
 from vivit.errors import ConfigError
 from vivit.structures import Video
 
@@ -26,7 +31,8 @@ def make_table(*, path: Column, labels: Sequence[Column], **others: Column | Non
 
     ``labels`` has one array of class numbers for each head; of a multi-label head, a list of 0 and 1 for every class
     in each row, as ``label_lists.multi_hot_column`` makes it. ``others`` are ``start`` and ``end`` (seconds), ``first``
-    and ``last`` (frame numbers in a folder) and ``name``, all of which may be omitted.
+    and ``last`` (frame numbers in a folder) and ``name``, all of which may be omitted. Of videos in tar files they are
+    also ``shard`` (the tar file, relative to the root), ``offset`` in it and ``bytes``.
     """
     columns = {"path": path.cast(pa.string())}
     columns |= {
@@ -89,16 +95,16 @@ class VideoTable(Sequence[Video]):
     gets the file's name, not the rows.
     """
 
-    def __init__(self, root: Path, table: pa.Table) -> None:
+    def __init__(self, root: Folder, table: pa.Table, cache: RangeCache | None = None) -> None:
         handle, name = tempfile.mkstemp(prefix="videos-", suffix=".arrow")
         os.close(handle)
         weakref.finalize(self, Path(name).unlink, missing_ok=True)
         with pa.OSFile(name, "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
             file.write_table(table.combine_chunks())
-        self._open(str(root), name)
+        self._open(str(root) if isinstance(root, Path) else root.address, name, cache)
 
-    def _open(self, root: str, name: str) -> None:
-        self._root, self._name = root, name
+    def _open(self, root: str, name: str, cache: RangeCache | None) -> None:
+        self._root, self._name, self._cache = root, name, cache
         table = pa.ipc.open_file(pa.memory_map(name)).read_all()
         self._length, columns = len(table), {c: table.column(c) for c in table.column_names}
         self._labels = [columns.pop(c) for c in table.column_names if c.startswith("label_")]
@@ -106,11 +112,12 @@ class VideoTable(Sequence[Video]):
         self.listed = columns.pop("listed", None)
         """Row of each video in the list of its split, those that cannot be used included."""
         self._columns = columns
+        self._some_stored = "shard" in columns
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"root": self._root, "name": self._name}
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self._root, "name": self._name, "cache": self._cache}
 
-    def __setstate__(self, state: dict[str, str]) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self._open(**state)
 
     def __len__(self) -> int:
@@ -136,16 +143,21 @@ class VideoTable(Sequence[Video]):
         if isinstance(index, slice):
             return [self[row] for row in range(*index.indices(len(self)))]
         row = {name: column[index].as_py() for name, column in self._columns.items()}
-        path = os.path.join(self._root, row["path"])  # noqa: PTH118  # a Path costs more than all the rest
+        irregular = self._stamps[index].value
+        stored = stored_video(self._root, row, irregular, self._cache) if self._some_stored else None
+        # a Path would cost more than all the rest
+        path = os.path.join(self._root, row["path"]) if stored is None else stored.path  # noqa: PTH118
+        stamps = indexed_stamps(path, row, irregular) if stored is None else stamps_of_row(row, irregular)
         return Video(
             path,
             tuple(label for column in self._labels for label in _labels_of(column[index].as_py())),
             row.get("start"),
             row.get("end"),
             None if row.get("first") is None else (row["first"], row["last"]),
-            indexed_stamps(path, row, self._stamps[index].value),
+            stamps,
             row.get("name"),
             frames_fps=row.get("frames_fps"),
+            stored=stored,
         )
 
 
@@ -158,11 +170,30 @@ def indexed_stamps(path: str, row: dict[str, Any], irregular: pa.ListScalar) -> 
 
     ``irregular`` are those of a file whose frames are not evenly spaced, else null.
     """
-    if row.get("stamp") is None or not _has_size(path, row["bytes"]):
+    return stamps_of_row(row, irregular) if row.get("stamp") is not None and _has_size(path, row["bytes"]) else None
+
+
+def stamps_of_row(row: dict[str, Any], irregular: pa.ListScalar) -> Sequence[int] | None:
+    """Return the timestamps of a file by the index; None where it has none. A file in storage is taken as unchanged."""
+    if row.get("stamp") is None:
         return None
     if irregular.is_valid:
         return tuple(irregular.values.to_numpy().tolist())
     return range(row["stamp"], row["stamp"] + row["frames"] * row["step"], row["step"])
+
+
+def stored_video(
+    root: str, row: dict[str, Any], irregular: pa.ListScalar, cache: RangeCache | None
+) -> StoredFile | None:
+    """Return where the bytes of a row's video lie; None where it is a file of a local disk."""
+    path = join_path(root, row["path"])
+    if row["shard"] is None and not is_address(path):
+        return None
+    known = row["header"] is not None and stamps_of_row(row, irregular) is not None and row["key_frames"]
+    plan = ByteRanges(row["header"], row["key_frames"], row["key_bytes"], row["ends"]) if known else None
+    return StoredFile(
+        without_secrets(path), row["shard"] or path, row["offset"] or 0, row["bytes"] or None, plan, cache
+    )
 
 
 def _has_size(path: str, size: int) -> bool:

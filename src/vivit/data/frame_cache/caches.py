@@ -14,6 +14,7 @@ from vivit.data.frame_cache.cache_file import FrameCache, Survey, lay_out, write
 from vivit.data.frame_cache.fill import FillTask, fill
 from vivit.data.frame_cache.store import MemoryFile, reserve
 from vivit.data.frame_cache.survey import CachePlan, spread, survey, total_bytes
+from vivit.data.storage.range_cache import RangeCache
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
 from vivit.io import atomic_write, wait_for_lock
@@ -46,6 +47,15 @@ class FrameCaches:
         self._plans: dict[str, CachePlan] = {}
         self._surveys: dict[str, list[Survey | None]] = {}
         self._open: dict[str, FrameCache] = {}
+
+    def of_fetched(self) -> RangeCache | None:
+        """Return the cache of what is fetched of videos in storage, in the same budget; None where frames are cached.
+
+        Then every video is fetched once, and its bytes are of no use afterwards.
+        """
+        if self.mode != "none":
+            return None
+        return RangeCache(str((self.folder / "fetched").absolute()), int(self.budget * 1e9))
 
     def get(self, split: str) -> FrameCache | None:
         """Return the cache of a split, made if there is none; None without caches. Raises ``ConfigError``."""

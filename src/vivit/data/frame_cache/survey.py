@@ -36,17 +36,18 @@ class CachePlan:
                 self.videos.append(video)
             rows.append(numbers[part])
         self.rows = np.array(rows, np.int64)
-        self._parts = list(numbers)
+        self._parts = numbers
 
     @cached_property
     def key(self) -> str:
         """A name that changes with any file, with the list of videos, and with the decoder."""
         digest = hashlib.sha256(repr((FORMAT, platform.machine(), sorted(av.library_versions.items()))).encode())
         files: dict[str, str] = {}
-        for part in self._parts:
+        for part, number in self._parts.items():
             path = str(part[0])
             if path not in files:
-                files[path] = fingerprint(path)
+                stored = self.videos[number].stored
+                files[path] = fingerprint(path) if stored is None else repr((stored.offset, stored.size))
             digest.update(repr((part, files[path])).encode("utf-8", "surrogateescape"))
         digest.update(self.rows.tobytes())
         return digest.hexdigest()[:32]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vivit.data.index.appearance import ALIKE, PICTURES, SAME_CHANGES, connected_groups, groups_of_alike
+from vivit.data.storage.remote_path import Folder
 from vivit.errors import DataError
 from vivit.io import atomic_write
 
@@ -46,7 +47,7 @@ def write_alike(file: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
                 lines.writerow([paths[row], group_of[row], film_of[row]])
 
 
-def read_alike(file: Path) -> dict[str, tuple[int, int]]:
+def read_alike(file: Folder) -> dict[str, tuple[int, int]]:
     """Return the numbers of group and film of the videos that look alike, by path; empty where there is no file.
 
     Raises ``DataError`` for a file of other content.

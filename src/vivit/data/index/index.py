@@ -9,16 +9,26 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vivit.addresses import is_address, without_secrets
+from vivit.data.index.places import (
+    PLACE_COLUMNS,
+    RANGE_COLUMNS,
+    join_places,
+    paths_below,
+    reader_columns,
+)
+from vivit.data.storage.remote_path import Folder, RemotePath
 from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError
 from vivit.io import atomic_write
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
+PathOrAddress = TypeVar("PathOrAddress", Path, RemotePath)
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +51,30 @@ SCHEMA = pa.schema(
         "decoded": pa.bool_(),  # whether every frame was decoded, or only timestamps were read
         "digest": pa.string(),  # of how the file begins and ends; null where that was not asked
         "hashes": pa.list_(pa.uint64()),  # what its pictures look like; null where that was not asked
+        "shard": pa.string(),  # the tar file that it lies in, relative to the folder of the index; null: it is a file
+        "offset": pa.int64(),  # where it begins in there
+        "header": pa.list_(pa.int64()),  # what is read to open it: begin, end, begin, end ...
+        "key_frames": pa.list_(pa.int32()),  # numbers of the key frames
+        "key_bytes": pa.list_(pa.int64()),  # where each of them begins
+        "ends": pa.list_(pa.int64()),  # where the last of the frames 0 to 7, 0 to 15 ... ends
     }
 )
-READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps")
-"""The columns that reading a video needs, and its rate."""
-LATER_COLUMNS = ("sound", "digest", "hashes")
+LATER_COLUMNS = ("sound", "digest", "hashes", *PLACE_COLUMNS, *RANGE_COLUMNS)
 """Columns that pieces of earlier versions do not have, and which are null there."""
 
 
-def transcoded_dir(prepared: Path, side: int) -> Path:
+def transcoded_dir(prepared: PathOrAddress, side: int) -> PathOrAddress:
     """Return the folder of transcoded copies of a short side."""
-    return prepared / f"short{side}"
+    return prepared / f"short{side}"  # type: ignore[return-value]
 
 
-def is_prepared(folder: Path) -> bool:
-    """Return whether a folder was filled by ``prepare.py``: it holds an index, or copies with one."""
+def is_prepared(folder: Folder) -> bool:
+    """Return whether a folder was filled by ``prepare.py``: it holds an index, or copies with one.
+
+    In storage its name tells: to list every folder there would take long.
+    """
+    if not isinstance(folder, Path):
+        return folder.name == "prepared"
     return next((folder / "index").glob("*.arrow"), None) is not None
 
 
@@ -84,57 +103,84 @@ def write_piece(folder: Path, rows: pa.Table) -> None:
         file.write_table(rows)
 
 
-def read_index(folder: Path) -> pa.Table:
+def read_index(folder: Folder) -> pa.Table:
     """Return the rows of an index, newest first; an empty table where there is none. Raises ``DataError``."""
-    tables = [SCHEMA.empty_table()]
-    for piece in sorted((folder / "index").glob("*.arrow"), reverse=True):
-        try:
-            table = pa.ipc.open_file(pa.memory_map(str(piece))).read_all()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(piece, f"is not a piece of an index ({error})", "delete it and prepare again") from None
-        for name in set(LATER_COLUMNS) - set(table.column_names):
-            table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
-        if {*table.schema} != {*SCHEMA}:
-            raise DataError(piece, "was written by another version", f"delete {piece.parent} and prepare again")
-        tables.append(table.select(SCHEMA.names))
-    return pa.concat_tables(tables)
+    return pa.concat_tables([SCHEMA.empty_table(), *map(read_piece, pieces(folder / "index"))])
 
 
-def join_index(videos: pa.Table, root: Path, prepared: Path, copies: int | None, split: str) -> pa.Table:
+def read_piece(piece: Folder) -> pa.Table:
+    """Return the rows of one piece of an index. Raises ``DataError``."""
+    try:
+        source = pa.memory_map(str(piece)) if isinstance(piece, Path) else pa.BufferReader(piece.read_bytes())
+        table = pa.ipc.open_file(source).read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(piece, f"is not a piece of an index ({error})", "delete it and prepare again") from None
+    for name in set(LATER_COLUMNS) - set(table.column_names):
+        table = table.append_column(SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type))
+    if {*table.schema} != {*SCHEMA}:
+        folder = str(piece).rpartition("/")[0]
+        raise DataError(piece, "was written by another version", f"delete {folder} and prepare again")
+    return table.select(SCHEMA.names)
+
+
+def pieces(folder: Folder) -> Sequence[Folder]:
+    """Return the pieces of an index, newest first."""
+    if isinstance(folder, Path):
+        return sorted(folder.glob("*.arrow"), reverse=True)
+    return [folder / name for name, _, _ in reversed(folder.entries()) if name.endswith(".arrow")]
+
+
+def join_index(videos: pa.Table, root: Folder, prepared: Folder, copies: int | None, split: str) -> pa.Table:
     """Return the table of videos with the properties of their files, and in ``problem`` why one cannot be used.
 
-    Files that are not in the index are looked up on disk. With ``copies`` a copy, where there is one, replaces its
-    source. Many rows may be segments of one long file: the column ``stamps`` is a dictionary, which contains the
-    timestamps of each file once.
+    Files that are not in the index are looked up on a local disk. With ``copies`` a copy, where there is one, replaces
+    its source. Columns of places and byte ranges are there where some files have to be fetched, or lie in tar files;
+    those of ``videos`` say where files lie whose tar files the data set lists itself. Many rows may be segments of one
+    long file: the column ``stamps`` is a dictionary, which contains the timestamps of each file once.
     """
     files = pc.unique(videos["path"])
     number = pc.index_in(videos["path"], files).combine_chunks()
-    facts = file_properties(files, prepared, READER_COLUMNS)
+    columns = reader_columns(root, prepared, files, videos)
+    facts = file_properties(files, prepared, columns)
+    facts = join_places(facts, files, videos, root, prepared)
     unknown = pc.is_null(facts["bytes"])
-    if pc.any(unknown).as_py():
+    if pc.any(unknown).as_py() and isinstance(root, Path):
         unindexed = files.filter(unknown)
         absent = pc.is_in(files, unindexed.filter(pc.invert(exists(root, unindexed))))
-        position = READER_COLUMNS.index("problem")
+        position = facts.column_names.index("problem")
         facts = facts.set_column(position, "problem", pc.if_else(absent, "missing", facts["problem"]))
     if copies is not None:
-        files, facts = _replace_by_copies(files, facts, transcoded_dir(prepared.resolve(), copies), copies, split)
+        files, facts = _replace_by_copies(files, facts, transcoded_dir(prepared.resolve(), copies), copies, split)  # type: ignore[type-var]
     stamps = pa.DictionaryArray.from_arrays(number, facts["stamps"].combine_chunks())
     facts = facts.drop_columns("stamps").take(number)
+    videos = videos.drop_columns([name for name in (*PLACE_COLUMNS, "bytes") if name in videos.column_names])
     for name in facts.column_names:
         videos = videos.append_column(name, facts[name])
     videos = videos.append_column("stamps", stamps)
     return videos.set_column(videos.column_names.index("path"), "path", files.take(number))
 
 
-def file_properties(paths: Column, folder: Path, columns: Sequence[str]) -> pa.Table:
-    """Return columns of an index, a row for each path; all are null where it is not indexed."""
+def file_properties(paths: Column, folder: Folder, columns: Sequence[str]) -> pa.Table:
+    """Return columns of an index, a row for each path; all are null where it is not indexed.
+
+    An index has addresses without secrets.
+    """
     index = read_index(folder).select(["path", *columns]).combine_chunks()
-    return index.select(columns).take(pc.index_in(paths, index["path"].combine_chunks()))
+    return index.select(columns).take(pc.index_in(indexed_names(paths), index["path"].combine_chunks()))
 
 
-def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int, split: str) -> tuple[Column, pa.Table]:
+def indexed_names(paths: Column) -> Column:
+    """Return what an index calls the files of paths."""
+    if not pc.any(pc.match_substring(paths, "://")).as_py():
+        return paths
+    return pa.array([path and without_secrets(path) for path in paths.to_pylist()], pa.string())
+
+
+def _replace_by_copies(
+    paths: Column, facts: pa.Table, folder: Folder, side: int, split: str
+) -> tuple[Column, pa.Table]:
     """Return paths and properties of the usable copies, and of the sources where there is none."""
-    copies = file_properties(paths, folder, READER_COLUMNS)
+    copies = file_properties(paths, folder, facts.column_names)
     has_copy = pc.and_(pc.is_valid(copies["bytes"]), pc.is_null(copies["problem"]))
     count = pc.sum(has_copy).as_py() or 0
     if not count:
@@ -148,20 +194,29 @@ def _replace_by_copies(paths: Column, facts: pa.Table, folder: Path, side: int, 
         log.warning(
             "%d of %d videos have no copy of short side %d; the videos are read", len(paths) - count, len(paths), side
         )
-    paths = pc.if_else(has_copy, pc.binary_join_element_wise(f"{folder}/", copy_names(paths), ""), paths)
-    return paths, pa.table({name: pc.if_else(has_copy, copies[name], facts[name]) for name in READER_COLUMNS})
+    if "shard" in copies.column_names:
+        position = copies.column_names.index("shard")
+        copies = copies.set_column(position, "shard", paths_below(folder, copies["shard"]))
+    paths = pc.if_else(has_copy, paths_below(folder, copy_names(indexed_names(paths))), paths)
+    return paths, pa.table({name: pc.if_else(has_copy, copies[name], facts[name]) for name in facts.column_names})
 
 
-def exists(root: Path, paths: Column) -> Column:
-    """Return which paths below ``root`` exist. Lists each folder once: one look-up a file would take minutes."""
+def exists(root: Folder, paths: Column) -> Column:
+    """Return which paths below ``root`` exist. Lists each folder once: one look-up a file would take minutes.
+
+    Addresses count as existing until they are fetched.
+    """
+    if not isinstance(root, Path):
+        return pa.array([True] * len(paths), pa.bool_())
     split = pc.extract_regex(paths, r"(?s)^(?P<folder>(?:.*/)?)(?P<file>[^/]+)$")
     folders = pc.unique(pc.struct_field(split, [0])).to_pylist()
     present = [
         pa.array([folder + name for name in _file_names(root / folder)], pa.string())
         for folder in folders
-        if folder is not None
+        if folder is not None and not is_address(folder)
     ]
-    return pc.is_in(paths, pa.chunked_array(present, pa.string()).combine_chunks())
+    on_disk = pc.is_in(paths, pa.chunked_array(present, pa.string()).combine_chunks())
+    return pc.or_(on_disk, pc.match_substring_regex(paths, r"^[a-zA-Z][a-zA-Z0-9+.-]*://"))
 
 
 def _file_names(folder: Path) -> list[str]:

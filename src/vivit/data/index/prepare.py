@@ -1,37 +1,33 @@
-"""One pass over the files of a data set: index them, find unusable ones, and optionally make copies.
+"""One pass over the files of a data set: index them, find unusable ones, and optionally make copies and tar files.
 
-Every piece of work is complete or absent, and none is done twice: an interrupted run resumes where it stopped.
+Every piece of work is complete or absent, none is done twice, and runs on several machines share it by claims: an
+interrupted run resumes where it stopped.
 """
 
 import csv
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from vivit.cores import allowed_cores
 from vivit.data.datasets import Split, VideoDataset
 from vivit.data.index.alike import write_alike
-from vivit.data.index.index import SCHEMA, exists, read_index, transcoded_dir, transcoded_path, write_piece
+from vivit.data.index.claims import Claims, buckets_of
+from vivit.data.index.index import exists, transcoded_dir, transcoded_path
+from vivit.data.index.prepare_checks import check, check_writable
 from vivit.data.index.probe import probe
+from vivit.data.index.shared_work import Row, ValidRows, Work, index
+from vivit.data.index.sources import Sources, opened
+from vivit.data.index.tars import pack
 from vivit.data.index.transcode import is_copy, transcode
-from vivit.data.worker_processes import worker_pool
-from vivit.errors import ConfigError
-from vivit.progress_bars import ProgressBar
+from vivit.data.readers.video_error import VideoError
+from vivit.data.storage.stored_file import StoredFile
+from vivit.io import atomic_write
 
-PIECE, PERIOD = 1000, 60.0
-"""Files, or seconds, after which results are written to the index."""
-LEAST_SIDE = 16
-"""Pixels that a copy's short side must have at least: the patch of the smallest network."""
-SUMMARY = ("bytes", "decoded", "problem", "codec", "rotation", "seconds", "digest", "hashes", "irregular")
-Row = dict[str, Any]
-Work = Callable[[str], Row]
+REPORT = "report.csv"
+"""The list of files that are missing or cannot be used."""
 
 
 def prepare(
@@ -44,6 +40,7 @@ def prepare(
     copies: int | None = None,
     gop: int = 12,
     crf: int = 18,
+    tar_videos: int | None = None,
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> dict[str, int]:
@@ -51,107 +48,110 @@ def prepare(
 
     ``full_decode`` decodes every frame to find hidden damage. ``look_alike`` writes ``prepared/alike.csv``, the videos
     that look alike, of a run that is not shared out. ``copies`` is a short side: every usable video is copied
-    at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``num_shards`` runs, on as many
-    machines, share the work. The sources are only read. ``prepared/report-*.csv`` lists every file that is missing or
-    cannot be used, with the reason.
+    at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``tar_videos`` writes the copies,
+    or without any the videos, into tar files of about so many. ``num_shards`` runs, on as many machines, share the
+    work: each begins at another place and takes what no other has taken. The sources are only read.
+    ``prepared/report.csv`` lists every file that is missing, cannot be used, or is not done yet, with the reason.
     """
-    check_writable(dataset.prepared_folder)
-    check(num_workers=num_workers, copies=copies, gop=gop, crf=crf, shard_index=shard_index, num_shards=num_shards)
-    root, folder, workers = dataset.root, dataset.prepared_folder, num_workers or len(allowed_cores())
-    listed = [dataset.arrow_table(split)["path"].to_pylist() for split in splits or dataset.splits]
-    paths = sorted({path for of_split in listed for path in of_split})[shard_index::num_shards]
-    on_disk = exists(root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
-    present = [path for path, is_present in zip(paths, on_disk, strict=True) if is_present]
-    rows = load_valid_rows(
-        folder,
-        lambda path, row: (
-            row["decoded"] >= full_decode
-            and (not look_alike or row["hashes"] is not None or row["problem"] is not None or row["codec"] == "jpeg")
-            and is_current(root / path, row)
-        ),
-    )
+    folder, workers = dataset.prepared_folder, num_workers or len(allowed_cores())
+    local = check_writable(folder)
+    check(
+        num_workers=num_workers, copies=copies, gop=gop, crf=crf, tar_videos=tar_videos,
+        shard_index=shard_index, num_shards=num_shards,
+    )  # fmt: skip
+    sources = Sources(dataset, splits or dataset.splits)
+    paths = sources.names
+    on_disk = exists(dataset.root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
+    present = [path for path, there in zip(paths, on_disk, strict=True) if there or sources.is_stored(path)]
+    rows = ValidRows(local, partial(_is_indexed, local, sources, full_decode, look_alike))
+    share, wait = shard_index / num_shards, num_shards == 1
+    claims = Claims(local / "claims")
+
+    def examination(path: str) -> Work:
+        stored = sources.stored(path)
+        root = Path() if stored else Path(str(dataset.root))
+        return partial(probe, root, decode=full_decode, look=look_alike, stored=stored)
+
     index(
-        partial(probe, root, decode=full_decode, look=look_alike),
-        present,
-        rows,
-        folder,
-        workers,
-        f"reading {shard_index + 1}/{num_shards}",
+        examination, present, rows, claims, workers, f"reading {shard_index + 1}/{num_shards}", share=share, wait=wait
     )
-    counts, problems = count_problems(paths, {path: rows[path] for path in present})
+    counts, problems = count_problems(paths, present, rows)
+    pending = {path: claims for path in present if path not in rows}
     if look_alike and num_shards == 1:
-        write_alike(folder / "alike.csv", {path: row for path, row in rows.items() if row["problem"] is None})
+        write_alike(local / "alike.csv", {path: rows[path] for path in present if rows[path]["problem"] is None})
+    usable = [p for p in present if p in rows and rows[p]["problem"] is None and rows[p]["codec"] != "jpeg"]
     if copies is not None:
-        usable = [path for path in present if rows[path]["problem"] is None and rows[path]["codec"] != "jpeg"]
-        target = transcoded_dir(folder, copies)
-        copy_rows = load_valid_rows(
-            target, lambda path, row: is_current(transcoded_path(target, path), row, root / path)
+        target = transcoded_dir(local, copies)
+        copy_rows = ValidRows(target, partial(_is_copied, target, sources))
+        copy_claims = Claims(target / "claims")
+
+        def copying(path: str) -> Work:
+            return partial(transcode_one, sources.source(path), target, side=copies, gop=gop, crf=crf)
+
+        index(
+            copying,
+            usable,
+            copy_rows,
+            copy_claims,
+            workers,
+            f"copying {shard_index + 1}/{num_shards}",
+            share=share,
+            wait=wait,
         )
-        work = partial(transcode_one, root, target, side=copies, gop=gop, crf=crf)
-        index(work, usable, copy_rows, target, workers, f"copying {shard_index + 1}/{num_shards}")
-        failed = {path: f"no copy: {copy_rows[path]['problem']}" for path in usable if copy_rows[path]["problem"]}
-        counts |= {"copies": len(usable) - len(failed), "without_copy": len(failed)}
+        made = [path for path in usable if path in copy_rows]
+        failed = {path: f"no copy: {copy_rows[path]['problem']}" for path in made if copy_rows[path]["problem"]}
+        counts |= {"copies": len(made) - len(failed), "without_copy": len(failed)}
         problems |= failed
-    write_report(folder / f"report-{shard_index + 1}of{num_shards}.csv", problems)
+        pending |= {path: copy_claims for path in usable if path not in copy_rows}
+    if tar_videos is not None:
+        of, ready = (local, rows) if copies is None else (target, copy_rows)
+        place = sources.source if copies is None else partial(transcoded_path, of)
+        unpacked = pack(of, usable, ready, place, tar_videos, Claims(of / "tar_claims"), remove=copies is not None)
+        counts |= {"in_tar_files": len([path for path in usable if path in ready]) - unpacked}
+    counts |= {"pending": len(pending)} if pending else {}
+    write_report(local, problems | dict(_why_pending(pending)))
     return counts
 
 
-def check_writable(folder: Path) -> None:
-    """Raise ``ConfigError`` where the folder of the index cannot be made or written to, before anything is read."""
+def _is_indexed(folder: Path, sources: Sources, full_decode: bool, look_alike: bool, path: str, row: Row) -> bool:
+    """Return whether the row of a file is as it would be made now."""
+    looked = row["hashes"] is not None or row["problem"] is not None or row["codec"] == "jpeg"
+    if row["decoded"] < full_decode or (look_alike and not looked):
+        return False
+    row["shard"] = row["shard"] if row["shard"] and (folder / row["shard"]).is_file() else None
+    if sources.is_stored(path):
+        return row["bytes"] > 0
+    return is_current(Path(str(sources.source(path))), row)
+
+
+def _is_copied(folder: Path, sources: Sources, path: str, row: Row) -> bool:
+    """Return whether the row of a copy is as it would be made now: it, or the tar file with it, is no older."""
+    source = sources.source(path)
+    original = None if isinstance(source, StoredFile) else source
+    if not row["shard"]:
+        return is_current(transcoded_path(folder, path), row, original)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        problem = f"{folder} cannot be written ({error.strerror})"
-        raise ConfigError("data.dataset.index_dir", problem=problem, remedy="set a folder that can") from None
+        age = (folder / row["shard"]).stat().st_mtime
+        return original is None or age >= original.stat().st_mtime
+    except OSError:
+        return False
 
 
-def check(
-    *, num_workers: int | None, copies: int | None, gop: int, crf: int, shard_index: int, num_shards: int
-) -> None:
-    """Raise ``ConfigError`` for impossible values, before anything is read."""
-    required = {"gop": gop, "shard_index": shard_index, "num_shards": num_shards}
-    for key, value in {**required, "num_workers": num_workers or 1, "copies": copies or LEAST_SIDE}.items():
-        if type(value) is not int:
-            remedy = "set one" if key in required else "set one, or null"
-            raise ConfigError(key, value, "is no whole number", remedy)
-    if num_shards < 1:
-        raise ConfigError("num_shards", num_shards, "must be positive", "set 1 or more")
-    if not 0 <= shard_index < num_shards:
-        raise ConfigError(
-            "shard_index", shard_index, f"there are num_shards={num_shards}", f"set 0 to {num_shards - 1}"
-        )
-    if num_workers is not None and num_workers < 1:
-        raise ConfigError("num_workers", num_workers, "must be positive", "set 1 or more, or null for one a core")
-    if copies is not None and copies < LEAST_SIDE:
-        problem = "is too small a short side in pixels"
-        raise ConfigError("copies", copies, problem, f"set {LEAST_SIDE} or more, or null for no copies")
-    if gop < 1:
-        raise ConfigError("gop", gop, "is no distance in frames between key frames", "set 1 or more")
-    if type(crf) not in (int, float) or not 0 <= crf <= 51:
-        raise ConfigError("crf", crf, "is not a rate factor of x264", "set 0 to 51")
-
-
-def count_problems(paths: Sequence[str], rows: Mapping[str, Row]) -> tuple[dict[str, int], dict[str, str]]:
+def count_problems(
+    paths: Sequence[str], present: Sequence[str], rows: Mapping[str, Row]
+) -> tuple[dict[str, int], dict[str, str]]:
     """Return the number of files by their result, and the problem of each file that cannot be used."""
-    problems = {path: "missing" for path in paths if path not in rows}
-    problems |= {path: row["problem"] for path, row in rows.items() if row["problem"]}
+    examined = {path: rows[path] for path in present if path in rows}
+    problems = dict.fromkeys(sorted({*paths} - {*present}), "missing")
+    problems |= {path: row["problem"] for path, row in examined.items() if row["problem"]}
+    missing = sum(problem == "missing" for problem in problems.values())
     return {
         "files": len(paths),
-        "missing": len(paths) - len(rows),
-        "unusable": len(problems) - (len(paths) - len(rows)),
-        "irregular": sum(row["irregular"] for row in rows.values()),
-        "rotated": sum(bool(row["rotation"]) for row in rows.values()),
+        "missing": missing,
+        "unusable": len(problems) - missing,
+        "irregular": sum(row["irregular"] for row in examined.values()),
+        "rotated": sum(bool(row["rotation"]) for row in examined.values()),
     }, problems
-
-
-def load_valid_rows(folder: Path, is_valid: Callable[[str, Row], bool]) -> dict[str, Row]:
-    """Return the summaries of the rows of an index that are valid; of several rows of a file the newest counts."""
-    table = read_index(folder)
-    table = table.append_column("irregular", pc.is_valid(table["stamps"])).select(["path", *SUMMARY])
-    newest = {row["path"]: row for row in reversed(table.to_pylist())}
-    return {path: row for path, row in newest.items() if is_valid(path, row)}
 
 
 def is_current(file: Path, row: Row, source: Path | None = None) -> bool:
@@ -163,78 +163,34 @@ def is_current(file: Path, row: Row, source: Path | None = None) -> bool:
         return False
 
 
-def index(work: Work, paths: Sequence[str], known: dict[str, Row], folder: Path, workers: int, title: str) -> None:
-    """Do ``work`` for all paths that are not in ``known``, in parallel; add the rows to the index and to ``known``.
-
-    They are written every ``PIECE`` files or ``PERIOD`` seconds, and when something ends this process in between.
-    """
-    todo = [path for path in paths if path not in known]
-    rows: list[Row] = []
-    written = time.monotonic()
-    with ProgressBar(desc=title, total=len(todo), unit=" files", disable=not todo) as bar:
-        try:
-            for row in _rows(work, todo, workers):
-                rows.append(row)
-                bar.update()
-                if len(rows) == PIECE or time.monotonic() > written + PERIOD:
-                    flush(rows, known, folder)
-                    written = time.monotonic()
-        finally:
-            flush(rows, known, folder)
-
-
-def flush(rows: list[Row], known: dict[str, Row], folder: Path) -> None:
-    """Write rows to the index, add their summaries to ``known``, and clear them."""
-    if rows:
-        write_piece(folder, pa.Table.from_pylist(rows, SCHEMA))
-        known |= {row["path"]: summary(row) for row in rows}
-        rows.clear()
-
-
-def summary(row: Row) -> Row:
-    """Return the columns that are counted; a million complete rows would fill the memory."""
-    return {name: row.get(name) for name in SUMMARY} | {"irregular": row.get("stamps") is not None}
-
-
-def _rows(work: Work, paths: Sequence[str], workers: int) -> Iterator[Row]:
-    """Yield the row of each path, made in another process; a file that crashes the process gets a row with a problem.
-
-    Whatever ends this process ends the others at once: each leaves a file complete or absent.
-    """
-    remaining = list(reversed(paths))
-    try:
-        with worker_pool(workers) as pool:
-            for begin in range(0, len(paths), PIECE):  # a million waiting files would fill the memory
-                for future in [pool.submit(work, path) for path in paths[begin : begin + PIECE]]:
-                    row = future.result()
-                    remaining.pop()
-                    yield row
-    except BrokenProcessPool:
-        for path in reversed(remaining):
-            yield _row_in_new_process(work, path)
-
-
-def _row_in_new_process(work: Work, path: str) -> Row:
-    try:
-        with worker_pool(1) as pool:
-            return pool.submit(work, path).result()
-    except BrokenProcessPool:
-        return {"path": path, "bytes": 0, "decoded": False, "problem": "crashes the decoder"}
-
-
-def transcode_one(root: Path, folder: Path, path: str, *, side: int, gop: int, crf: int) -> Row:
+def transcode_one(source: Path | StoredFile, folder: Path, path: str, *, side: int, gop: int, crf: int) -> Row:
     """Copy one video, and return the row of the copies' index, whose path is that of the source.
 
     A complete copy that a run left behind before it could write its row is used as it is.
     """
-    copy, encode = transcoded_path(folder, path), partial(transcode, side=side, gop=gop, crf=crf)
-    if not is_copy(copy, root / path, side) and (problem := encode(root / path, copy)):
-        return {"path": path, "bytes": 0, "decoded": False, "problem": problem}
+    copy = transcoded_path(folder, path)
+    try:
+        with opened(source) as video:
+            if not is_copy(copy, video, side) and (problem := transcode(video, copy, side=side, gop=gop, crf=crf)):
+                return {"path": path, "bytes": 0, "decoded": False, "problem": problem}
+    except VideoError as error:
+        return {"path": path, "bytes": 0, "decoded": False, "problem": error.problem}
     return probe(copy.parent, copy.name) | {"path": path}
 
 
-def write_report(file: Path, problems: dict[str, str]) -> None:
-    """Write a CSV file of every file that cannot be used, and why."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w", newline="", encoding="utf-8") as text:
+def _why_pending(pending: Mapping[str, Claims]) -> Iterator[tuple[str, str]]:
+    """Yield the files that are not done yet, each with who works at it."""
+    holders: dict[tuple[int, Claims], str | None] = {}
+    for claims in {*pending.values()}:
+        for bucket, paths in buckets_of([path for path, of in pending.items() if of is claims]).items():
+            holder = holders.setdefault((bucket, claims), claims.holder(bucket))
+            for path in paths:
+                yield path, "not done yet: " + (f"{holder} works at it" if holder else "no run works at it")
+
+
+def write_report(folder: Path, problems: Mapping[str, str]) -> None:
+    """Write a CSV file of every file that cannot be used, and why; it replaces those of earlier versions, one a run."""
+    with atomic_write(folder / REPORT) as partial, partial.open("w", newline="", encoding="utf-8") as text:
         csv.writer(text).writerows([("path", "problem"), *sorted(problems.items())])
+    for old in folder.glob("report-*of*.csv"):
+        old.unlink(missing_ok=True)

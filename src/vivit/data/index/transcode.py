@@ -11,10 +11,14 @@ from av.video.frame import PictureType
 from vivit.data.readers.frame_converter import display_matrix
 from vivit.data.readers.pyav_reader import PyAVVideoReader
 from vivit.data.readers.video_error import VideoError
+from vivit.data.storage.stored_file import OpenFile
 from vivit.io import atomic_write
 
+HEADER_FIRST = {"movflags": "faststart"}
+"""So that one request fetches what opening a copy takes."""
 
-def transcode(source: Path, target: Path, *, side: int, gop: int, crf: int) -> str | None:
+
+def transcode(source: Path | OpenFile, target: Path, *, side: int, gop: int, crf: int) -> str | None:
     """Encode ``source`` as H.264 with a short side of at most ``side`` and a key frame every ``gop`` frames.
 
     ``crf`` is x264's rate factor; less is better, 18 is hard to distinguish from the source. The copy has the same
@@ -32,19 +36,24 @@ def transcode(source: Path, target: Path, *, side: int, gop: int, crf: int) -> s
         return f"cannot be copied ({error})"
 
 
-def is_copy(file: Path, source: Path, side: int) -> bool:
+def is_copy(file: Path, source: Path | OpenFile, side: int) -> bool:
     """Return whether a file is a complete copy of ``source``: no older, with its frames and times, of that short side.
 
     A copy appears under its name only when it is complete, but the source may have been replaced.
     """
     try:
-        if file.stat().st_mtime < source.stat().st_mtime or _difference(source, file):
+        age = file.stat().st_mtime
+        if (isinstance(source, Path) and age < source.stat().st_mtime) or _difference(source, file):
             return False
-        with PyAVVideoReader(str(source)) as a, PyAVVideoReader(str(file)) as b:
+        with _open(source) as a, PyAVVideoReader(str(file)) as b:
             height, width = a.stored_size
             return even_size(width, height, side) == b.stored_size[::-1]
     except (OSError, VideoError):
         return False
+
+
+def _open(source: Path | OpenFile) -> PyAVVideoReader:
+    return PyAVVideoReader(str(source) if isinstance(source, Path) else source)
 
 
 def even_size(width: int, height: int, side: int) -> tuple[int, int]:
@@ -54,9 +63,9 @@ def even_size(width: int, height: int, side: int) -> tuple[int, int]:
     return width, height
 
 
-def _encode(source: Path, target: Path, side: int, options: dict[str, str]) -> None:
+def _encode(source: Path | OpenFile, target: Path, side: int, options: dict[str, str]) -> None:
     """Encode every frame at its own time. Raises ``VideoError`` where one is damaged."""
-    with PyAVVideoReader(str(source)) as video, av.open(str(target), "w", format="mp4") as container:
+    with _open(source) as video, av.open(str(target), "w", format="mp4", options=HEADER_FIRST) as container:
         damage, stamps = video.new_damage_tracker(), set(video.stamps)
         copy: Any = None
         keys = []
@@ -97,9 +106,9 @@ def _add_stream(
     return copy
 
 
-def _difference(source: Path, copy: Path) -> str | None:
+def _difference(source: Path | OpenFile, copy: Path) -> str | None:
     """Return how a copy differs from its source; None: only in size and sharpness."""
-    with PyAVVideoReader(str(source)) as a, PyAVVideoReader(str(copy)) as b:
+    with _open(source) as a, PyAVVideoReader(str(copy)) as b:
         times = [(np.array(video.stamps) - video.stamps[0]) * float(video.time_base) for video in (a, b)]
         tolerance = max(float(a.time_base), float(b.time_base)) / 2
         rotated = a.orientation != b.orientation

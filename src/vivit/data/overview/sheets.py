@@ -1,9 +1,8 @@
 """Sample sheets: for every class a strip of pictures of some of its videos."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -12,6 +11,8 @@ from PIL import Image
 from vivit.data.overview.videos import SEGMENT, VideoFacts
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.video_error import VideoError
+from vivit.data.storage.remote_path import Folder
+from vivit.data.storage.stored_file import StoredFile
 from vivit.data.views import CropBox
 from vivit.data.worker_processes import worker_pool
 from vivit.structures import Video, label_columns, single_label_heads
@@ -24,12 +25,15 @@ LATEST = 12
 """Number of the frame that is shown, where a video is that long: a later one takes longer to decode."""
 
 
-def class_sheets(facts: VideoFacts, root: Path, workers: int) -> dict[str, dict[str, str]]:
+def class_sheets(
+    facts: VideoFacts, root: Folder, workers: int, stored: Callable[[str], StoredFile | None] = lambda _: None
+) -> dict[str, dict[str, str]]:
     """Return a strip of pictures of each class, by head and class, as data URIs of JPEG.
 
-    The videos are spread evenly over those of the class. Classes without a picture are left out.
+    The videos are spread evenly over those of the class. Classes without a picture are left out. ``stored`` returns
+    where a file lies that is none of a local disk.
     """
-    tasks = [(head, name, videos) for head in facts.heads for name, videos in _samples(facts, head, root)]
+    tasks = [(head, name, videos) for head in facts.heads for name, videos in _samples(facts, head, root, stored)]
     sheets: dict[str, dict[str, str]] = {head: {} for head in facts.heads}
     with worker_pool(workers) as pool:
         for (head, name, _), sheet in zip(tasks, pool.map(_strip, [videos for *_, videos in tasks]), strict=True):
@@ -38,7 +42,9 @@ def class_sheets(facts: VideoFacts, root: Path, workers: int) -> dict[str, dict[
     return sheets
 
 
-def _samples(facts: VideoFacts, head: str, root: Path) -> Iterator[tuple[str, list[Video]]]:
+def _samples(
+    facts: VideoFacts, head: str, root: Folder, stored: Callable[[str], StoredFile | None]
+) -> Iterator[tuple[str, list[Video]]]:
     """Yield some usable videos of each class of a head."""
     usable = facts.videos["problem"].isna().to_numpy()
     names, columns = list(facts.heads[head]), label_columns(facts.heads)[head]
@@ -49,14 +55,14 @@ def _samples(facts: VideoFacts, head: str, root: Path) -> Iterator[tuple[str, li
         has = (labels[:, 0] == number if single else labels[:, number] == 1) & usable
         of_class = facts.videos.loc[has, ["path", *SEGMENT]].drop_duplicates("path")
         rows = np.unique(np.linspace(0, max(0, len(of_class) - 1), min(per_class, len(of_class))).round().astype(int))
-        yield name, [_video(root, *row) for row in of_class.iloc[rows].itertuples(index=False)]
+        yield name, [_video(root, stored(row[0]), *row) for row in of_class.iloc[rows].itertuples(index=False)]
 
 
-def _video(root: Path, path: str, *segment: float) -> Video:
+def _video(root: Folder, stored: StoredFile | None, path: str, *segment: float) -> Video:
     """Return a video by its row."""
     start, end, first, last = (None if np.isnan(number) else number for number in segment)
     frames = None if first is None or last is None else (int(first), int(last))
-    return Video(str(root / path), (), start, end, frames)
+    return Video(str(stored or root / path), (), start, end, frames, stored=stored)
 
 
 def _strip(videos: Sequence[Video]) -> str | None:

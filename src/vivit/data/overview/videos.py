@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from vivit.addresses import is_address
 from vivit.data.datasets import Split, VideoDataset
 from vivit.data.datasets.subsets import label_names
 from vivit.data.datasets.video_table import label_matrix
@@ -102,13 +104,14 @@ def load_facts(
 def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk: bool) -> pd.DataFrame:
     paths = table["path"].combine_chunks()
     files = pc.unique(paths)
-    properties = file_properties(files, dataset.prepared_folder, COLUMNS)
+    properties = file_properties(files, dataset.prepared_folder, (*COLUMNS, "shard"))
+    in_tars = pc.is_valid(properties["shard"]).to_numpy(zero_copy_only=False)
     irregular = pc.and_(pc.is_valid(properties["stamps"]), pc.is_valid(properties["frames"]))
-    of_files = properties.drop_columns("stamps").append_column("irregular", irregular).to_pandas()
+    of_files = properties.drop_columns(["stamps", "shard"]).append_column("irregular", irregular).to_pandas()
     of_files["indexed"] = of_files["bytes"].notna()
-    if look_on_disk:
+    if look_on_disk and "shard" not in table.column_names:
         on_disk = exists(dataset.root, files).to_numpy(zero_copy_only=False)
-        of_files.loc[~on_disk, "problem"] = "missing"
+        of_files.loc[~on_disk & ~in_tars, "problem"] = "missing"
     numbers = read_alike(dataset.prepared_folder / "alike.csv")
     of_files[["alike", "film"]] = np.array([numbers.get(path, (-1, -1)) for path in files.to_pylist()]).reshape(-1, 2)
     videos = of_files.iloc[pc.index_in(paths, files).to_numpy()].reset_index(drop=True)
@@ -122,7 +125,12 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
 
 def _look(dataset: VideoDataset, videos: pd.DataFrame, seconds: float) -> None:
     """Fill in what the headers of files say that the index lacks, and which are the same byte for byte."""
-    unknown = videos[~videos["indexed"] & videos["problem"].isna()].sample(frac=1, random_state=0)
+    if not isinstance(dataset.root, Path) or any(
+        "shard" in dataset.arrow_table(s).column_names for s in dataset.splits
+    ):
+        return
+    is_local = ~videos["path"].map(is_address)
+    unknown = videos[~videos["indexed"] & videos["problem"].isna() & is_local].sample(frac=1, random_state=0)
     is_scored = unknown["split"] != "train"  # these come first, for a bad one stops validation and test
     scored = list(dict.fromkeys(unknown.loc[is_scored, "path"]))
     paths = list(dict.fromkeys([*scored, *unknown.loc[~is_scored, "path"]]))

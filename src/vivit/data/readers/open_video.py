@@ -71,7 +71,7 @@ class DecodedVideo(OpenVideo, Protocol):
 
 def is_frame_folder(video: Video) -> bool:
     """Return whether a video is a folder of frames, which have no timestamps of their own."""
-    return video.frame_range is not None or Path(video.path).is_dir()
+    return video.frame_range is not None or (video.stored is None and Path(video.path).is_dir())
 
 
 def has_timestamps(video: Video) -> bool:
@@ -95,6 +95,6 @@ def open_video(video: Video, *, square_pixels: bool = False) -> DecodedVideo:
             fps=video.frames_fps, start=video.start, end=video.end, include_previous=video.include_previous,
         )  # fmt: skip
     return PyAVVideoReader(
-        video.path, video.start, video.end, video.stamps,
+        video.stored or video.path, video.start, video.end, video.stamps,
         square_pixels=square_pixels, include_previous=video.include_previous,
     )  # fmt: skip

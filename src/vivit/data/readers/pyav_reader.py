@@ -27,9 +27,10 @@ from vivit.data.readers.damage import DamageTracker
 from vivit.data.readers.frame_converter import Converter, Orientation
 from vivit.data.readers.packet_index import index_packets
 from vivit.data.readers.stream_decoder import StreamDecoder
-from vivit.data.readers.streams import can_seek, is_picture_format, may_be_rotated
+from vivit.data.readers.streams import can_seek, is_picture_format, may_be_rotated, open_container
 from vivit.data.readers.truncation import header_duration, is_truncated, last_end, missing_bytes, missing_frames
 from vivit.data.readers.video_error import VideoError, as_video_error
+from vivit.data.storage.stored_file import OpenFile, StoredFile
 from vivit.data.views import CropBox, VideoShape
 
 NEAR, FAR = 0.0, 10.0
@@ -53,7 +54,7 @@ class PyAVVideoReader:
 
     def __init__(
         self,
-        path: str,
+        path: str | StoredFile | OpenFile,
         start: float | None = None,
         end: float | None = None,
         stamps: Sequence[int] | None = None,
@@ -61,9 +62,9 @@ class PyAVVideoReader:
         square_pixels: bool = False,
         include_previous: bool = False,
     ) -> None:
-        self.path, self._square_pixels = path, square_pixels
+        self.path, self._square_pixels = str(path), square_pixels
         with as_video_error(path):
-            self._decoder = StreamDecoder(path)
+            self.decoder = StreamDecoder(path)
             try:
                 self._inspect(stamps)
                 self._select_part(start, end, include_previous)
@@ -73,29 +74,29 @@ class PyAVVideoReader:
 
     def _inspect(self, stamps: Sequence[int] | None) -> None:
         """Find the time of every frame of the file, in ticks, and the size and orientation of the first."""
-        packets = self._decoder.packets()
+        packets = self.decoder.packets()
         start = next(packets, None)
-        may_rotate = may_be_rotated(self._decoder.container, self._decoder.stream)
-        first = None if start is None else self._decoder.prime(start, picture=may_rotate)
+        may_rotate = may_be_rotated(self.decoder.container, self.decoder.stream)
+        first = None if start is None else self.decoder.prime(start, picture=may_rotate)
         if start is not None and stamps is None:
             stamps = self._index_frames(chain([start], packets))
-        context = self._decoder.stream.codec_context
+        context = self.decoder.stream.codec_context
         if first is None and (may_rotate or not context.pix_fmt):  # it may begin with frames that need earlier ones
             first = next((frame for _, frame in self.decode_all(self.new_damage_tracker())), None)
             if first is None:
                 raise VideoError(self.path, "holds no picture that can be decoded; the file is damaged")
-        if not stamps or self._decoder.stream.time_base is None:
+        if not stamps or self.decoder.stream.time_base is None:
             raise VideoError(self.path, "holds no frame with a timestamp")
         self._file_stamps = stamps
         self.stored_size = (context.height, context.width) if first is None else (first.height, first.width)
         self.orientation = Orientation() if first is None else Orientation.of(first)
-        aspect = self._decoder.stream.sample_aspect_ratio if self._square_pixels else None
+        aspect = self.decoder.stream.sample_aspect_ratio if self._square_pixels else None
         self._width = max(1, round(self.stored_size[1] * aspect)) if aspect else self.stored_size[1]
 
     def _index_frames(self, packets: Iterator[av.Packet]) -> Sequence[int]:
         """Return the time of every frame of the file. Raises ``VideoError`` where the file is cut off, or no video."""
-        index = index_packets(self._decoder.container, self._decoder.stream, packets)
-        missing, listed = missing_frames(self._decoder.container, self._decoder.stream)
+        index = index_packets(self.decoder.container, self.decoder.stream, packets)
+        missing, listed = missing_frames(self.decoder.container, self.decoder.stream)
         if missing:
             raise VideoError(
                 self.path, f"is cut off; {missing} of the {listed} frames that its index names are missing"
@@ -103,13 +104,13 @@ class PyAVVideoReader:
         stamps, self.untrusted_reason = index.stamps, index.untrusted_reason
         if self.untrusted_reason:
             count = sum(1 for _ in self.decode_all(self.new_damage_tracker()))
-            rate = float(self._decoder.stream.average_rate or 25)
-            stamps = index.spread_timestamps(count, rate, self._decoder.tick)
-        if len(stamps) == 1 and is_picture_format(self._decoder.container):
+            rate = float(self.decoder.stream.average_rate or 25)
+            stamps = index.spread_timestamps(count, rate, self.decoder.tick)
+        if len(stamps) == 1 and is_picture_format(self.decoder.container):
             raise VideoError(self.path, "is a picture, no video")
         if stamps:
             duration = index.last_duration or (stamps[-1] - stamps[0]) / max(1, len(stamps) - 1)
-            self._check_length((stamps[-1] + duration) * self._decoder.tick, duration * self._decoder.tick)
+            self._check_length((stamps[-1] + duration) * self.decoder.tick, duration * self.decoder.tick)
         return stamps
 
     def _check_length(self, end: float, frame_duration: float) -> None:
@@ -117,18 +118,18 @@ class PyAVVideoReader:
 
         ``end`` and ``frame_duration`` are seconds, of the last frame.
         """
-        duration = header_duration(self._decoder.container, self._decoder.stream)
-        missing, size = missing_bytes(self._decoder.container, self.path)
+        duration = header_duration(self.decoder.container, self.decoder.stream)
+        missing, size = missing_bytes(self.decoder.container, self.decoder.file)
         if missing and (not duration or end + frame_duration < duration):
             raise VideoError(self.path, f"is cut off; {missing} of the {size} bytes that its header names are missing")
         if is_truncated(end, duration):
-            with av.open(f"file:{self.path}", metadata_errors="ignore") as container:
+            with open_container(self.decoder.file) as container:
                 truncated = is_truncated(last_end(container.demux()), duration)
             if truncated:
                 raise VideoError(self.path, f"is cut off; it ends at {end:.2f} of {duration:.2f} s by its header")
 
     def _select_part(self, start: float | None, end: float | None, include_previous: bool) -> None:
-        times, first, tick = self._file_stamps, self._file_stamps[0], self._decoder.tick
+        times, first, tick = self._file_stamps, self._file_stamps[0], self.decoder.tick
         low = 0 if start is None else bisect_left(times, first + start / tick - self._rounding)
         high = len(times) if end is None else bisect_left(times, first + end / tick - self._rounding)
         if low >= high:
@@ -153,12 +154,12 @@ class PyAVVideoReader:
 
     def times(self) -> FrameTimes:
         """Return when the frames begin."""
-        return FrameTimes.of_part(self._file_stamps, self._part, self._decoder.tick, *self._limits)
+        return FrameTimes.of_part(self._file_stamps, self._part, self.decoder.tick, *self._limits)
 
     @property
     def time_base(self) -> Fraction:
         """Length of a tick in seconds."""
-        return self._decoder.stream.time_base or Fraction(1)
+        return self.decoder.stream.time_base or Fraction(1)
 
     @property
     def shape(self) -> VideoShape:
@@ -168,7 +169,7 @@ class PyAVVideoReader:
     @property
     def stream(self) -> av.VideoStream:
         """The video stream, with what its header contains."""
-        return self._decoder.stream
+        return self.decoder.stream
 
     def read(
         self, numbers: Sequence[int], boxes: Sequence[CropBox], size: tuple[int, int]
@@ -192,6 +193,7 @@ class PyAVVideoReader:
         missing = {self._part[number] for number in numbers}
         count = len(missing)
         with as_video_error(self.path):
+            self.decoder.fetch_frames(missing)
             for earlier in self._seeks():
                 damage, decoded = self.new_damage_tracker(), set()
                 for key, number, frame in self._decode_selected(missing, earlier, damage):
@@ -208,7 +210,7 @@ class PyAVVideoReader:
 
     def _seeks(self) -> Sequence[float | None]:
         """Return how far before selected frames each pass through the file begins, in seconds; None: at the start."""
-        return (None,) if self.untrusted_reason or not can_seek(self._decoder.container) else (NEAR, FAR, None)
+        return (None,) if self.untrusted_reason or not can_seek(self.decoder.container) else (NEAR, FAR, None)
 
     def new_damage_tracker(self) -> DamageTracker:
         """Return an empty record of damage, for one pass through this file."""
@@ -223,7 +225,7 @@ class PyAVVideoReader:
 
         The key is the number of the frame where the packets are not trusted, else its timestamp.
         """
-        for number, frame in enumerate(self._decoder.decode(self._decoder.from_start(), damage)):
+        for number, frame in enumerate(self.decoder.decode(self.decoder.from_start(), damage)):
             key = number if self.untrusted_reason or frame.pts is None else frame.pts
             damage.frame_decoded(key, frame)
             yield key, frame
@@ -241,13 +243,13 @@ class PyAVVideoReader:
             return
         numbers = {self._file_stamps[number]: number for number in missing}
         with suppress(av.FFmpegError):  # whatever a seek raises, the next pass begins earlier
-            for frame in self._decoder.decode_at(set(numbers), earlier, damage):
+            for frame in self.decoder.decode_at(set(numbers), earlier, damage):
                 if frame.pts in numbers:
                     yield frame.pts, numbers[frame.pts], frame
 
     def close(self) -> None:
         """Close the file."""
-        self._decoder.close()
+        self.decoder.close()
 
     def __enter__(self) -> "PyAVVideoReader":
         return self

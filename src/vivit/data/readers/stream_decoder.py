@@ -1,6 +1,6 @@
 """Decoding of the video stream of an open file: from its beginning, or from a key frame before selected frames."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from itertools import chain
 
@@ -8,14 +8,20 @@ import av
 
 from vivit.data.readers.damage import DamageTracker
 from vivit.data.readers.streams import open_video_stream, packets_of
+from vivit.data.storage.stored_file import OpenFile, StoredFile
 
 
 class StreamDecoder:
-    """The video stream of an open file, decoded by one thread. Raises ``VideoError``."""
+    """The video stream of a file, decoded by one thread; an ``OpenFile`` stays open. Raises ``VideoError``."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.container, self.stream = open_video_stream(path)
+    def __init__(self, path: str | StoredFile | OpenFile) -> None:
+        self.file = path.open() if isinstance(path, StoredFile) else path
+        self._closes_file = isinstance(path, StoredFile)
+        try:
+            self.container, self.stream = open_video_stream(self.file)
+        except BaseException:
+            self._close_file()
+            raise
 
     @property
     def tick(self) -> float:
@@ -24,8 +30,8 @@ class StreamDecoder:
 
     def from_start(self) -> Iterator[av.Packet]:
         """Open the file again, and yield its packets."""
-        self.close()
-        self.container, self.stream = open_video_stream(self._path)
+        self.container.close()
+        self.container, self.stream = open_video_stream(self.file)
         return self.packets()
 
     def packets(self) -> Iterator[av.Packet]:
@@ -97,6 +103,16 @@ class StreamDecoder:
             if not remaining:
                 return
 
+    def fetch_frames(self, numbers: Collection[int]) -> None:
+        """Fetch the bytes of frames of the file, and of those that they need; of a file on a local disk nothing."""
+        if numbers and not isinstance(self.file, str):
+            self.file.fetch_frames(min(numbers), max(numbers))
+
     def close(self) -> None:
         """Close the file."""
         self.container.close()
+        self._close_file()
+
+    def _close_file(self) -> None:
+        if self._closes_file and not isinstance(self.file, str):
+            self.file.close()

@@ -11,6 +11,7 @@ from av.format import Flags
 from av.stream import Discard, Disposition
 
 from vivit.data.readers.video_error import VideoError
+from vivit.data.storage.stored_file import OpenFile
 
 STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 """Marks of a stream that accompanies a video: its cover, its thumbnails."""
@@ -24,7 +25,7 @@ PICTURE_BRANDS = ("avif", "heic", "heix", "mif1", "msf1")
 """Kinds of MP4 that contain photographs."""
 
 
-def open_video_stream(path: str) -> tuple[av.container.InputContainer, av.VideoStream]:
+def open_video_stream(path: str | OpenFile) -> tuple[av.container.InputContainer, av.VideoStream]:
     """Return a file opened at its beginning, and its video stream. Raises ``VideoError``.
 
     Of several streams of pictures it is one that the file marks as default, else the first. A stream without packets
@@ -91,11 +92,11 @@ def packets_of(
     return (packet for packet in container.demux(*selected) if packet.size)
 
 
-def _open_container(path: str) -> av.container.InputContainer:
+def _open_container(path: str | OpenFile) -> av.container.InputContainer:
     try:
         if _is_text(path):
             raise VideoError(path, IS_TEXT)
-        container = av.open(f"file:{path}", metadata_errors="ignore")  # a name with a colon is no protocol
+        container = open_container(path)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(path, f"cannot be opened ({error.strerror or error})") from None
     if container.format.name in TEXT:
@@ -104,13 +105,26 @@ def _open_container(path: str) -> av.container.InputContainer:
     return container
 
 
-def _is_text(path: str) -> bool:
+def open_container(path: str | OpenFile) -> av.container.InputContainer:
+    """Return a file opened by FFmpeg. Raises what FFmpeg raises."""
+    file = f"file:{path}" if isinstance(path, str) else path.cursor()  # a name with a colon is no protocol
+    return av.open(file, "r", metadata_errors="ignore")
+
+
+def head_of(path: str | OpenFile, count: int) -> bytes:
+    """Return the first bytes of a file, up to ``count``."""
+    if isinstance(path, OpenFile):
+        return path.read_at(0, count)
+    with Path(path).open("rb") as file:
+        return file.read(count)
+
+
+def _is_text(path: str | OpenFile) -> bool:
     """Return whether a file begins as text: FFmpeg would draw it, or read the files that it lists.
 
     A bare YUV4MPEG2 video begins with a line of text, and the pictures after it may look like any letters.
     """
-    with Path(path).open("rb") as file:
-        head = file.read(1024)
+    head = head_of(path, 1024)
     try:
         text = getincrementaldecoder("utf-8")().decode(head)  # which may end within a letter
     except UnicodeDecodeError:
@@ -119,7 +133,7 @@ def _is_text(path: str) -> bool:
     return bool(text) and readable and not text.startswith("YUV4MPEG2")
 
 
-def _video_streams(path: str, container: av.container.InputContainer) -> list[av.VideoStream]:
+def _video_streams(path: str | OpenFile, container: av.container.InputContainer) -> list[av.VideoStream]:
     streams = [stream for stream in container.streams.video if stream.codec_context and not stream.disposition & STILLS]
     if not streams:
         raise VideoError(path, "has no moving picture that can be decoded, only sound or data")

@@ -1,10 +1,12 @@
 """Whether a file is cut off: what its header announces, compared with what follows."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import av
 import av.container
+
+from vivit.data.readers.streams import head_of
+from vivit.data.storage.stored_file import OpenFile
 
 CUT = 0.9, 1.0
 """A video is cut off if it ends before this share of what its header announces, and by more than so many seconds."""
@@ -22,7 +24,7 @@ def missing_frames(container: av.container.InputContainer, stream: av.VideoStrea
     return sum(end > container.size for end in ends), len(ends)
 
 
-def missing_bytes(container: av.container.InputContainer, path: str) -> tuple[int, int]:
+def missing_bytes(container: av.container.InputContainer, path: str | OpenFile) -> tuple[int, int]:
     """Return how many bytes are missing of those that a file's header announces, and how many it announces.
 
     Known for Matroska, WebM, AVI and ASF, unless they were written without knowing their end.
@@ -31,8 +33,7 @@ def missing_bytes(container: av.container.InputContainer, path: str) -> tuple[in
     read = _matroska_end if "matroska" in name else {"avi": _riff_end, "asf": _asf_size}.get(name)
     if read is None:
         return 0, 0
-    with Path(path).open("rb") as file:
-        announced = read(file.read(4096))
+    announced = read(head_of(path, 4096))
     return max(0, announced - container.size), announced
 
 

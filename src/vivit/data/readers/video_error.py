@@ -12,8 +12,12 @@ class VideoError(DataError):
     """A video cannot be read: ``file`` is its path, ``problem`` the reason."""
 
 
+class StorageError(VideoError):
+    """A video could not be fetched, which is no fault of the video: no other is read in its place."""
+
+
 @contextmanager
-def as_video_error(path: str) -> Iterator[None]:
+def as_video_error(path: object) -> Iterator[None]:
     """Raise whatever FFmpeg and PyAV raise about a file as its ``VideoError``.
 
     PyAV parses headers with its own code, which may meet an odd form with any kind of exception. Such an exception

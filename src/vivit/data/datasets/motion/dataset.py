@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from vivit.data.datasets.csv import CsvDataset
 from vivit.data.datasets.motion.generation import generate_if_missing
@@ -44,4 +45,4 @@ class Motion(CsvDataset):
 
     def prepare(self) -> None:
         """Generate the videos if they are missing."""
-        generate_if_missing(self.root)
+        generate_if_missing(Path(str(self.root)))

@@ -1,0 +1,141 @@
+"""Claims on files of a data set: runs on as many machines as there are share its work, and a slow one blocks none."""
+
+import hashlib
+import json
+import os
+import platform
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+BUCKETS = 1024
+"""Parts into which files are divided by their names: the same for every run, whatever list it has."""
+STALE = 300.0
+"""Seconds without a sign of life after which a claim is taken over."""
+HEARTBEAT = 20.0
+"""Seconds from one sign of life to the next."""
+
+
+def buckets_of(names: Sequence[str]) -> dict[int, list[str]]:
+    """Return the names in each bucket, in the order of buckets."""
+    buckets = defaultdict(list)
+    for name in names:
+        digest = hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=4).digest()
+        buckets[int.from_bytes(digest) % BUCKETS].append(name)
+    return dict(sorted(buckets.items()))
+
+
+class Claims:
+    """Claims of this run: files of a folder, each with machine and process, whose time of change is a sign of life.
+
+    A claim is a file that must not be there before, which one process alone can make. One without a sign of life for
+    ``STALE`` seconds, or whose process on this machine has ended, is taken over: it is renamed away, which again one
+    alone can.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._held: set[int] = set()
+        self._lock = threading.Lock()
+        self._content = json.dumps({"machine": platform.node(), "process": os.getpid(), "started": _started("self")})
+
+    def _file(self, bucket: int) -> Path:
+        return self.folder / f"{bucket:04d}.claim"
+
+    def take(self, bucket: int) -> bool:
+        """Return whether a bucket is claimed by this run now; not where another run has it."""
+        file = self._file(bucket)
+        if not self._write(file) and not (self._is_stale(file) and self._remove(file) and self._write(file)):
+            return False
+        with self._lock:
+            self._held.add(bucket)
+        return True
+
+    def release(self, buckets: Sequence[int]) -> None:
+        """Give claims back, once all that was done is written."""
+        for bucket in buckets:
+            with self._lock:
+                self._held.discard(bucket)
+            self._file(bucket).unlink(missing_ok=True)
+
+    def holder(self, bucket: int) -> str | None:
+        """Return machine and process of the run that works at a bucket; None: none does."""
+        try:
+            content = json.loads(self._file(bucket).read_text())
+            return f"process {content['process']} on {content['machine']}"
+        except (OSError, ValueError, KeyError):
+            return None
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Send signs of life meanwhile, and give all claims back at the end."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ended = threading.Event()
+        thread = threading.Thread(target=self._beat, args=[ended], daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            self.release(sorted(self._held))
+            with suppress(OSError):
+                self.folder.rmdir()
+
+    def _beat(self, ended: threading.Event) -> None:
+        while not ended.wait(HEARTBEAT):
+            with self._lock:
+                for bucket in self._held:
+                    with suppress(OSError):
+                        os.utime(self._file(bucket))
+
+    def _write(self, file: Path) -> bool:
+        """Return whether this process, and no other, made a claim; not where there is one."""
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with file.open("x") as claim:
+                    claim.write(self._content)
+            except FileExistsError:
+                return False
+            except FileNotFoundError:  # another run has ended, and taken the empty folder with it
+                continue
+            return True
+
+    def _is_stale(self, file: Path) -> bool:
+        try:
+            age = self._now() - file.stat().st_mtime
+            content = json.loads(file.read_text() or "{}")
+        except (OSError, ValueError):
+            return False
+        ended = content.get("machine") == platform.node() and _started(str(content["process"])) != content["started"]
+        return ended or age > STALE
+
+    def _now(self) -> float:
+        """Return the time by the clock of the folder's disk, which may be that of another machine."""
+        probe = self.folder / f".{platform.node()}-{os.getpid()}-now"
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+        return now
+
+    def _remove(self, file: Path) -> bool:
+        """Return whether this process, and no other, took a claim away."""
+        away = file.with_name(f".{platform.node()}-{os.getpid()}-{time.monotonic_ns()}")
+        try:
+            file.rename(away)
+        except OSError:
+            return False
+        away.unlink(missing_ok=True)
+        return True
+
+
+def _started(process: str) -> str | None:
+    """Return when a process of this machine was started, in the kernel's ticks; None where there is none."""
+    try:
+        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None

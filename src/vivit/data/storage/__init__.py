@@ -1,0 +1,1 @@
+"""Videos that are no files of a local disk: addresses that fsspec opens, and parts of tar files."""
