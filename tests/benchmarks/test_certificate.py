@@ -44,10 +44,11 @@ def test_unknown_ways_and_steps_that_are_not_shared_are_refused(tmp_path: Path) 
 
 
 def test_committed_table_and_picture_are_of_the_committed_numbers() -> None:
-    rows = json.loads((COMMITTED / "certificate.json").read_text(encoding="utf-8"))["rows"]
+    record = json.loads((COMMITTED / "certificate.json").read_text(encoding="utf-8"))
+    rows = record["rows"]
     assert [row["case"] for row in rows] == [way.text for way in WAYS.values()]
     assert all(row["holds"] for row in rows)
-    assert (COMMITTED / "certificate.md").read_text(encoding="utf-8") == page_of_rows(rows)
+    assert (COMMITTED / "certificate.md").read_text(encoding="utf-8") == page_of_rows(rows, record["loss_span"])
     figure = draw_certificate(rows)
     for line, (name, (_, color)) in zip(figure.axes[0].lines, MARKS.items(), strict=False):
         assert list(line.get_xdata()) == [max(row[name], NOTHING) for row in rows]

@@ -99,10 +99,11 @@ def certificate_rows(
         outcomes[name] = run_way(way, settings, run)
     reference = outcomes["reference"]
     rows = [compare(WAYS[name], outcome, reference) for name, outcome in outcomes.items()]
-    place = Path(target)
+    place, span = Path(target), max(reference.train.values()) - min(reference.train.values())
     place.mkdir(parents=True, exist_ok=True)
-    write_json(place / "certificate.json", {"clips": clips, "overrides": list(overrides), "rows": rows})
-    (place / "certificate.md").write_text(page_of_rows(rows), encoding="utf-8")
+    setup = {"clips": clips, "overrides": list(overrides)}
+    write_json(place / "certificate.json", setup | {"loss_span": span, "rows": rows})
+    (place / "certificate.md").write_text(page_of_rows(rows, span), encoding="utf-8")
     (place / "certificate.svg").write_bytes(plot_certificate(rows))
     return rows
 
