@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 
 from vivit.errors import ConfigError
 from vivit.tasks.build import build_trainer
-from vivit.tasks.compute import keep_settings, trainer_options
+from vivit.tasks.compute import check_accelerator, keep_settings, trainer_options
 from vivit.training.lightning_compat import get_callbacks
 
 Compose = Callable[..., DictConfig]
@@ -90,6 +91,32 @@ def test_precision_of_products_that_there_is_not_is_refused(trainer: str, compos
     with pytest.raises(ConfigError) as error:
         trainer_options(composed(f"trainer={trainer}", "++trainer.matmul_precision=low").trainer)
     assert (error.value.key, error.value.value) == ("trainer.matmul_precision", "low")
+
+
+@pytest.mark.parametrize(
+    ("options", "gpus", "key"),
+    [
+        ({"accelerator": "gpu", "devices": 1}, 0, "trainer.accelerator"),
+        ({"accelerator": "cuda", "devices": 1}, 0, "trainer.accelerator"),
+        ({"accelerator": "gpu", "devices": 8}, 2, "trainer.devices"),
+        ({"accelerator": "gpu", "devices": 2}, 2, None),
+        ({"accelerator": "gpu", "devices": "auto"}, 2, None),
+        ({"accelerator": "auto", "devices": 1}, 0, None),
+        ({"accelerator": "cpu", "devices": 4}, 0, None),
+    ],
+    ids=str,
+)
+def test_gpus_that_there_are_not_are_refused_before_training(
+    options: dict[str, Any], gpus: int, key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    if key is None:
+        check_accelerator(options)
+        return
+    with pytest.raises(ConfigError) as error:
+        check_accelerator(options)
+    assert error.value.key == key
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
 from vivit.structures import multi_label_positions
 from vivit.tasks.clip_settings import data_record, to_plain
-from vivit.tasks.compute import trainer_options
+from vivit.tasks.compute import check_accelerator, trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
 from vivit.training import FrozenCache, RunProgress, TimeLimit, VideoClassifier, disable_malloc_trim
 
@@ -84,6 +84,7 @@ def build_aggregator(data: VideoDataModule) -> ViewAggregator:
 def build_test_trainer(cfg: DictConfig) -> Trainer:
     """Return a trainer that only tests: nothing is saved or logged, but its progress on the terminal."""
     options = trainer_options(cfg.trainer)
+    check_accelerator(options)
     callbacks = [] if options.get("enable_progress_bar") is False else [RunProgress()]
     trainer: Trainer = instantiate(
         options, logger=False, callbacks=callbacks, enable_checkpointing=False, _convert_="all"
@@ -98,6 +99,7 @@ def build_trainer(cfg: DictConfig) -> Trainer:
         [instantiate(node) for node in (cfg.get(group) or {}).values() if node is not None] for group in OBJECT_GROUPS
     )
     options = trainer_options(cfg.trainer)
+    check_accelerator(options)
     if (limit := options.pop("max_time", None)) is not None:  # Lightning's own timer has ranks wait in every step
         limit = instantiate(limit, _convert_="all") if isinstance(limit, dict) else limit
         callbacks.insert(0, TimeLimit(limit))  # before those that ask whether a step is the last

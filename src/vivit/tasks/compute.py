@@ -61,6 +61,19 @@ def trainer_options(node: DictConfig) -> dict[str, Any]:
     return options
 
 
+def check_accelerator(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where options of a Trainer ask for a GPU, or for more of them, than torch sees here."""
+    accelerator, devices = options.get("accelerator"), options.get("devices")
+    if accelerator not in ("gpu", "cuda"):
+        return
+    gpus = torch.cuda.device_count() or int(accelerator == "gpu" and torch.backends.mps.is_available())
+    if gpus == 0:
+        remedy = "set trainer=default, which takes what there is, or install a torch for the GPU (docs/install.md)"
+        raise ConfigError("trainer.accelerator", accelerator, "torch sees no GPU on this machine", remedy)
+    if isinstance(devices, int) and devices > gpus:
+        raise ConfigError("trainer.devices", devices, f"torch sees {gpus} on this machine", f"set at most {gpus}")
+
+
 def uses_cuda(options: Mapping[str, Any]) -> bool:
     """Return whether a Trainer of these options computes on a GPU of CUDA's kind."""
     return options.get("accelerator", AUTO) in (AUTO, "gpu", "cuda") and torch.cuda.is_available()
