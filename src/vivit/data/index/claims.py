@@ -55,7 +55,7 @@ class Claims:
         return True
 
     def release(self, buckets: Sequence[int]) -> None:
-        """Give claims back, once all that was done is written."""
+        """Remove claims, once all that was done is written."""
         for bucket in buckets:
             with self._lock:
                 self._held.discard(bucket)

@@ -62,7 +62,7 @@ def prepare(
     sources = Sources(dataset, splits or dataset.splits)
     paths = sources.names
     on_disk = exists(dataset.root, pa.chunked_array([pa.array(paths, pa.string())])).to_pylist()
-    present = [path for path, there in zip(paths, on_disk, strict=True) if there or sources.is_stored(path)]
+    present = [path for path, is_there in zip(paths, on_disk, strict=True) if is_there or sources.is_stored(path)]
     rows = ValidRows(local, partial(_is_indexed, local, sources, full_decode, look_alike))
     share, wait = shard_index / num_shards, num_shards == 1
     claims = Claims(local / "claims")

@@ -55,7 +55,7 @@ def attempt(address: str, request: Callable[[Any, str], Result], deadline: float
     ``UnreachableError`` at the deadline.
     """
     end, wait, tries = time.monotonic() + (DEADLINE if deadline is None else deadline), FIRST_WAIT, 0
-    shown = without_secrets(address)
+    public = without_secrets(address)
     while True:
         tries += 1
         try:
@@ -66,12 +66,12 @@ def attempt(address: str, request: Callable[[Any, str], Result], deadline: float
             cause = _cause(error)
             reason = f"{type(cause).__name__}: {without_secrets(str(cause))}".removesuffix(": ")
             if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) in ABSENT_STATUS:
-                raise FileNotFoundError(f"{shown}: there is no such file") from None
+                raise FileNotFoundError(f"{public}: there is no such file") from None
             if _is_final(cause):
-                raise DataError(shown, f"cannot be fetched ({reason})") from None
+                raise DataError(public, f"cannot be fetched ({reason})") from None
             if time.monotonic() + wait > end:
                 problem = f"was not fetched in {tries} tries ({reason})"
-                raise UnreachableError(shown, problem, "check the connection, and start again") from None
+                raise UnreachableError(public, problem, "check the connection, and start again") from None
         time.sleep(wait * random.SystemRandom().uniform(0.5, 1.0))
         wait = min(2 * wait, LONGEST_WAIT)
 

@@ -79,10 +79,10 @@ class OpenFile:
 
     def fetch(self, ranges: Iterable[Range]) -> None:
         """Fetch ranges that neither memory nor the cache has, in as few requests as pay."""
-        wanted = merge_ranges(ranges, self.size)
+        ranges_left = merge_ranges(ranges, self.size)
         missing = [
             (at, min(at + BLOCK, self.size))
-            for begin, end in wanted
+            for begin, end in ranges_left
             for at in range(begin, end, BLOCK)
             if not self._has_block(at)
         ]
