@@ -1,6 +1,8 @@
 """What a launcher has started, or will, is what the trainer expects; or one sentence says what to set."""
 
 import os
+import socket
+from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
@@ -8,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.errors import ConfigError
 from vivit.launch.composition_errors import explain_option
 from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, fix_ranks
+from vivit.launch.meeting import meet
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.user_errors import format_error
 
@@ -146,3 +149,35 @@ def test_what_torchrun_has_started_becomes_numbers(monkeypatch: pytest.MonkeyPat
 def test_what_the_extra_slurm_brings_is_named_where_it_is_missing() -> None:
     assert "pip install hydra-submitit-launcher" in explain_option("hydra/launcher", "submitit_slurm", ["basic"])
     assert "did you mean" in explain_option("hydra/launcher", "submitit_slur", ["basic", "submitit_slurm"])
+
+
+def test_ranks_meet_on_a_port_of_their_own_or_on_the_one_that_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A second run at once, a second step of one job, has another; what was published for it is not read."""
+
+    def met(folder: Path, **variables: str) -> tuple[str, str]:
+        environment(monkeypatch, SRUN | {"SLURM_NNODES": "1"} | variables)
+        for name in ("MASTER_ADDR", "MASTER_PORT"):
+            monkeypatch.setenv(name, variables.get(name, ""))
+            if name not in variables:
+                monkeypatch.delenv(name)
+        meet(folder)
+        return os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]
+
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        folder.mkdir()
+    ranks = [met(folders[0], SLURM_PROCID=rank) for rank in ("0", "1", "2")]
+    assert len(set(ranks)) == 1
+    with socket.socket() as server:
+        server.bind(("", int(ranks[0][1])))
+        server.listen()
+        assert met(folders[1], SLURM_STEP_ID="1")[1] != ranks[0][1], "that one is taken"
+    assert met(folders[1], MASTER_PORT="4711", MASTER_ADDR="here") == ("here", "4711")
+    assert met(folders[1], MASTER_PORT="4711") == ("127.0.0.1", "4711")
+    again = {"TORCHELASTIC_RESTART_COUNT": "1", "TORCHELASTIC_USE_AGENT_STORE": "True", "RANK": "0"}
+    restarted = met(folders[1], **TORCHRUN, **again, MASTER_PORT="4711", MASTER_ADDR="here")
+    assert restarted[0] == "here"
+    assert restarted[1] != "4711", "where torchrun remembers the ranks that were killed"
+    assert os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "False"

@@ -51,7 +51,7 @@ def test_single_runs_other_commands_and_other_ranks_have_none(
         begin_job(OmegaConf.create({"hydra": {"runtime": {"output_dir": "/run"}}}))
     with summary_at_end():
         start("eval", ["/cv/a"])
-    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("LOCAL_RANK", "1")
     with summary_at_end():
         start("train", ["/cv/a"])
     assert not summaries
