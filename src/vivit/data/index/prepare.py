@@ -78,7 +78,7 @@ def prepare(
     counts, problems = count_problems(paths, present, rows)
     pending = {path: claims for path in present if path not in rows}
     if look_alike and num_shards == 1:
-        write_alike(local / "alike.csv", {path: rows[path] for path in present if rows[path]["problem"] is None})
+        write_alike(local / "alike.csv", {path: row for path, row in rows.items() if row["problem"] is None})
     usable = [p for p in present if p in rows and rows[p]["problem"] is None and rows[p]["codec"] != "jpeg"]
     if copies is not None:
         target = transcoded_dir(local, copies)

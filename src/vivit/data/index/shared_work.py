@@ -125,7 +125,8 @@ def _claimed(
             held.append(number)
             known.refresh()
             todo = [path for path in paths if path not in known]
-            bar.update(len(paths) - len(todo))
+            if len(todo) < len(paths):
+                bar.update(len(paths) - len(todo))
             yield from todo
             count += len(todo)
             if count >= PIECE or time.monotonic() > since + PERIOD:
