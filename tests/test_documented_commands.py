@@ -51,6 +51,8 @@ ELSEWHERE = {
     "plugins=[mylab.video]": "test_plugins.py",
     "--help": "launch/test_help_text.py",
     "video=-": "inference/test_live.py",
+    "https://host": "data/test_storage.py",
+    "data=tar": "data/test_storage.py",
     "submission=epic_kitchens": "test_eval.py",
     "source=checkpoint": "test_convert.py",
     "source=kinetics_400": "test_convert.py",

@@ -119,3 +119,15 @@ def test_share_of_a_job_array():
     assert share_of_work(1, 3, array) == (1, 3)
     with pytest.raises(ConfigError, match="num_shards"):
         share_of_work(1, None, array)
+
+
+def test_a_file_without_a_copy_is_none_that_is_not_done_yet(root, monkeypatch):
+    monkeypatch.setattr(preparing, "transcode_one", failing_copy)
+    counts = run(root, copies=16)
+    assert (counts["copies"], counts["without_copy"]) == (0, NUMBER)
+    assert "pending" not in counts
+    assert set(report(root).values()) == {"no copy: too odd"}
+
+
+def failing_copy(source, folder, path, **options):
+    return {"path": path, "bytes": 0, "decoded": False, "problem": "too odd"}

@@ -12,7 +12,7 @@ import pytest
 from tests.films import film
 
 from vivit.data.datasets import VideoFolder
-from vivit.data.index import prepare as preparing
+from vivit.data.index import shared_work
 from vivit.data.index.index import read_index, transcoded_dir
 from vivit.data.index.prepare import prepare
 from vivit.errors import ConfigError
@@ -84,20 +84,12 @@ def test_prepare_workers_end_with_a_signalled_process(root, number):
 
 
 def test_prepare_writes_finished_rows_when_interrupted(root, monkeypatch):
-    """Rows below the thousandth file too, whatever ends the run."""
-    seen = []
-
-    def ends(rows, known, folder):
-        seen.append(len(rows))
-        return flush(rows, known, folder)
-
-    flush = preparing.flush
-    monkeypatch.setattr(preparing, "flush", ends)
-    monkeypatch.setattr(preparing.ProgressBar, "update", interrupt_after(7))
+    """Rows below the thousandth file too, whatever ends the run, and claims are given back."""
+    monkeypatch.setattr(shared_work.ProgressBar, "update", interrupt_after(7))
     with pytest.raises(KeyboardInterrupt):
         run(root)
-    assert seen == [7]
     assert len(read_index(root / "prepared")) == 7
+    assert not (root / "prepared" / "claims").exists()
 
 
 def interrupt_after(count):
@@ -112,7 +104,7 @@ def interrupt_after(count):
 
 
 def test_prepare_writes_finished_rows_every_minute(root, monkeypatch):
-    monkeypatch.setattr(preparing, "PERIOD", 0.0)
+    monkeypatch.setattr(shared_work, "PERIOD", 0.0)
     run(root)
     assert len([*(root / "prepared" / "index").glob("*.arrow")]) == 24
 

@@ -173,14 +173,14 @@ def test_prepare_writes_tar_files_that_webdataset_and_every_data_set_reads(video
     shutil.copytree(videos, root)
     before = [read(video) for video in VideoFolder(root=root).videos("train")]
     options = {"splits": ["train"], "num_workers": 1, "look_alike": False}
-    counts = prepare(VideoFolder(root=root), tar_videos=2, **options)
+    counts = prepare(VideoFolder(root=root), tar_size=2, **options)
     assert counts["in_tar_files"] == NUMBER
-    counts = prepare(VideoFolder(root=root), copies=32, tar_videos=2, **options)
+    counts = prepare(VideoFolder(root=root), copies=32, tar_size=2, **options)
     assert counts["in_tar_files"] == counts["copies"] == NUMBER
     assert not [*(root / "prepared/short32/train").rglob("*.mp4")], "copies are in tar files alone"
     files = {file: file.stat().st_mtime_ns for file in (root / "prepared").rglob("*.*ar*") if file.is_file()}
     assert len([file for file in files if file.suffix == ".tar"]) > 2
-    prepare(VideoFolder(root=root), copies=32, tar_videos=2, **options)
+    prepare(VideoFolder(root=root), copies=32, tar_size=2, **options)
     assert {file: file.stat().st_mtime_ns for file in (root / "prepared").rglob("*.*ar*") if file.is_file()} == files
     shutil.rmtree(root / "train")
     names = "".join(f"{'ab'[n % 2]} c/{n}.mp4,{n}\n" for n in range(NUMBER)).replace("a c", "train/a c")

@@ -93,7 +93,7 @@ def _prepare(files: Sequence[Path], folder: Path, copies: int, workers: int, *, 
     for file in files:
         shutil.copy(file, folder)
     (folder / "train.csv").write_text("path,label\n" + "".join(f'"{file.name}",a\n' for file in files))
-    options: dict[str, Any] = {"tar_videos": max(1, len(files) // 4)} if tars else {"copies": copies}
+    options: dict[str, Any] = {"tar_size": max(1, len(files) // 4)} if tars else {"copies": copies}
     prepare(CsvDataset(root=folder), splits=["train"], num_workers=workers, look_alike=False, **options)
     for file in files if tars else ():
         (folder / file.name).unlink()

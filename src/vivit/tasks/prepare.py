@@ -28,7 +28,7 @@ from vivit.tasks.dataset import build_dataset
 
 log = logging.getLogger(__name__)
 
-OPTIONS = ("full_decode", "look_alike", "copies", "gop", "crf", "tar_videos")
+OPTIONS = ("full_decode", "look_alike", "copies", "gop", "crf", "tar_size")
 USED = ("root", "dataset", "val_share", "frames", "stride", "fps", "resize", "crop", "balance")
 """Keys of a data set that say which videos there are, or how clips are cut from them."""
 LISTED = ("missing", "unusable", "without_copy", "pending")

@@ -95,12 +95,13 @@ def transcoded_path(folder: Path, path: str) -> Path:
     return folder / copy_names(pa.array([path]))[0].as_py()
 
 
-def write_piece(folder: Path, rows: pa.Table) -> None:
-    """Add rows to an index, as a piece that is complete or absent."""
+def write_piece(folder: Path, rows: pa.Table) -> Path:
+    """Add rows to an index, as a piece that is complete or absent, and return its path."""
     (folder / "index").mkdir(parents=True, exist_ok=True)
     piece = folder / "index" / f"{time.time_ns()}-{os.getpid()}.arrow"
     with atomic_write(piece) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as file:
         file.write_table(rows)
+    return piece
 
 
 def read_index(folder: Folder) -> pa.Table:

@@ -40,7 +40,7 @@ def prepare(
     copies: int | None = None,
     gop: int = 12,
     crf: int = 18,
-    tar_videos: int | None = None,
+    tar_size: int | None = None,
     shard_index: int = 0,
     num_shards: int = 1,
 ) -> dict[str, int]:
@@ -48,7 +48,7 @@ def prepare(
 
     ``full_decode`` decodes every frame to find hidden damage. ``look_alike`` writes ``prepared/alike.csv``, the videos
     that look alike, of a run that is not shared out. ``copies`` is a short side: every usable video is copied
-    at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``tar_videos`` writes the copies,
+    at that size, with key frames ``gop`` frames apart and x264's rate factor ``crf``. ``tar_size`` writes the copies,
     or without any the videos, into tar files of about so many. ``num_shards`` runs, on as many machines, share the
     work: each begins at another place and takes what no other has taken. The sources are only read.
     ``prepared/report.csv`` lists every file that is missing, cannot be used, or is not done yet, with the reason.
@@ -56,7 +56,7 @@ def prepare(
     folder, workers = dataset.prepared_folder, num_workers or len(allowed_cores())
     local = check_writable(folder)
     check(
-        num_workers=num_workers, copies=copies, gop=gop, crf=crf, tar_videos=tar_videos,
+        num_workers=num_workers, copies=copies, gop=gop, crf=crf, tar_size=tar_size,
         shard_index=shard_index, num_shards=num_shards,
     )  # fmt: skip
     sources = Sources(dataset, splits or dataset.splits)
@@ -78,7 +78,7 @@ def prepare(
     counts, problems = count_problems(paths, present, rows)
     pending = {path: claims for path in present if path not in rows}
     if look_alike and num_shards == 1:
-        write_alike(local / "alike.csv", {path: rows[path] for path in present if rows[path]["problem"] is None})
+        write_alike(local / "alike.csv", {path: row for path, row in rows.items() if row["problem"] is None})
     usable = [p for p in present if p in rows and rows[p]["problem"] is None and rows[p]["codec"] != "jpeg"]
     if copies is not None:
         target = transcoded_dir(local, copies)
@@ -103,10 +103,10 @@ def prepare(
         counts |= {"copies": len(made) - len(failed), "without_copy": len(failed)}
         problems |= failed
         pending |= {path: copy_claims for path in usable if path not in copy_rows}
-    if tar_videos is not None:
+    if tar_size is not None:
         of, ready = (local, rows) if copies is None else (target, copy_rows)
         place = sources.source if copies is None else partial(transcoded_path, of)
-        unpacked = pack(of, usable, ready, place, tar_videos, Claims(of / "tar_claims"), remove=copies is not None)
+        unpacked = pack(of, usable, ready, place, tar_size, Claims(of / "tar_claims"), remove=copies is not None)
         counts |= {"in_tar_files": len([path for path in usable if path in ready]) - unpacked}
     counts |= {"pending": len(pending)} if pending else {}
     write_report(local, problems | dict(_why_pending(pending)))

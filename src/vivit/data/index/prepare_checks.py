@@ -31,13 +31,13 @@ def check(
     copies: int | None,
     gop: int,
     crf: int,
-    tar_videos: int | None,
+    tar_size: int | None,
     shard_index: int,
     num_shards: int,
 ) -> None:
     """Raise ``ConfigError`` for impossible values, before anything is read."""
     required = {"gop": gop, "shard_index": shard_index, "num_shards": num_shards}
-    optional = {"num_workers": num_workers, "copies": copies, "tar_videos": tar_videos}
+    optional = {"num_workers": num_workers, "copies": copies, "tar_size": tar_size}
     for key, value in {**required, **{key: value or 1 for key, value in optional.items()}}.items():
         if type(value) is not int:
             remedy = "set one" if key in required else "set one, or null"
@@ -53,8 +53,8 @@ def check(
     if copies is not None and copies < LEAST_SIDE:
         problem = "is too small a short side in pixels"
         raise ConfigError("copies", copies, problem, f"set {LEAST_SIDE} or more, or null for no copies")
-    if tar_videos is not None and tar_videos < 1:
-        raise ConfigError("tar_videos", tar_videos, "must be positive", "set 1000 or alike, or null for no tar files")
+    if tar_size is not None and tar_size < 1:
+        raise ConfigError("tar_size", tar_size, "must be positive", "set 1000 or alike, or null for no tar files")
     if gop < 1:
         raise ConfigError("gop", gop, "is no distance in frames between key frames", "set 1 or more")
     if type(crf) not in (int, float) or not 0 <= crf <= 51:

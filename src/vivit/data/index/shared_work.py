@@ -35,11 +35,12 @@ class ValidRows(dict[str, Row]):
 
     def __init__(self, folder: Path, is_valid: Callable[[str, Row], bool]) -> None:
         super().__init__()
-        self._folder, self._is_valid, self._seen = folder, is_valid, set[Path]()
+        self._folder, self._is_valid, self._seen, self._started = folder, is_valid, set[Path](), False
         self.refresh()
+        self._started = True
 
     def refresh(self) -> None:
-        """Add what other runs have written since."""
+        """Add what other runs have written since; of these, files with a problem are done, too."""
         new = [piece for piece in reversed(pieces(self._folder / "index")) if piece not in self._seen]
         newest: dict[str, Row] = {}
         for piece in new:
@@ -48,16 +49,14 @@ class ValidRows(dict[str, Row]):
             table = table.append_column("ranged", pc.is_valid(table["header"])).select(["path", *SUMMARY])
             newest |= {row["path"]: row for row in reversed(table.to_pylist())}
             self._seen.add(piece)  # type: ignore[arg-type]
-        for path, row in newest.items():
-            if self._is_valid(path, row):
-                self[path] = row
-            else:
-                self.pop(path, None)
+        self |= {
+            path: row for path, row in newest.items() if self._is_valid(path, row) or (self._started and row["problem"])
+        }
 
     def flush(self, rows: list[Row]) -> None:
         """Write rows to the index, add their summaries, and clear them."""
         if rows:
-            write_piece(self._folder, pa.Table.from_pylist(rows, SCHEMA))
+            self._seen.add(write_piece(self._folder, pa.Table.from_pylist(rows, SCHEMA)))
             self.update({row["path"]: summary(row) for row in rows})
             rows.clear()
 
@@ -126,7 +125,8 @@ def _claimed(
             held.append(number)
             known.refresh()
             todo = [path for path in paths if path not in known]
-            bar.update(len(paths) - len(todo))
+            if len(todo) < len(paths):
+                bar.update(len(paths) - len(todo))
             yield from todo
             count += len(todo)
             if count >= PIECE or time.monotonic() > since + PERIOD:
