@@ -125,12 +125,15 @@ def test_report_is_read_back_by_the_library(sweep: Sweep) -> None:
     assert (again.title, again.project) == (spec["displayName"], "vivit")
 
 
-def test_report_metrics_are_logged_by_runs() -> None:
-    """By all runs that left a record."""
+def test_report_metrics_are_logged_by_runs(run: Path) -> None:
+    """By a run of today, and by all runs that left a record, which may be older than some metrics of speed."""
+    (seeds,) = (sweep for sweep in SWEEPS if sweep.name == "seeds")
+    assert metrics(report_spec(seeds)) <= json.loads((run / "results.json").read_text())["metrics"].keys()
     assert RECORDS
     for file in RECORDS:
         sweep = next(sweep for sweep in SWEEPS if sweep.name == file.parent.name)
-        assert metrics(report_spec(sweep)) <= json.loads(file.read_text())["metrics"].keys(), file.name
+        logged = json.loads(file.read_text())["metrics"].keys()
+        assert metrics(report_spec(sweep)) - {"speed/matrix_share"} <= logged, file.name
 
 
 def test_report_curve_of_strengths_matches_those_of_a_run(run: Path) -> None:
