@@ -8,10 +8,14 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from vivit.errors import ConfigError
 
 SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
-LOGIN = re.compile(r"(?<=://)[^/@\s'\"]*@")
-"""User and password in an address."""
-QUERY = re.compile(r"(https?://[^\s'\"?]*)\?((?:(?!::)[^\s'\"<>)])*)")
-"""The part of a web address behind its question mark; in a chain of addresses up to the next one."""
+LOGIN = re.compile(
+    r"((?:https?|ftps?)://)[^/\s'\"]*@"
+    r"|([a-z][a-z0-9+.-]*://)(?![^/@\s'\"]*:\d+/)[^:/@\s'\"]*:(?!:)(?:[^/\s'\"]*|(?:(?!://)[^@\s'\"])*)@",
+    re.I,
+)
+"""User and password in an address; a name before @ alone is a secret of the web, and a container in abfs://."""
+QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^'\"?\n]*)\?((?:(?!::)[^\s'\"<>)])*=(?:(?!::)[^\s'\"<>)])*)", re.I)
+"""The part of an address behind its question mark; in a chain of addresses up to the next one."""
 SIGNED = re.compile(
     r"sig|token|key|credential|secret|passw|auth|expire|policy|accessid|x-amz|x-goog|^s[eprtv]$|^sk|^spr$", re.I
 )
@@ -52,12 +56,14 @@ def without_secrets(text: str) -> str:
 
     What else a query contains becomes a short digest, so that two addresses stay two. Other texts stay as they are.
     """
-    return QUERY.sub(_without_query, LOGIN.sub("", text)) if "://" in text else text
+    return QUERY.sub(_without_query, LOGIN.sub(r"\1\2", text)) if "://" in text else text
 
 
 def has_secrets(address: str) -> bool:
-    """Return whether an address contains what grants access: a user and a password, or a query."""
-    return "://" in address and (LOGIN.search(address) is not None or QUERY.search(address) is not None)
+    """Return whether an address contains what grants access: a user and a password, or a query of the web."""
+    return "://" in address and (
+        LOGIN.search(address) is not None or any(_is_query(match) for match in QUERY.finditer(address))
+    )
 
 
 def check_address(key: str, value: object) -> None:
@@ -67,6 +73,14 @@ def check_address(key: str, value: object) -> None:
         raise ConfigError(key, without_secrets(value), "was typed with a password or a query", remedy)
 
 
+def _is_query(match: re.Match[str]) -> bool:
+    """Return whether it is one: of other storage than the web only where it grants access, for names may contain ?."""
+    names = [name for name, _ in parse_qsl(match[2], keep_blank_values=True)]
+    return match[1].lower().startswith("http") or any(SIGNED.search(name) for name in names)
+
+
 def _without_query(match: re.Match[str]) -> str:
+    if not _is_query(match):
+        return match[0]
     plain = [(name, value) for name, value in parse_qsl(match[2], keep_blank_values=True) if not SIGNED.search(name)]
     return match[1] + (f"?{hashlib.sha256(urlencode(plain).encode()).hexdigest()[:8]}" if plain else "")

@@ -168,6 +168,21 @@ def test_a_tar_set_has_a_length_shuffles_and_resumes_like_files(videos, tars, tm
     assert equal(epoch(module(tars, "tar", tmp_path))[0], expected), "from a local disk, without an index"
 
 
+def test_tar_files_of_any_split_name_and_member_name_are_all_read_but_for_prepared_ones(videos, tmp_path):
+    film = next(videos.rglob("*.mp4")).read_bytes()
+    for name in ("k400-train-0", "k400-train-1", "imagenet-val-000000", "prepared/tars/00000"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            for number in range(2):
+                add(tar, f"/{number}.mp4", film)
+                add(tar, f"/{number}.cls", b"ab"[number : number + 1])
+    dataset = TarFiles(root=tmp_path)
+    assert {split: len(dataset.videos(split)) for split in dataset.listed_splits} == {"train": 4, "val": 2}
+    (tmp_path / "k400-train-0.tar").rename(tmp_path / "train-val.tar")
+    with pytest.raises(DataError, match=r"train-val\.tar: is named after two splits, train and val"):
+        TarFiles(root=tmp_path).heads  # noqa: B018
+
+
 def test_prepare_writes_tar_files_that_webdataset_and_every_data_set_reads(videos, tmp_path):
     root = tmp_path / "videos"
     shutil.copytree(videos, root)
@@ -301,6 +316,25 @@ def test_addresses_are_joined_and_shown():
     assert without_secrets("https://host/get?id=1&sig=other") == a
     assert "me" not in a.replace("https", "")
     assert without_secrets("/a?b@c://x") == "/a?b@c://x"
+    hidden = {
+        "https://u:p@ss@host/a.mp4": "https://host/a.mp4",
+        "s3://k:se/cret@b/a": "s3://b/a",
+        "HTTPS://h/a.mp4?X-Amz-Signature=1": "HTTPS://h/a.mp4",
+        "https://h/a b.mp4?sig=x": "https://h/a b.mp4",
+        "az://c/a?sig=x": "az://c/a",
+        "hf://x?token=1": "hf://x",
+        "zip://a.mp4::https://u:p@h/x.zip?sig=1": "zip://a.mp4::https://h/x.zip",
+    }
+    assert {text: without_secrets(text) for text in hidden} == hidden
+    assert all(map(has_secrets, hidden))
+    open_ = (
+        "abfs://one@account.dfs.core.windows.net/a.mp4",
+        "https://h:8080/a@b.mp4",
+        "https://h/a:b@c.mp4",
+        "s3://b/a?b=1",
+    )
+    assert [without_secrets(text) for text in open_] == [*open_]
+    assert not any(map(has_secrets, open_))
     assert [has_secrets(text) for text in ("s3://b/a?b", "s3://k:p@b", PRESIGNED, "/a@b?c")] == [
         False,
         True,

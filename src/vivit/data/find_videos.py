@@ -47,10 +47,16 @@ def videos_below(folder: Folder, leave_out: Callable[[Folder], bool] = lambda _:
     return videos
 
 
-def files_below(folder: Folder, suffix: str) -> list[str]:
-    """Return the paths, relative to ``folder`` and sorted, of all visible files with a suffix in it and below."""
-    paths = (str(below / name) for below, _, files in _places(folder) for name in files if not is_hidden(name))
-    return sorted(path for path in paths if path.lower().endswith(suffix) and not _is_below_hidden(path))
+def files_below(folder: Folder, suffix: str, leave_out: Callable[[Folder], bool]) -> list[str]:
+    """Return the paths, relative to ``folder`` and sorted, of all visible files with a suffix in it and below.
+
+    Subfolders of which ``leave_out`` is true are passed over.
+    """
+    paths = []
+    for below, folders, files in _places(folder):
+        folders[:] = [name for name in folders if not is_hidden(name) and not leave_out(folder / str(below / name))]
+        paths += [str(below / name) for name in files if name.lower().endswith(suffix) and not is_hidden(name)]
+    return sorted(paths)
 
 
 def has_videos(folder: Folder) -> bool:

@@ -10,13 +10,13 @@ from functools import cached_property
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vivit.addresses import join_path
 from vivit.data.datasets.base import SPLITS, Split, VideoDataset
 from vivit.data.datasets.class_names import UNLABELLED, describe_nearest, sorted_classes
 from vivit.data.datasets.registry import register_dataset
 from vivit.data.datasets.split_names import split_of
 from vivit.data.datasets.video_table import make_table
 from vivit.data.find_videos import files_below
+from vivit.data.index.index import is_prepared
 from vivit.data.storage.tar_members import read_members
 from vivit.data.transforms.flip import Flip
 from vivit.errors import DataError
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
 
 LABELS = ("cls", "txt", "json")
 """Suffixes of members with a label, the first of which counts."""
-SPLIT = re.compile(r"[A-Za-z]+")
-"""What a tar file's path begins with, which may be the name of a split."""
+WORD = re.compile(r"[A-Za-z]+")
+"""A part of a tar file's path, which may be the name of a split."""
 
 
 @register_dataset("tar")
 @dataclass(kw_only=True)
 class TarFiles(VideoDataset):
-    """Videos in the tar files below ``root``, as ``train-000000.tar`` or ``train/000000.tar``.
+    """Videos in the tar files below ``root``, as ``train-000000.tar``, ``train/000000.tar`` or ``k400-train-0.tar``.
 
-    A file or folder that is called by no split is for training. Members of one key, their name up to the first dot,
-    belong together: a video, and ``.cls`` or ``.txt`` with its class, or ``.json`` with its class in the entry
+    Without the name of a split in its path a tar file is for training. Members of one key, their name up to the first
+    dot, belong together: a video, and ``.cls`` or ``.txt`` with its class, or ``.json`` with its class in the entry
     ``label``. Classes are in alphabetical order, or by size where all are numbers. A video's group is its tar file
     unless ``group_before`` makes others.
     """
@@ -57,10 +57,12 @@ class TarFiles(VideoDataset):
     def _shards(self) -> dict[Split, list[str]]:
         """The tar files of each split, relative to the root."""
         shards: dict[Split, list[str]] = {}
-        for path in files_below(self.root, ".tar"):
-            name = SPLIT.match(path)
-            split = split_of(name[0]) if name else "train"
-            shards.setdefault(split if split in SPLITS else "train", []).append(path)  # type: ignore[arg-type]
+        for path in files_below(self.root, ".tar", lambda each: is_prepared(each, self.prepared_folder)):
+            named = [split for split in SPLITS if split in map(split_of, WORD.findall(path))]
+            if len(named) > 1:
+                problem = f"is named after two splits, {named[0]} and {named[1]}"
+                raise DataError(f"{self.root}/{path}", problem, "rename it, as train-000000.tar")
+            shards.setdefault(named[0] if named else "train", []).append(path)
         if "train" not in shards and self._labelled:
             raise DataError(self.root, "has no tar files for training", "name them train-000000.tar and so on")
         return shards
@@ -82,7 +84,7 @@ class TarFiles(VideoDataset):
             rows = read_members(self.root, self._shards[split], self.prepared_folder, LABELS).to_pylist()
             videos: dict[str, dict[str, object]] = {}
             for row in sorted(rows, key=lambda row: LABELS.index(row["kind"]) if row["kind"] else len(LABELS)):
-                path = join_path(row["shard"], row["member"])
+                path = f"{row['shard']}/{row['member'].lstrip('/')}"
                 text = None if row["label"] is None else self._class_of(path, row["kind"], row["label"])
                 video = {"path": path, "class": text, **{name: row[name] for name in ("shard", "offset", "bytes")}}
                 if videos.setdefault(path, video)["class"] is None:

@@ -129,13 +129,10 @@ class VideoFolder(VideoDataset):
         """Return the paths of a split's videos, relative to its folder, which is searched once."""
         if split not in self._paths:
             folder = self._split_folder(split)
-            paths = videos_below(folder, self._is_prepared)
+            paths = videos_below(folder, lambda each: is_prepared(each, self.prepared_folder))
             check_names(folder, paths)
             self._paths[split] = paths
         return self._paths[split]
-
-    def _is_prepared(self, folder: Folder) -> bool:
-        return folder.resolve() == self.prepared_folder.resolve() or is_prepared(folder)
 
     def _class_folders(self, split: Split) -> set[str]:
         """Return the names of the folders with videos in that of a split; of training the others are warned of."""

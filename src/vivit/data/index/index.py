@@ -68,11 +68,13 @@ def transcoded_dir(prepared: PathOrAddress, side: int) -> PathOrAddress:
     return prepared / f"short{side}"  # type: ignore[return-value]
 
 
-def is_prepared(folder: Folder) -> bool:
-    """Return whether a folder was filled by ``prepare.py``: it holds an index, or copies with one.
+def is_prepared(folder: Folder, prepared: Folder) -> bool:
+    """Return whether a folder was filled by ``prepare.py``: ``prepared`` itself, or one with an index.
 
     In storage its name tells: to list every folder there would take long.
     """
+    if folder.resolve() == prepared.resolve():
+        return True
     if not isinstance(folder, Path):
         return folder.name == "prepared"
     return next((folder / "index").glob("*.arrow"), None) is not None
