@@ -100,12 +100,14 @@ def restarts() -> tuple[int, int]:
 
 
 def _start_of_torchrun(nodes: int) -> str:
-    """Return a name by the process that starts the ranks of one machine; of several by torchrun's name of the run."""
+    """Return a name by the process that starts the ranks of one machine; of several by torchrun's name of the run.
+
+    Machines count restarts each for itself, and meet at another address after one: neither may be in the name then.
+    """
     if nodes == 1:
         parent = os.getppid()
         return _file_name(f"{socket.gethostname()}-{parent}-{start_of_process(parent)}")
-    meeting = () if restarts()[0] else ("MASTER_ADDR", "MASTER_PORT")  # each machine keeps those of its first start
-    names = ("TORCHELASTIC_RUN_ID", *meeting, "TORCHELASTIC_RESTART_COUNT")
+    names = ("TORCHELASTIC_RUN_ID", *(() if restarts()[1] else ("MASTER_ADDR", "MASTER_PORT")))
     return _file_name("-".join(os.environ.get(name, "") for name in names))
 
 

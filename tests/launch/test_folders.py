@@ -17,9 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.launch import Preflight
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder, release_folder
 from vivit.launch.folders import create_new
+from vivit.launch.meeting import meet
 from vivit.launch.published import clear_published, publish, wait_for_published
 from vivit.ranks import is_rank_zero, rank_group
-from vivit.run_folder import this_process, write_status
+from vivit.run_folder import write_status
 
 Compose = Callable[..., DictConfig]
 NEEDED = {
@@ -334,18 +335,17 @@ def test_what_an_earlier_start_of_the_same_name_left_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its first rank was killed, or refused to start, long ago or just now; this one's comes a moment later."""
-    gone = this_process() | {"started": "long ago"}
-    for folder, age, process in (("old", 3600, this_process()), (None, 3600, this_process()), ("old", 0, gone)):
-        monkeypatch.setattr("vivit.launch.published.this_process", lambda process=process: process)
-        publish(tmp_path, "start", {"folder": folder})
+    for start, folder, age in (("killed", "old", 3600), ("refused", None, 3600), ("just killed", "old", 0)):
+        monkeypatch.setattr("vivit.launch.published._renew", lambda file: None)
+        publish(tmp_path, start, {"folder": folder})
         monkeypatch.undo()
-        (left,) = tmp_path.glob(".ranks-*")
+        (left,) = tmp_path.glob(f".ranks-{start}")
         os.utime(left, (time.time() - age,) * 2)
-        late = threading.Timer(0.3, publish, (tmp_path, "start", {"folder": "new"}))
+        late = threading.Timer(0.3, publish, (tmp_path, start, {"folder": "new"}))
         late.start()
-        assert wait_for_published(tmp_path, "start", "run folder")["folder"] == "new"
+        assert wait_for_published(tmp_path, start, "run folder")["folder"] == "new"
         late.join()
-    clear_published(tmp_path, "start")
+        clear_published(tmp_path, start)
     assert not [*tmp_path.glob(".ranks-*")]
 
 
@@ -372,7 +372,7 @@ def test_ranks_started_by_hand_are_told_to_name_their_folder(
     assert Path(begun(f"hydra.run.dir={tmp_path / 'mine'}").hydra.run.dir) == tmp_path / "mine"
 
 
-def test_starts_of_ranks_are_told_apart_and_those_again_of_torchrun_on_one_machine_are_not(
+def test_starts_of_ranks_are_told_apart_and_those_again_of_torchrun_are_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     again = {"TORCHELASTIC_RESTART_COUNT": "1"}
@@ -391,7 +391,8 @@ def test_starts_of_ranks_are_told_apart_and_those_again_of_torchrun_on_one_machi
         group = rank_group()
         assert group is not None
         starts[name] = group.start
-    assert starts.pop("torchrun again") == starts["torchrun"]
+    for name in ("torchrun", "two machines"):
+        assert starts.pop(f"{name} again") == starts[name]
     assert len(set(starts.values())) == len(starts)
     environment(monkeypatch)
     assert rank_group() is None
@@ -416,3 +417,22 @@ def test_torchrun_starts_no_sweep(begun: Compose, monkeypatch: pytest.MonkeyPatc
 def test_the_owner_says_who_it_is(begun: Compose) -> None:
     folder = Path(begun().hydra.run.dir)
     assert {"host", "pid", "started", "namespace", "since"} == json.loads((folder / LOCK_FILE).read_text()).keys()
+
+
+def test_ranks_of_several_machines_meet_after_restarts_that_each_counted_for_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A machine that came back begins to count at 0, at another address; the first rank is on one that stayed."""
+    machines = TWO_MACHINES | {"TORCHELASTIC_MAX_RESTARTS": "3", "TORCHELASTIC_RUN_ID": "mine"}
+    stayed = {"RANK": "0", "TORCHELASTIC_RESTART_COUNT": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
+    starts = []
+    for place in (stayed, {"RANK": "2", "TORCHELASTIC_RESTART_COUNT": "0", "MASTER_ADDR": "b", "MASTER_PORT": "2"}):
+        environment(monkeypatch, **machines | place, TORCHELASTIC_USE_AGENT_STORE="True")
+        group = rank_group()
+        assert group is not None
+        starts.append(group.start)
+        meet(tmp_path)
+        assert os.environ["MASTER_PORT"] not in ("1", "2")
+        assert os.environ["TORCHELASTIC_USE_AGENT_STORE"] == "False"
+        assert os.environ["MASTER_ADDR"] == "a"
+    assert starts[0] == starts[1]

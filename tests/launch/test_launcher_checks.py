@@ -115,19 +115,15 @@ def test_jobs_of_a_queue_have_the_ranks_that_the_trainer_expects(
 
 
 def test_a_run_on_several_machines_that_is_started_again_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def config(folder: str) -> DictConfig:
-        return OmegaConf.create({"resume": None, "hydra": {"run": {"dir": folder}}})
-
-    again, new = {"TORCHELASTIC_MAX_RESTARTS": "3"}, "logs/${now:%Y}"
+    again = {"TORCHELASTIC_MAX_RESTARTS": "3"}
     for started in (TORCHRUN, TORCHRUN | again | {"TORCHELASTIC_RUN_ID": "mine"}):
         environment(monkeypatch, started)
-        check_restarts(config(new))
+        check_restarts()
     environment(monkeypatch, TORCHRUN | again | {"WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "1"})
-    check_restarts(config(new))
+    check_restarts()
     environment(monkeypatch, TORCHRUN | again)
-    check_restarts(config("logs/mine"))
     with pytest.raises(ConfigError, match="--rdzv-id"):
-        check_restarts(config(new))
+        check_restarts()
 
 
 def test_what_torchrun_has_started_becomes_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

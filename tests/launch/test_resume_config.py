@@ -68,7 +68,9 @@ def test_more_time_may_be_given(override: str, value: object, folder: Path, comp
     "override", ["seed=2", "model=spatiotemporal", "+loggers.x=1", "trainer=cpu", "ckpt_path=auto"]
 )
 def test_all_else_is_refused(override: str, folder: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"{re.escape(override)} is refused; only trainer.devices, data.num_workers"):
+    with pytest.raises(
+        ConfigError, match=rf"{re.escape(override)} is refused; only trainer.devices, trainer.num_nodes,"
+    ):
         check_resume(folder, [f"resume={folder}", override])
     check_resume(folder, [f"resume={folder}", "trainer.devices=2", "data.num_workers=1", "logger.csv=null"])
 

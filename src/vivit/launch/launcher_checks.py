@@ -6,7 +6,6 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 
 from vivit.errors import ConfigError
-from vivit.launch.find_folder import is_new
 from vivit.ranks import BY_HAND, SHELLS, RankGroup, named_run, rank_group, restarts
 
 COMMANDS = ("train", "eval", "features")
@@ -58,14 +57,14 @@ def check_group(group: RankGroup, devices: int | None, nodes: Any) -> None:
     raise ConfigError(key, value, text.replace(" 1 nodes", " 1 node"), f"{remedy}, or start {start}")
 
 
-def check_restarts(config: DictConfig) -> None:
-    """Raise ConfigError where torchrun would start a run on several machines again that could not find its folder."""
+def check_restarts() -> None:
+    """Raise ConfigError where torchrun may start a run on several machines again, which has no name to be found by."""
     group = rank_group()
-    if group is None or group.nodes == 1 or not restarts()[1] or named_run() is not None or not is_new(config, "run"):
+    if group is None or group.nodes == 1 or not restarts()[1] or named_run() is not None:
         return
     raise ConfigError(
         "--rdzv-id",
-        problem="torchrun may start this run on several machines again, which finds its folder by its name",
+        problem="torchrun may start this run on several machines again, whose ranks find each other by its name",
         remedy="set torchrun --rdzv-id=NAME, or --max-restarts=0",
     )
 

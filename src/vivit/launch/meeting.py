@@ -16,10 +16,13 @@ def meet(folder: Path) -> None:
     """Set ``MASTER_ADDR`` and ``MASTER_PORT`` in this rank as in all others of its start.
 
     The first rank takes a free port and writes it into the run's folder. What the launcher or the user has set stays,
-    but for the port of ranks that torchrun starts again: with torch 2.14 they would wait there for those before them.
+    but for the port of ranks that torchrun starts again, or may on several machines. With torch 2.14 they would wait
+    there for those before them.
     """
     group = rank_group()
-    if group is not None and restarts()[0] and os.environ.get(AGENT_STORE) == str(True):
+    count, most = restarts()
+    starts_again = group is not None and (count or (group.nodes > 1 and most))  # machines count each for itself
+    if group is not None and starts_again and os.environ.get(AGENT_STORE) == str(True):
         os.environ[AGENT_STORE] = str(False)
         for name in (PORT, *((ADDRESS,) if group.rank else ())):  # the first rank may be on another machine than before
             os.environ.pop(name, None)

@@ -83,7 +83,7 @@ def check_run(config: DictConfig) -> None:
     check_working_folder(config)
     if not config.get("resume"):  # whose trainer is that of the run
         check_launcher(config, config.hydra.job.config_name)
-        check_restarts(config)
+        check_restarts()
         fix_ranks(config)
     parse_typed_values(config)
     prefer_typed_rate(config, task_overrides(config.hydra))

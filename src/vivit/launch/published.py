@@ -2,16 +2,20 @@
 
 import atexit
 import json
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from vivit.io import atomic_write
-from vivit.run_folder import is_alive, this_process
 
 PATIENCE = 180.0
 """Seconds that a rank waits for what the first one publishes."""
+RENEWED = 0.5
+"""Seconds between two times of a file that is published."""
 STALE = 30.0
 """Seconds after which the message that there is no folder is one of an earlier start; it stays when rank 0 ends."""
 
@@ -19,13 +23,14 @@ STALE = 30.0
 def publish(
     parent: Path, start: str, content: Mapping[str, Any], *, while_useful: Callable[[], bool] | None = None
 ) -> None:
-    """Write what the other ranks of a start read.
+    """Write what the other ranks of a start read, and renew its time as long as they may wait for it.
 
     It is deleted when this process ends, where ``while_useful`` does not return True then; None: it stays.
     """
     file = _published(parent, start)
     with atomic_write(file) as partial:
-        partial.write_text(json.dumps({**content, "process": this_process()}), encoding="utf-8")
+        partial.write_text(json.dumps(dict(content)), encoding="utf-8")
+    threading.Thread(target=_renew, args=(file,), daemon=True).start()
     if while_useful is not None:
         atexit.register(_withdraw, file, while_useful)
 
@@ -46,7 +51,7 @@ def read_published(parent: Path, start: str) -> dict[str, Any]:
 
 def wait_for_published(parent: Path, start: str, what: str) -> dict[str, Any]:
     """Return what the first rank publishes, once it has. Raises SystemExit where it does not, naming ``what``."""
-    end, begun = time.monotonic() + PATIENCE, time.time()
+    end, begun = time.monotonic() + PATIENCE, _time_of_disk(parent)
     while not (content := _of_this_start(parent, start, begun)):
         if time.monotonic() > end:
             raise SystemExit(f"error: the first rank has published no {what} in {parent} within {PATIENCE:.0f} s")
@@ -55,16 +60,36 @@ def wait_for_published(parent: Path, start: str, what: str) -> dict[str, Any]:
 
 
 def _of_this_start(parent: Path, start: str, begun: float) -> dict[str, Any]:
-    """Return what is published, unless it is older than the time within which ranks start, or its process is gone."""
+    """Return what is published, where its first rank lives: it has renewed the file since this rank began to wait.
+
+    That there is no folder counts for a while longer, because its rank ends.
+    """
     try:
         written = _published(parent, start).stat().st_mtime
     except OSError:
         return {}
     content = read_published(parent, start)
     refused = content.get("folder", "") is None
-    if written <= begun - (STALE if refused else PATIENCE):
-        return {}
-    return content if refused or is_alive(content.get("process")) else {}
+    return content if written > begun - (STALE if refused else 0) else {}
+
+
+def _time_of_disk(folder: Path) -> float:
+    """Return the time by the clock that sets the times of files in a folder, which another machine may do."""
+    try:
+        with NamedTemporaryFile(dir=folder, prefix=".time-") as probe:
+            return Path(probe.name).stat().st_mtime
+    except OSError:
+        return time.time()
+
+
+def _renew(file: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        time.sleep(RENEWED)
+        try:
+            os.utime(file)
+        except OSError:
+            return
 
 
 def _withdraw(file: Path, while_useful: Callable[[], bool]) -> None:

@@ -12,7 +12,7 @@ from vivit.overrides import CACHE, matches_key, override_key
 
 HYDRA_FOLDER = ".hydra"
 """Where Hydra stores a run's configuration; that of a resume goes into a folder below it."""
-CHANGEABLE = ("trainer.devices", "data.num_workers", *CACHE, "trainer.max_time", "logger")
+CHANGEABLE = ("trainer.devices", "trainer.num_nodes", "data.num_workers", *CACHE, "trainer.max_time", "logger")
 """Keys that may be set beside ``resume``: where, how fast and how long a run continues, not what it computes."""
 
 
@@ -45,8 +45,8 @@ def load_resumed_config(cfg: DictConfig, job: Job) -> tuple[DictConfig, Job]:
     for override in job.overrides:
         if matches_key(override, ["logger"]):
             config.logger = cfg.get("logger")
-        elif matches_key(override, ["trainer.devices"]):
-            config.trainer.devices = cfg.trainer.devices
+        elif (key := override_key(override)) in ("trainer.devices", "trainer.num_nodes"):
+            OmegaConf.update(config, key, OmegaConf.select(cfg, key), force_add=True)
         elif matches_key(override, ["trainer.max_time"]):
             config.trainer.max_time = cfg.trainer.get("max_time")
         elif (key := override_key(override)) in ("data.num_workers", *CACHE):
