@@ -247,3 +247,12 @@ def test_a_share_that_is_no_number_is_a_sentence(tmp_path: Path, options: dict[s
 def test_a_pattern_that_is_a_number_is_a_sentence() -> None:
     with pytest.raises(ConfigError, match="is no regular expression"):
         groups_of_paths(["a.mp4"], 3)
+
+
+def test_a_list_of_another_name_is_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\na.mp4,x\n")
+    with pytest.raises(DataError, match=r"train\.csv: there is no such file; set data\.dataset\.file=labels\.csv"):
+        CsvDataset(root=tmp_path).heads  # noqa: B018
+    (tmp_path / "more.csv").touch()
+    with pytest.raises(DataError, match=r"there is no such file; list the train videos in it"):
+        CsvDataset(root=tmp_path).heads  # noqa: B018

@@ -8,6 +8,7 @@ that ``score_by`` names.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -220,6 +221,9 @@ class CsvDataset(VideoDataset):
         if not file.is_file():
             remedy = f"list the {videos} videos in it, with columns path, {', '.join(self._all_label_columns)}"
             remedy += {"train": f", or all videos in {self.file}", "val": HOLD_OUT}.get(videos, "")
+            beside = sorted(self.root.glob("*.csv")) if videos == "train" and isinstance(self.root, Path) else []
+            if len(beside) == 1:
+                remedy = f"set data.dataset.file={beside[0].name}, the list beside it; or {remedy}"
             raise DataError(file, "there is no such file", remedy)
         expected = ["path", SPLIT, "start", "end", self.group, *self._all_label_columns, *self.score_by]
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter, encoding=self.encoding, expected=expected)
