@@ -14,6 +14,7 @@ from tests.data.test_prepare import rows, write_video
 from vivit.data.datasets import VideoFolder
 from vivit.data.index import claims as claiming
 from vivit.data.index import prepare as preparing
+from vivit.data.index import tars
 from vivit.data.index.claims import Claims, buckets_of
 from vivit.data.index.job_array import share_of_work
 from vivit.data.index.prepare import prepare
@@ -131,3 +132,31 @@ def test_a_file_without_a_copy_is_none_that_is_not_done_yet(root, monkeypatch):
 
 def failing_copy(source, folder, path, **options):
     return {"path": path, "bytes": 0, "decoded": False, "problem": "too odd"}
+
+
+@pytest.mark.parametrize("copies", [None, 16])
+def test_two_runs_that_finish_together_pack_a_tar_file_once(root, monkeypatch, copies):
+    pack, others = preparing.pack, []
+    options = {"tar_size": 100, "num_shards": 2, "copies": copies}
+
+    def late_pack(*args, **keys):
+        """Have another run pack all between this run's last look at the index and its claim."""
+        if not others:
+            others.append(None)
+            others.append(run(root, shard_index=1, **options))
+        return pack(*args, **keys)
+
+    monkeypatch.setattr(preparing, "pack", late_pack)
+    assert run(root, shard_index=0, **options)["in_tar_files"] == others[1]["in_tar_files"] == NUMBER
+    assert len([*(root / "prepared").rglob("*.tar")]) == 1
+    assert not [*(root / "prepared").rglob("tar_claims")]
+
+
+def test_copies_that_a_run_left_beside_their_tar_file_are_deleted(root, monkeypatch):
+    target = root / "prepared" / "short16"
+    monkeypatch.setattr(tars, "_remove_packed", lambda *args: None)
+    run(root, copies=16, tar_size=100)
+    assert len([*target.rglob("*.mp4")]) == NUMBER
+    monkeypatch.undo()
+    assert run(root, copies=16, tar_size=100)["in_tar_files"] == NUMBER
+    assert not [*target.rglob("*.mp4")]
