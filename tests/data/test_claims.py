@@ -112,6 +112,25 @@ def test_a_claim_is_one_process_alone(tmp_path, monkeypatch):
     assert not (tmp_path / "claims").exists()
 
 
+def test_a_claim_that_was_taken_over_meanwhile_stays_with_who_did(tmp_path, monkeypatch):
+    claim, one, other = tmp_path / "0001.claim", Claims(tmp_path), Claims(tmp_path)
+    claim.write_text(json.dumps({"machine": "elsewhere", "process": 7, "started": "1"}))
+    os.utime(claim, (0, 0))
+    remove = other._remove
+
+    def late_remove(*args):
+        assert one.take(1)
+        return remove(*args)
+
+    monkeypatch.setattr(other, "_remove", late_remove)
+    assert not other.take(1)
+    assert other.holder(1) == f"process {os.getpid()} on {platform.node()}"
+    assert [*tmp_path.iterdir()] == [claim]
+    claim.write_text(taken_over := json.dumps({"machine": "elsewhere", "process": 8, "started": "1"}))
+    one.release([1])
+    assert claim.read_text() == taken_over, "a run that was slow gives back no claim of another"
+
+
 def test_share_of_a_job_array():
     array = {"SLURM_ARRAY_TASK_ID": "12", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MIN": "10"}
     assert share_of_work(None, None, array) == (2, 4)
