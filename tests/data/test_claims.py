@@ -137,6 +137,9 @@ def test_share_of_a_job_array():
     assert share_of_work(None, None, array | {"SLURM_ARRAY_TASK_STEP": "2"}) == (1, 4)
     assert share_of_work(None, None, {}) == (0, 1)
     assert share_of_work(1, 3, array) == (1, 3)
+    job_of_multirun = array | {"SUBMITIT_EXECUTOR": "slurm"}
+    assert share_of_work(None, None, job_of_multirun) == (0, 1), "its array holds the jobs of a multirun"
+    assert share_of_work(1, 3, job_of_multirun) == (1, 3)
     with pytest.raises(ConfigError, match="num_shards"):
         share_of_work(1, None, array)
 
