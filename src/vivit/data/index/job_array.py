@@ -8,7 +8,8 @@ from vivit.errors import ConfigError
 def share_of_work(shard_index: int | None, num_shards: int | None, environment: Mapping[str, str]) -> tuple[int, int]:
     """Return the number of a run and how many there are: as configured, else those of a job array, else 0 of 1.
 
-    An array of submitit holds the jobs of a multirun, each with work of its own, and is no share of one. Raises ``ConfigError`` where one of both is configured and the other is not.
+    An array of submitit holds the jobs of a multirun, each with work of its own, and is no share of one. Raises
+    ``ConfigError`` where one of both is configured and the other is not.
     """
     if (shard_index is None) != (num_shards is None):
         missing = "shard_index" if shard_index is None else "num_shards"
