@@ -118,9 +118,9 @@ def test_a_claim_that_was_taken_over_meanwhile_stays_with_who_did(tmp_path, monk
     os.utime(claim, (0, 0))
     remove = other._remove
 
-    def late_remove(*args):
+    def late_remove(file, stale):
         assert one.take(1)
-        return remove(*args)
+        return remove(file, stale)
 
     monkeypatch.setattr(other, "_remove", late_remove)
     assert not other.take(1)
@@ -161,8 +161,8 @@ def test_two_runs_that_finish_together_pack_a_tar_file_once(root, monkeypatch, c
     pack, others = preparing.pack, []
     options = {"tar_size": 100, "num_shards": 2, "copies": copies}
 
-    def late_pack(*args, **keys):
-        """Have another run pack all between this run's last look at the index and its claim."""
+    def late_pack(*args: object, **keys: object):
+        """Let another run pack all between the last look of this one at the index and its claim."""
         if not others:
             others.append(None)
             others.append(run(root, shard_index=1, **options))
