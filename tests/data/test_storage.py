@@ -20,6 +20,7 @@ from vivit.benchmarks.storage import storage_rows
 from vivit.benchmarks.storage_server import serving
 from vivit.data import VideoDataModule
 from vivit.data.datasets import CsvDataset, TarFiles, VideoFolder
+from vivit.data.index.index import read_index
 from vivit.data.index.prepare import prepare
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.video_error import StorageError, VideoError
@@ -181,6 +182,37 @@ def test_tar_files_of_any_split_name_and_member_name_are_all_read_but_for_prepar
     (tmp_path / "k400-train-0.tar").rename(tmp_path / "train-val.tar")
     with pytest.raises(DataError, match=r"train-val\.tar: is named after two splits, train and val"):
         TarFiles(root=tmp_path).heads  # noqa: B018
+
+
+def test_a_tar_file_that_is_written_again_is_read_and_indexed_anew(tmp_path):
+    root, prepared = tmp_path / "tars", tmp_path / "index"
+    root.mkdir()
+
+    def pack(frames):
+        film(tmp_path / "0.mp4", np.random.default_rng(0).integers(0, 256, (frames, 64, 96, 3), np.uint8))
+        with tarfile.open(root / "train-000.tar", "w") as tar:
+            tar.add(tmp_path / "0.mp4", "0.mp4")
+            add(tar, "0.cls", b"a")
+
+    def look(name):
+        (video,) = TarFiles(root=root, index_dir=name).videos("train")
+        with open_video(video) as file:
+            return file.shape.frames, file.read([0, file.shape.frames - 1], BOX, (32, 32))
+
+    def indexed():
+        prepare(TarFiles(root=root, index_dir=prepared), splits=["train"], num_workers=1, look_alike=False)
+        return {row["path"]: row["frames"] for row in reversed(read_index(prepared).to_pylist())}
+
+    pack(16)
+    assert [*indexed().values()] == [16]
+    pack(40)
+    frames, expected = look(tmp_path / "none")
+    assert frames == 40
+    for when in ("with the old index", "after another"):
+        frames, pictures = look(prepared)
+        assert frames == 40, when
+        np.testing.assert_array_equal(pictures, expected)
+        assert [*indexed().values()] == [40]
 
 
 def test_prepare_writes_tar_files_that_webdataset_and_every_data_set_reads(videos, tmp_path):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 BUCKETS = 1024
 """Parts into which files are divided by their names: the same for every run, whatever list it has."""
@@ -17,6 +18,8 @@ STALE = 300.0
 """Seconds without a sign of life after which a claim is taken over."""
 HEARTBEAT = 20.0
 """Seconds from one sign of life to the next."""
+Sign: TypeAlias = tuple[str, int]
+"""Content of a claim, and when it last changed."""
 
 
 def buckets_of(names: Sequence[str]) -> dict[int, list[str]]:
@@ -48,18 +51,23 @@ class Claims:
     def take(self, bucket: int) -> bool:
         """Return whether a bucket is claimed by this run now; not where another run has it."""
         file = self._file(bucket)
-        if not self._write(file) and not (self._is_stale(file) and self._remove(file) and self._write(file)):
-            return False
+        if not self._write(file):
+            stale = self._stale(file)
+            if stale is None or not self._remove(file, stale) or not self._write(file):
+                return False
         with self._lock:
             self._held.add(bucket)
         return True
 
     def release(self, buckets: Sequence[int]) -> None:
-        """Remove claims, once all that was done is written."""
+        """Remove claims, once all that was done is written; not one that another run has taken over."""
         for bucket in buckets:
             with self._lock:
                 self._held.discard(bucket)
-            self._file(bucket).unlink(missing_ok=True)
+            file = self._file(bucket)
+            with suppress(OSError):
+                if file.read_text() == self._content:
+                    file.unlink()
 
     def holder(self, bucket: int) -> str | None:
         """Return machine and process of the run that works at a bucket; None: none does."""
@@ -105,14 +113,16 @@ class Claims:
                 continue
             return True
 
-    def _is_stale(self, file: Path) -> bool:
+    def _stale(self, file: Path) -> Sign | None:
+        """Return the last sign of life of a claim that is to be taken over; None where it is not."""
         try:
-            age = self._now() - file.stat().st_mtime
-            content = json.loads(file.read_text() or "{}")
+            sign = _sign(file)
+            age = self._now() - sign[1] / 1e9
+            content = json.loads(sign[0] or "{}")
         except (OSError, ValueError):
-            return False
+            return None
         ended = content.get("machine") == platform.node() and _started(str(content["process"])) != content["started"]
-        return ended or age > STALE
+        return sign if ended or age > STALE else None
 
     def _now(self) -> float:
         """Return the time by the clock of the folder's disk, which may be that of another machine."""
@@ -122,15 +132,23 @@ class Claims:
         probe.unlink(missing_ok=True)
         return now
 
-    def _remove(self, file: Path) -> bool:
-        """Return whether this process, and no other, took a claim away."""
+    def _remove(self, file: Path, stale: Sign) -> bool:
+        """Return whether this process, and no other, took a stale claim away; one made since is put back."""
         away = file.with_name(f".{platform.node()}-{os.getpid()}-{time.monotonic_ns()}")
         try:
             file.rename(away)
+            removed = _sign(away) == stale
+            if not removed:
+                os.link(away, file)
         except OSError:
-            return False
+            removed = False
         away.unlink(missing_ok=True)
-        return True
+        return removed
+
+
+def _sign(file: Path) -> Sign:
+    """Return the content of a claim, and when it last changed in nanoseconds."""
+    return file.read_text(), file.stat().st_mtime_ns
 
 
 def _started(process: str) -> str | None:

@@ -15,6 +15,8 @@ READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps"
 """The columns of an index that reading a video needs, and its rate."""
 PLACE_COLUMNS = ("shard", "offset")
 """The columns of where a file in a tar file lies."""
+TIME_COLUMNS = ("stamp", "step", "stamps")
+"""The columns of when frames begin."""
 RANGE_COLUMNS = ("header", "key_frames", "key_bytes", "ends")
 """The columns of which bytes a clip takes, for files that are fetched."""
 TARS = "tars"
@@ -35,7 +37,11 @@ def _has_shards(prepared: Folder) -> bool:
 
 
 def join_places(facts: pa.Table, files: Column, videos: pa.Table, root: Folder, prepared: Folder) -> pa.Table:
-    """Return properties of files with the addresses of the tar files that they lie in: by the index, or by a list."""
+    """Return properties of files with the addresses of the tar files that they lie in: by the index, or by a list.
+
+    Where a file has another size in the list, its tar file was written again: times and byte ranges of the index are
+    not used.
+    """
     if "shard" not in facts.column_names:
         return facts
     places = {"shard": paths_below(prepared, facts["shard"])}
@@ -45,7 +51,12 @@ def join_places(facts: pa.Table, files: Column, videos: pa.Table, root: Folder, 
         in_index = pc.is_valid(places["shard"])
         places["shard"] = pc.if_else(in_index, places["shard"], paths_below(root, listed["shard"]))
         places["offset"] = pc.if_else(in_index, facts["offset"], listed["offset"])
-        places["bytes"] = pc.coalesce(facts["bytes"], listed["bytes"])
+        size = pc.coalesce(listed["bytes"], facts["bytes"])
+        changed = pc.fill_null(pc.and_(pc.invert(in_index), pc.not_equal(facts["bytes"], size)), False)
+        places["bytes"] = pc.if_else(in_index, facts["bytes"], size)
+        if pc.any(changed).as_py():
+            for name in (*TIME_COLUMNS, *RANGE_COLUMNS):
+                places[name] = pc.if_else(changed, pa.scalar(None, facts[name].type), facts[name])
     for name, column in places.items():
         facts = facts.set_column(facts.column_names.index(name), name, column)
     return facts

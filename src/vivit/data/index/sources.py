@@ -53,6 +53,10 @@ class Sources:
         shard, offset, size = self._places[name]
         return StoredFile(without_secrets(path), join_path(self._root, shard), offset, size, cache=self._cache)
 
+    def listed_size(self, name: str) -> int | None:
+        """Return the bytes of a file in a tar file that the data set lists; None for any other."""
+        return self._places[name][2] if name in self._places else None
+
     def source(self, name: str) -> Path | StoredFile:
         """Return a file, wherever it lies."""
         return self.stored(name) or Path(os.path.join(self._root, self._paths.get(name, name)))  # noqa: PTH118

@@ -3,10 +3,10 @@
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from vivit.data.index.claims import BUCKETS, Claims, buckets_of
 from vivit.data.index.index import SCHEMA, read_index, write_piece
 from vivit.data.index.places import TARS
+from vivit.data.index.shared_work import ValidRows
 from vivit.data.storage.stored_file import StoredFile
 from vivit.errors import DataError
 from vivit.io import atomic_write
@@ -26,7 +27,7 @@ CHUNK = 1 << 20
 def pack(
     folder: Path,
     names: Sequence[str],
-    ready: Mapping[str, Mapping[str, Any]],
+    ready: ValidRows,
     open_source: Callable[[str], Path | StoredFile],
     videos_a_tar: int,
     claims: Claims,
@@ -46,18 +47,33 @@ def pack(
     left = 0
     with ProgressBar(desc="tar files", total=count, unit=" files") as bar, claims.alive():
         for number, group in groups.items():
-            usable = [name for name in group if name not in ready or ready[name]["problem"] is None]
-            todo = [name for name in usable if name not in ready or not ready[name]["shard"]]
+            todo = _not_packed(group, ready)
             if todo and (any(name not in ready for name in todo) or not claims.take(number)):
                 left += len(todo)
-            elif todo:
-                _write_tar(folder, number, todo, open_source)
-                claims.release([number])
-                if remove:
-                    for name in todo:
-                        Path(str(open_source(name))).unlink(missing_ok=True)
+            else:
+                try:
+                    if todo:
+                        ready.refresh()  # another run may have packed them before this one had the claim
+                    if todo := _not_packed(group, ready):
+                        _write_tar(folder, number, todo, open_source)
+                    if remove:
+                        _remove_packed(group, ready, open_source)
+                finally:
+                    claims.release([number])
             bar.update()
     return left
+
+
+def _not_packed(names: Sequence[str], ready: ValidRows) -> list[str]:
+    """Return the usable files that are in no tar file."""
+    return [name for name in names if name not in ready or not (ready[name]["problem"] or ready[name]["shard"])]
+
+
+def _remove_packed(names: Sequence[str], ready: ValidRows, open_source: Callable[[str], Path | StoredFile]) -> None:
+    """Delete files that are in a tar file, also those of a run that was ended before it could."""
+    for name in names:
+        if ready[name]["problem"] is None:
+            Path(str(open_source(name))).unlink(missing_ok=True)
 
 
 def _write_tar(

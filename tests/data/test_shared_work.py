@@ -14,6 +14,7 @@ from tests.data.test_prepare import rows, write_video
 from vivit.data.datasets import VideoFolder
 from vivit.data.index import claims as claiming
 from vivit.data.index import prepare as preparing
+from vivit.data.index import tars
 from vivit.data.index.claims import Claims, buckets_of
 from vivit.data.index.job_array import share_of_work
 from vivit.data.index.prepare import prepare
@@ -111,12 +112,34 @@ def test_a_claim_is_one_process_alone(tmp_path, monkeypatch):
     assert not (tmp_path / "claims").exists()
 
 
+def test_a_claim_that_was_taken_over_meanwhile_stays_with_who_did(tmp_path, monkeypatch):
+    claim, one, other = tmp_path / "0001.claim", Claims(tmp_path), Claims(tmp_path)
+    claim.write_text(json.dumps({"machine": "elsewhere", "process": 7, "started": "1"}))
+    os.utime(claim, (0, 0))
+    remove = other._remove
+
+    def late_remove(file, stale):
+        assert one.take(1)
+        return remove(file, stale)
+
+    monkeypatch.setattr(other, "_remove", late_remove)
+    assert not other.take(1)
+    assert other.holder(1) == f"process {os.getpid()} on {platform.node()}"
+    assert [*tmp_path.iterdir()] == [claim]
+    claim.write_text(taken_over := json.dumps({"machine": "elsewhere", "process": 8, "started": "1"}))
+    one.release([1])
+    assert claim.read_text() == taken_over, "a run that was slow gives back no claim of another"
+
+
 def test_share_of_a_job_array():
     array = {"SLURM_ARRAY_TASK_ID": "12", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MIN": "10"}
     assert share_of_work(None, None, array) == (2, 4)
     assert share_of_work(None, None, array | {"SLURM_ARRAY_TASK_STEP": "2"}) == (1, 4)
     assert share_of_work(None, None, {}) == (0, 1)
     assert share_of_work(1, 3, array) == (1, 3)
+    job_of_multirun = array | {"SUBMITIT_EXECUTOR": "slurm"}
+    assert share_of_work(None, None, job_of_multirun) == (0, 1), "its array holds the jobs of a multirun"
+    assert share_of_work(1, 3, job_of_multirun) == (1, 3)
     with pytest.raises(ConfigError, match="num_shards"):
         share_of_work(1, None, array)
 
@@ -131,3 +154,31 @@ def test_a_file_without_a_copy_is_none_that_is_not_done_yet(root, monkeypatch):
 
 def failing_copy(source, folder, path, **options):
     return {"path": path, "bytes": 0, "decoded": False, "problem": "too odd"}
+
+
+@pytest.mark.parametrize("copies", [None, 16])
+def test_two_runs_that_finish_together_pack_a_tar_file_once(root, monkeypatch, copies):
+    pack, others = preparing.pack, []
+    options = {"tar_size": 100, "num_shards": 2, "copies": copies}
+
+    def late_pack(*args: object, **keys: object):
+        """Let another run pack all between the last look of this one at the index and its claim."""
+        if not others:
+            others.append(None)
+            others.append(run(root, shard_index=1, **options))
+        return pack(*args, **keys)
+
+    monkeypatch.setattr(preparing, "pack", late_pack)
+    assert run(root, shard_index=0, **options)["in_tar_files"] == others[1]["in_tar_files"] == NUMBER
+    assert len([*(root / "prepared").rglob("*.tar")]) == 1
+    assert not [*(root / "prepared").rglob("tar_claims")]
+
+
+def test_copies_that_a_run_left_beside_their_tar_file_are_deleted(root, monkeypatch):
+    target = root / "prepared" / "short16"
+    monkeypatch.setattr(tars, "_remove_packed", lambda *args: None)
+    run(root, copies=16, tar_size=100)
+    assert len([*target.rglob("*.mp4")]) == NUMBER
+    monkeypatch.undo()
+    assert run(root, copies=16, tar_size=100)["in_tar_files"] == NUMBER
+    assert not [*target.rglob("*.mp4")]
