@@ -41,7 +41,7 @@ def test_generated_pages_are_current(script: str, write: str) -> None:
 
 def test_every_option_of_a_group_says_what_it_is() -> None:
     page = (DOCS / "configuration.md").read_text(encoding="utf-8")
-    assert not re.findall(r"^\| \**`[^|]*` *\|  \|$", page, re.MULTILINE)
+    assert not re.findall(r"^\| \**`[^|]*`\** *\|  \|$", page, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())

@@ -18,14 +18,14 @@ from PIL import Image, ImageDraw, ImageFont
 from vivit import VideoReader
 
 TARGET = Path(__file__).with_name("film.gif")
-SIDE, GAP, LINE = 184, 8, 24
+SIDE, GAP, LINE = 168, 8, 24
 """Pixels of a panel, between two, and of a line of text."""
 STRIDE = 2
 """Frames of the file from one of the clip to the next, as the embedded data set has it."""
 PAUSE = 900
 """Milliseconds for which the last picture stays."""
 INK = (36, 41, 46)
-COLOURS = 128
+COLOURS = 64
 
 
 def film(folder: Path) -> tuple[list[Image.Image], float]:

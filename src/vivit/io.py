@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 
 
@@ -54,6 +54,12 @@ def wait_for_lock(file: Path) -> Iterator[None]:
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def time_of_disk(folder: Path) -> float:
+    """Return the time by the clock that sets the times of files in a folder, which may be another machine's."""
+    with NamedTemporaryFile(dir=folder, prefix=".time-") as probe:
+        return Path(probe.name).stat().st_mtime
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

@@ -47,9 +47,8 @@ def rank_group() -> RankGroup | None:
     A single task of srun or submitit does so, and so does every command in a shell of SLURM's.
     """
     env = os.environ.get
-    if "TORCHELASTIC_RUN_ID" in os.environ:
-        ranks = _integer("WORLD_SIZE")
-        nodes = _integer("GROUP_WORLD_SIZE", ranks // _integer("LOCAL_WORLD_SIZE", ranks))
+    if "TORCHELASTIC_RUN_ID" in os.environ and (ranks := _integer("WORLD_SIZE")):
+        nodes = _integer("GROUP_WORLD_SIZE", ranks // (_integer("LOCAL_WORLD_SIZE") or ranks))
         place = (_integer("RANK"), _integer("LOCAL_RANK"), _integer("GROUP_RANK"))
         return RankGroup("torchrun", _start_of_torchrun(nodes), *place, ranks, nodes)
     if (ranks := _integer("SUBMITIT_LOCAL_NTASKS")) > 1:

@@ -32,6 +32,7 @@ from vivit.data.datasets.motion import (
     trajectory,
 )
 from vivit.data.datasets.motion.shapes import REACH
+from vivit.data.storage.remote_path import RemotePath
 from vivit.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -344,3 +345,9 @@ def test_motion_probe_detects_a_leak(decoded):
     leaky = features["middle frame"][mine].copy()
     leaky[verbs[mine] == 0, :24] += 25
     assert accuracy(leaky, verbs[mine] % 2) > 0.8
+
+
+def test_motion_is_drawn_on_a_local_disk():
+    root = RemotePath("s3://bucket/motion")
+    with pytest.raises(ConfigError, match=r"data\.root=s3://bucket/motion: .* into a folder of a local disk; set one"):
+        motion.Motion(root=root).prepare()

@@ -269,7 +269,7 @@ def test_other_file_systems(scheme, videos, tmp_path):
     np.testing.assert_array_equal(read(video), read(other))
 
 
-def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch):
+def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch, caplog):
     with serving(videos) as server:
         secret = server.address.replace("://", "://me:hush@")
         lines = [f"{secret}/gone.mp4?X-Amz-Signature=hush,a", f"{secret}/train/a%20c/0.mp4?token=hush,a"]
@@ -280,11 +280,14 @@ def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch):
         with pytest.raises(VideoError, match="gone.mp4: there is no such file") as error:
             read(gone)
         assert not isinstance(error.value, StorageError)
-        monkeypatch.setattr(requests, "DEADLINE", 0.3)
+        monkeypatch.setattr(requests, "DEADLINE", 1.0)
+        monkeypatch.setattr(requests, "LONGEST_WAIT", 0.1)
         server.fail_every = 1
         with pytest.raises(StorageError, match=r"a%20c/0\.mp4: was not fetched in \d+ tries .*503") as error:
             read(there)
-        assert "hush" not in f"{gone.path} {there.path} {error.value} {error.getrepr(style='short')}".replace(
+        (waiting,) = (record.getMessage() for record in caplog.records if "not fetched yet" in record.getMessage())
+        assert "503" in waiting
+        assert "hush" not in f"{waiting} {gone.path} {there.path} {error.value} {error.getrepr(style='short')}".replace(
             secret, ""
         )
     prepared = tmp_path / "prepared"

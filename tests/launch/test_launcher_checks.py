@@ -9,10 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 from vivit.launch.composition_errors import explain_option
-from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, fix_ranks
+from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, check_slurm, fix_ranks
 from vivit.launch.meeting import meet
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.user_errors import format_error
+from vivit.ranks import rank_group
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
 SRUN = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_NNODES": "2"}
@@ -70,6 +71,28 @@ def test_ranks_are_those_that_the_trainer_expects(
         check_launcher(config, "train")
     assert error.value.key == key
     assert "\n" not in str(error.value)
+
+
+def test_a_variable_of_torchrun_alone_is_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment(monkeypatch, {"TORCHELASTIC_RUN_ID": "none"})
+    assert rank_group() is None
+
+
+@pytest.mark.parametrize("launcher", ["SlurmLauncher", "LocalLauncher"])
+def test_a_queue_is_asked_for_where_there_is_one(
+    launcher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = f"hydra_plugins.hydra_submitit_launcher.submitit_launcher.{launcher}"
+    config = OmegaConf.create({"hydra": {"launcher": {"_target_": target}}})
+    (tmp_path / "srun").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check_slurm(config)
+    monkeypatch.setenv("PATH", "")
+    if launcher == "LocalLauncher":
+        check_slurm(config)
+    else:
+        with pytest.raises(ConfigError, match="no srun on this machine; start the command on a machine of the cluster"):
+            check_slurm(config)
 
 
 def test_the_remedy_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

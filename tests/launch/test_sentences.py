@@ -55,6 +55,7 @@ ANSWERS = {
     "train model=tiny": "did you mean size=tiny?",
     "train data=foldr": "did you mean data=folder? data= is one of csv, csv_folds, ",
     "train optim=adam": "did you mean optim=adamw?",
+    "train trainer=zzqqyy": "trainer=zzqqyy: there is no such option; trainer= is one of cpu, ",
     "train trainer=cuda": "did you mean trainer=gpu?",
     "train logger=tb": "did you mean logger=tensorboard?",
     "train callbacks=[default,eam]": "callbacks=eam: there is no such option; did you mean callbacks=ema?",

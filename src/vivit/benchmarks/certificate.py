@@ -178,10 +178,11 @@ def read_outcome(run: Path, resumed: int | None) -> Outcome:
 
 
 def compare(way: Way, outcome: Outcome, reference: Outcome) -> dict[str, Any]:
-    """Return the largest differences of two runs, as a table's row. Raises ValueError where they have other steps."""
+    """Return the largest differences of two runs, as a table's row. Raises ConfigError where they have other steps."""
     steps = (outcome.train.keys(), outcome.val.keys(), outcome.weights.keys())
     if steps != (reference.train.keys(), reference.val.keys(), reference.weights.keys()):
-        raise ValueError(f"{way.text}: other steps, validations or weights than the reference")
+        problem = f"{way.text}: other steps, validations or weights than the first way"
+        raise ConfigError("bench.overrides", problem=problem, remedy="set what all ways train in as many steps")
     differences = {
         name: max(abs(values[step] - expected[step]) for step in expected)
         for name, values, expected in (

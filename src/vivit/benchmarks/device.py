@@ -1,7 +1,6 @@
-"""The device that is measured: its clock, its memory, and the time of what runs on it."""
+"""The device that is measured: its name and its memory."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -23,21 +22,6 @@ def choose_device(name: str) -> torch.device:
 def device_name(device: torch.device) -> str:
     """Return what a table calls a device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def measure_seconds(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds that work takes on a device: by events of a GPU's own clock, which the host waits for."""
-    if device.type != "cuda":
-        start = time.perf_counter()
-        work()
-        return time.perf_counter() - start
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    torch.cuda.synchronize(device)
-    begin.record()
-    work()
-    end.record()
-    torch.cuda.synchronize(device)
-    return begin.elapsed_time(end) / 1e3
 
 
 @contextmanager

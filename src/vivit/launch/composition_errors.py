@@ -89,6 +89,8 @@ def explain_option(group: str, option: str, options: Iterable[str] = ()) -> str:
         text += f"; did you mean {group}={meant}?"
     elif others:
         text += f"; did you mean {others[0]}={option}?"
+    else:
+        text += ";"
     return f"{text} {group}= is one of {', '.join(known)}"
 
 

@@ -1,6 +1,7 @@
 """Checks that the processes which a launcher has started, or will start, are the ranks that the trainer expects."""
 
 import os
+from shutil import which
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
@@ -92,6 +93,13 @@ def check_queue(config: DictConfig) -> None:
         raise ConfigError(
             "hydra.launcher.gpus_per_node", gpus, f"is less than trainer.devices={devices}", "set as many as devices"
         )
+
+
+def check_slurm(config: DictConfig) -> None:
+    """Raise ConfigError where jobs are to be put into SLURM's queue on a machine that has none."""
+    if str(config.hydra.launcher.get("_target_")).endswith(".SlurmLauncher") and which("srun") is None:
+        remedy = "start the command on a machine of the cluster, or set cluster=local"
+        raise ConfigError("hydra/launcher", "submitit_slurm", "there is no srun on this machine", remedy)
 
 
 def count(devices: Any) -> int | None:

@@ -12,7 +12,7 @@ from vivit.addresses import check_address
 from vivit.errors import ConfigError
 from vivit.launch.find_folder import agreed, run_folder, sweep_folder
 from vivit.launch.job_identity import configured_sweep, task_overrides
-from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, fix_ranks
+from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, check_slurm, fix_ranks
 from vivit.launch.multirun_end import begin_job, begin_multirun
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.resume import check_resume
@@ -116,6 +116,7 @@ def check_sweep(config: DictConfig) -> None:
     check_scale(config)
     check_working_folder(config)
     check_queue(config)
+    check_slurm(config)
     parse_typed_values(config)
 
 

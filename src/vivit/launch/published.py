@@ -7,10 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
-from vivit.io import atomic_write
+from vivit.io import atomic_write, time_of_disk
 
 PATIENCE = 180.0
 """Seconds that a rank waits for what the first one publishes."""
@@ -51,7 +50,7 @@ def read_published(parent: Path, start: str) -> dict[str, Any]:
 
 def wait_for_published(parent: Path, start: str, what: str) -> dict[str, Any]:
     """Return what the first rank publishes, once it has. Raises SystemExit where it does not, naming ``what``."""
-    end, begun = time.monotonic() + PATIENCE, _time_of_disk(parent)
+    end, begun = time.monotonic() + PATIENCE, _time(parent)
     while not (content := _of_this_start(parent, start, begun)):
         if time.monotonic() > end:
             raise SystemExit(f"error: the first rank has published no {what} in {parent} within {PATIENCE:.0f} s")
@@ -73,11 +72,10 @@ def _of_this_start(parent: Path, start: str, begun: float) -> dict[str, Any]:
     return content if written > begun - (STALE if refused else 0) else {}
 
 
-def _time_of_disk(folder: Path) -> float:
-    """Return the time by the clock that sets the times of files in a folder, which another machine may do."""
+def _time(folder: Path) -> float:
+    """Return the time of the disk; of this machine where the folder is not there yet."""
     try:
-        with NamedTemporaryFile(dir=folder, prefix=".time-") as probe:
-            return Path(probe.name).stat().st_mtime
+        return time_of_disk(folder)
     except OSError:
         return time.time()
 

@@ -1,15 +1,18 @@
 """The rate of a device's matrix products, measured by a short one, and by which a training's use of it is told."""
 
 import time
+from functools import partial
 
 import torch
+
+from vivit.training.device_clock import measure_seconds
 
 SIDES = {"cuda": 4096, "cpu": 1024}
 """Rows and columns of the matrices, by the type of device."""
 SECONDS = {"cuda": 0.2, "cpu": 0.1}
 """Time after which no further product is made."""
-AT_ONCE = 10
-"""Products of a GPU that are timed together."""
+AT_ONCE = {"cuda": 10}
+"""Products that are timed together."""
 BACKWARD = 2
 """Products of the backward pass for each of the forward pass."""
 
@@ -24,28 +27,19 @@ def measure_matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
     with torch.no_grad():
         a, b = numbers.to(device, dtype)
         times: list[float] = []
+        at_once = AT_ONCE.get(device.type, 1)
         if device.type == "cuda":
-            _seconds_on_gpu(a, b, AT_ONCE)  # the first ones load their kernel and raise the clock
+            multiply(a, b, at_once)  # the first ones load their kernel and raise the clock
         end = time.perf_counter() + SECONDS.get(device.type, SECONDS["cpu"])
         while not times or time.perf_counter() < end:
-            times.append(_seconds_on_gpu(a, b, AT_ONCE) if device.type == "cuda" else _seconds_on_cpu(a, b))
+            times.append(measure_seconds(partial(multiply, a, b, at_once), device) / at_once)
     return side**3 / min(times)
 
 
-def _seconds_on_gpu(a: torch.Tensor, b: torch.Tensor, number: int) -> float:
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    begin.record()
+def multiply(a: torch.Tensor, b: torch.Tensor, number: int) -> None:
+    """Multiply two matrices so often."""
     for _ in range(number):
         a @ b
-    end.record()
-    end.synchronize()
-    return begin.elapsed_time(end) / 1e3 / number
-
-
-def _seconds_on_cpu(a: torch.Tensor, b: torch.Tensor) -> float:
-    begin = time.perf_counter()
-    a @ b
-    return time.perf_counter() - begin
 
 
 def matrix_dtype(precision: str) -> torch.dtype:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-import platform
+import socket
 import threading
 import time
 from collections import defaultdict
@@ -11,6 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
+
+from vivit.io import time_of_disk
+from vivit.run_folder import is_alive, this_process
 
 BUCKETS = 1024
 """Parts into which files are divided by their names: the same for every run, whatever list it has."""
@@ -43,7 +46,7 @@ class Claims:
         self.folder = folder
         self._held: set[int] = set()
         self._lock = threading.Lock()
-        self._content = json.dumps({"machine": platform.node(), "process": os.getpid(), "started": _started("self")})
+        self._content = json.dumps(this_process())
 
     def _file(self, bucket: int) -> Path:
         return self.folder / f"{bucket:04d}.claim"
@@ -73,7 +76,7 @@ class Claims:
         """Return machine and process of the run that works at a bucket; None: none does."""
         try:
             content = json.loads(self._file(bucket).read_text())
-            return f"process {content['process']} on {content['machine']}"
+            return f"process {content['pid']} on {content['host']}"
         except (OSError, ValueError, KeyError):
             return None
 
@@ -117,24 +120,16 @@ class Claims:
         """Return the last sign of life of a claim that is to be taken over; None where it is not."""
         try:
             sign = _sign(file)
-            age = self._now() - sign[1] / 1e9
-            content = json.loads(sign[0] or "{}")
+            age = time_of_disk(self.folder) - sign[1] / 1e9
+            content = json.loads(sign[0]) if sign[0] else None  # its process is about to write it
         except (OSError, ValueError):
             return None
-        ended = content.get("machine") == platform.node() and _started(str(content["process"])) != content["started"]
+        ended = content is not None and not is_alive(content)
         return sign if ended or age > STALE else None
-
-    def _now(self) -> float:
-        """Return the time by the clock of the folder's disk, which may be that of another machine."""
-        probe = self.folder / f".{platform.node()}-{os.getpid()}-now"
-        probe.touch()
-        now = probe.stat().st_mtime
-        probe.unlink(missing_ok=True)
-        return now
 
     def _remove(self, file: Path, stale: Sign) -> bool:
         """Return whether this process, and no other, took a stale claim away; one made since is put back."""
-        away = file.with_name(f".{platform.node()}-{os.getpid()}-{time.monotonic_ns()}")
+        away = file.with_name(f".{socket.gethostname()}-{os.getpid()}-{time.monotonic_ns()}")
         try:
             file.rename(away)
             removed = _sign(away) == stale
@@ -149,11 +144,3 @@ class Claims:
 def _sign(file: Path) -> Sign:
     """Return the content of a claim, and when it last changed in nanoseconds."""
     return file.read_text(), file.stat().st_mtime_ns
-
-
-def _started(process: str) -> str | None:
-    """Return when a process of this machine was started, in the kernel's ticks; None where there is none."""
-    try:
-        return Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from vivit.addresses import is_address, without_secrets
+from vivit.data.warn_once import warn_once
 from vivit.errors import DataError
 
 DEADLINE = 120.0
@@ -14,6 +15,8 @@ ONE_TRY = 60.0
 """Seconds that one try may take."""
 FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0
 """Seconds before the second try, and before a later one at most; they double."""
+QUIET_TRIES = 4
+"""Tries without a word; then one warning says what is waited for."""
 FINAL = (
     *(PermissionError, IsADirectoryError, NotADirectoryError, ImportError, NotImplementedError),
     *(AttributeError, KeyError, TypeError, ValueError),
@@ -72,6 +75,10 @@ def attempt(address: str, request: Callable[[Any, str], Result], deadline: float
             if time.monotonic() + wait > end:
                 problem = f"was not fetched in {tries} tries ({reason})"
                 raise UnreachableError(public, problem, "check the connection, and start again") from None
+            if tries == QUIET_TRIES + 1:
+                warn_once(
+                    __name__, f"{public}: not fetched yet ({reason}); tried again for {end - time.monotonic():.0f} s"
+                )
         time.sleep(wait * random.SystemRandom().uniform(0.5, 1.0))
         wait = min(2 * wait, LONGEST_WAIT)
 

@@ -45,4 +45,7 @@ class Motion(CsvDataset):
 
     def prepare(self) -> None:
         """Generate the videos if they are missing."""
-        generate_if_missing(Path(str(self.root)))
+        if not isinstance(self.root, Path):
+            problem = "the videos of this data set are drawn into a folder of a local disk"
+            raise ConfigError("data.root", str(self.root), problem, "set one")
+        generate_if_missing(self.root)
