@@ -153,6 +153,9 @@ def test_one_class_is_refused_after_the_table(root: Path, report: Any, caplog: p
         report("folder", root)
     assert error.value.key == "data.root"
     assert rows(caplog.text)[0][:3] == ["train", "Fight", "5"]
+    (root / "videos.csv").touch()
+    with pytest.raises(ConfigError, match="set data=csv, which reads the classes from videos.csv"):
+        report("folder", root)
 
 
 def test_a_root_on_another_level_is_refused_with_the_one_that_looks_right(root: Path, composed: Compose) -> None:

@@ -341,10 +341,11 @@ def test_segments_of_a_long_video_share_its_timestamps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("heads", ["mean", "max"])
-def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: Path) -> None:
+def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: Path, capsys) -> None:
     film(tmp_path / "long.mp4", noise(29))
     film(tmp_path / "other.mp4", noise(12))
     both = predicted([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"head_fusion={heads}")
+    assert "Pictures: 0_long/attention.mp4, " in capsys.readouterr().out
     moments = both["predictions"][0]["attention"]["moments"]
     assert [row["second"] for row in moments] == [0.4, 0.56]  # 29 frames, 8 of a clip: it begins with the 11th
     assert sum(row["share"] for row in moments) == pytest.approx(1)
@@ -422,7 +423,7 @@ def test_every_row_of_a_list_is_predicted(predicted, tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("path\ngood.mp4\ngone.mp4\n", r"list.csv, row 3, column path: there is no .*gone.mp4; paths are relative"),
-        ("file\ngood.mp4\n", "list.csv, row 1, column path: has no column path; its columns are file"),
+        ("film\ngood.mp4\n", "list.csv, row 1, column path: has no column path; its columns are film"),
         ("path\n", "list.csv: lists no video"),
         ("path,start,end\ngood.mp4,2,1\n", "list.csv, row 2, column end: '1' is not after the segment's start"),
     ],

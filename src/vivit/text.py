@@ -1,6 +1,7 @@
-"""User text, such as class names and paths, on one line of a terminal, a page or a figure."""
+"""Names, paths and counts as text: on one line of a terminal, a page or a figure."""
 
 import unicodedata
+from collections.abc import Iterable
 
 ESCAPED = ("Cc", "Cs", "Zl", "Zp")
 """Unicode categories that break a line, control a terminal or cannot be encoded: controls, surrogates, separators."""
@@ -24,3 +25,15 @@ def beside_numbers(text: str) -> str:
     if not any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
         return text
     return f"{LEFT_TO_RIGHT}{text}{LEFT_TO_RIGHT}"
+
+
+def name_some(names: Iterable[str], most: int = 3) -> str:
+    """Return the first few names, and the number of the others, as text."""
+    names = [one_line(name) for name in names]
+    first = ", ".join(names[:most])
+    return first + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: "1 video", "1,200 videos"."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vivit.data.datasets import CsvDataset, CsvKFold, FlipLabelMap, Motion, VideoFolder, motion
+from vivit.data.datasets.csv_reader import CsvTable
 from vivit.errors import ConfigError, DataError
 from vivit.structures import Video
 from vivit.tasks.dataset import build_dataset
@@ -65,7 +66,7 @@ def test_csv_classes_argument_fixes_names_and_order(tmp_path):
         ),
         ("val", 'path,label\n"c\n.mp4",hop\nd.mp4,fly\n', ("val.csv", 4, "label", "'fly'")),
         ("val", "path,label\nc.mp4,hop\nd.mp4,hop,7\n", ("val.csv", 3, None, "3 entries for 2 columns")),
-        ("val", "file,label\nc.mp4,wave\n", ("val.csv", 1, "path", "has no column path")),
+        ("val", "film,label\nc.mp4,wave\n", ("val.csv", 1, "path", "has no column path")),
         ("val", "path,labels\nc.mp4,wave\n", ("val.csv", 1, "label", "has no column label")),
         ("val", "path,label\n", ("val.csv", None, None, "lists no video")),
         ("val", "", ("val.csv", 1, "label", "has no column label, path")),
@@ -266,6 +267,39 @@ def test_video_folder_errors_contain_the_folder(tmp_path):
     with pytest.raises(DataError, match="has no videos") as error:
         VideoFolder(root=tmp_path).videos("test")
     assert error.value.file == str(tmp_path / "test")
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("File,label", ["path", "label"]),
+        ("video_path,label", ["path", "label"]),
+        ("path,file,label", ["path", "file", "label"]),
+        ("file,video,label", ["file", "video", "label"]),
+    ],
+)
+def test_the_column_of_files_has_one_of_some_names(header, columns, tmp_path):
+    (tmp_path / "videos.csv").write_text(f"{header}\n")
+    assert CsvTable(tmp_path / "videos.csv", expected=["path", "label"]).columns == columns
+
+
+def test_all_classes_in_two_spellings_are_named_at_once(tmp_path):
+    names = ("Run", "run", "run", "Walk", "walk", "walk", "wa lk")
+    (tmp_path / "videos.csv").write_text("path,label\n" + "".join(f"{i}.mp4,{name}\n" for i, name in enumerate(names)))
+    with pytest.raises(DataError, match="write 'run' and 'walk', or") as error:
+        assert CsvDataset(root=tmp_path).heads
+    assert "'Run' differs from 'run' by blanks or case only (1 and 2 rows)" in str(error.value)
+    assert "'Walk' differs from 'walk' (1 and 2 rows)" in str(error.value)
+    assert "'wa lk' differs from 'walk' (1 and 2 rows)" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("videos.csv", "data=csv,"), ("a.csv", "data=csv data.dataset.file=a.csv,")]
+)
+def test_a_list_beside_the_videos_is_pointed_out(name, named, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=f"set {named} which reads the classes from {name}"):
+        assert VideoFolder(root=tmp_path).heads
 
 
 def test_video_folder_without_classes_is_refused(tmp_path):

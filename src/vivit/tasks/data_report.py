@@ -8,16 +8,16 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import DictConfig
 
-from vivit.data.datasets import Split, VideoDataset
+from vivit.data.datasets import Split, VideoDataset, VideoFolder
+from vivit.data.datasets.folder_layout import describe_list_beside
 from vivit.data.overview import ClipPlan, Finding, VideoFacts, data_table, list_findings, load_facts
-from vivit.data.overview.findings import count, name_some
 from vivit.data.overview.page import describe
 from vivit.entry_points import typed
 from vivit.errors import ConfigError, DataError, UserError
 from vivit.launch import Job
 from vivit.ranks import is_rank_zero
 from vivit.structures import label_columns, single_label_heads
-from vivit.text import one_line
+from vivit.text import count, name_some, one_line
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def report_training_data(cfg: DictConfig, job: Job, dataset: VideoDataset) -> No
         return
     test = ["test" if "test" in facts.splits else "val"] if cfg.test else []
     refusals = (
-        ("one_class", _one_class(cfg, findings)),
+        ("one_class", _one_class(cfg, dataset, findings)),
         ("contradicting_labels", _contradiction(dataset, facts)),
         ("unusable", unreadable(facts, ["val", *test], "data.skip_unreadable", cfg.data.skip_unreadable)),
         ("unusable", _unreadable_training(facts, cfg.data.max_bad_share)),
@@ -143,10 +143,13 @@ def _examine(dataset: VideoDataset, splits: Sequence[Split], plan: ClipPlan) -> 
         return None, []
 
 
-def _one_class(cfg: DictConfig, findings: Sequence[Finding]) -> UserError | None:
-    """Return the error about a single class."""
+def _one_class(cfg: DictConfig, dataset: VideoDataset, findings: Sequence[Finding]) -> UserError | None:
+    """Return the error about a single class, which may be the folder of videos beside a list."""
     single = next((finding for finding in findings if finding.kind == "one_class"), None)
-    return None if single is None else ConfigError("data.root", cfg.data.root, single.text, single.remedy)
+    if single is None:
+        return None
+    remedy = isinstance(dataset, VideoFolder) and describe_list_beside(dataset.root)
+    return ConfigError("data.root", cfg.data.root, single.text, remedy or single.remedy)
 
 
 def _contradiction(dataset: VideoDataset, facts: VideoFacts) -> UserError | None:

@@ -23,9 +23,12 @@ from vivit.tasks.predict_live import predict_live
 from vivit.tasks.predict_sources import Source, predict_sources
 from vivit.tasks.prediction_tables import print_predictions, write_predictions_csv
 from vivit.tasks.predictor import build_predictor
-from vivit.text import one_line
+from vivit.text import name_some, one_line
 
 log = logging.getLogger(__name__)
+
+PICTURES = (".png", ".mp4")
+"""Endings of the files that are drawn beside the predictions."""
 
 MAX_NAME_BYTES = 200
 """Bytes of a video's name in that of a folder; disks allow 255 with the number before it."""
@@ -79,6 +82,9 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     problems = {source.name: skipped[name_skipped(source)] for source in sources if name_skipped(source) in skipped}
     write_predictions_csv(job.folder / "predictions.csv", predictions, problems)
     print_predictions(predictions)
+    pictures = sorted(str(file.relative_to(job.folder)) for file in job.folder.rglob("*") if file.suffix in PICTURES)
+    if pictures:
+        print(f"Pictures: {name_some(pictures, 6)}")
     print(f"Run folder: {job.folder}")
     return {}
 

@@ -73,7 +73,7 @@ def read_list(file: Path, frames_fps: int | float | None) -> list[Source]:
 
     if not file.is_file():
         raise ConfigError("video", file, "there is no such file", "set a CSV file with a column path, or videos")
-    rows = CsvTable(file)
+    rows = CsvTable(file, expected=["path", "start", "end", "label"])
     rows.require("path")
     paths = rows.text("path").to_pylist()
     times = [

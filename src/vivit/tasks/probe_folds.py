@@ -73,7 +73,7 @@ def read_groups(file: Path, paths: Sequence[str]) -> tuple[list[str], list[int]]
     """
     if not file.is_file():
         raise ConfigError("groups", file, "there is no such file", "set a CSV file with columns path and group")
-    table = CsvTable(file)
+    table = CsvTable(file, expected=["path", "group"])
     table.require("path", "group")
     ends_of_paths = [Path(path).parts for path in table.text("path").to_pylist()]
     numbered = zip(table.text("group").to_pylist(), range(len(ends_of_paths)), strict=True)

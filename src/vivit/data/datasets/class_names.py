@@ -52,6 +52,22 @@ def fold_name(name: str) -> str:
     return "".join(name.split()).casefold()
 
 
+def rarer_spellings(counts: Mapping[str, int]) -> dict[str, str]:
+    """Return the commonest spelling of each name that differs from it by blanks or case only, by how often each is."""
+    common: dict[str, str] = {}
+    names = sorted(counts, key=lambda name: (-counts[name], name))
+    return {name: first for name in names if (first := common.setdefault(fold_name(name), name)) != name}
+
+
+def describe_spellings(rarer: Mapping[str, str], counts: Mapping[str, int], most: int = 5) -> str:
+    """Return what an error says about names in two spellings, and how often each is written."""
+    pairs = [f"{name!r} differs from {other!r}" for name, other in rarer.items()]
+    rows = [f"({counts[name]} and {counts[other]} rows)" for name, other in rarer.items()]
+    text = f"{pairs[0]} by blanks or case only {rows[0]}"
+    text += "".join(f", {pair} {of}" for pair, of in zip(pairs[1:most], rows[1:most], strict=True))
+    return text + (f" and {len(pairs) - most} more" if len(pairs) > most else "")
+
+
 def nearest_class(name: str, classes: Iterable[str]) -> str | None:
     """Return the class that a name resembles most, without regard to blanks and case; None where none is alike."""
     folded = {fold_name(known): known for known in classes}

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from vivit.data.datasets.class_names import describe_nearest, fold_name
+from vivit.data.datasets.class_names import describe_nearest, describe_spellings, rarer_spellings
 from vivit.data.datasets.clock_times import clock_as_number, clock_seconds
 from vivit.data.datasets.csv_text import (
     columns_as_expected,
@@ -221,15 +221,12 @@ class CsvTable:
         """
         texts = self.text(column) if texts is None else texts
         counts = {entry["values"]: entry["counts"] for entry in pc.value_counts(texts).to_pylist()}
-        spelling: dict[str, str] = {}
-        for name in sorted(counts, key=lambda name: (-counts[name], name)):
-            common = spelling.setdefault(fold_name(name), name)
-            if common != name:
-                rows = f"{counts[name]} and {counts[common]} rows"
-                problem = f"{name!r} differs from {common!r} by blanks or case only ({rows})"
-                remedy = f"write {common!r}, or list both in data.dataset.classes where they are two classes"
-                first = pc.index(texts, name).as_py()
-                raise self.error(first if row_of is None else int(row_of[first]), column, problem, remedy)
+        if rarer := rarer_spellings(counts):
+            problem = describe_spellings(rarer, counts)
+            common = " and ".join(map(repr, [*dict.fromkeys(rarer.values())][:5]))
+            remedy = f"write {common}, or list both in data.dataset.classes where they are two classes"
+            first = pc.index(texts, next(iter(rarer))).as_py()
+            raise self.error(first if row_of is None else int(row_of[first]), column, problem, remedy)
         return set(counts)
 
     def class_numbers(self, column: str, count: int) -> Column:

@@ -19,6 +19,8 @@ MARKS = (
 """Byte-order marks, and the encodings that they stand for."""
 DELIMITERS = ",;\t|"
 """Characters between entries that are recognised by the first line."""
+PATH_NAMES = ("file", "filename", "file_name", "filepath", "file_path", "video", "video_path", "videopath")
+"""Names, in any letters, of the column of video files in lists that do not call it ``path``."""
 EXCEL = "sep="
 """What the line begins with by which Excel notes the delimiter."""
 
@@ -72,14 +74,21 @@ def find_delimiter(text: str) -> str:
 
 
 def columns_as_expected(names: list[str], expected: Sequence[str]) -> list[str]:
-    """Return the names of a header, those that are expected ones in other letters as these."""
+    """Return the names of a header, those that are expected ones in other letters as these.
+
+    Where ``path`` is expected and no column has the name, the only column with one of PATH_NAMES is it.
+    """
     folded = {fold_name(name): name for name in expected}
     exact = set(names)
     renamed = [name if name in expected else folded.get(fold_name(name), name) for name in names]
-    return [
+    columns = [
         old if new != old and (new in exact or renamed.count(new) > 1) else new
         for old, new in zip(names, renamed, strict=True)
     ]
+    paths = [name for name in columns if fold_name(name) in PATH_NAMES and name not in expected]
+    if "path" in expected and "path" not in columns and len(paths) == 1:
+        columns[columns.index(paths[0])] = "path"
+    return columns
 
 
 def missing_columns_remedy(missing: Sequence[str], columns: Sequence[str]) -> str:

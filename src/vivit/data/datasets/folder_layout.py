@@ -89,6 +89,15 @@ def describe_root_above(root: Folder) -> str:
     return ""
 
 
+def describe_list_beside(root: Folder) -> str:
+    """Return what to set where the only list in a root names the classes of its videos; nothing without one."""
+    lists = sorted(root.glob("*.csv")) if isinstance(root, Path) else []
+    if len(lists) != 1:
+        return ""
+    named = "" if lists[0].name in ("videos.csv", "train.csv") else f" data.dataset.file={lists[0].name}"
+    return f"set data=csv{named}, which reads the classes from {lists[0].name}"
+
+
 def check_names(folder: Folder, names: Sequence[str]) -> None:
     """Raise ``DataError`` for the names of files that are not text in UTF-8, which no list can hold."""
     bad = [name for name in names if not name.isprintable() and not _is_utf8(name)]

@@ -13,6 +13,7 @@ from vivit.data.datasets.class_names import UNLABELLED, describe_nearest, fold_n
 from vivit.data.datasets.folder_layout import (
     check_layout,
     check_names,
+    describe_list_beside,
     describe_root_above,
     folder_names,
     no_videos_error,
@@ -82,7 +83,8 @@ class VideoFolder(VideoDataset):
         names = sorted_classes(self._class_folders("train"))
         if not names:
             if not (listed := folder_names(folder)):
-                remedy = describe_root_above(self.root) or "make one folder of videos for each class"
+                remedy = describe_list_beside(self.root) or describe_root_above(self.root)
+                remedy = remedy or "make one folder of videos for each class"
                 raise DataError(folder, "has no class folders", remedy)
             raise no_videos_error(folder, listed)
         check_layout(self.root, folder, names)

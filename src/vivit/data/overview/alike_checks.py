@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from vivit.data.overview.findings import Finding, count, name_some
+from vivit.data.overview.findings import Finding
 from vivit.data.overview.videos import VideoFacts
 from vivit.structures import label_columns, single_label_heads
+from vivit.text import count, name_some
 
 
 def check_alike(facts: VideoFacts) -> Iterator[Finding]:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from vivit.data.frame_rates import SAME, rates_below
-from vivit.data.overview.findings import ClipPlan, Finding, count, name_some
+from vivit.data.overview.findings import ClipPlan, Finding
 from vivit.data.overview.videos import VideoFacts
+from vivit.text import count, name_some
 
 MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""

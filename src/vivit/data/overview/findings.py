@@ -1,12 +1,9 @@
 """What a finding is: a sentence about a data set that its user should know, and what to do about it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import nan
 
 import pandas as pd
-
-from vivit.text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +46,3 @@ class ClipPlan:
         """Return how long a clip of files of these rates is, from its first frame to its last."""
         step = (self.stride or nan) / rate if self.fps is None else 1 / self.fps
         return (self.frames - 1) * step
-
-
-def name_some(names: Iterable[str], most: int = 3) -> str:
-    """Return the first few names, and the number of the others, as text."""
-    names = [one_line(name) for name in names]
-    first = ", ".join(names[:most])
-    return first + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun: "1 video", "1,200 videos"."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from vivit.data.overview.findings import ClipPlan, Finding, count, name_some
+from vivit.data.overview.findings import ClipPlan, Finding
 from vivit.data.overview.videos import VideoFacts
 from vivit.structures import label_columns, single_label_heads
+from vivit.text import count, name_some
 
 FEW_VIDEOS = 1000
 """Training videos below which probes on frozen features are the better start."""

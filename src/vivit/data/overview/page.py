@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from vivit.data.overview.advice import Setting
-from vivit.data.overview.findings import Finding, count
+from vivit.data.overview.findings import Finding
 from vivit.data.overview.videos import VideoFacts
-from vivit.text import one_line
+from vivit.text import count, one_line
 from vivit.web_pages import page_environment
 
 BINS = 24
@@ -152,4 +152,4 @@ def _shares(values: "pd.Series[str]", most: int = 6) -> str:
         return "unknown"
     numbers = values.value_counts()
     first = ", ".join(f"{value} ({number:,})" for value, number in numbers.iloc[:most].items())
-    return first + (f" and {len(numbers) - most} others" if len(numbers) > most else "")
+    return first + (f" and {count(len(numbers) - most, 'other')}" if len(numbers) > most else "")

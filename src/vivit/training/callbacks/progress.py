@@ -198,7 +198,8 @@ class RunProgress(TQDMProgressBar):
         """Log that the test begins."""
         super().on_test_start(trainer, pl_module)
         self._lined = self._epoch_began = time.perf_counter()
-        self._log("the test has %s batches", sum(map(int, trainer.num_test_batches)))
+        split = getattr(trainer.datamodule, "test_split", "test")  # type: ignore[attr-defined]
+        self._log("the split %s has %s batches", split, sum(map(int, trainer.num_test_batches)))
 
     def on_test_batch_end(
         self,
