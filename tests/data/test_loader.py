@@ -104,6 +104,26 @@ def test_train_loader_resume_with_bad_videos_has_the_same_bytes(small_motion, al
     assert [batch_content(batch) for batch in resumed] == alone[1], "only the first epoch after a restart is a part"
 
 
+def test_train_loader_counts_the_time_for_which_it_is_waited_for(small_motion, monkeypatch):
+    """A second for each clip, over two epochs; not the hundred between two batches."""
+    now, read = 0.0, TrainClipDataset.clip
+
+    def slow(dataset, key, rng):
+        nonlocal now
+        now += 1
+        return read(dataset, key, rng)
+
+    monkeypatch.setattr(TrainClipDataset, "clip", slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    loader = training_loader(small_motion)
+    batches = 0
+    for _ in range(2):
+        for batch in loader:
+            batches += 1
+            assert loader.waited == batches * len(batch.videos)
+            now += 100
+
+
 def test_train_loader_epoch_after_an_interrupted_one_is_complete(small_motion):
     cut = training_loader(small_motion)
     for _, _ in zip(range(3), cut, strict=False):

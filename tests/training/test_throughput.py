@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
@@ -32,8 +33,12 @@ def test_peak_memory_of_an_earlier_job_is_reset() -> None:
     assert ThroughputMonitor().peak_mb < peak - 300
 
 
-def test_throughput_wait_is_the_time_between_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two ranks, batches of three clips; what lies between two epochs is validation, and no wait."""
+@pytest.mark.parametrize("counts", [False, True])
+def test_throughput_wait_is_that_for_the_loader(counts: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks, batches of three clips; what lies between two epochs is validation, and no wait.
+
+    A loader that counts has been waited for half of the time between two steps.
+    """
     now = 0.0
     monkeypatch.setattr("vivit.training.callbacks.throughput.time.perf_counter", lambda: now)
     monkeypatch.setattr("vivit.training.callbacks.throughput.is_logged_step", lambda *_: True)
@@ -43,21 +48,25 @@ def test_throughput_wait_is_the_time_between_steps(monkeypatch: pytest.MonkeyPat
     module.log = lambda name, value, **_: logged.append((name, value))
     watch, batch = ThroughputMonitor(), [torch.zeros(3)]
     assert watch.speed() == {}
-    hooks = (Mock(spec=Trainer, world_size=2), module)
+    loader = SimpleNamespace(waited=7.0) if counts else object()
+    hooks = (Mock(spec=Trainer, world_size=2, train_dataloader=loader), module)
     watch.on_train_start(*hooks)
     for epoch in ([(1.0, 2.0), (0.5, 2.0)], [(0.5, 2.0)]):
         watch.on_train_epoch_start(*hooks)
         for i, (waits, works) in enumerate(epoch):
             now += waits
+            if counts:
+                loader.waited += waits / 2
             watch.on_train_batch_start(*hooks, batch, i)
             now += works
             watch.on_train_batch_end(*hooks, None, batch, i)
         now += 100
-    assert watch.speed() == {"clips_per_second": 3 * 6 / 8, "data_wait_share": 2 / 8}
+    part = 0.5 if counts else 1
+    assert watch.speed() == {"clips_per_second": 3 * 6 / 8, "data_wait_share": part * 2 / 8}
     assert [value for name, value in logged if name == "speed/data_wait_share"] == pytest.approx(
-        [1 / 3, 1.5 / 5.5, 2 / 8]
+        [part * 1 / 3, part * 1.5 / 5.5, part * 2 / 8]
     )
-    assert watch.step_seconds == 2
+    assert watch.step_seconds == (2.25 if counts else 2)
     assert watch.first_step_seconds == 3, "from the beginning, which was at 0, to the end of the first step"
 
 
@@ -67,7 +76,8 @@ def test_use_is_of_the_devices_matrix_products_and_draws_nothing_random(monkeypa
     watch = ThroughputMonitor()
     assert watch.results() | {"matrix_share": None, "model_tflops": None, "matrix_tflops": None} == watch.results()
     watch.flops_a_clip = flops_of_training(0.5)
-    watch.on_train_start(Mock(spec=Trainer, world_size=2, precision="32-true"), Mock(spec=LightningModule))
+    trainer = Mock(spec=Trainer, world_size=2, precision="32-true", train_dataloader=object())
+    watch.on_train_start(trainer, Mock(spec=LightningModule))
     assert watch.use(8.0) == {"model_tflops": pytest.approx(0.024), "matrix_share": pytest.approx(0.25)}
     monkeypatch.undo()
     state, begun = torch.get_rng_state(), time.perf_counter()

@@ -26,8 +26,8 @@ def train_rows(
     """Run ``train.py`` with each number of ``num_workers`` and each of ``caches``; return what it measures.
 
     Runs lie in folders below ``folder``. All cases take turns, ``repeats`` times, and a row has the medians of a case:
-    so others that use the machine slow no case alone. ``data_wait_share`` is the share of time in which a step waits
-    for its batch, over all steps of all epochs, the first ones included; validation is not counted. ``step_seconds`` is
+    so others that use the machine slow no case alone. ``data_wait_share`` is the share of time in which the loader
+    is waited for, over all steps of all epochs, the first ones included; validation is not counted. ``step_seconds`` is
     the median of a step without its wait. ``speedup`` compares clips a second with the first cache and as many workers.
     Raises ConfigError where the command fails.
     """

@@ -7,6 +7,7 @@ a user sees is the same for any number of workers.
 import logging
 import platform
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, cast
@@ -196,6 +197,8 @@ class StatefulTrainLoader(ClipLoader):
         super().__init__(dataset, batches, workers)
         self.max_bad_share = max_bad_share
         self.warned: set[str] = set()
+        self.waited = 0.0
+        """Seconds for which training has waited for batches, since the loader was made."""
         self._position = (0, 0)
         self._resumed = (0, 0)
         self._bad: set[int] = set()
@@ -207,10 +210,13 @@ class StatefulTrainLoader(ClipLoader):
         self._bad = self._bad if order.first_batch else set()
         self._resumed = (0, 0)
         self._position = (order.epoch, order.first_batch)
+        asked = time.perf_counter()
         for at, batch in enumerate(self.batches(), order.first_batch + 1):
             self._position = (order.epoch, at) if at < order.steps else (order.epoch + 1, 0)
             self._check(batch)
+            self.waited += time.perf_counter() - asked
             yield batch
+            asked = time.perf_counter()
 
     def _check(self, batch: Batch) -> None:
         """Warn about each bad video once, and raise where there are too many."""

@@ -33,12 +33,19 @@ class StepTimes:
         return {"clips_per_second": self.clips / seconds, "data_wait_share": self.wait / seconds}
 
 
+def waited_for_data(trainer: Trainer) -> float | None:
+    """Return the seconds for which training has waited for its loader; None where the loader does not count them."""
+    return getattr(trainer.train_dataloader, "waited", None)
+
+
 class ThroughputMonitor(Callback):
     """Measures training time over all resumes, the median step, peak memory, throughput and waiting for data.
 
-    Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, the share of time in which a step
-    waited for its batch, both over the last 50 steps, and ``speed/peak_mb``. Times are the host's: between two steps
-    that loggers record it runs ahead of a GPU, which it waits for there, so that a step's time is a mean over these.
+    Logs ``speed/clips_per_second`` over all devices, ``speed/data_wait_share``, the share of time in which the loader
+    was waited for, both over the last 50 steps, and ``speed/peak_mb``. Of a loader that does not count what it was
+    ``waited`` for, the time between two steps is taken, with what the trainer and its callbacks do there. Times are the
+    host's: between two steps that loggers record it runs ahead of a GPU, which it waits for there, so that a step's
+    time is a mean over these.
 
     Where ``flops_a_clip`` is set, those of training the network on a clip, it logs ``speed/model_tflops``, 10^12 of
     them a second over all devices, and ``speed/matrix_share``, the share of what the devices do in a matrix product of
@@ -59,6 +66,7 @@ class ThroughputMonitor(Callback):
         self._devices = 1
         self.train_seconds = 0.0
         self._since = self._step_ended = 0.0
+        self._waited: float | None = None
         self._steps: list[float] = []
         self._unlogged: list[float] = []
         self._recent: deque[StepTimes] = deque(maxlen=50)
@@ -72,11 +80,12 @@ class ThroughputMonitor(Callback):
         if device.type == "cuda":
             self.device_mb = torch.cuda.get_device_properties(device).total_memory / 1e6
         reset_peak_memory()
-        self._since = self._step_ended = time.perf_counter()  # a resumed epoch has no start of its own
+        self._since = time.perf_counter()
+        self.on_train_epoch_start(trainer, pl_module)  # a resumed epoch has no start of its own
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Exclude the time between epochs from the wait."""
-        self._step_ended = time.perf_counter()
+        self._step_ended, self._waited = time.perf_counter(), waited_for_data(trainer)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Record the start of the step."""
@@ -90,13 +99,17 @@ class ThroughputMonitor(Callback):
             if trainer.strategy.root_device.type == "cuda":
                 torch.cuda.synchronize()  # once: the host runs ahead
             self.first_step_seconds = time.perf_counter() - self.begun
-        now = time.perf_counter()
-        self._unlogged.append(now - self._step_began)
-        step = StepTimes(len(batch[0]) * trainer.world_size, self._step_began - self._step_ended, self._unlogged[-1])
+        now, waited = time.perf_counter(), waited_for_data(trainer)
+        if waited is None or self._waited is None:
+            wait = self._step_began - self._step_ended
+        else:
+            wait = waited - self._waited
+        self._unlogged.append(now - self._step_ended - wait)
+        step = StepTimes(len(batch[0]) * trainer.world_size, wait, self._unlogged[-1])
         self._recent.append(step)
         self._total += step
         self.train_seconds += now - self._since
-        self._since = self._step_ended = now
+        self._since, self._step_ended, self._waited = now, now, waited
         if not is_logged_step(trainer, trainer.global_step):
             return
         self._steps += [statistics.mean(self._unlogged)] * len(self._unlogged)
