@@ -78,7 +78,7 @@ def test_what_a_run_that_is_slow_or_gone_has_taken(root, monkeypatch):
 
     def taken_by(machine, process, started, age=0.0):
         folder.mkdir(exist_ok=True)
-        claim.write_text(json.dumps({"machine": machine, "process": process, "started": started}))
+        claim.write_text(json.dumps({"host": machine, "pid": process, "started": started}))
         os.utime(claim, (time.time() - age,) * 2)
 
     taken_by("elsewhere", 7, "1")
@@ -114,7 +114,7 @@ def test_a_claim_is_one_process_alone(tmp_path, monkeypatch):
 
 def test_a_claim_that_was_taken_over_meanwhile_stays_with_who_did(tmp_path, monkeypatch):
     claim, one, other = tmp_path / "0001.claim", Claims(tmp_path), Claims(tmp_path)
-    claim.write_text(json.dumps({"machine": "elsewhere", "process": 7, "started": "1"}))
+    claim.write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "1"}))
     os.utime(claim, (0, 0))
     remove = other._remove
 
@@ -126,7 +126,7 @@ def test_a_claim_that_was_taken_over_meanwhile_stays_with_who_did(tmp_path, monk
     assert not other.take(1)
     assert other.holder(1) == f"process {os.getpid()} on {platform.node()}"
     assert [*tmp_path.iterdir()] == [claim]
-    claim.write_text(taken_over := json.dumps({"machine": "elsewhere", "process": 8, "started": "1"}))
+    claim.write_text(taken_over := json.dumps({"host": "elsewhere", "pid": 8, "started": "1"}))
     one.release([1])
     assert claim.read_text() == taken_over, "a run that was slow gives back no claim of another"
 
