@@ -32,7 +32,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 test: install lint  ## lint, then all tests
 	$(PYTEST)
 
-test-fast: install  ## the tests without those that launch commands or take seconds: under four minutes
+test-fast: install  ## the tests without those that launch commands or take seconds: under seven minutes
 	$(PYTEST) -m "not slow"
 
 lint: install  ## check style and types

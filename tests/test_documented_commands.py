@@ -57,7 +57,7 @@ ELSEWHERE = {
     "source=checkpoint": ("test_convert.py", '"checkpoint"'),
     "source=kinetics_400": ("test_convert.py", "checkpoint_0"),
 }
-"""Commands that other tests run as they stand, by a part of them: the test's file, and a line of it."""
+"""What other tests run, by a part of the command: the test's file, and what it has of it."""
 SMALL = ("data.num_workers=0", "data.crop=[56,56]", "data.resize=56", "data.frames=4", "size=tiny", "debug=limit")
 SMALL += ("callbacks.progress=null", "data.batch_size=2")
 

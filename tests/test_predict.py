@@ -345,7 +345,9 @@ def test_attention_pictures_of_the_middle_clip(heads: str, predicted, tmp_path: 
     film(tmp_path / "long.mp4", noise(29))
     film(tmp_path / "other.mp4", noise(12))
     both = predicted([str(tmp_path / "long.mp4"), str(tmp_path / "other.mp4")], "explain=true", f"head_fusion={heads}")
-    assert "Pictures: 0_long/attention.mp4, " in capsys.readouterr().out
+    names = ("attention.mp4", "attention.png", "moments.png")
+    drawn = ", ".join(f"{folder}/{name}" for folder in ("0_long", "1_other") for name in names)
+    assert f"Pictures: {drawn}\n" in capsys.readouterr().out
     moments = both["predictions"][0]["attention"]["moments"]
     assert [row["second"] for row in moments] == [0.4, 0.56]  # 29 frames, 8 of a clip: it begins with the 11th
     assert sum(row["share"] for row in moments) == pytest.approx(1)

@@ -17,15 +17,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from vivit import VideoReader
 
-TARGET = Path(__file__).with_name("film.gif")
-SIDE, GAP, LINE = 168, 8, 24
+TARGET = Path(__file__).with_name("film.webp")
+SIDE, GAP, LINE = 184, 8, 24
 """Pixels of a panel, between two, and of a line of text."""
 STRIDE = 2
 """Frames of the file from one of the clip to the next, as the embedded data set has it."""
 PAUSE = 900
 """Milliseconds for which the last picture stays."""
 INK = (36, 41, 46)
-COLOURS = 64
+QUALITY = 70
+"""Of the compression, up to 100."""
 
 
 def film(folder: Path) -> tuple[list[Image.Image], float]:
@@ -65,10 +66,10 @@ def beside(pictures: list[Image.Image]) -> Image.Image:
     row = Image.new("RGB", (len(pictures) * (SIDE + GAP) - GAP, pictures[0].height), "white")
     for place, picture in enumerate(pictures):
         row.paste(picture, (place * (SIDE + GAP), 0))
-    return row.quantize(COLOURS, dither=Image.Dither.NONE)
+    return row
 
 
 if __name__ == "__main__":
     pictures, milliseconds = film(Path(sys.argv[1]))
     durations = [round(milliseconds)] * (len(pictures) - 1) + [PAUSE]
-    pictures[0].save(TARGET, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+    pictures[0].save(TARGET, save_all=True, append_images=pictures[1:], duration=durations, loop=0, quality=QUALITY)

@@ -39,9 +39,10 @@ def test_a_job_takes_as_long_as_those_of_its_row_else_of_its_sweep(tmp_path: Pat
     run(tmp_path, "cls", 1, train_seconds=100.0, test_seconds=5.0)
     run(tmp_path, "cls", 2, train_seconds=200.0, test_seconds=15.0)
     of_cls = 160 + OVERHEAD
-    assert rest(tmp_path) == Remaining("pooling", 10, 2, 0, 8 * of_cls, 0)
+    assert rest(tmp_path) == Remaining("pooling", 10, 2, 0, 8 * of_cls, 0, 2 * of_cls)
     run(tmp_path, "mean", 3, train_seconds=30.0)
-    assert rest(tmp_path) == Remaining("pooling", 10, 3, 0, 3 * of_cls + 4 * (30 + OVERHEAD), 0)
+    of_mean = 30 + OVERHEAD
+    assert rest(tmp_path) == Remaining("pooling", 10, 3, 0, 3 * of_cls + 4 * of_mean, 0, 2 * of_cls + of_mean)
 
 
 def test_minutes_of_the_file_count_where_nothing_is_done(tmp_path: Path) -> None:
@@ -112,4 +113,6 @@ def test_the_report_has_the_sum(tmp_path: Path) -> None:
 
 
 def test_the_sentence_of_what_is_all_done() -> None:
-    assert progress_sentence([Remaining("a", 4, 4, 0, 0.0, 0)]).startswith("All 4 jobs")
+    done = [Remaining("a", 4, 4, 0, 0.0, 0, 5400.0), Remaining("b", 1, 1, 0, 0.0, 0, 1800.0)]
+    assert progress_sentence(done).startswith("All 5 jobs")
+    assert progress_sentence(done).endswith("; they took 2.0 hours one after the other.")

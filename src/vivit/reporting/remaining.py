@@ -23,7 +23,7 @@ class Remaining:
     """A sweep's jobs at laptop scale: how many there are, are done, and are known by their record alone.
 
     ``seconds`` are those of the jobs that are left, one at a time, as far as anything says how long they take; of
-    ``unknown`` jobs nothing does.
+    ``unknown`` jobs nothing does. ``spent`` are the seconds of those that are done.
     """
 
     sweep: str
@@ -32,6 +32,7 @@ class Remaining:
     recorded: int
     seconds: float
     unknown: int
+    spent: float = 0.0
 
     @property
     def left(self) -> int:
@@ -67,7 +68,8 @@ def progress_sentence(rest: Sequence[Remaining]) -> str:
     """Return how many jobs of the tables are done, and about how long the others take."""
     jobs, done = (sum(getattr(sweep, key) for sweep in rest) for key in ("jobs", "done"))
     if jobs == done:
-        return f"All {jobs} jobs of the tables on the embedded data set are done."
+        hours = f"{sum(sweep.spent for sweep in rest) / 3600:.1f} hours one after the other"
+        return f"All {jobs} jobs of the tables on the embedded data set are done; they took {hours}."
     hours = f"take about {duration(rest)} one after the other" if _known(rest) else "take hours"
     return f"{done} of {jobs} jobs of the tables on the embedded data set are done; the others {hours}: `make sweep`."
 
@@ -93,7 +95,7 @@ def _of_sweep(sweep: Sweep, runs: Sequence[RunRecord], skip_recorded: bool) -> R
     by_row = {row.row.name: _jobs_as_set_now(sweep, row) for row in rows}
     of_sweep = _mean_seconds(run for done in by_row.values() for run in done.values())
     default = sweep.minutes.get(scale)
-    seconds, unknown, done, recorded, jobs = 0.0, 0, 0, 0, 0
+    seconds, spent, unknown, done, recorded, jobs = 0.0, 0.0, 0, 0, 0, 0
     for row in sweep.rows:
         known = [_mean_seconds(by_row[row.name].values()), of_sweep, None if default is None else 60 * default]
         of_job = next((value for value in known if value is not None), None)
@@ -103,10 +105,11 @@ def _of_sweep(sweep: Sweep, runs: Sequence[RunRecord], skip_recorded: bool) -> R
             recorded += run is not None and run.is_record
             if run is not None and (skip_recorded or not run.is_record):
                 done += 1
+                spent += job_seconds(run.results) or 0.0
             else:
                 seconds += of_job or 0.0
                 unknown += of_job is None
-    return Remaining(sweep.name, jobs, done, recorded, seconds, unknown)
+    return Remaining(sweep.name, jobs, done, recorded, seconds, unknown, spent)
 
 
 def _jobs_as_set_now(sweep: Sweep, row: RowResult) -> dict[int | str, RunRecord]:

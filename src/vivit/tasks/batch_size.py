@@ -93,7 +93,7 @@ def log_choice(size: int, memory: BatchMemory, free: int, videos: int) -> None:
     """Log a batch size and what decided it."""
     log.info(
         "data.batch_size=auto: %d clips, about %s of %s (%s a clip); %d training videos leave %d steps an epoch",
-        *(size, gigabytes(memory.peak(size)), gigabytes(free), gigabytes(memory.clip), videos, -(-videos // size)),
+        *(size, gigabytes(memory.peak(size)), gigabytes(free), gigabytes(memory.clip), videos, max(1, videos // size)),
     )
 
 

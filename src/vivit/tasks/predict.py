@@ -27,8 +27,8 @@ from vivit.text import name_some, one_line
 
 log = logging.getLogger(__name__)
 
-PICTURES = (".png", ".mp4")
-"""Endings of the files that are drawn beside the predictions."""
+PICTURES = ("attention.mp4", "attention.png", "moments.png", "timeline.png")
+"""What ``explain=`` and ``every=`` draw of a video."""
 
 MAX_NAME_BYTES = 200
 """Bytes of a video's name in that of a folder; disks allow 255 with the number before it."""
@@ -82,8 +82,8 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     problems = {source.name: skipped[name_skipped(source)] for source in sources if name_skipped(source) in skipped}
     write_predictions_csv(job.folder / "predictions.csv", predictions, problems)
     print_predictions(predictions)
-    pictures = sorted(str(file.relative_to(job.folder)) for file in job.folder.rglob("*") if file.suffix in PICTURES)
-    if pictures:
+    files = (output_folder(job.folder, sources, at) / name for at in range(len(sources)) for name in PICTURES)
+    if pictures := [str(file.relative_to(job.folder)) for file in files if file.is_file()]:
         print(f"Pictures: {name_some(pictures, 6)}")
     print(f"Run folder: {job.folder}")
     return {}
