@@ -1,6 +1,7 @@
 """Arguments that cannot be are answered with one sentence, which says what is meant; nothing is begun."""
 
 import importlib
+import inspect
 import shlex
 import sys
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from hydra._internal import utils
+from lightning import Trainer
 from omegaconf import DictConfig
 
 from vivit.launch.command_line import begin, options_first, square_crop
 from vivit.launch.composition_errors import nearest_keys
 from vivit.launch.config_keys import group_options, groups_of, root_keys
-from vivit.launch.foreign_keys import _BY_COMMAND, _SHARED, HINTS, OPTIONS, foreign_key
+from vivit.launch.foreign_keys import _BY_COMMAND, _SHARED, HINTS, OPTIONS, TRAINER_ARGUMENTS, foreign_key
 
 Compose = Callable[..., DictConfig]
 CHECKPOINT = "ckpt_path=a.ckpt"
@@ -46,6 +48,11 @@ ANSWERS = {
     "train ~trainer.max_epoch": "did you mean trainer.max_epochs?",
     "train trainer.xyz=1": "below trainer there are accelerator, accumulate_grad_batches, ",
     "train xyzzy=1": "in train.py; its keys are augment, callbacks, ckpt_path, ",
+    "train trainer.max_steps=5": "but Lightning's Trainer has it: type +trainer.max_steps=5",
+    "train max_steps=5": "did you mean +trainer.max_steps=5?",
+    "train fast_dev_run=true": "did you mean debug=true? (debug=limit: three batches of everything)",
+    "train trainer.strategy=ddp": "did you mean trainer=ddp? (trainer=gpu, ddp or fsdp)",
+    "train trainer.num_nodes=2": "no key trainer.num_nodes with these options (trainer=ddp trainer.num_nodes=2)",
     "train +seed=2": "+seed=2: is a key already; leave the + out",
     "predict vidoe=a.mp4 ckpt_path=a": "did you mean video=a.mp4?",
     # options of groups
@@ -133,13 +140,7 @@ def test_foreign_names_lead_to_keys_and_options_that_there_are(composed: Compose
         return True
 
     for key in _SHARED:
-        outside = (
-            "hydra.",
-            "trainer.max_steps",
-            "trainer.num_nodes",
-            "trainer.strategy",
-            "trainer.limit_train_batches",
-        )
+        outside = ("hydra.", "trainer.num_nodes", *(f"trainer.{name}" for name in TRAINER_ARGUMENTS))
         known = has(config, key) or key in groups_of("train") or key in ("top_k",) or key.startswith(outside)
         assert known, key
     for command, table in _BY_COMMAND.items():
@@ -148,6 +149,12 @@ def test_foreign_names_lead_to_keys_and_options_that_there_are(composed: Compose
     for group, options in OPTIONS.items():
         assert set(options) <= set(group_options(group)), group
     assert set(HINTS) <= set(_SHARED)
+
+
+def test_arguments_behind_a_plus_sign_are_those_of_lightning(composed: Compose) -> None:
+    """The Trainer takes them, and none of them is a key already."""
+    assert set(TRAINER_ARGUMENTS) <= set(inspect.signature(Trainer).parameters)
+    assert set(TRAINER_ARGUMENTS).isdisjoint(composed().trainer)
 
 
 def test_a_key_of_ones_own_is_never_foreign(composed: Compose) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 
 from vivit.structures import Batch
 
@@ -16,17 +17,24 @@ DEAD_AFTER = 1.0
 class BatchReceiver:
     """Receives the batches of an epoch, the next one in a thread: a busy machine answers each of its questions late.
 
-    A process that ends does not wait for the thread.
+    One thread serves the epoch, until ``close``: to start one takes a busy machine longer than to receive a batch. A
+    process that ends does not wait for it.
     """
 
     def __init__(self, batches: Iterator[Batch], workers: Sequence[BaseProcess]) -> None:
         self._batches, self._workers = batches, workers
+        self._requests: SimpleQueue[Future[Batch | None] | None] = SimpleQueue()
+        threading.Thread(target=self._receive, name="receive batches", daemon=True).start()
         self.request()
 
     def request(self) -> None:
         """Start to receive the next batch."""
         self._pending: Future[Batch | None] = Future()
-        threading.Thread(target=self._receive, args=[self._pending], name="receive batches", daemon=True).start()
+        self._requests.put(self._pending)
+
+    def close(self) -> None:
+        """End the thread, once what was requested has come."""
+        self._requests.put(None)
 
     def wait(self) -> Batch | None:
         """Return the batch that was requested, None behind the last one.
@@ -45,11 +53,12 @@ class BatchReceiver:
                     raise RuntimeError(f"DataLoader worker {how}") from None
                 dead = [worker for worker in self._workers if not worker.is_alive()]
 
-    def _receive(self, pending: Future[Batch | None]) -> None:
-        try:
-            pending.set_result(next(self._batches, None))
-        except BaseException as error:
-            pending.set_exception(error)
+    def _receive(self) -> None:
+        while (pending := self._requests.get()) is not None:
+            try:
+                pending.set_result(next(self._batches, None))
+            except BaseException as error:
+                pending.set_exception(error)
 
 
 @contextmanager

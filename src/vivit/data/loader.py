@@ -9,7 +9,7 @@ import platform
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -97,13 +97,14 @@ class ClipLoader(DataLoader[Clip]):
             # a script that ends with its loader alive ends them too, as with pinned memory
             batches._register_persistent_workers_atexit()
         receiver = self._receiver = BatchReceiver(batches, batches._workers)
-        while True:
-            with self._time_limit(next(expected, ())):
-                batch = receiver.wait()
-            if batch is None:
-                return
-            receiver.request()
-            yield batch
+        with closing(receiver):
+            while True:
+                with self._time_limit(next(expected, ())):
+                    batch = receiver.wait()
+                if batch is None:
+                    return
+                receiver.request()
+                yield batch
 
     @contextmanager
     def _time_limit(self, keys: Sequence[SampleKey]) -> Iterator[None]:

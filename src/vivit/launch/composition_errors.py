@@ -13,7 +13,7 @@ from hydra.errors import ConfigCompositionException, MissingConfigException, Ove
 from omegaconf.errors import OmegaConfBaseException
 
 from vivit.launch.config_keys import group_options, groups_of, known_keys, root_keys
-from vivit.launch.foreign_keys import HINTS, NO_KEYS, foreign_key, foreign_option
+from vivit.launch.foreign_keys import HINTS, NO_KEYS, TRAINER_ARGUMENTS, foreign_key, foreign_option
 from vivit.overrides import CUT_KEYS, DATA_KEYS, quote_value, split_override
 
 COULD_NOT = re.compile(
@@ -114,14 +114,24 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
             return f"{argument}: no data set is named; set one beside it, as data=folder {argument}"
     if "ckpt_path" in known and "seed" not in known and (part := _of_checkpoint(key)) is not None:
         return f"{wrong}: {part} comes with the checkpoint; leave it out"
+    if first == "trainer" and rest in TRAINER_ARGUMENTS and "trainer.max_epochs" in known:
+        return f"{wrong} in a configuration, but Lightning's Trainer has it: type +{key}{given_value or '=VALUE'}"
     near = nearest_keys(key, known, command)
+    if key in near:
+        return f"{wrong} with these options{_hint(near)}"
     if near:
-        return f"{wrong}; did you mean {_or([f'{meant}{given_value}' for meant in near])}?{_hint(near)}"
+        return f"{wrong}; did you mean {_or([f'{_typed(meant)}{given_value}' for meant in near])}?{_hint(near)}"
     siblings = sorted({other[len(first) + 1 :].partition(".")[0] for other in known if other.startswith(f"{first}.")})
     if "." in key and siblings:
         return f"{wrong}; below {first} there are {', '.join(siblings)}"
     names = sorted({other.partition(".")[0] for other in known} | root_keys(command))
     return f"{wrong} in {command}.py; its keys are {', '.join(names)} (--help says what they are)"
+
+
+def _typed(key: str) -> str:
+    """Return a key as it is typed: behind a plus sign where Lightning's Trainer has it and no configuration sets it."""
+    section, _, name = key.partition(".")
+    return f"+{key}" if section == "trainer" and name in TRAINER_ARGUMENTS else key
 
 
 def _of_checkpoint(key: str) -> str | None:
@@ -170,7 +180,7 @@ def explain_option_of_shell(argument: str, command: str, following: str | None) 
     if reason := NO_KEYS.get(name.lower()):
         return f"{argument}: is no option; {reason}"
     if meant:
-        return f"{argument}: keys are typed without dashes; did you mean {meant[0]}={value}?{_hint(meant)}"
+        return f"{argument}: keys are typed without dashes; did you mean {_typed(meant[0])}={value}?{_hint(meant)}"
     return f"{argument}: is no option; keys are typed without dashes, as key=value, and --help lists them"
 
 

@@ -17,7 +17,6 @@ _SHARED = {
     "trainer.num_nodes": "nodes num_nodes nnodes",
     "trainer.precision": "precision amp fp16 bf16 half mixed_precision use_amp",
     "trainer.accelerator": "accelerator",
-    "trainer.strategy": "strategy",
     "trainer.accumulate_grad_batches": "accumulate accum_iter grad_accum gradient_accumulation_steps update_freq",
     "trainer.gradient_clip_val": "clip_grad grad_clip clip_grad_norm gradient_clip_val max_grad_norm",
     "trainer.limit_train_batches": "limit_train_batches",
@@ -58,7 +57,8 @@ _SHARED = {
     "logger": "log wandb use_wandb tensorboard report_to log_with tb",
     "experiment": "cfg config recipe preset",
     "test": "do_test run_test eval do_eval",
-    "trainer": "accel hardware",
+    "trainer": "accel hardware strategy",
+    "debug": "fast_dev_run dry_run smoke_test",
     "seed": "seed random_seed rng",
     "top_k": "topk top k",
     "views": "num_views num_clips n_views num_crops",
@@ -78,8 +78,17 @@ _BY_COMMAND = {
     "benchmark": {"bench": "benchmark name test"},
 }  # fmt: skip
 """The same, where a command calls something by another name than training does, or has it alone."""
+TRAINER_ARGUMENTS = (
+    "max_steps min_steps min_epochs max_time fast_dev_run overfit_batches limit_train_batches limit_val_batches "
+    "limit_test_batches val_check_interval check_val_every_n_epoch detect_anomaly deterministic benchmark profiler "
+    "sync_batchnorm gradient_clip_algorithm"
+).split()
+"""Arguments of Lightning's Trainer that no configuration sets: typed behind a plus sign."""
 HINTS = {
     "trainer.devices": "trainer=gpu is one GPU, trainer=ddp trainer.devices=4 are four",
+    "trainer.num_nodes": "trainer=ddp trainer.num_nodes=2",
+    "trainer": "trainer=gpu, ddp or fsdp",
+    "debug": "debug=limit: three batches of everything",
     "optim.optimizer.momentum": "optim=sgd",
     "optim": "optim=adamw, sgd or adamw_layer_decay",
     "weights.source": "weights=image weights.source=FILE, or experiment=finetune",
