@@ -294,7 +294,12 @@ def test_all_classes_in_two_spellings_are_named_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "named"), [("videos.csv", "data=csv,"), ("a.csv", "data=csv data.dataset.file=a.csv,")]
+    ("name", "named"),
+    [
+        ("videos.csv", "data=csv,"),
+        ("a.csv", "data=csv data.dataset.file=a.csv,"),
+        ("a b.csv", "data=csv 'data.dataset.file=a b.csv',"),
+    ],
 )
 def test_a_list_beside_the_videos_is_pointed_out(name, named, tmp_path):
     (tmp_path / name).touch()

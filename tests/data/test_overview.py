@@ -1,6 +1,7 @@
 """The findings about a data set: each planted fault is named, and a sound set has none."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from vivit.data.overview.sheets import class_sheets
 from vivit.errors import DataError
 
 PLAN = ClipPlan(frames=8, fps=4, resize=100, whole_network=False)
+SQUARE = replace(PLAN, crop=(90, 90))
+TALL = replace(PLAN, resize=80, crop=(72, 40))
 STRIDE = ClipPlan(frames=8, stride=2, resize=100, whole_network=False)
 
 ROW = {"bytes": 9, "codec": "h264", "width": 128, "height": 100, "rotation": 0, "sound": False, "fps": 25.0}
@@ -48,6 +51,14 @@ def kinds(dataset: Any, plan: ClipPlan = PLAN) -> dict[str, Finding]:
     return {finding.kind: finding for finding in list_findings(load_facts(dataset), plan)}
 
 
+def test_three_crops_and_pictures_that_are_hardly_wide_are_no_finding(tmp_path: Path) -> None:
+    assert "edges_cut" not in kinds(indexed(tmp_path), SQUARE)
+    wide = indexed(tmp_path, lambda number, label: {"width": 178})
+    assert "edges_cut" not in kinds(wide, replace(SQUARE, spatial_views=3))
+    settings = settings_for(load_facts(wide), list(kinds(wide, SQUARE).values()), 256)
+    assert settings[-1].override == "views=4x3"
+
+
 def test_a_sound_data_set_has_no_warning(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     dataset = indexed(
@@ -70,6 +81,8 @@ def test_a_sound_data_set_has_no_warning(tmp_path: Path) -> None:
         (lambda n, label: {"seconds": 1.0} if n < 3 else {}, PLAN, "shorter_than_clip", "3 videos are shorter"),
         (lambda n, label: {"height": 60} if n < 4 else {}, PLAN, "enlarged", "4 videos are smaller than"),
         (lambda n, label: {"width": 640, "height": 480}, PLAN, "large", "most videos are larger"),
+        (lambda n, label: {"width": 178}, SQUARE, "edges_cut", "shows 51 % of the longer side of most pictures"),
+        (lambda n, label: {"width": 80, "height": 120}, TALL, "edges_cut", "shows 60 % of the longer side"),
         (lambda n, label: {"problem": "is damaged"} if n == 5 else {}, PLAN, "unusable", "005.mp4 (is damaged)"),
         (lambda n, label: {"seconds": 2.0 + (label == "b")}, PLAN, "metadata_tell", "by length alone 100 %"),
         (lambda n, label: {"sound": label == "a"}, PLAN, "metadata_tell", "by sound alone 100 %"),

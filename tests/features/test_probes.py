@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vivit.errors import ConfigError, DataError
+from vivit.features.doubtful_labels import doubtful_labels
 from vivit.features.folds import rows_of_folds
 from vivit.features.probes import PROBES, LabelledFeatures, Probe, run_probe
 from vivit.tasks.probe_folds import read_groups
@@ -130,3 +131,33 @@ def test_what_cannot_be_chosen_or_scored_is_refused(probes, folds, splits, key) 
     with pytest.raises(ConfigError) as error:
         check_probes(probes, folds, splits)
     assert error.value.key == key
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_videos_of_a_wrong_label_are_doubted_by_a_probe_that_has_not_seen_them(name: str) -> None:
+    """One label of ten is wrong, in all videos that a probe learns from, too."""
+    videos = clouds(200, 1, noise=0.8)
+    wrong = np.random.default_rng(5).choice(200, 20, replace=False)
+    labels = videos.labels.copy()
+    labels[wrong] = (labels[wrong] + 1) % CLASSES
+    mislabelled = videos._replace(labels=labels)
+    doubted: set[int] = set()
+    for fold in rows_of_folds(np.arange(200) % 5, 5):
+        parts = (mislabelled.take(part) for part in fold)
+        probabilities = run_probe(PROBES[name], *parts, classes=CLASSES).probabilities
+        assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
+        listed = doubtful_labels(probabilities, labels[fold.test])
+        doubted |= {int(fold.test[doubt.row]) for doubt in listed}
+        assert [doubt.margin for doubt in listed] == sorted((doubt.margin for doubt in listed), reverse=True)
+        assert all(doubt.answer == videos.labels[fold.test[doubt.row]] for doubt in listed[:3])
+    assert set(wrong.tolist()) <= doubted
+    assert len(doubted) < 30
+
+
+def test_an_answer_is_doubted_by_what_is_usual_for_its_class() -> None:
+    """By hand: class 0 is usually 0.8, then 0.475, class 1 usually 0.5, then 0.43; class 2 has no video."""
+    probabilities = np.array([[0.9, 0.1, 0], [0.7, 0.3, 0], [0.4, 0.6, 0], [0.6, 0.4, 0], [0.05, 0.5, 0.45]])
+    labels = np.array([0, 0, 1, 1, 1])
+    assert doubtful_labels(probabilities, labels) == []
+    expected = [(4, 1, pytest.approx(0.45)), (1, 0, pytest.approx(0.4)), (3, 0, pytest.approx(0.2))]
+    assert doubtful_labels(probabilities, np.array([0, 1, 1, 1, 0])) == expected

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -53,14 +54,21 @@ class Probe:
 
     fit: Fit
     settings: Sequence[Setting]
+    gives_logits: bool = False
+    """Whether its scores are logits; otherwise they are probabilities."""
 
 
 class ProbeResult(NamedTuple):
-    """The predicted classes of test videos, the setting that was chosen, and its accuracy on validation videos."""
+    """What a probe answers for test videos, the setting that was chosen, and its accuracy on validation videos."""
 
-    predicted: Int[np.ndarray, " n"]
+    probabilities: Float[np.ndarray, "n k"]
     setting: Setting
     val_accuracy: float
+
+    @property
+    def predicted(self) -> Int[np.ndarray, " n"]:
+        """The most probable class of each video."""
+        return self.probabilities.argmax(1)
 
 
 def run_probe(
@@ -78,7 +86,8 @@ def run_probe(
     best = int(accuracies.argmax())
     both = LabelledFeatures(*(np.concatenate(pair) for pair in zip(train, val, strict=True)))
     (final,) = probe.fit(both, test, [probe.settings[best]], classes, seed)
-    return ProbeResult(final.argmax(1), probe.settings[best], float(accuracies[best]))
+    probabilities = softmax(final, axis=1) if probe.gives_logits else final
+    return ProbeResult(probabilities, probe.settings[best], float(accuracies[best]))
 
 
 def fit_neighbours(
@@ -174,7 +183,7 @@ RATES = [{"lr": lr, "weight_decay": decay} for lr, decay in product((1e-4, 1e-3,
 PROBES: Mapping[str, Probe] = {
     "knn": Probe(fit_neighbours, [{"k": k} for k in (1, 5, 10, 20, 50)]),
     "logistic": Probe(fit_logistic, [{"c": c} for c in (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)]),
-    "linear": Probe(fit_linear, RATES),
-    "attentive": Probe(fit_attentive, RATES),
+    "linear": Probe(fit_linear, RATES, gives_logits=True),
+    "attentive": Probe(fit_attentive, RATES, gives_logits=True),
 }
 """All probes by name."""

@@ -123,6 +123,8 @@ def clip_plan(cfg: DictConfig) -> ClipPlan:
         stride=data.get("stride"),
         fps=data.get("fps"),
         resize=data.resize,
+        crop=(data.crop[0], data.crop[1]),
+        spatial_views=(cfg.get("views") or {}).get("spatial", 1),
         reads_copies=data.dataset.get("copies") is not None,
         balance=data.get("balance") or 0.0,
         weighted=bool(loss.get("class_weights") or loss.get("logit_adjustment")),

@@ -91,6 +91,8 @@ def scored_clips(data: VideoDataModule) -> ClipPlan:
         stride=views.stride,
         fps=views.fps,
         resize=views.resize,
+        crop=(views.crop[0], views.crop[1]),
+        spatial_views=views.spatial,
         reads_copies=data.dataset.copies is not None,
         whole_network=False,
     )

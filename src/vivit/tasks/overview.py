@@ -39,6 +39,7 @@ def advised_plan(cfg: DictConfig, job: Job) -> ClipPlan:
         stride=data.stride if typed_stride else None,
         fps=None if typed_stride else data.fps if job.cli_overrides("data.fps") else FPS,
         resize=data.resize,
+        crop=(data.crop[0], data.crop[1]),
         reads_copies=data.dataset.get("copies") is not None,
         balance=data.get("balance") or 0.0,
     )

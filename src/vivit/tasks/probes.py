@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from vivit.errors import ConfigError, DataError
+from vivit.features.doubtful_labels import doubtful_labels
 from vivit.features.feature_file import FeatureFile, VideoFeatures
 from vivit.features.folds import Fold, rows_of_folds
 from vivit.features.probes import PROBES, LabelledFeatures, run_probe
 from vivit.groups import bootstrap_interval
 from vivit.tasks.probe_folds import assign_folds, read_groups
+from vivit.text import count, name_some
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,7 @@ COLUMNS = (
     *("head", "probe", "accuracy", "low", "high", "difference", "difference_low", "difference_high"),
     *("videos", "groups", "folds", "settings", "seconds"),
 )
+DOUBTFUL_COLUMNS = ("head", "path", "label", "answer", "margin")
 SPLITS = ("train", "val", "test")
 
 
@@ -46,7 +49,8 @@ def probe_features(
     Without ``folds`` they are trained on ``train``, chosen by ``val`` and scored on ``test``. With folds all videos are
     one set, cut as ``probe_folds`` says. ``groups`` is a CSV file with columns ``path`` and ``group``; without it
     each video is a group, unless the data set has folds. Intervals are bootstrapped over groups; differences are to the
-    first probe, video by video. ``probe_videos.csv`` has what each probe answered.
+    first probe, video by video. ``probe_videos.csv`` has what each probe answered, ``doubtful_labels.csv`` the videos
+    that the first one takes for another class than their label.
     """
     parts = {split: FeatureFile(file) for split, file in files.items()}
     metadata = next(iter(parts.values())).metadata
@@ -66,21 +70,31 @@ def probe_features(
         splits = list(rows_of_folds(fold_of, folds))
     rows: list[dict[str, Any]] = []
     answers: list[dict[str, Any]] = []
+    doubtful: list[dict[str, Any]] = []
     for column, (head, names) in enumerate(metadata.heads.items()):
         features = _join(list(read.values()), column)
         if (features.labels < 0).any():
             path = paths[int((features.labels < 0).argmax())]
             raise DataError(path, f"has no {head}, and a probe needs one", "leave such videos out, or probes=[]")
-        of_head, predicted = _probe_head(head, len(names), features, group_of, splits, probes, seed)
+        of_head, probabilities = _probe_head(head, len(names), features, group_of, splits, probes, seed)
         rows += of_head
+        scored = np.concatenate([split.test for split in splits])
+        for row, answer, margin in doubtful_labels(probabilities[probes[0]][scored], features.labels[scored]):
+            video = scored[row]
+            named = {"label": names[features.labels[video]], "answer": names[answer], "margin": round(margin, 4)}
+            doubtful.append({"head": head, "path": paths[video], **named})
         for fold, split in enumerate(splits):
             for row in split.test:
                 answers.append({"head": head, "path": paths[row], "group": group_of[row], "fold": fold})
                 answers[-1] |= {"label": names[features.labels[row]]}
-                answers[-1] |= {probe: names[classes[row]] for probe, classes in predicted.items()}
+                answers[-1] |= {probe: names[classes[row].argmax()] for probe, classes in probabilities.items()}
     _write_csv(folder / "probes.csv", rows, COLUMNS)
     _write_csv(folder / "probe_videos.csv", answers, ("head", "path", "group", "fold", "label", *probes))
+    _write_csv(folder / "doubtful_labels.csv", doubtful, DOUBTFUL_COLUMNS)
     _print(rows)
+    if doubtful:
+        listed = [f"{row['path']} ({row['label']}, rather {row['answer']})" for row in doubtful]
+        print(f"{count(len(doubtful), 'label')} that {probes[0]} doubts: {name_some(listed)}; see doubtful_labels.csv")
     return rows
 
 
@@ -93,19 +107,19 @@ def _probe_head(
     probes: Sequence[str],
     seed: int,
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Return the rows of the table for one head, and by probe the predicted class of every video, -1 if not scored."""
+    """Return the rows of the table for one head, and by probe the probabilities of every video, 0 if not scored."""
     scored = np.concatenate([fold.test for fold in splits])
     scored_groups = [groups[row] for row in scored]
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
-    predicted = {name: np.full(len(groups), -1) for name in probes}
+    probabilities = {name: np.zeros((len(groups), classes), np.float32) for name in probes}
     for name in probes:
         begun, right, settings = time.perf_counter(), [], []
         for fold in splits:
             train, val, test = (features.take(part) for part in fold)
             result = run_probe(PROBES[name], train, val, test, classes=classes, seed=seed)
             right.append(result.predicted == test.labels)
-            predicted[name][fold.test] = result.predicted
+            probabilities[name][fold.test] = result.probabilities
             settings.append(" ".join(f"{key}={value:g}" for key, value in result.setting.items()))
         correct = np.concatenate(right).astype(np.float64)
         first = correct if first is None else first
@@ -120,7 +134,7 @@ def _probe_head(
             }
         )
         log.info("%s of %s: %.1f %% in %.1f s", name, head, 100 * correct.mean(), rows[-1]["seconds"])
-    return rows, predicted
+    return rows, probabilities
 
 
 def _write_csv(target: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ a multi-label head, and optionally ``start`` and ``end`` in seconds. Other colum
 that ``score_by`` names.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -223,7 +224,7 @@ class CsvDataset(VideoDataset):
             remedy += {"train": f", or all videos in {self.file}", "val": HOLD_OUT}.get(videos, "")
             beside = sorted(self.root.glob("*.csv")) if videos == "train" and isinstance(self.root, Path) else []
             if len(beside) == 1:
-                remedy = f"set data.dataset.file={beside[0].name}, the list beside it; or {remedy}"
+                remedy = f"set {shlex.quote(f'data.dataset.file={beside[0].name}')}, the list beside it; or {remedy}"
             raise DataError(file, "there is no such file", remedy)
         expected = ["path", SPLIT, "start", "end", self.group, *self._all_label_columns, *self.score_by]
         rows = CsvTable(file, header=self.header, delimiter=self.delimiter, encoding=self.encoding, expected=expected)

@@ -1,6 +1,7 @@
 """How class folders lie below a root: which of them are splits, and roots that are a level too high or too low."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -94,8 +95,9 @@ def describe_list_beside(root: Folder) -> str:
     lists = sorted(root.glob("*.csv")) if isinstance(root, Path) else []
     if len(lists) != 1:
         return ""
-    named = "" if lists[0].name in ("videos.csv", "train.csv") else f" data.dataset.file={lists[0].name}"
-    return f"set data=csv{named}, which reads the classes from {lists[0].name}"
+    name = lists[0].name
+    file = "" if name in ("videos.csv", "train.csv") else " " + shlex.quote(f"data.dataset.file={name}")
+    return f"set data=csv{file}, which reads the classes from {name}"
 
 
 def check_names(folder: Folder, names: Sequence[str]) -> None:

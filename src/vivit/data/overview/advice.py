@@ -9,6 +9,8 @@ from vivit.data.overview.videos import VideoFacts
 
 FRAMES, FPS = 8, 4
 """What ``experiment=finetune`` takes of a video: two seconds."""
+VIEWS = 4
+"""Clips of a video that its test sees."""
 SHORT = 0.1
 """Share of the videos that may be shorter than a clip before frames are taken closer together."""
 
@@ -27,7 +29,7 @@ def settings_for(facts: VideoFacts, findings: Sequence[Finding], side: int) -> l
     ``side`` is the short side of copies, where large videos want them.
     """
     kinds = {finding.kind for finding in findings}
-    settings = list(_rate(facts))
+    settings = list(_clips(facts, 3 if "edges_cut" in kinds else 1))
     if "unbalanced" in kinds:
         settings.append(Setting("data.balance=0.5", "draws rare classes more often than they are"))
     if "large" in kinds:
@@ -35,8 +37,8 @@ def settings_for(facts: VideoFacts, findings: Sequence[Finding], side: int) -> l
     return settings
 
 
-def _rate(facts: VideoFacts) -> Iterator[Setting]:
-    """Yield the rate of clips, where that of ``experiment=finetune`` makes them too long, and the number of views."""
+def _clips(facts: VideoFacts, crops: int) -> Iterator[Setting]:
+    """Yield the rate of clips, where that of ``experiment=finetune`` makes them too long, and the views of a test."""
     lengths = facts.videos.loc[facts.videos["problem"].isna(), "length"].dropna()
     rates = facts.examined["fps"].dropna()
     lengths = lengths[lengths > 0]
@@ -55,7 +57,12 @@ def _rate(facts: VideoFacts) -> Iterator[Setting]:
         if fps < fits:
             reason = f"most files have no more frames a second; short ones ({shortest:.2g} s) start again"
         yield Setting(f"data.fps={fps:g}", reason)
+    clips, reason = VIEWS, ""
     if usual < 1.5 * FRAMES / fps:
-        yield Setting("views=1x1", f"most videos ({usual:.2g} s) are hardly longer than one clip")
+        clips, reason = 1, f"most videos ({usual:.2g} s) are hardly longer than one clip"
     elif usual > 8 * FRAMES / fps:
-        yield Setting("views=10x1", f"most videos ({usual:.2g} s) are many clips long")
+        clips, reason = 10, f"most videos ({usual:.2g} s) are many clips long"
+    if crops > 1:
+        reason += ("; " if reason else "") + "three crops see more of wide pictures than their middle"
+    if reason:
+        yield Setting(f"views={clips}x{crops}", reason)

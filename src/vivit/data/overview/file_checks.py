@@ -14,6 +14,8 @@ MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""
 LARGE = 1.5
 """How many times the size that clips are resized to a picture is, from where on smaller copies are worth their disk."""
+NARROW = 2 / 3
+"""Share of the longer side, below which a middle crop is little of a picture."""
 
 
 def check_files(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
@@ -24,6 +26,7 @@ def check_files(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
         yield from _rates(videos, plan)
         yield from _lengths(facts, plan)
         yield from _sizes(videos, plan)
+        yield from _edges(videos, plan)
 
 
 def _unusable(facts: VideoFacts) -> Iterator[Finding]:
@@ -98,3 +101,16 @@ def _sizes(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
         text = f"most videos are larger than data.resize={plan.resize}: the short side of {middle}"
         remedy = f"make copies, which are decoded faster: prepare.py copies={plan.resize}"
         yield Finding("large", text, remedy, is_warning=False)
+
+
+def _edges(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
+    """Yield how little of wide or tall pictures a test sees that has their middle crop alone."""
+    if plan.crop is None or plan.spatial_views > 1:
+        return
+    short, long = videos[["width", "height"]].min(axis=1), videos[["width", "height"]].max(axis=1)
+    along = np.where(videos["width"] >= videos["height"], plan.crop[1], plan.crop[0])
+    seen = along * short / (plan.resize * long)
+    if (seen < NARROW).mean() > 0.5:
+        text = f"the middle crop shows {100 * seen.median():.0f} % of the longer side of most pictures"
+        remedy = "set views=4x3, or views.spatial=3, where something happens beside it: three crops show more"
+        yield Finding("edges_cut", text, remedy, is_warning=False)

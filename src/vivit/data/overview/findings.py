@@ -33,6 +33,10 @@ class ClipPlan:
     stride: int | None = None
     fps: int | float | None = None
     resize: int
+    crop: tuple[int, int] | None = None
+    """Height and width of what a view sees of a resized picture; None: all of it."""
+    spatial_views: int = 1
+    """Crops along the longer side that a test sees."""
     reads_copies: bool = False
     """Whether smaller copies are read in place of the videos."""
     balance: int | float = 0.0

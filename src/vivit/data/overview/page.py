@@ -101,11 +101,12 @@ def _charts(facts: VideoFacts) -> Any:
     """Yield how lengths, rates and picture sizes are distributed over the indexed videos."""
     videos = facts.examined
     usable = facts.videos[facts.videos["problem"].isna()]
+    size, unit = _unit(videos["bytes"].median() if len(videos) else 0)
     columns = {
         "Seconds": (usable["length"].clip(lower=0), "s"),
         "Frames a second": (videos["fps"], "fps"),
         "Short side": (videos[["width", "height"]].min(axis=1), "pixels"),
-        "File size": (videos["bytes"] / 1e6, "MB"),
+        "File size": (videos["bytes"] / size, unit),
     }
     for title, (values, unit) in columns.items():
         numbers = values.dropna()
@@ -114,6 +115,12 @@ def _charts(facts: VideoFacts) -> Any:
                 name: f"{number:.3g} {unit}"
                 for name, number in (("low", numbers.min()), ("median", numbers.median()), ("high", numbers.max()))
             }
+
+
+def _unit(size: float) -> tuple[float, str]:
+    """Return the bytes of the largest unit that a size is not below, and the unit's name."""
+    units = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+    return next((unit for unit in units if size >= unit[0]), (1.0, "bytes"))
 
 
 def _bars(numbers: "pd.Series[float]") -> list[float]:
@@ -143,7 +150,8 @@ def _file_rows(facts: VideoFacts) -> Any:
     yield "rotated by metadata", f"{int((videos['rotation'].fillna(0) != 0).sum()):,}"
     heard = int((videos["sound"] == True).sum())  # noqa: E712  # may be missing
     yield "with sound", f"{heard:,}{', which no model here hears' if heard else ''}"
-    yield "disk", f"{videos['bytes'].sum() / 1e6:,.4g} MB"
+    size, unit = _unit(videos["bytes"].sum())
+    yield "disk", f"{videos['bytes'].sum() / size:.3g} {unit}"
 
 
 def _shares(values: "pd.Series[str]", most: int = 6) -> str:
