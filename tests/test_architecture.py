@@ -17,13 +17,24 @@ LONGEST = 260
 """Lines of a file."""
 
 LEAVES = {"addresses", "clip_sheets", "config_folder", "cores", "entry_points", "errors", "groups", "io", "overrides"}
-LEAVES |= {"plotting", "plugins", "progress_bars", "ranks", "run_folder", "signals", "sweeps", "text", "web_pages"}
+LEAVES |= {
+    "plotting",
+    "plugins",
+    "processor",
+    "progress_bars",
+    "ranks",
+    "run_folder",
+    "signals",
+    "sweeps",
+    "text",
+    "web_pages",
+}
 LEAVES |= {"wilson"}
 """Rooms without torch, which every other may import; among themselves they import what ``LEAF_IMPORTS`` lists."""
 LEAF_IMPORTS = {
     "plotting": {"text"},
     "clip_sheets": {"plotting"},
-    "run_folder": {"config_folder", "io", "text"},
+    "run_folder": {"config_folder", "io", "processor", "text"},
     "entry_points": {"config_folder"},
     "ranks": {"run_folder"},
     "sweeps": {"config_folder"},

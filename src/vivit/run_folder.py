@@ -17,6 +17,7 @@ from rich.table import Column, Table
 
 from vivit.config_folder import INSTALLED
 from vivit.io import write_json
+from vivit.processor import processor_name
 from vivit.text import one_line
 
 State = Literal["running", "done", "failed", "interrupted"]
@@ -185,7 +186,7 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
 
 def hardware_info() -> dict[str, Any]:
     """Return what a measurement was made on."""
-    return {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
+    return {"system": platform.platform(), "processor": processor_name(), "cores": os.cpu_count()}
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:

@@ -1,12 +1,16 @@
 """The attention module against PyTorch's own, how it starts, and when it drops."""
 
 import math
+from itertools import product
 
 import pytest
 import torch
 from torch import nn
 
+from vivit.errors import ConfigError
+from vivit.models import attention_kernels, create_model
 from vivit.models.attention import Attention
+from vivit.models.registry import models
 
 DIM, HEADS = 24, 3
 
@@ -56,3 +60,31 @@ def test_each_square_starts_xavier_uniform() -> None:
         assert square.std() == pytest.approx(96**-0.5, rel=0.03)
     assert not attention.qkv.bias.any()
     assert not attention.out.bias.any()
+
+
+def test_one_kernel_computes_all_attention_of_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every model, whose logits stay the same; a record has the key where it is set."""
+    clip, calls = torch.randn(1, 3, 4, 32, 32), []
+    for name, kernel in product(models(), attention_kernels.KERNELS):
+        run = attention_kernels.KERNELS[kernel]
+        counted = {kernel: lambda *x, run=run: calls.append(1) or run(*x)}
+        torch.manual_seed(0)
+        options = {"size": "tiny", "num_classes": 3, "frames": 4, "image_size": 32}
+        usual, forced = create_model(name, **options).eval(), create_model(name, attention=kernel, **options).eval()
+        forced.load_state_dict(usual.state_dict())
+        assert "attention" not in usual.config.to_dict()
+        assert forced.config.to_dict()["attention"] == kernel
+        with monkeypatch.context() as patch, torch.no_grad():
+            patch.setattr(attention_kernels, "KERNELS", counted)
+            calls.clear()
+            torch.testing.assert_close(forced(clip), usual(clip), atol=1e-5, rtol=1e-5)
+        heads = sum(isinstance(module, Attention) for module in forced.modules())
+        assert len(calls) == (2 if name == "factorised_dot_product" else 1) * heads
+
+
+def test_a_kernel_that_there_is_not_and_one_that_cannot_drop_are_refused() -> None:
+    options = {"size": "tiny", "num_classes": 3, "frames": 4, "image_size": 32}
+    with pytest.raises(ConfigError, match="model.attention=flash: there is no such kernel; set auto, fused, "):
+        create_model("factorised_encoder", attention="flash", **options)
+    with pytest.raises(ConfigError, match="model.attention=blocks: has no dropout, and model.attention_dropout is 0.1"):
+        create_model("factorised_encoder", attention="blocks", attention_dropout=0.1, **options)

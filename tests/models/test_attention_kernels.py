@@ -43,18 +43,32 @@ def part(length: int, dtype: torch.dtype = torch.bfloat16, **more: object) -> Te
     return torch.zeros(1, 2, length, 4, dtype=dtype, **more)
 
 
-def test_kernel_is_selected_by_device_dtype_and_length() -> None:
-    assert select_kernel(part(5, requires_grad=True), part(LONG_SEQUENCE - 1), 0.0) is written_out
-    assert select_kernel(part(5), part(LONG_SEQUENCE - 1), 0.0) is fused
-    assert select_kernel(part(5, requires_grad=True), part(LONG_SEQUENCE), 0.0) is blocks
-    assert select_kernel(part(5), part(LONG_SEQUENCE), 0.0) is blocks
-    assert select_kernel(part(5, requires_grad=True), part(LONG_SEQUENCE), 0.1) is written_out
+@pytest.fixture(params=["amd", "intel", "other"])
+def maker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Who made the processor."""
+    monkeypatch.setattr(attention_kernels, "processor_maker", lambda: request.param)
+    return request.param
+
+
+def test_kernel_is_selected_by_device_dtype_length_and_maker(maker: str) -> None:
+    long, short = part(LONG_SEQUENCE), part(LONG_SEQUENCE - 1)
+    of_long = blocks if maker == "amd" else fused
+    without_gradients = written_out if maker == "amd" else fused
+    assert select_kernel(part(5, requires_grad=True), short, 0.0) is written_out
+    assert select_kernel(part(5), short, 0.0) is without_gradients
+    assert select_kernel(part(5, requires_grad=True), long, 0.0) is of_long
+    assert select_kernel(part(5), long, 0.0) is of_long
+    assert select_kernel(part(5, requires_grad=True), long, 0.1) is written_out
+    assert select_kernel(part(5, requires_grad=True), part(5), 0.0) is fused, "of hardly any weights the calls count"
+    assert select_kernel(part(5, requires_grad=True), part(5), 0.1) is written_out
+    assert select_kernel(part(32, requires_grad=True), part(16), 0.0) is written_out
+    assert select_kernel(part(32, requires_grad=True), part(15), 0.0) is fused
     for dtype in (torch.float32, torch.float64, torch.float16):
         assert select_kernel(part(5, dtype, requires_grad=True), part(LONG_SEQUENCE, dtype), 0.0) is fused
     for length in (5, LONG_SEQUENCE):
         assert select_kernel(part(5, requires_grad=True, device="meta"), part(length, device="meta"), 0.0) is fused
     with torch.no_grad():
-        assert select_kernel(part(5, requires_grad=True), part(5), 0.0) is fused
+        assert select_kernel(part(5, requires_grad=True), short, 0.0) is without_gradients
 
 
 every_kernel = pytest.mark.parametrize("kernel", [fused, written_out, blocks])
@@ -111,6 +125,7 @@ def test_kernels_round_alike_in_bfloat16(kernel: Kernel) -> None:
 def test_softmax_attention_runs_the_selected_kernel(batch: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Any number of batch axes, and tensors that are views of one projection, as a network has them."""
     monkeypatch.setattr(attention_kernels, "LONG_SEQUENCE", 7)
+    monkeypatch.setattr(attention_kernels, "processor_maker", lambda: "amd")
     calls = []
     monkeypatch.setattr(attention_kernels, "blocked_attention", lambda *x: calls.append(x) or blocked_attention(*x))
     torch.manual_seed(0)

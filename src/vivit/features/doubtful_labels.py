@@ -16,18 +16,13 @@ class DoubtfulLabel(NamedTuple):
 
 
 def doubtful_labels(probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"]) -> list[DoubtfulLabel]:
-    """Return the videos that rather belong to another class, the surest first.
+    """Return the videos for which another class is the most probable, the surest first.
 
-    A class is an answer where it is at least as probable as it is on average for the videos of that label: a probe may
-    be surer of one class than of another (confident learning, Northcutt, Jiang and Chuang 2021, section 3.1).
-    ``probabilities`` are of a probe that was not trained on the video.
+    ``probabilities`` are of a probe that was not trained on the video. Where it is right about most videos, the first
+    ones are mostly labels that are wrong (confident learning, Northcutt, Jiang and Chuang 2021, ranks so too).
     """
-    classes = probabilities.shape[1]
-    of_label = [probabilities[labels == label, label] for label in range(classes)]
-    usual = np.array([values.mean() if len(values) else np.inf for values in of_label])
-    answers = np.where(probabilities >= usual, probabilities, -1.0)
-    doubted = (answers.max(1) >= 0) & (answers.argmax(1) != labels)
-    rows = np.flatnonzero(doubted)
-    best = answers.argmax(1)[rows]
-    margins = probabilities[rows, best] - probabilities[rows, labels[rows]]
-    return [DoubtfulLabel(int(rows[i]), int(best[i]), float(margins[i])) for i in np.argsort(-margins, kind="stable")]
+    answers = probabilities.argmax(1)
+    rows = np.flatnonzero(answers != labels)
+    margins = probabilities[rows, answers[rows]] - probabilities[rows, labels[rows]]
+    order = np.argsort(-margins, kind="stable")
+    return [DoubtfulLabel(int(rows[i]), int(answers[rows[i]]), float(margins[i])) for i in order]

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.errors import ConfigError
-from vivit.models.attention_kernels import attention_weights, softmax_attention
+from vivit.models.attention_kernels import AUTO, KERNELS, attention_weights, softmax_attention
 from vivit.structures import AttentionMap
 
 
@@ -28,6 +28,8 @@ class Attention(nn.Module):
         check_heads(dim, heads)
         self.heads = heads
         self.attention_dropout = dropout
+        self.kernel = AUTO
+        """How attention is computed: a name of ``KERNELS``, or by the rule."""
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
         for square in (*self.qkv.weight.chunk(3), self.out.weight):
@@ -62,4 +64,19 @@ class Attention(nn.Module):
         self, q: Float[Tensor, "*batch a m e"], k: Float[Tensor, "*batch a n e"], v: Float[Tensor, "*batch a n e"]
     ) -> Float[Tensor, "*batch a m e"]:
         """Return full self-attention; subclasses restrict which tokens attend to which."""
-        return softmax_attention(q, k, v, self.attention_dropout if self.training else 0.0)
+        return softmax_attention(q, k, v, self.attention_dropout if self.training else 0.0, self.kernel)
+
+
+def set_kernel(network: nn.Module, kernel: str) -> None:
+    """Compute all attention of a network by one kernel, or by the rule: ``auto``.
+
+    Raises ConfigError for another name, and for ``blocks`` beside a dropout of attention weights.
+    """
+    if kernel not in (AUTO, *KERNELS):
+        raise ConfigError("model.attention", kernel, "there is no such kernel", f"set {AUTO}, {', '.join(KERNELS)}")
+    for module in network.modules():
+        if isinstance(module, Attention):
+            if kernel == "blocks" and module.attention_dropout:
+                problem = f"has no dropout, and model.attention_dropout is {module.attention_dropout:g}"
+                raise ConfigError("model.attention", kernel, problem, "set model.attention_dropout=0, or written_out")
+            module.kernel = kernel

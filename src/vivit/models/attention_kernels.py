@@ -1,6 +1,6 @@
 """Softmax(QK^T / sqrt(e)) V (ViViT, section 3.1): three equal kernels, and the rule that selects one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import product
 from typing import Any
@@ -11,11 +11,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vivit.errors import ConfigError
+from vivit.processor import processor_maker
 
 Kernel = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
+AUTO = "auto"
+"""The name of the rule, in place of a kernel's."""
 LONG_SEQUENCE = 1024
-"""Number of keys from which on weights are computed block by block, not all at once."""
+"""Keys from which on the weights of all queries are not stored."""
+FEW_WEIGHTS = 1024
+"""Weights of all heads below which the calls themselves take the time, and one is the fewest."""
 BLOCK_SIZE = 512
 """Queries of one head in a block: 3 MB of weights at 3,137 tokens, which stay in the processor's cache."""
 
@@ -25,14 +30,17 @@ def softmax_attention(
     key: Float[Tensor, "*batch a m e"],
     value: Float[Tensor, "*batch a m e"],
     dropout: float = 0.0,
+    kernel: str = AUTO,
 ) -> Float[Tensor, "*batch a n e"]:
     """Return attention of every query over all keys, head by head; ``dropout`` acts on the attention weights.
 
-    The caller passes a dropout of 0 outside training: a kernel does not know the mode.
+    The caller passes a dropout of 0 outside training: a kernel does not know the mode. ``kernel`` names one of
+    ``KERNELS``; of ``auto`` the rule selects.
     """
     batch = query.shape[:-3]
     query, key, value = (part.flatten(0, -4) if batch else part[None] for part in (query, key, value))
-    out = select_kernel(query, key, dropout)(query, key, value, dropout)
+    run = select_kernel(query, key, dropout) if kernel == AUTO else KERNELS[kernel]
+    out = run(query, key, value, dropout)
     return out.unflatten(0, batch) if batch else out[0]
 
 
@@ -46,26 +54,42 @@ def attention_weights(
 def select_kernel(query: Tensor, key: Tensor, dropout: float) -> Kernel:
     """Return the fastest kernel for the device, dtype, sequence length and whether gradients are needed.
 
-    The values of the tensors never matter. ``fused`` is selected except on the CPU in bfloat16: ``blocks`` for long
-    sequences, ``written_out`` for short ones with gradients. Forward, and forward with backward, 12 heads of 64, in ms
-    on 2 cores of an EPYC with bfloat16 units:
+    The values of the tensors never matter. ``fused`` is selected except on the CPU in bfloat16, where it depends on who
+    made the processor. Forward, and forward with backward, 12 heads of 64, in ms on 2 cores: an EPYC with bfloat16
+    units, a Xeon with matrix units (AMX), and the same Xeon without (``ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16``):
 
-    | sequences x tokens | fused    | written out | blocks    |
-    |--------------------|----------|-------------|-----------|
-    | 1,568 x 16         | 69, 878  | 39, 134     |           |
-    | 16 x 197           | 19, 77   | 13, 35      | 26, 96    |
-    | 4 x 785            | 69, 167  | 46, 100     | 42, 151   |
-    | 1 x 3,137          | 209, 619 | 136, 373    | 126, 436  |
+    | sequences x tokens | processor | fused    | written out | blocks   |
+    |--------------------|-----------|----------|-------------|----------|
+    | 1,568 x 16         | EPYC      | 69, 878  | 39, 134     |          |
+    |                    | AMX       | 40, 697  | 87, 230     |          |
+    |                    | without   | 40, 745  | 87, 217     |          |
+    | 16 x 197           | EPYC      | 19, 77   | 13, 35      | 26, 96   |
+    |                    | AMX       | 6, 43    | 8, 32       | 20, 72   |
+    |                    | without   | 7, 54    | 15, 39      | 28, 105  |
+    | 4 x 785            | EPYC      | 69, 167  | 46, 100     | 42, 151  |
+    |                    | AMX       | 15, 79   | 20, 51      | 31, 106  |
+    |                    | without   | 15, 128  | 50, 142     | 59, 199  |
+    | 1 x 3,137          | EPYC      | 209, 619 | 136, 373    | 126, 436 |
+    |                    | AMX       | 37, 233  | 79, 203     | 96, 313  |
+    |                    | without   | 52, 443  | 202, 594    | 201, 687 |
 
-    Written out, the last row stores 236 MB a layer, the others nothing. A Xeon with matrix units agrees on training and
-    has ``fused`` ahead on short sequences forward (84 ms for the 1,568, 121 written out; 32, 40; 55, 99). In float32
-    ``fused`` is ahead everywhere (the last row: 205, 748; 332, 873; 377, 1,264).
+    Written out, the last row stores 236 MB a layer, the others nothing: none trains long sequences so. Processors of
+    other makers have the Xeon's rule. In float32 ``fused`` is ahead everywhere (EPYC, the last row: 205, 748; 332,
+    873; 377, 1,264).
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return fused
-    if key.shape[-2] >= LONG_SEQUENCE and not dropout:
-        return blocks
-    return written_out if torch.is_grad_enabled() and query.requires_grad else fused
+    is_long, is_amd = key.shape[-2] >= LONG_SEQUENCE, _maker() == "amd"
+    if is_long and not dropout:
+        return blocks if is_amd else fused
+    is_tiny = query.shape[:-1].numel() * key.shape[-2] < FEW_WEIGHTS and not dropout
+    needs_gradients = torch.is_grad_enabled() and query.requires_grad
+    return written_out if not is_tiny and (needs_gradients or is_amd) else fused
+
+
+@torch.compiler.assume_constant_result
+def _maker() -> str:
+    return processor_maker()
 
 
 def fused(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
@@ -86,6 +110,10 @@ def blocks(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> T
     if dropout:
         raise ConfigError("model.attention_dropout", dropout, "attention in blocks has no dropout", "set 0")
     return blocked_attention(query, key, value)
+
+
+KERNELS: Mapping[str, Kernel] = {"fused": fused, "written_out": written_out, "blocks": blocks}
+"""All kernels by name."""
 
 
 @torch.library.custom_op("vivit::blocked_attention", mutates_args=())

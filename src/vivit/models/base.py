@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vivit.errors import ConfigError
+from vivit.models.attention import set_kernel
 from vivit.models.config import EncoderConfig
 from vivit.models.freezing import freeze
 from vivit.models.head import Head
@@ -36,6 +37,7 @@ class ViViT(nn.Module, ABC):
         self.config: Any = config
         self.tokeniser = tokeniser
         self.build(tokeniser.grid(*config.clip_size))
+        set_kernel(self, config.attention)
         self.head = Head(tokeniser.dim, config.num_classes, config.representation_size)
         self._frozen = freeze(self, config.frozen)
 

@@ -22,8 +22,8 @@ class EncoderConfig:
     the encoder. ``dropout``, ``attention_dropout`` and ``stochastic_depth`` are probabilities; the last is that of the
     last block (equation 10). ``representation_size`` puts a dense layer with tanh before the classifier. ``gelu`` is
     the reference's tanh approximation, or exact: erf. ``positions`` names a table of ``pos_embed``.
-    ``gradient_checkpointing`` computes blocks again in the backward pass, to save memory. ``frozen`` names what is not
-    trained, see ``freezing``.
+    ``attention`` names the kernel that computes attention, see ``attention_kernels``. ``gradient_checkpointing``
+    computes blocks again in the backward pass, to save memory. ``frozen`` names what is not trained, see ``freezing``.
 
     An architecture with options of its own derives its record from this one. All values are plain, so that a checkpoint
     can store them.
@@ -42,6 +42,7 @@ class EncoderConfig:
     representation_size: int | None = None
     gelu: Gelu = "tanh"
     positions: str = "learned"
+    attention: str = "auto"
     gradient_checkpointing: bool = False
     frozen: str | int | None = None
 
@@ -51,8 +52,9 @@ class EncoderConfig:
         return self.frames, self.height, self.width
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all options in plain values; ``frozen`` where it is set, as checkpoints before it do not have it."""
-        return {name: value for name, value in asdict(self).items() if name != "frozen" or value is not None}
+        """Return all options in plain values; later ones where they are set, as checkpoints before do not have them."""
+        later = {"frozen": None, "attention": "auto"}
+        return {name: value for name, value in asdict(self).items() if name not in later or value != later[name]}
 
 
 @dataclass(frozen=True, kw_only=True)

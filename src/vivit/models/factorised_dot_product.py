@@ -44,9 +44,9 @@ class DotProductAttention(Attention):
         dropout = self.attention_dropout if self.training else 0.0
         halves = [part.chunk(2, dim=1) for part in (q, k, v)]
         q, k, v = (rearrange(half, "b a (t s) e -> b s a t e", t=self.t) for half, _ in halves)
-        time = rearrange(softmax_attention(q, k, v, dropout), "b s a t e -> b a (t s) e")
+        time = rearrange(softmax_attention(q, k, v, dropout, self.kernel), "b s a t e -> b a (t s) e")
         q, k, v = (rearrange(half, "b a (t s) e -> b t a s e", t=self.t) for _, half in halves)
-        space = rearrange(softmax_attention(q, k, v, dropout), "b t a s e -> b a (t s) e")
+        space = rearrange(softmax_attention(q, k, v, dropout, self.kernel), "b t a s e -> b a (t s) e")
         return torch.cat([time, space], dim=1)
 
     def maps(self, x: Float[Tensor, "b n d"]) -> tuple[AttentionMap, ...]:

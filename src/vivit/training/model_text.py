@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TRAINING_ONLY = ("dropout", "attention_dropout", "stochastic_depth", "gradient_checkpointing")
-"""Options of a network that matter in training, and leave the function of its weights as it is."""
+TRAINING_ONLY = ("dropout", "attention_dropout", "stochastic_depth", "attention", "gradient_checkpointing")
+"""Options of a network that matter in computing, and leave the function of its weights as it is."""
 
 
 def format_model(record: Mapping[str, Any], without: Sequence[str] = ()) -> str:

@@ -101,7 +101,7 @@ def _charts(facts: VideoFacts) -> Any:
     """Yield how lengths, rates and picture sizes are distributed over the indexed videos."""
     videos = facts.examined
     usable = facts.videos[facts.videos["problem"].isna()]
-    size, unit = _unit(videos["bytes"].median() if len(videos) else 0)
+    size, unit = _unit(float(videos["bytes"].median()) if len(videos) else 0.0)
     columns = {
         "Seconds": (usable["length"].clip(lower=0), "s"),
         "Frames a second": (videos["fps"], "fps"),
@@ -150,7 +150,7 @@ def _file_rows(facts: VideoFacts) -> Any:
     yield "rotated by metadata", f"{int((videos['rotation'].fillna(0) != 0).sum()):,}"
     heard = int((videos["sound"] == True).sum())  # noqa: E712  # may be missing
     yield "with sound", f"{heard:,}{', which no model here hears' if heard else ''}"
-    size, unit = _unit(videos["bytes"].sum())
+    size, unit = _unit(float(videos["bytes"].sum()))
     yield "disk", f"{videos['bytes'].sum() / size:.3g} {unit}"
 
 
