@@ -132,6 +132,7 @@ def _time_kernels(
 
 
 def _run(kernel: Kernel, inputs: Sequence[Tensor], weights: Tensor) -> None:
-    out = kernel(*inputs, 0.0)
+    query, key, value = inputs
+    out = kernel(query, key, value, 0.0)
     if out.requires_grad:
         torch.autograd.grad(out, inputs, weights)
