@@ -204,13 +204,13 @@ def describe_machine(device: torch.device) -> Row:
 
 def format_row(row: Mapping[str, Any]) -> str:
     """Return a row as a line for people."""
-    words = [f"{row['model']} {row['size']} {row['precision']}", f"{row['devices']} x {row['batch']} clips"]
-    words += ["compiled"] if row["compiled"] else []
-    words += [row[key] for key in ("attention", "parallel") if row[key] not in ("auto", "none")]
+    parts = [f"{row['model']} {row['size']} {row['precision']}", f"{row['devices']} x {row['batch']} clips"]
+    parts += ["compiled"] if row["compiled"] else []
+    parts += [row[key] for key in ("attention", "parallel") if row[key] not in ("auto", "none")]
     if row["failed"] is not None:
-        return f"{', '.join(words)}: {row['failed']}"
+        return f"{', '.join(parts)}: {row['failed']}"
     return (
-        f"{', '.join(words)}: {row['clips_per_second']:.1f} clips a second, "
+        f"{', '.join(parts)}: {row['clips_per_second']:.1f} clips a second, "
         f"{100 * row['matrix_share']:.0f} % of the matrix rate, {row['peak_gb']:.1f} GB, "
         f"{100 * row['wait_share']:.1f} % waiting, {row['loader_cores']:.1f} cores of loader a device"
     )
@@ -227,11 +227,11 @@ def _new_file(target: str) -> Path:
     return file
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark without Hydra: keys are those of configs/bench/gpu.yaml, each ``key=value``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("settings", nargs="*", metavar="key=value", help="keys of configs/bench/gpu.yaml")
-    typed = parser.parse_args(words).settings
+    typed = parser.parse_args(arguments).settings
     defaults = yaml.safe_load((CONFIGS / "bench" / "gpu.yaml").read_text(encoding="utf-8"))
     values = {key: value for key, value in defaults.items() if key != "_target_"} | {"target": "gpu.jsonl"}
     for word in typed:
