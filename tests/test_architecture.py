@@ -42,20 +42,21 @@ LEAF_IMPORTS = {
 
 ROOMS = {
     "structures": {"errors"},
+    "device": LEAVES,
     "models": {*LEAVES, "structures"},
     "data": {*LEAVES, "structures"},
     "evaluation": {*LEAVES, "structures"},
     "checkpoints": {*LEAVES, "structures", "models"},
     "features": {*LEAVES, "structures", "models"},
     "inference": {*LEAVES, "structures", "models", "checkpoints", "data", "evaluation"},
-    "training": {*LEAVES, "structures", "models", "evaluation", "checkpoints"},
-    "benchmarks": {*LEAVES, "structures", "models", "checkpoints", "data", "training"},
+    "training": {*LEAVES, "structures", "device", "models", "evaluation", "checkpoints"},
+    "benchmarks": {*LEAVES, "structures", "device", "models", "checkpoints", "data", "training"},
     "reporting": LEAVES,
     "launch": {*LEAVES, "structures", "reporting"},
     "tasks": {
         *LEAVES,
         *("structures", "models", "data", "evaluation", "checkpoints", "features", "inference", "training"),
-        *("benchmarks", "launch"),
+        *("device", "benchmarks", "launch"),
     },
     "commands": {"tasks", "launch", "reporting"},
 }
@@ -64,6 +65,7 @@ ROOMS = {
 FORBIDDEN = {
     **{room: {"torch", "lightning", "hydra", "omegaconf"} for room in LEAVES},
     "structures": {"lightning", "hydra", "omegaconf"},
+    "device": {"lightning", "hydra", "omegaconf", "torchvision", "av"},
     "models": {"lightning", "hydra", "omegaconf", "torchvision", "av"},
     "data": {"hydra", "omegaconf", "lightning"},
     "evaluation": {"lightning", "hydra", "omegaconf"},

@@ -56,6 +56,8 @@ ELSEWHERE = {
     "submission=epic_kitchens": ("test_eval.py", "submission=epic_kitchens"),
     "source=checkpoint": ("test_convert.py", '"checkpoint"'),
     "source=kinetics_400": ("test_convert.py", "checkpoint_0"),
+    "bench=gpu": ("benchmarks/test_gpu_bench.py", '"bench=gpu"'),
+    "vivit.benchmarks.gpu": ("benchmarks/test_gpu_bench.py", '"vivit.benchmarks.gpu"'),
 }
 """What other tests run, by a part of the command: the test's file, and what it has of it."""
 SMALL = ("data.num_workers=0", "data.crop=[56,56]", "data.resize=56", "data.frames=4", "size=tiny", "debug=limit")

@@ -12,10 +12,10 @@ from vivit.benchmarks import step, variants
 from vivit.benchmarks.device import choose_device, measure_peak_mb
 from vivit.benchmarks.model import ModelSpec
 from vivit.benchmarks.variants import VARIANTS, make_variants
+from vivit.device.clock import measure_seconds
 from vivit.errors import ConfigError
 from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
-from vivit.training.device_clock import measure_seconds
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
 EAGER = [name for name in VARIANTS if name not in ("compiled", "frozen", "cached")]

@@ -10,12 +10,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from vivit.device.malloc import disable_malloc_trim, peak_memory, reset_peak_memory
 from vivit.errors import ConfigError
 from vivit.launch import Job
 from vivit.models import create_model
 from vivit.tasks.batch_size import find_batch_size, resolve_batch_size
 from vivit.training.batch_size import BatchMemory, measure_batch_memory, run_step
-from vivit.training.malloc import disable_malloc_trim, peak_memory, reset_peak_memory
 
 CLIP = (3, 8, 64, 64)
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 
+from vivit.device.malloc import disable_malloc_trim, reset_peak_memory
+from vivit.device.matrix_rate import flops_of_training, matrix_dtype, measure_matrix_rate
 from vivit.training import ThroughputMonitor
-from vivit.training.malloc import disable_malloc_trim, reset_peak_memory
-from vivit.training.matrix_rate import flops_of_training, matrix_dtype, measure_matrix_rate
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from vivit.device.malloc import peak_memory, reset_peak_memory, resident_memory
 from vivit.errors import ConfigError
-from vivit.training.malloc import peak_memory, reset_peak_memory, resident_memory
 
 
 def choose_device(name: str) -> torch.device:

@@ -14,10 +14,10 @@ from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name
 from vivit.benchmarks.model import SIZES, ModelSpec, build_model
 from vivit.benchmarks.step import AUTOCAST, NETWORKS
+from vivit.device.clock import measure_seconds
+from vivit.device.malloc import disable_malloc_trim
 from vivit.models import attention_kernels
 from vivit.models.attention_kernels import KERNELS, Kernel, select_kernel
-from vivit.training.device_clock import measure_seconds
-from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 

@@ -19,12 +19,12 @@ from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb
 from vivit.benchmarks.model import SIZES, ModelSpec
 from vivit.benchmarks.step import NETWORKS, random_network
+from vivit.device.clock import measure_seconds
+from vivit.device.malloc import disable_malloc_trim
 from vivit.errors import ConfigError
 from vivit.models import read_size
 from vivit.models.attention_kernels import softmax_attention
 from vivit.models.flops import count_flops
-from vivit.training.device_clock import measure_seconds
-from vivit.training.malloc import disable_malloc_trim
 
 log = logging.getLogger(__name__)
 

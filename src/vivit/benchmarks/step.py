@@ -20,11 +20,11 @@ from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
 from vivit.benchmarks.variants import PARTIAL, VARIANTS, Variant, make_variants
+from vivit.device.clock import measure_seconds
+from vivit.device.malloc import disable_malloc_trim
+from vivit.device.matrix_rate import BACKWARD, measure_matrix_rate
 from vivit.models.encoder import Encoder
 from vivit.models.flops import count_flops
-from vivit.training.device_clock import measure_seconds
-from vivit.training.malloc import disable_malloc_trim
-from vivit.training.matrix_rate import BACKWARD, measure_matrix_rate
 
 log = logging.getLogger(__name__)
 

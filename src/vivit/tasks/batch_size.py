@@ -10,6 +10,7 @@ import torch
 from omegaconf import DictConfig, open_dict, read_write
 
 from vivit.data.frame_cache.budget import free_memory, gigabytes
+from vivit.device.malloc import disable_malloc_trim, resident_memory
 from vivit.errors import ConfigError
 from vivit.io import write_json
 from vivit.launch import Job
@@ -20,7 +21,6 @@ from vivit.tasks.config_checks import check_clip_keys
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.training_checks import is_sharded
 from vivit.training.batch_size import LARGER, BatchMemory, measure_batch_memory
-from vivit.training.malloc import disable_malloc_trim, resident_memory
 
 log = logging.getLogger(__name__)
 

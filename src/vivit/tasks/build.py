@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from vivit.checkpoints.vivit_checkpoint import VERSION, model_record
 from vivit.data import VideoDataModule
 from vivit.data.views import format_views
+from vivit.device.malloc import disable_malloc_trim
 from vivit.errors import ConfigError
 from vivit.evaluation import ViewAggregator, get_aggregation
 from vivit.models import BackboneConfig, ViViT, build_model
@@ -16,7 +17,7 @@ from vivit.structures import multi_label_positions
 from vivit.tasks.clip_settings import data_record, to_plain
 from vivit.tasks.compute import check_accelerator, trainer_options
 from vivit.tasks.config_checks import OBJECT_GROUPS
-from vivit.training import FrozenCache, RunProgress, TimeLimit, VideoClassifier, disable_malloc_trim
+from vivit.training import FrozenCache, RunProgress, TimeLimit, VideoClassifier
 
 SIZE_KEYS = [field.name for field in fields(BackboneConfig)]
 """Keys of the group ``size``."""

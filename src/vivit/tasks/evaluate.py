@@ -16,6 +16,7 @@ from vivit.data.datasets import Split, VideoDataset
 from vivit.data.overview import ClipPlan
 from vivit.data.view_samplers import MultiViewSampler
 from vivit.data.views import format_views
+from vivit.device.malloc import disable_malloc_trim
 from vivit.errors import ABSENT, ConfigError
 from vivit.evaluation.predictions_reader import PredictionsFile
 from vivit.inference.preprocessing import Preprocessing, parse_preprocessing
@@ -31,7 +32,7 @@ from vivit.tasks.data_report import report_scored_data
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only, write_test_pictures
 from vivit.tasks.time_battery import check_time_battery, run_time_battery
-from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier, disable_malloc_trim
+from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier
 from vivit.training.compute import precision_settings
 
 CACHE_KEYS = ("cache", "cache_gb", "cache_dir")

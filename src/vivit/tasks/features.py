@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from vivit.checkpoints.vivit_checkpoint import load_network, model_record, resolve_checkpoint_file
 from vivit.data import VideoDataModule
 from vivit.data.datasets import SPLITS, Split
+from vivit.device.malloc import disable_malloc_trim
 from vivit.errors import ConfigError
 from vivit.features.feature_file import FeatureFile, FeatureMetadata, Pieces, PieceWriter, read_metadata
 from vivit.inference.dense_features import DenseEncoder
@@ -38,7 +39,7 @@ from vivit.tasks.dense_features import write_dense_features
 from vivit.tasks.evaluate import LOADER_KEYS, build_eval_data
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
 from vivit.tasks.probes import check_probes, probe_features
-from vivit.training import disable_malloc_trim, format_model
+from vivit.training import format_model
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from omegaconf import DictConfig
 
+from vivit.device.matrix_rate import flops_of_training
 from vivit.io import write_json
 from vivit.launch import Job
 from vivit.models.flops import count_flops
@@ -38,7 +39,6 @@ from vivit.tasks.training_checks import check_mixup, check_monitors, check_shard
 from vivit.training import RunMetadata, ThroughputMonitor, log_pictures, log_test_metrics
 from vivit.training.compute import compute_settings
 from vivit.training.lightning_compat import get_callbacks
-from vivit.training.matrix_rate import flops_of_training
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,6 @@ from vivit.training.frozen_cache import FrozenCache
 from vivit.training.fsdp import BlockFSDPStrategy
 from vivit.training.lightning_compat import log_test_metrics
 from vivit.training.losses import SoftTargetLoss
-from vivit.training.malloc import disable_malloc_trim
 from vivit.training.model_text import format_model
 from vivit.training.module import VideoClassifier
 from vivit.training.optim import LayerDecay, OptimizerConfig
@@ -53,7 +52,6 @@ __all__ = [
     "ThroughputMonitor",
     "TimeLimit",
     "VideoClassifier",
-    "disable_malloc_trim",
     "format_model",
     "log_pictures",
     "log_test_metrics",

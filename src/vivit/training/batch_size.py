@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from vivit.training.malloc import peak_memory, reset_peak_memory
+from vivit.device.malloc import peak_memory, reset_peak_memory
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Batch sizes to choose from. More than 64 clips a step is the paper's, and a rate for them is no default."""

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from vivit.device.malloc import reset_peak_memory
+from vivit.device.matrix_rate import matrix_dtype, measure_matrix_rate
 from vivit.training.lightning_compat import is_accumulating, is_logged_step
-from vivit.training.malloc import reset_peak_memory
-from vivit.training.matrix_rate import matrix_dtype, measure_matrix_rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from vivit.training import malloc
+from vivit.device import malloc
 
 STEPS = """
 import ctypes, resource, torch
-from vivit.training.malloc import disable_malloc_trim
+from vivit.device.malloc import disable_malloc_trim
 {call}
 assert ctypes.CDLL(None).prctl(41, 1, 0, 0, 0) == 0  # PR_SET_THP_DISABLE: where it is always on, pages are larger
 pages = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from vivit.training.device_clock import measure_seconds
+from vivit.device.clock import measure_seconds
 
 SIDES = {"cuda": 4096, "cpu": 1024}
 """Rows and columns of the matrices, by the type of device."""
