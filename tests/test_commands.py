@@ -292,7 +292,7 @@ def test_the_step_benchmark_times_every_form(logs):
     done = python("src/benchmark.py", *words, few, "bench.precisions=[fp32,bf16]", f"hydra.run.dir={logs / 'step'}")
     assert done.returncode == 0, done.stderr
     rows = json.loads((logs / "step" / "results.json").read_text())["rows"]
-    assert len({(r["name"], r["model"], r["precision"], r["phase"]) for r in rows}) == len(rows) == 2 * (7 + 5)
+    assert len({(r["name"], r["model"], r["precision"], r["phase"]) for r in rows}) == len(rows) == 2 * (9 + 5)
     assert {row["name"] for row in rows if row["model"] == "average_pool"} == {"ours", "plain"}
     assert {row["name"] for row in rows if row["phase"] == "optimizer"} == {"ours"}
     for row in rows:

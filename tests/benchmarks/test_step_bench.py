@@ -1,11 +1,13 @@
 """Variants that are timed side by side compute the same, and differ in what their names say."""
 
 import logging
+import time
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from vivit.benchmarks import step, variants
@@ -18,7 +20,7 @@ from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
 
 FRAMES, SIDE, CLIPS = 8, 32, 4
-EAGER = [name for name in VARIANTS if name not in ("compiled", "frozen", "cached")]
+EAGER = [name for name in VARIANTS if name not in ("compiled", "frozen", "cached", "peer")]
 
 
 def net(model: str, stochastic_depth: float = 0.0) -> nn.Module:
@@ -97,19 +99,88 @@ def test_transformers_has_model_1_only_and_is_left_out_with_a_warning(monkeypatc
     assert "transformers is not installed and left out" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("model", "peer", "tokens"), [("spatiotemporal", "VideoMAE", 0), ("factorised_self_attention", "TimeSformer", 1)]
+)
+def test_the_nearest_peer_has_the_sizes_of_the_model(model: str, peer: str, tokens: int) -> None:
+    """Counted by torch itself; a class token more where the peer has one and the model none."""
+    network = net(model)
+    (variant,) = make_variants(network, ["peer"])
+    assert type(variant.net.net).__name__ == f"{peer.capitalize() if tokens else peer}ForVideoClassification"
+    assert variant.logits(clips()).shape == network(clips()).shape
+    dim, depth = network.tokeniser.dim, network.config.depth
+    work = step._count_gmac(network, variant, clips())
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counted, torch.no_grad():
+        variant.logits(clips()[:1])
+    assert 2e9 * work == counted.get_total_flops()
+    grid = network.tokeniser.grid(FRAMES, SIDE, SIDE)
+    assert len(variant.net.net.base_model.encoder.layer) == depth
+    embedded = variant.net.net.base_model.embeddings
+    shapes: list[torch.Size] = []
+    embedded.register_forward_hook(lambda _, args, out: shapes.append(out.shape))
+    variant.logits(clips())
+    assert shapes == [(CLIPS, int(np.prod(grid)) + tokens, dim)]
+
+
+def test_rows_have_the_peer_and_its_work() -> None:
+    arguments = {"size": "tiny", "precisions": ["bf16"], "variants": ["ours", "peer"], "frames": FRAMES}
+    rows = step.step_rows(
+        models=["factorised_encoder", "spatiotemporal"], **arguments, image_size=SIDE, batch=1, stochastic_depth=0.0,
+        repeats=1, device="cpu",
+    )  # fmt: skip
+    second, first = (
+        [row for row in rows if row["model"] == model] for model in ("factorised_encoder", "spatiotemporal")
+    )
+    assert {(row["name"], row["peer"]) for row in second} == {("ours", "none")}
+    assert {(row["name"], row["peer"]) for row in first} == {("ours", "VideoMAE"), ("peer", "VideoMAE")}
+    assert len({(row["params"], row["gmac"]) for row in first}) == 2
+    assert all(row["peak_mb"] > 0 for row in rows)
+    assert not any("compile_seconds" in row for row in rows)
+
+
+def test_compiling_is_the_first_training_step_beyond_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing calls the network before that step; a network that is slower does not pay."""
+    calls: list[tuple[bool, bool]] = []
+
+    def compiled(network: nn.Module) -> variants.Variant:
+        def logits(clip: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.0 if calls else 0.5)
+            calls.append((network.training, torch.is_inference_mode_enabled()))
+            return network(clip)
+
+        return variants.Variant("compiled", network, logits)
+
+    monkeypatch.setitem(VARIANTS, "compiled", compiled)
+    rows = step.step_rows(
+        models=["average_pool"], size="tiny", precisions=["fp32"], variants=["ours", "compiled"], frames=4,
+        image_size=16, batch=1, stochastic_depth=0.0, repeats=1, device="cpu",
+    )  # fmt: skip
+    assert calls[0] == (True, False)
+    seconds = {(row["name"], row["phase"]): row["compile_seconds"] for row in rows}
+    assert 0.4 < seconds["compiled", "train"] < 5
+    assert seconds["compiled", "forward"] < 0.4
+    assert {value for (name, _), value in seconds.items() if name == "ours"} == {None}
+    times, eager = step.Times([2.0, 3.0, 2.5], first=12.6), step.Times([3.0, 3.5, 9.0])
+    assert times.compilation(eager) == {"compile_seconds": pytest.approx(10.1), "pays_from_steps": 11}
+    assert times.compilation(step.Times([2.5]))["pays_from_steps"] is None
+    assert times.compilation(None)["pays_from_steps"] is None
+
+
 def test_variants_that_differ_are_not_compared(monkeypatch) -> None:
     def other(network: nn.Module) -> variants.Variant:
         return variants.Variant("other", network, lambda clip: network(clip) + 0.1)
 
     monkeypatch.setitem(VARIANTS, "other", other)
     with pytest.raises(RuntimeError, match=r"other differs from ours by 0\.1"):
-        step.time_interleaved(net("average_pool"), ["ours", "other"], clips(), None, 1)
+        network = net("average_pool")
+        step.time_interleaved(network, make_variants(network, ["ours", "other"]), clips(), None, 1)
 
 
 def test_matrix_rate_is_the_best_between_the_variants(monkeypatch) -> None:
     rates = iter([1e9, 4e9, 2e9, 3e9])
     monkeypatch.setattr(step, "measure_matrix_rate", lambda device, dtype: next(rates))
-    _, best = step.time_interleaved(net("average_pool"), ["ours"], clips(), None, 1)
+    network = net("average_pool")
+    _, best = step.time_interleaved(network, make_variants(network, ["ours"]), clips(), None, 1)
     assert best == 4e9
     assert next(rates, None) is None, "one before each turn of two phases, twice"
 

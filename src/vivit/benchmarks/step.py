@@ -1,11 +1,13 @@
-"""Time and memory of a forward pass, a training step and the optimizer, of a network and of variants of it.
+"""Time and memory of a forward pass, a training step and the optimizer, of networks, variants of them and peers.
 
 The variants of one model are interleaved, so that a busy or hot machine slows all of them. A matrix product is timed
 between them, so that their throughput can be compared with the machine's.
 """
 
 import logging
+import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -19,7 +21,8 @@ from torch import Tensor, nn
 from vivit.benchmarks.checks import check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
-from vivit.benchmarks.variants import PARTIAL, VARIANTS, Variant, make_variants
+from vivit.benchmarks.peers import nearest_name
+from vivit.benchmarks.variants import PARTIAL, VARIANTS, Variant, compiling_anew, make_variants
 from vivit.device.clock import measure_seconds
 from vivit.device.malloc import disable_malloc_trim
 from vivit.device.matrix_rate import BACKWARD, measure_matrix_rate
@@ -42,6 +45,17 @@ class Times:
 
     seconds: list[float] = field(default_factory=list)
     peak_mb: list[float] = field(default_factory=list)
+    first: float = 0.0
+    """Seconds of the run that does not count."""
+
+    def compilation(self, eager: "Times | None") -> dict[str, float | int | None]:
+        """Return what compiling took, beyond the median run, and from how many runs it pays.
+
+        That is from how many on it takes less than ``eager`` in all; None where it is not faster, or not compared.
+        """
+        cost = self.first - median(self.seconds)
+        gain = median(eager.seconds) - median(self.seconds) if eager else 0.0
+        return {"compile_seconds": cost, "pays_from_steps": math.ceil(cost / gain) if gain > 0 else None}
 
     def row(self, batch: int) -> dict[str, float]:
         """Return the columns of a table's row."""
@@ -73,7 +87,14 @@ def step_rows(
     one measured between the variants of this model; None of ``frozen`` and ``cached``, which compute less. Skipped
     computation is not counted; branches that stochastic depth drops are. ``peak_mb`` is the memory that a phase adds at
     its peak, to the process or on the GPU, plus the weights. The optimizer, SGD with momentum, has no products, so
-    its share is zero. Raises ConfigError for unknown names and counts below 1.
+    its share is zero.
+
+    ``peer`` is what the model's nearest network of transformers is called, ``none`` where there is none; in rows of
+    that name it is that one, with ``params`` and multiply-adds (``gmac``, 10^9 a clip) of its own. With ``compiled``
+    rows have ``compile_seconds``, by which its first run took longer than the others, without anything on the disk of
+    earlier ones, and ``pays_from_steps``, from how many runs it has made up for that beside ``ours``.
+
+    Raises ConfigError for unknown names and counts below 1.
     """
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
@@ -85,20 +106,35 @@ def step_rows(
     rows = []
     for model in models:
         net = random_network(ModelSpec(model, NETWORKS[model], size, None, None, frames, image_size), stochastic_depth)
-        gmac = count_flops(net, frames=frames, height=image_size, width=image_size, all_tokens=False).gmac
         clips = torch.rand(batch, 3, frames, image_size, image_size, generator=torch.Generator().manual_seed(0)) * 2 - 1
         net, clips = net.to(place), clips.to(place)
+        made = make_variants(net, variants)
+        gmac = {variant.name: _count_gmac(net, variant, clips) for variant in made}
+        params = {variant.name: sum(weight.numel() for weight in variant.net.parameters()) for variant in made}
         for precision in precisions:
-            log.info("%s, %s: %s", model, precision, ", ".join(variants))
-            settings = {"model": model, "size": size, "precision": precision, "device": device_name(place)}
-            measured, best = time_interleaved(net, variants, clips, AUTOCAST[precision], repeats)
+            log.info("%s, %s: %s", model, precision, ", ".join(gmac))
+            settings = {"model": model, "peer": nearest_name(net), "size": size, "precision": precision}
+            settings |= {"device": device_name(place)}
+            measured, best = time_interleaved(net, made, clips, AUTOCAST[precision], repeats)
             for (name, phase), times in measured.items():
+                columns: dict[str, Any] = {"name": name, **settings, "phase": phase}
+                columns |= {"params": params[name], "gmac": (work := gmac[name])}
                 row = times.row(batch)
-                rate = PASSES.get(phase, 0) * gmac * 1e9 * row["clips_per_second"]
-                share = None if name in PARTIAL else rate / best
-                shares: dict[str, Any] = {"matrix_share": share, "peak_mb": max(times.peak_mb)}
-                rows.append({"name": name} | settings | {"phase": phase} | shares | row)
+                share = work and PASSES.get(phase, 0) * work * 1e9 * row["clips_per_second"] / best
+                columns |= {"matrix_share": share, "peak_mb": max(times.peak_mb)} | row
+                if "compiled" in variants:
+                    none = {"compile_seconds": None, "pays_from_steps": None}
+                    columns |= times.compilation(measured.get(("ours", phase))) if name == "compiled" else none
+                rows.append(columns)
     return rows
+
+
+def _count_gmac(net: nn.Module, variant: Variant, clips: Tensor) -> float | None:
+    """Return the multiply-adds of a clip, of the network itself where the variant computes the same; None for less."""
+    if variant.name in PARTIAL:
+        return None
+    of, (frames, height, width) = variant.net if variant.name == "peer" else net, clips.shape[2:]
+    return count_flops(of, frames=frames, height=height, width=width, all_tokens=False, strict=of is net).gmac
 
 
 def random_network(spec: ModelSpec, stochastic_depth: float = 0.0) -> nn.Module:
@@ -115,30 +151,40 @@ def random_network(spec: ModelSpec, stochastic_depth: float = 0.0) -> nn.Module:
 
 
 def time_interleaved(
-    net: nn.Module, names: Sequence[str], clips: Tensor, autocast: torch.dtype | None, repeats: int
+    net: nn.Module, variants: Sequence[Variant], clips: Tensor, autocast: torch.dtype | None, repeats: int
 ) -> tuple[dict[tuple[str, str], Times], float]:
     """Measure every variant in every phase ``repeats`` times, after one run that does not count.
 
-    Returns the measurements by variant and phase, and the best throughput of a matrix product between them.
+    That one begins with training, as a run does, so that what is compiled is compiled there. Returns the measurements
+    by variant and phase, and the best throughput of a matrix product between them.
     """
-    variants = make_variants(net, names)
-    _check_equal_logits(variants, clips)
+    compiled = [variant for variant in variants if variant.name == "compiled"]
+    eager = [variant for variant in variants if variant not in compiled and variant.name != "peer"]
+    _check_equal_logits(eager, clips)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.0, momentum=0.9)
-    weights = sum(parameter.nbytes for parameter in net.parameters()) / 1e6
-    measured: dict[tuple[str, str], Times] = {}
+    measured = {(variant.name, phase): Times() for phase, variant in product(PASSES, variants)}
     rates = []
-    for repeat, phase, variant in product(range(repeats + 1), PASSES, variants):
-        rates.append(measure_matrix_rate(clips.device, autocast or torch.float32))
-        torch.manual_seed(repeat)  # so that every variant drops the same branches
-        with measure_peak_mb(clips.device) as peak:
-            seconds = {phase: measure_seconds(partial(_run_phase, variant, clips, phase, autocast), clips.device)}
-        if variant.net is net and phase == "train":
-            seconds["optimizer"] = measure_seconds(optimizer.step, clips.device)
-        for name in seconds if repeat else ():
-            times = measured.setdefault((variant.name, name), Times())
-            times.seconds.append(seconds[name])
-            times.peak_mb.append(peak[0] + weights)
-        variant.net.zero_grad(set_to_none=True)
+    for repeat in range(repeats + 1):
+        with nullcontext() if repeat else compiling_anew(variants):
+            for phase, variant in product(sorted(PASSES, reverse=not repeat), variants):
+                rates.append(measure_matrix_rate(clips.device, autocast or torch.float32))
+                torch.manual_seed(repeat)  # so that every variant drops the same branches
+                with measure_peak_mb(clips.device) as peak:
+                    work = partial(_run_phase, variant, clips, phase, autocast)
+                    seconds = {phase: measure_seconds(work, clips.device)}
+                if variant.net is net and phase == "train":
+                    seconds["optimizer"] = measure_seconds(optimizer.step, clips.device)
+                weights = sum(parameter.nbytes for parameter in variant.net.parameters()) / 1e6
+                for name in seconds:
+                    times = measured.setdefault((variant.name, name), Times())
+                    if repeat:
+                        times.seconds.append(seconds[name])
+                        times.peak_mb.append(peak[0] + weights)
+                    else:
+                        times.first = seconds[name]
+                variant.net.zero_grad(set_to_none=True)
+            if not repeat:
+                _check_equal_logits([*eager[:1], *compiled], clips)
     return measured, max(rates)
 
 

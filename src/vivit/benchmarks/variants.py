@@ -1,25 +1,19 @@
-"""Variants of one network that compute the same, to be timed side by side. They share their weights."""
+"""Variants of one network that compute the same, to be timed side by side, and its nearest peer."""
 
 import copy
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 
-from vivit.checkpoints import save_huggingface
+from vivit.benchmarks.peers import load_same, make_nearest
 from vivit.models import FactorisedEncoder, attention_kernels, build_model, model_options
 from vivit.models.blocks import StochasticDepth
 from vivit.models.encoder import Encoder
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,11 @@ def checkpointed(net: nn.Module) -> Variant:
 
 
 def compiled(net: nn.Module) -> Variant:
-    """Return a variant with ``callbacks=[default,compile]``."""
+    """Return a variant with ``callbacks=[default,compile]``; it is compiled when it is first called.
+
+    What was compiled before is forgotten: torch stops to compile a function that it has compiled eight times.
+    """
+    torch.compiler.reset()
     variant = _copy_with_shared_weights(net)
     return Variant("compiled", variant, torch.compile(variant))
 
@@ -106,22 +104,15 @@ def cached(net: nn.Module) -> Variant | None:
 
 
 def transformers(net: nn.Module) -> Variant | None:
-    """Return Model 1 of transformers; None for other models, and with a warning where it is not installed."""
-    if type(net).__name__ != "SpatioTemporal":
-        return None
-    try:
-        from transformers import VivitForVideoClassification
-    except ImportError:
-        log.warning("transformers is not installed and left out; `make install`, or pip install it")
-        return None
-    with TemporaryDirectory() as folder:
-        save_huggingface(net, Path(folder) / "model")
-        baseline = VivitForVideoClassification.from_pretrained(Path(folder) / "model")
+    """Return Model 1 of transformers with the same weights; None for other models."""
+    same = load_same(net)
+    return None if same is None else Variant("transformers", same, same)
 
-    def logits(clip: Tensor) -> Tensor:
-        return baseline(pixel_values=rearrange(clip, "b c f h w -> b f c h w")).logits
 
-    return Variant("transformers", baseline, logits)
+def peer(net: nn.Module) -> Variant | None:
+    """Return the nearest network of transformers, which has weights of its own; None for models that have none."""
+    nearest = make_nearest(net)
+    return None if nearest is None else Variant("peer", nearest, nearest)
 
 
 VARIANTS: dict[str, Callable[[nn.Module], Variant | None]] = {
@@ -133,6 +124,7 @@ VARIANTS: dict[str, Callable[[nn.Module], Variant | None]] = {
     "frozen": frozen,
     "cached": cached,
     "transformers": transformers,
+    "peer": peer,
 }
 """Functions from a network to a variant of it, by the names of ``bench.variants``."""
 PARTIAL = ("frozen", "cached")
@@ -140,8 +132,23 @@ PARTIAL = ("frozen", "cached")
 
 
 def make_variants(net: nn.Module, names: Sequence[str]) -> list[Variant]:
-    """Return the named variants of a network, without those that it does not have."""
-    return [variant for name in names if (variant := VARIANTS[name](net))]
+    """Return the named variants of a network, on its device, without those that it does not have."""
+    variants = [variant for name in names if (variant := VARIANTS[name](net))]
+    for variant in variants:
+        variant.net.to(next(net.parameters()).device)
+    return variants
+
+
+@contextmanager
+def compiling_anew(variants: Sequence[Variant]) -> Iterator[None]:
+    """Compile, where a variant is compiled, without what earlier processes have left on the disk."""
+    if not any(variant.name == "compiled" for variant in variants):
+        yield
+        return
+    from torch._inductor.utils import fresh_cache
+
+    with fresh_cache():
+        yield
 
 
 def _copy_with_shared_weights(net: nn.Module) -> nn.Module:
