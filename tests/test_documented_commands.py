@@ -56,6 +56,7 @@ ELSEWHERE = {
     "submission=epic_kitchens": ("test_eval.py", "submission=epic_kitchens"),
     "source=checkpoint": ("test_convert.py", '"checkpoint"'),
     "source=kinetics_400": ("test_convert.py", "checkpoint_0"),
+    "bench.variants=[ours,compiled]": ("benchmarks/test_step_bench.py", '"compiled"'),
     "bench=gpu": ("benchmarks/test_gpu_bench.py", '"bench=gpu"'),
     "vivit.benchmarks.gpu": ("benchmarks/test_gpu_bench.py", '"vivit.benchmarks.gpu"'),
 }
@@ -223,6 +224,8 @@ def shrink(words: list[str], root: Path, source: str) -> Iterator[str]:
             yield "model=factorised_encoder"
     if command == "src/features.py" and any(word.startswith("weights=") for word in words):
         yield from ("data.crop=[56,56]", "data.resize=56", "num_workers=0")
+    if "bench=step" in words:
+        yield from ("bench.size=tiny", "bench.frames=4", "bench.image_size=32", "bench.models=[spatiotemporal]")
     if command == "src/prepare.py" and any("cost." in word for word in words):
         yield "cost.size=tiny"
 

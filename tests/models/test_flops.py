@@ -229,7 +229,7 @@ def test_precision_and_compilation_change_nothing() -> None:
 def test_attention_kernel_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the caller's choice of a kernel nor attention written out in Python moves the figures."""
 
-    def written_out(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
+    def written_out(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0, kernel: str = "auto") -> Tensor:
         return (query / query.shape[-1] ** 0.5 @ key.mT).softmax(-1) @ value
 
     net = tiny(M1)

@@ -92,19 +92,25 @@ def log_report(
     facts: VideoFacts,
     findings: Sequence[Finding],
     skip: Sequence[str] = (),
-    logged: Sequence[Finding] = (),
+    logged: Sequence[Finding] | None = None,
 ) -> None:
     """Log the table of a data set and the findings about it; write all of it into a folder.
 
-    Findings of the kinds ``skip``, and those that are ``logged`` already, are written and not logged.
+    Findings of the kinds ``skip`` are written and not logged. Nor is, in a second report, what stands in the first one,
+    whose findings are ``logged``.
     """
-    table = f"{describe(facts)}\n{data_table(facts)}"
-    log.info("%s", table)
+    table, file = f"{describe(facts)}\n{data_table(facts)}", folder / RUN_FILE
+    if logged is None or not _is_written(file, table):
+        log.info("%s", table)
     for finding in findings:
-        if finding.kind not in skip and finding not in logged:
+        if finding.kind not in skip and finding not in (logged or ()):
             log.log(logging.WARNING if finding.is_warning else logging.INFO, "%s", finding)
     lines = [table, *(f"{'Warning' if finding.is_warning else 'Note'}: {finding}" for finding in findings)]
-    (folder / RUN_FILE).write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8", errors="surrogateescape")
+
+
+def _is_written(file: Path, table: str) -> bool:
+    return file.is_file() and file.read_text("utf-8", "surrogateescape").startswith(f"{table}\n")
 
 
 def readable_splits(dataset: VideoDataset) -> Iterator[Split]:
