@@ -225,6 +225,14 @@ def test_probes_run_on_features_that_are_there(extract: Extract, tmp_path: Path)
     assert folds.wait() == 0, folds.said
     (row,) = csv.DictReader((tmp_path / "folds" / "probes.csv").read_text().splitlines())
     assert (row["videos"], row["folds"], row["probe"]) == ("81", "3", "knn")
+    files = ("doubtful_labels.csv", "probe_videos.csv")
+    doubtful, videos = (list(csv.DictReader((tmp_path / "folds" / file).read_text().splitlines())) for file in files)
+    wrong = {(video["path"], video["label"], video["knn"]) for video in videos if video["knn"] != video["label"]}
+    assert {(doubt["path"], doubt["label"], doubt["answer"]) for doubt in doubtful} == wrong
+    margins = [float(doubt["margin"]) for doubt in doubtful]
+    assert margins == sorted(margins, reverse=True)
+    if doubtful:
+        assert f"{len(doubtful)} label" in folds.said
     assert float(row["low"]) <= float(row["accuracy"]) <= float(row["high"])
 
 

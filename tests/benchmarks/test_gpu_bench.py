@@ -19,7 +19,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from vivit.benchmarks import gpu, gpu_step
 from vivit.benchmarks.gpu_plan import StepCase
 from vivit.benchmarks.gpu_step import StepSettings, StepTimes
-from vivit.device.clock import Marks
 from vivit.errors import ConfigError
 from vivit.models import create_model
 
@@ -254,28 +253,6 @@ def test_devices_that_do_not_end_are_stopped() -> None:
     assert not torch.multiprocessing.active_children()
 
 
-def test_marks_of_a_gpu_are_events_that_are_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
-
-    class Event:
-        def __init__(self, enable_timing: bool) -> None:
-            assert enable_timing
-
-        def record(self) -> None:
-            calls.append("event")
-
-        def elapsed_time(self, end: "Event") -> float:
-            return 250.0
-
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("wait"))
-    marks = Marks(torch.device("cuda"))
-    for _ in range(3):
-        marks.add()
-    assert marks.seconds() == [0.25, 0.25]
-    assert calls == ["event", "event", "event", "wait"]
-
-
 @pytest.mark.parametrize(
     ("key", "wrong"),
     [
@@ -288,6 +265,9 @@ def test_marks_of_a_gpu_are_events_that_are_waited_for_once(monkeypatch: pytest.
         ("devices", 0),
         ("seconds", -1.0),
         ("target", "/dev/null"),
+        ("target", "/dev/null/rows"),
+        ("models", "factorised_encoder"),
+        ("sizes", []),
     ],
 )
 def test_what_cannot_be_is_a_config_error(key: str, wrong: object, tmp_path: Path) -> None:
@@ -297,7 +277,7 @@ def test_what_cannot_be_is_a_config_error(key: str, wrong: object, tmp_path: Pat
     assert not (tmp_path / "rows").exists()
 
 
-@pytest.mark.parametrize("word", ["size=base", "seconds", "bench.batch=0"])
+@pytest.mark.parametrize("word", ["size=base", "seconds", "bench.batch=0", "models=["])
 def test_a_word_that_is_wrong_is_refused_without_hydra(word: str, tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit) as end:
         gpu.main([f"target={tmp_path / 'rows'}", word])

@@ -14,7 +14,6 @@ from vivit.benchmarks import step, variants
 from vivit.benchmarks.device import choose_device, measure_peak_mb
 from vivit.benchmarks.model import ModelSpec
 from vivit.benchmarks.variants import VARIANTS, make_variants
-from vivit.device.clock import measure_seconds
 from vivit.errors import ConfigError
 from vivit.models.attention_kernels import LONG_SEQUENCE, blocks, fused
 from vivit.models.encoder import Encoder
@@ -228,25 +227,3 @@ def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(ConfigError) as error:
             choose_device(wrong)
         assert (error.value.key, error.value.value) == ("bench.device", wrong)
-
-
-def test_a_gpu_is_timed_by_its_events_between_two_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the calls come; a GPU proper is asked where there is one."""
-    calls: list[str] = []
-
-    class Event:
-        def __init__(self, enable_timing: bool) -> None:
-            assert enable_timing
-
-        def record(self) -> None:
-            calls.append("event")
-
-        def elapsed_time(self, end: "Event") -> float:
-            return 250.0
-
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append("wait"))
-    assert measure_seconds(lambda: calls.append("work"), torch.device("cuda")) == 0.25
-    assert calls == ["wait", "event", "work", "event", "wait"]
-    assert measure_seconds(lambda: calls.append("work"), torch.device("cpu")) < 0.25
-    assert calls[5:] == ["work"]

@@ -164,6 +164,18 @@ def test_blocks_compile_to_one_operation_each_way(monkeypatch: pytest.MonkeyPatc
     assert calls == ["vivit.blocked_attention.default", "vivit.blocked_attention_gradients.default"]
 
 
+def test_the_rule_is_compiled_into_the_graph(maker: str) -> None:
+    """The processor is asked when a graph is made, and breaks none."""
+
+    def negate_if_written_out(query: Tensor) -> Tensor:
+        return -query if select_kernel(query, query, 0.0) is written_out else query
+
+    query = torch.randn(1, 2, 40, 4, dtype=torch.bfloat16, requires_grad=True)
+    compiled = torch.compile(negate_if_written_out, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(query), -query)
+    torch.compiler.reset()
+
+
 def test_blocks_save_no_attention_weights_for_backward() -> None:
     """Of 96 queries, keys and values, in two heads of 8 numbers each, no 96 x 96 weights."""
     inputs = [torch.randn(1, 2, 96, 8, requires_grad=True) for _ in range(3)]

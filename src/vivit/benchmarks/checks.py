@@ -1,15 +1,30 @@
 """Checks of what a benchmark is called with."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from typing import Any
 
 from vivit.errors import ConfigError
 
 
-def check_names(key: str, value: str | Sequence[str], known: Collection[str]) -> None:
-    """Raise ConfigError for ``bench.<key>`` where a name is not a known one."""
-    names = [value] if isinstance(value, str) else value
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"bench.{key}", value, f"{', '.join(unknown)} is unknown", f"choose from {', '.join(known)}")
+def check_list(key: str, value: Any) -> None:
+    """Raise ConfigError for ``bench.<key>`` where a value is no list, or an empty one."""
+    if isinstance(value, str | int | float):
+        raise ConfigError(f"bench.{key}", value, "is no list", f"set '[{value}]'")
+    if not value:
+        raise ConfigError(f"bench.{key}", value, "has nothing to measure", "set one or more")
+
+
+def check_names(key: str, values: Any, known: Collection[str]) -> None:
+    """Raise ConfigError for ``bench.<key>`` unless it is a list of known names."""
+    check_list(key, values)
+    if unknown := [str(name) for name in values if name not in known]:
+        raise ConfigError(f"bench.{key}", values, f"{', '.join(unknown)} is unknown", f"choose from {', '.join(known)}")
+
+
+def check_name(key: str, value: Any, known: Collection[str]) -> None:
+    """Raise ConfigError for ``bench.<key>`` where it is not a known name."""
+    if value not in known:
+        raise ConfigError(f"bench.{key}", value, "is unknown", f"choose from {', '.join(known)}")
 
 
 def check_positive(**values: int) -> None:

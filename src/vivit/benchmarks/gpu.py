@@ -21,7 +21,7 @@ import torch
 import yaml
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
-from vivit.benchmarks.checks import check_names, check_positive
+from vivit.benchmarks.checks import check_name, check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name
 from vivit.benchmarks.gpu_plan import NOT_RUN, Row, StepCase, halve, plan_cases, resolve_case
 from vivit.benchmarks.gpu_step import (
@@ -82,9 +82,10 @@ def gpu_rows(
     started = time.monotonic()
     check_names("models", models, model_names())
     check_names("sizes", sizes, SIZES)
-    check_names("precision", precision, DTYPES)
-    check_names("attention", attention, BACKENDS)
-    check_names("parallel", parallel, PARALLEL)
+    check_name("precision", precision, DTYPES)
+    for key, names, known in (("attention", attention, BACKENDS), ("parallel", parallel, PARALLEL)):
+        if names != []:  # none of these cases
+            check_names(key, names, known)
     check_positive(frames=frames, image_size=image_size, batch=batch, most_clips=most_clips, repeats=repeats)
     if devices is not None:
         check_positive(devices=devices)
@@ -219,11 +220,14 @@ def format_row(row: Mapping[str, Any]) -> str:
 def _new_file(target: str) -> Path:
     """Return the path of an empty file for the rows. Raises ConfigError where there is one already."""
     file = Path(target)
-    file.parent.mkdir(parents=True, exist_ok=True)
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(exist_ok=False)
     except FileExistsError:
         raise ConfigError("bench.target", target, "there is such a file already", "set another name") from None
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror})"
+        raise ConfigError("bench.target", target, problem, "set another name") from None
     return file
 
 
@@ -238,7 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         key, equals, value = word.removeprefix("bench.").partition("=")
         if not equals or key not in values:
             parser.error(f"{word}: is no key=value of {', '.join(values)}")
-        values[key] = yaml.safe_load(value)
+        try:
+            values[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parser.error(f"{word}: is no value of YAML")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         gpu_rows(**values)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vivit.benchmarks.checks import check_names, check_positive
+from vivit.benchmarks.checks import check_name, check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name
 from vivit.benchmarks.model import SIZES, ModelSpec, build_model
 from vivit.benchmarks.step import AUTOCAST, NETWORKS
@@ -53,7 +53,7 @@ def kernel_rows(
     1.
     """
     check_names("models", models, NETWORKS)
-    check_names("size", size, SIZES)
+    check_name("size", size, SIZES)
     check_names("precisions", precisions, AUTOCAST)
     check_positive(frames=frames, image_size=image_size, batch=batch, repeats=repeats)
     disable_malloc_trim()

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from torch import Tensor
 
-from vivit.benchmarks.checks import check_names, check_positive
+from vivit.benchmarks.checks import check_list, check_name, check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb
 from vivit.benchmarks.model import SIZES, ModelSpec
 from vivit.benchmarks.step import NETWORKS, random_network
@@ -86,9 +86,10 @@ def scaling_rows(
     with less than two values.
     """
     check_names("models", models, NETWORKS)
-    check_names("size", size, SIZES)
+    check_name("size", size, SIZES)
     check_positive(repeats=repeats, fixed_image_size=fixed_image_size, fixed_num_frames=fixed_num_frames)
     for key, values in {"frames": frames, "image_sizes": image_sizes, "tokens": tokens}.items():
+        check_list(key, values)
         if len(values) < 2:
             raise ConfigError(f"bench.{key}", list(values), "one value shows no growth", "set two values or more")
     disable_malloc_trim()

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vivit.benchmarks.checks import check_names, check_positive
+from vivit.benchmarks.checks import check_name, check_names, check_positive
 from vivit.benchmarks.device import choose_device, device_name, measure_peak_mb
 from vivit.benchmarks.model import PAPER_MODELS, SIZES, ModelSpec, build_model
 from vivit.benchmarks.peers import nearest_name
@@ -98,7 +98,7 @@ def step_rows(
     """
     check_names("models", models, NETWORKS)
     check_names("precisions", precisions, AUTOCAST)
-    check_names("size", size, SIZES)
+    check_name("size", size, SIZES)
     check_names("variants", variants, VARIANTS)
     check_positive(frames=frames, image_size=image_size, batch=batch, repeats=repeats)
     disable_malloc_trim()

@@ -9,6 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from vivit.benchmarks.checks import check_list, check_positive
 from vivit.entry_points import start_arguments
 from vivit.errors import ConfigError
 
@@ -31,8 +32,9 @@ def train_rows(
     the median of a step without its wait. ``speedup`` compares clips a second with the first cache and as many workers.
     Raises ConfigError where the command fails.
     """
-    if repeats < 1:
-        raise ConfigError("bench.repeats", repeats, "measures nothing", "set 1 or more")
+    check_list("num_workers", num_workers)
+    check_list("caches", caches)
+    check_positive(repeats=repeats)
     cases = list(product(num_workers, caches))
     results: dict[tuple[int, str], list[dict[str, Any]]] = {case: [] for case in cases}
     for repeat, (number, cache) in product(range(repeats), cases):

@@ -83,7 +83,7 @@ TRAINER_ARGUMENTS = (
     *("limit_val_batches", "limit_test_batches", "val_check_interval", "check_val_every_n_epoch", "detect_anomaly"),
     *("deterministic", "benchmark", "profiler", "sync_batchnorm", "gradient_clip_algorithm"),
 )
-"""Arguments of Lightning's Trainer that no configuration sets: typed behind a plus sign."""
+"""Arguments of Lightning's Trainer that no configuration sets: typed behind a plus sign. To ask it takes seconds."""
 HINTS = {
     "trainer.devices": "trainer=gpu is one GPU, trainer=ddp trainer.devices=4 are four",
     "trainer.num_nodes": "trainer=ddp trainer.num_nodes=2",

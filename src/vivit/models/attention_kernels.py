@@ -20,7 +20,7 @@ AUTO = "auto"
 LONG_SEQUENCE = 1024
 """Keys from which on the weights of all queries are not stored."""
 FEW_WEIGHTS = 1024
-"""Weights of all heads below which the calls themselves take the time, and one is the fewest."""
+"""Weights of all heads below which the calls take the time, not the products: ``fused`` is a single one."""
 BLOCK_SIZE = 512
 """Queries of one head in a block: 3 MB of weights at 3,137 tokens, which stay in the processor's cache."""
 

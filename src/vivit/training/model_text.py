@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TRAINING_ONLY = ("dropout", "attention_dropout", "stochastic_depth", "attention", "gradient_checkpointing")
-"""Options of a network that matter in computing, and leave the function of its weights as it is."""
+SAME_FUNCTION = ("dropout", "attention_dropout", "stochastic_depth", "attention", "gradient_checkpointing")
+"""Options of a network that leave the function of its weights as it is: they matter in training, or to its speed."""
 
 
 def format_model(record: Mapping[str, Any], without: Sequence[str] = ()) -> str:

@@ -30,7 +30,7 @@ from vivit.training.lightning_compat import (
 )  # fmt: skip
 from vivit.training.losses import SoftTargetLoss, cross_entropy
 from vivit.training.mixup import one_hot
-from vivit.training.model_text import TRAINING_ONLY, format_model
+from vivit.training.model_text import SAME_FUNCTION, format_model
 from vivit.training.optim import OptimizerConfig, count_steps
 from vivit.training.optimizer_state import RESTART, StepSize, apply_configured_settings
 from vivit.training.rng import draw_stochastic_depth, step_generator
@@ -218,8 +218,8 @@ class VideoClassifier(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Raise ConfigError for the weights of another network; it may have been trained otherwise."""
-        saved = format_model(checkpoint.get("vivit", {}), TRAINING_ONLY)
-        expected = format_model(self.record, TRAINING_ONLY)
+        saved = format_model(checkpoint.get("vivit", {}), SAME_FUNCTION)
+        expected = format_model(self.record, SAME_FUNCTION)
         if saved != expected:
             problem = f"this checkpoint holds {saved}, but the configuration is {expected}"
             raise ConfigError("ckpt_path", problem=problem, remedy=f"set the same model, {RESTART}")
