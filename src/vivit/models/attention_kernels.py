@@ -19,7 +19,7 @@ AUTO = "auto"
 """The name of the rule, in place of a kernel's."""
 LONG_SEQUENCE = 1024
 """Keys from which on the weights of all queries are not stored."""
-FEW_WEIGHTS = 1024
+FEW_WEIGHTS, FEW_WEIGHTS_AMD = 1024, 4096
 """Weights of all heads below which the calls take the time, not the products: ``fused`` is a single one."""
 BLOCK_SIZE = 512
 """Queries of one head in a block: 3 MB of weights at 3,137 tokens, which stay in the processor's cache."""
@@ -73,18 +73,21 @@ def select_kernel(query: Tensor, key: Tensor, dropout: float) -> Kernel:
     |                    | AMX       | 37, 233  | 79, 203     | 96, 313  |
     |                    | without   | 52, 443  | 202, 594    | 201, 687 |
 
-    Written out, the last row stores 236 MB a layer, the others nothing: none trains long sequences so. Processors of
-    other makers have the Xeon's rule. In float32 ``fused`` is ahead everywhere (EPYC, the last row: 205, 748; 332,
-    873; 377, 1,264).
+    Written out, the last row stores 236 MB a layer, the others nothing: none trains long sequences so. The one query
+    of a last layer over 3,137 tokens stores nothing to speak of. On a second EPYC (Zen 4) its training takes 21
+    fused, 10 written out and 29 in blocks; the table's last row is 257, 790; 162, 426; 175, 623. Processors of other
+    makers have the Xeon's rule. In float32 ``fused`` is ahead everywhere (EPYC, the last row: 205, 748; 332, 873;
+    377, 1,264).
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16:
         return fused
-    is_long, is_amd = key.shape[-2] >= LONG_SEQUENCE, _maker() == "amd"
-    if is_long and not dropout:
+    is_amd, queries, keys = _maker() == "amd", query.shape[-2], key.shape[-2]
+    if not dropout and (min(queries, keys) if is_amd else keys) >= LONG_SEQUENCE:
         return blocks if is_amd else fused
-    is_tiny = query.shape[:-1].numel() * key.shape[-2] < FEW_WEIGHTS and not dropout
+    if not dropout and query.shape[:-1].numel() * keys < (FEW_WEIGHTS_AMD if is_amd else FEW_WEIGHTS):
+        return fused
     needs_gradients = torch.is_grad_enabled() and query.requires_grad
-    return written_out if not is_tiny and (needs_gradients or is_amd) else fused
+    return written_out if needs_gradients or is_amd else fused
 
 
 @torch.compiler.assume_constant_result
