@@ -5,6 +5,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from jupyter_client.manager import KernelManager
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
@@ -27,6 +29,9 @@ myst_heading_anchors = 3
 nb_execution_mode = "cache" if os.environ.get("DOCS_NOTEBOOKS") else "off"
 nb_execution_timeout = 900
 nb_execution_raise_on_error = True
+KernelManager.transport_encryption.default_value = "auto"  # without it each kernel warns on the terminal
+nb_output_stderr = "remove"  # progress and warnings of libraries; an error fails the build
+nb_render_markdown_format = "myst"  # tables too
 
 autodoc_default_options = {"members": True}
 autodoc_inherit_docstrings = False

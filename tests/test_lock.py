@@ -159,3 +159,12 @@ def test_sweeps_go_on_where_one_has_jobs_that_fail(tmp_path: Path) -> None:
     places = [started.index(part) for part in order]
     assert places == sorted(places)
     assert make(tmp_path, *arguments[:3], "SWEEPS=pooling seeds", "JOBS=2").returncode == 0
+
+
+def test_one_version_stands_everywhere() -> None:
+    """The changelog's newest release, the package and the citation."""
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    newest, date = re.findall(r"^## (\d+\.\d+\.\d+) \((\d{4}-\d\d-\d\d)\)$", changelog, re.MULTILINE)[0]
+    assert PROJECT["version"] == newest == citation["version"]
+    assert citation["date-released"] == date
