@@ -269,6 +269,22 @@ def test_other_file_systems(scheme, videos, tmp_path):
     np.testing.assert_array_equal(read(video), read(other))
 
 
+def test_a_name_with_two_colons_is_read_from_the_web_and_refused_where_it_cannot_be_encoded(videos, tmp_path):
+    import fsspec
+
+    file = next(videos.rglob("*.mp4"))
+    (tmp_path / "train/x::y").mkdir(parents=True)
+    shutil.copy(file, tmp_path / "train/x::y/a::b.mp4")
+    (expected,) = VideoFolder(root=tmp_path).videos("train")
+    with serving(tmp_path) as server:
+        (video,) = VideoFolder(root=RemotePath(server.address)).videos("train")
+        np.testing.assert_array_equal(read(video), read(expected))
+    fsspec.filesystem("memory").pipe_file("/colons/train/x/a::b.mp4", file.read_bytes())
+    (video,) = VideoFolder(root=RemotePath("memory://colons")).videos("train")
+    with pytest.raises(VideoError, match=r"a::b\.mp4: has a :: in a name, which joins two addresses: rename it"):
+        read(video)
+
+
 def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch, caplog):
     with serving(videos) as server:
         secret = server.address.replace("://", "://me:hush@")

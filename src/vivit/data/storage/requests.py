@@ -32,14 +32,19 @@ class UnreachableError(DataError):
 
 
 def open_file_system(address: str) -> tuple[Any, str]:
-    """Return the file system of an address, and the path in it. Raises ``DataError`` without its package.
+    """Return the file system of an address, and the path in it.
 
+    Raises ``DataError`` without its package, and for a name that contains ``::``, with which fsspec joins addresses.
     Credentials are found by the package itself: environment, configuration files. Never kept across a fork: fsspec
     makes each process its own.
     """
     import fsspec
     from fsspec.registry import known_implementations
 
+    for part in address.split("::")[1:]:
+        if "://" not in part and part not in known_implementations:
+            problem = "has a :: in a name, which joins two addresses: rename it, or write %3A%3A in a web address"
+            raise DataError(without_secrets(address), problem)
     try:
         return fsspec.url_to_fs(address)
     except ImportError:
