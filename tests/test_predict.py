@@ -20,6 +20,7 @@ import torch
 from films import CLIP, HEADS, film, network, noise, piped, remuxed
 from omegaconf import OmegaConf
 
+from vivit.benchmarks.storage_server import serving
 from vivit.data.datamodule import VideoDataModule
 from vivit.data.find_videos import find_videos
 from vivit.data.readers.pyav_reader import PyAVVideoReader
@@ -268,6 +269,27 @@ def test_sliding_predictions_are_averaged_as_views(predicted, tmp_path: Path) ->
             assert one["probability"] == pytest.approx(np.mean([clip[one["class"]] for clip in clips]), abs=1e-5)
     sure = [one["probability"] for one in row["classes"]["verb"]]
     assert sure != pytest.approx([one["probability"] for one in logits["classes"]["verb"]], abs=1e-3)
+
+
+@pytest.mark.slow
+def test_an_address_is_predicted_as_the_file_and_no_other_address_is_taken(predicted, tmp_path: Path) -> None:
+    film(tmp_path / "clip.mp4", noise(60))
+    with serving(tmp_path) as server:
+        address = f"{server.address}/clip.mp4"
+        (tmp_path / "list.csv").write_text(f"path,end\n{address}?token=hush,1\n")
+        for words in ((), ("every=0.5", "views=1x1")):
+            (expected,) = predicted(str(tmp_path / "clip.mp4"), *words)["predictions"]
+            (row,) = predicted(address, *words)["predictions"]
+            assert (row["video"], row["name"]) == (address, address)
+            assert row["classes"] == expected["classes"]
+        (row,) = predicted(str(tmp_path / "list.csv"))["predictions"]
+        assert row["video"] == address, "without its secret"
+        with pytest.raises(VideoError, match="gone.mp4: there is no such file"):
+            predicted(f"{server.address}/gone.mp4")
+    with pytest.raises(ConfigError, match=r"^video=s3://bucket/videos: is no address of a video"):
+        predict_sources("s3://bucket/videos", None)
+    with pytest.raises(ConfigError, match=r"^video=https://h/a\.mp4: was typed with a password"):
+        predict_sources("https://me:hush@h/a.mp4", None)
 
 
 @pytest.mark.parametrize(

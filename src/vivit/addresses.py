@@ -30,11 +30,11 @@ def is_address(path: str) -> bool:
 def join_address(address: str, path: str) -> str:
     """Return the address of what lies below another: of a chain, as zip://::https://host/a.zip, below its first part.
 
-    In a web address, signs of a name that would begin a query are encoded.
+    In a web address, signs of a name are encoded that would begin a query, or another part of a chain.
     """
     first, chain, rest = address.partition("::")
     if SCHEME.match(first) and first.lower().startswith("http"):
-        path = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23")
+        path = path.replace("%", "%25").replace("?", "%3F").replace("#", "%23").replace("::", "%3A%3A")
     separator = "" if first.endswith("/") else "/"
     return f"{first}{separator}{path}{chain}{rest}"
 

@@ -4,8 +4,10 @@ import fcntl
 import json
 import math
 import os
+import secrets
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
@@ -16,18 +18,68 @@ def atomic_write(target: Path, *, sync: bool = False) -> Iterator[Path]:
     """Yield a path beside ``target`` to write to; what is written there takes its name if nothing failed.
 
     An older file of that name stays as it was until then, and also where nothing was written. ``sync`` has the file
-    on disk before it is renamed, so that not even a loss of power leaves half of it.
+    on disk before it is renamed, so that not even a loss of power leaves half of it. No two writers of one target
+    have the same path, whatever process or machine they are in: the last to end counts. The path is hidden and ends
+    in ``.partial``. What a killed process left there is written over by the next writer on that machine.
     """
-    partial = target.with_name(f".{target.name}.partial")
+    with _partial_file(target) as (partial, lock):
+        os.utime(lock, ns=(0, 0))  # tells a file that was written, though empty, from one that was not
+        try:
+            yield partial
+            written = partial.stat() if partial.is_file() else None
+            if written and (written.st_size or written.st_mtime_ns):
+                if sync:
+                    with partial.open("rb") as file:
+                        os.fsync(file.fileno())
+                partial.replace(target)
+            else:
+                partial.unlink(missing_ok=True)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _partial_file(target: Path) -> Iterator[tuple[Path, int]]:
+    """Yield an empty file beside a target that no other writer has, and its descriptor, which locks it.
+
+    Its name is that of this machine, which a lock keeps for one writer at a time. Another writer draws a name.
+    """
+    host = _cut(socket.gethostname().replace("/", "-"), 64)
+    stem = f".{_cut(target.name, 255 - len(os.fsencode(host)) - 32)}.{host}"
+    partial = target.with_name(f"{stem}.partial")
+    lock = os.open(partial, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        yield partial
-        if partial.is_file():
-            if sync:
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
-            partial.replace(target)
+        if not _is_locked(lock, partial):
+            os.close(lock)
+            partial = target.with_name(f"{stem}.{secrets.token_hex(8)}.partial")
+            lock = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        os.truncate(lock, 0)
+        yield partial, lock
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)  # processes that were forked meanwhile have the descriptor too
+        os.close(lock)
+
+
+def _is_locked(descriptor: int, file: Path) -> bool:
+    """Return whether an open file is locked now by this descriptor, and has still its name."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:  # another has it
+        return False
+    except OSError:  # this disk has no locks
+        file.unlink(missing_ok=True)
+        return False
+    try:
+        return os.path.samestat(os.fstat(descriptor), file.stat())
+    except FileNotFoundError:  # the other writer has renamed it since
+        return False
+
+
+def _cut(name: str, length: int) -> str:
+    """Return as much of a name as has ``length`` bytes on a disk."""
+    return os.fsencode(name)[:length].decode("utf-8", "ignore")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from vivit.benchmarks.storage import storage_rows
 from vivit.benchmarks.storage_server import serving
 from vivit.data import VideoDataModule
 from vivit.data.datasets import CsvDataset, TarFiles, VideoFolder
+from vivit.data.frame_cache.survey import CachePlan
 from vivit.data.index.index import read_index
 from vivit.data.index.prepare import prepare
 from vivit.data.readers.open_video import open_video
@@ -215,6 +216,48 @@ def test_a_tar_file_that_is_written_again_is_read_and_indexed_anew(tmp_path):
         assert [*indexed().values()] == [40]
 
 
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_member_that_is_replaced_by_one_of_equal_size_is_no_other_video(remote, tmp_path):
+    import fsspec
+
+    root, disk = tmp_path / "tars", fsspec.filesystem("memory")
+    root.mkdir()
+    films = []
+    for seed, frames in enumerate((16, 18)):
+        pictures = np.random.default_rng(seed).integers(0, 256, (frames, 64, 96, 3), np.uint8)
+        film(tmp_path / f"{seed}.mp4", pictures)
+        films.append((tmp_path / f"{seed}.mp4").read_bytes())
+    size = max(map(len, films))
+
+    def look(film, cached=True):
+        with tarfile.open(root / "train-000.tar", "w") as tar:
+            add(tar, "0.mp4", film + bytes(size - len(film)))  # a player passes over what follows
+            add(tar, "0.cls", b"a")
+        if remote:
+            disk.pipe_file(f"/{tmp_path.name}/train-000.tar", (root / "train-000.tar").read_bytes())
+        place = RemotePath(f"memory://{tmp_path.name}") if remote else root
+        options = {"root": place, "index_dir": tmp_path / "index" if cached else tmp_path / "none"}
+        dataset = TarFiles(**options)
+        dataset.cache = RangeCache(str(tmp_path / "fetched"), 10**8) if cached else None
+        (video,) = dataset.videos("train")
+        with open_video(video) as file:
+            pictures = file.read([0, file.shape.frames - 1], BOX, (32, 32))
+        return pictures, CachePlan([video]).key, dataset
+
+    _, _, dataset = look(films[0])
+    prepare(dataset, splits=["train"], num_workers=1, look_alike=False)
+    before, key, _ = look(films[0])
+    expected, _, _ = look(films[1], cached=False)
+    assert not np.array_equal(before, expected)
+    pictures, other, dataset = look(films[1])
+    np.testing.assert_array_equal(pictures, expected)
+    assert other != key, "nor are its cached frames those of the other"
+    prepare(dataset, splits=["train"], num_workers=1, look_alike=False)
+    assert read_index(tmp_path / "index")["frames"].to_pylist() == [18, 16], "the newest row is of what lies there"
+    prepare(dataset, splits=["train"], num_workers=1, look_alike=False)
+    assert len(read_index(tmp_path / "index")) == 2
+
+
 def test_prepare_writes_tar_files_that_webdataset_and_every_data_set_reads(videos, tmp_path):
     root = tmp_path / "videos"
     shutil.copytree(videos, root)
@@ -267,6 +310,22 @@ def test_other_file_systems(scheme, videos, tmp_path):
     assert data.heads == {"label": ("a c", "b c")}
     (video, *_), (other, *_) = data.videos("train"), VideoFolder(root=videos).videos("train")
     np.testing.assert_array_equal(read(video), read(other))
+
+
+def test_a_name_with_two_colons_is_read_from_the_web_and_refused_where_it_cannot_be_encoded(videos, tmp_path):
+    import fsspec
+
+    file = next(videos.rglob("*.mp4"))
+    (tmp_path / "train/x::y").mkdir(parents=True)
+    shutil.copy(file, tmp_path / "train/x::y/a::b.mp4")
+    (expected,) = VideoFolder(root=tmp_path).videos("train")
+    with serving(tmp_path) as server:
+        (video,) = VideoFolder(root=RemotePath(server.address)).videos("train")
+        np.testing.assert_array_equal(read(video), read(expected))
+    fsspec.filesystem("memory").pipe_file("/colons/train/x/a::b.mp4", file.read_bytes())
+    (video,) = VideoFolder(root=RemotePath("memory://colons")).videos("train")
+    with pytest.raises(VideoError, match=r"a::b\.mp4: has a :: in a name, which joins two addresses: rename it"):
+        read(video)
 
 
 def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch, caplog):

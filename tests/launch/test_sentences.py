@@ -36,6 +36,8 @@ ANSWERS = {
     "train pretrained=true": "weights=image weights.source=FILE, or experiment=finetune",
     "train output_dir=x": "did you mean hydra.run.dir=x?",
     "train early_stopping=5": "callbacks=[default,early_stopping]",
+    "eval cluster=slurm_1x8 ckpt_path=a": "cluster= starts the ranks of train.py, and eval.py is one process; leave it",
+    "predict cluster=torchrun ckpt_path=a video=b": "cluster= starts the ranks of train.py",
     "eval batch=8": "did you mean batch_size=8?",
     "predict input=a.mp4 ckpt_path=a": "did you mean video=a.mp4?",
     "predict gpu=0 ckpt_path=a video=b": "did you mean device=0?",

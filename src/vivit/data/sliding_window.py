@@ -67,15 +67,17 @@ class SegmentDataset(ClipDataset):
 
 
 class SlidingVideo:
-    """A video file along which clips slide, sampled as by ``views``. Raises ``VideoError``."""
+    """A video file, local or stored, along which clips slide, sampled as by ``views``. Raises ``VideoError``."""
 
-    def __init__(self, path: str, views: MultiViewSampler) -> None:
-        with open_video(Video(path, ())) as file:
+    def __init__(self, source: str | Video, views: MultiViewSampler) -> None:
+        video = Video(source, ()) if isinstance(source, str) else Video(source.path, (), stored=source.stored)
+        self.path, self.stored = video.path, video.stored
+        with open_video(video) as file:
             if not isinstance(file, PyAVVideoReader):
-                raise VideoError(path, "is a folder of pictures, which has no timestamps", "leave every= out")
+                raise VideoError(self.path, "is a folder of pictures, which has no timestamps", "leave every= out")
             self.shape, self.times = file.shape, file.times()
             self._index = None if file.untrusted_reason else _as_range(file.stamps)  # else each segment makes its own
-        self.path, self.views = path, views
+        self.views = views
 
     def windows(self, every: float) -> Windows:
         """Return a clip every so many seconds of the video, and one at its end.
@@ -104,7 +106,8 @@ class SlidingVideo:
             segment = numbers[at : at + at_once]
             first, end = int(segment.min()), int(segment.max()) + 1
             until = float(begins[end]) if end < len(begins) else None
-            videos.append(Video(self.path, (), float(begins[first]), until, stamps=self._index))
+            start = float(begins[first])
+            videos.append(Video(self.path, (), start, until, stamps=self._index, stored=self.stored))
             samplers.append(sampler(numbers=tuple(map(tuple, (segment - first).tolist()))))
         return VideoSegments(videos, samplers)
 

@@ -155,13 +155,14 @@ class Predictor:
         """Return the record of a file, or of a folder of pictures; a record is returned as it is."""
         return file if isinstance(file, Video) else Video(file, (), frames_fps=self.frames_fps)
 
-    def predict_sliding(self, file: str, every: float, streaming: Streaming = "auto") -> SlidingPrediction:
+    def predict_sliding(self, file: str | Video, every: float, streaming: Streaming = "auto") -> SlidingPrediction:
         """Return the logits of a clip every so many seconds. Memory does not grow with the length of the video.
 
         With ``streaming`` what the spatial encoder made of a temporal index serves all clips that have it: "auto" where
         the network allows it and clips share some. Raises ConfigError where it is True and the network does not.
         """
         video = SlidingVideo(file, self.preprocessing.views)
+        file = video.path
         windows = video.windows(every)
         problem = streaming_problem(self.network)
         if problem and streaming is True:

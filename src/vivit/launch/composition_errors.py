@@ -108,6 +108,8 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
         return f"{wrong}; {reason}"
     known = known_keys(command, arguments)
     first, _, rest = key.partition(".")
+    if first == "cluster" and "cluster" not in _groups(command):
+        return f"{argument}: cluster= starts the ranks of train.py, and {command}.py is one process; leave it out"
     if first == "data" and "data" in root_keys(command) and not any(other.startswith("data.") for other in known):
         below = rest.partition(".")[0]
         if below in DATA_KEYS or (command == "prepare" and below not in known):

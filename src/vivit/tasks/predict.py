@@ -110,7 +110,7 @@ def _predict_sliding(
     """Yield the number of every video and the predictions of all clips along it, with their aggregate."""
     for number, source in enumerate(sources):
         try:
-            sliding = predictor.predict_sliding(source.path, float(cfg.every), cfg.streaming)
+            sliding = predictor.predict_sliding(source.video, float(cfg.every), cfg.streaming)
         except VideoError as error:
             skip_video(cfg, skipped, source, error)
             continue

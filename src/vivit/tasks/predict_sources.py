@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vivit.data.find_videos import find_videos
+from vivit.addresses import check_address, is_address, join_path, without_secrets
+from vivit.data.find_videos import SUFFIXES, find_videos, is_video
+from vivit.data.storage.stored_file import StoredFile
 from vivit.errors import ConfigError
 from vivit.structures import Video
 
@@ -49,6 +51,11 @@ def predict_sources(typed: str | Sequence[str], frames_fps: int | float | None) 
         if is_list(path):
             sources += read_list(Path(path), frames_fps)
             continue
+        if is_address(path):
+            if path not in files:
+                files.add(path)
+                sources.append(_at_address(path, frames_fps))
+            continue
         for video in find_videos(path):
             if video not in files:
                 files.add(video)
@@ -60,9 +67,22 @@ def predict_sources(typed: str | Sequence[str], frames_fps: int | float | None) 
     return [Source(each.video, each.path, each.label) if each.name in repeated else each for each in sources]
 
 
+def _at_address(address: str, frames_fps: int | float | None) -> Source:
+    """Return the video at an address, which is opened as those of data sets are. Raises ConfigError for others."""
+    check_address("video", address)
+    public = without_secrets(address)
+    if not is_video(public.partition("::")[0]):
+        remedy = f"set the address of one video ({', '.join(SUFFIXES[:3])} ...), or data=folder data.root= of eval.py"
+        raise ConfigError("video", public, "is no address of a video, by its suffix", remedy)
+    stored = StoredFile(public, address)
+    return Source(Video(public, (), frames_fps=frames_fps, stored=stored), public)
+
+
 def is_list(path: str) -> bool:
-    """Return whether a path is that of a list of videos, by its suffix."""
-    return path.lower().endswith(".csv") and not glob.has_magic(path) and not Path(path).is_dir()
+    """Return whether a path is that of a list of videos on a local disk, by its suffix."""
+    return (
+        not is_address(path) and path.lower().endswith(".csv") and not glob.has_magic(path) and not Path(path).is_dir()
+    )
 
 
 def read_list(file: Path, frames_fps: int | float | None) -> list[Source]:
@@ -86,10 +106,12 @@ def read_list(file: Path, frames_fps: int | float | None) -> list[Source]:
     for row, (path, start, end, label) in enumerate(
         zip(paths, *(column.to_pylist() for column in times), labels, strict=True)
     ):
-        video = os.path.join(file.parent, path)  # noqa: PTH118  # as the list has it, without a change
-        if not Path(video).exists():
+        video = join_path(str(file.parent), path)  # as the list has it, without a change
+        stored = StoredFile(without_secrets(video), video) if is_address(video) else None
+        if not stored and not Path(video).exists():
             raise rows.error(row, "path", f"there is no {video}", "paths are relative to the folder of the list")
-        sources.append(Source(Video(video, (), start, end, frames_fps=frames_fps), _segment(path, start, end), label))
+        video, name = without_secrets(video), _segment(without_secrets(path), start, end)
+        sources.append(Source(Video(video, (), start, end, frames_fps=frames_fps, stored=stored), name, label))
     return sources
 
 

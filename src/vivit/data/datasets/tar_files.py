@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 LABELS = ("cls", "txt", "json")
 """Suffixes of members with a label, the first of which counts."""
+PLACE = ("shard", "offset", "bytes", "version")
+"""Columns of where a video lies, and what tells it from another there."""
 WORD = re.compile(r"[A-Za-z]+")
 """A part of a tar file's path, which may be the name of a split."""
 
@@ -86,7 +88,7 @@ class TarFiles(VideoDataset):
             for row in sorted(rows, key=lambda row: LABELS.index(row["kind"]) if row["kind"] else len(LABELS)):
                 path = f"{row['shard']}/{row['member'].lstrip('/')}"
                 text = None if row["label"] is None else self._class_of(path, row["kind"], row["label"])
-                video = {"path": path, "class": text, **{name: row[name] for name in ("shard", "offset", "bytes")}}
+                video = {"path": path, "class": text, **{name: row[name] for name in PLACE}}
                 if videos.setdefault(path, video)["class"] is None:
                     videos[path] = video
             if not videos:
@@ -124,4 +126,5 @@ class TarFiles(VideoDataset):
         return make_table(
             path=videos["path"], labels=[pc.fill_null(numbers, -1)], shard=videos["shard"],
             offset=videos["offset"].cast(pa.int64()), bytes=videos["bytes"].cast(pa.int64()),
+            version=videos["version"],
         )  # fmt: skip

@@ -32,14 +32,18 @@ def make_table(*, path: Column, labels: Sequence[Column], **others: Column | Non
     ``labels`` has one array of class numbers for each head; of a multi-label head, a list of 0 and 1 for every class
     in each row, as ``label_lists.multi_hot_column`` makes it. ``others`` are ``start`` and ``end`` (seconds), ``first``
     and ``last`` (frame numbers in a folder) and ``name``, all of which may be omitted. Of videos in tar files they are
-    also ``shard`` (the tar file, relative to the root), ``offset`` in it and ``bytes``.
+    also ``shard`` (the tar file, relative to the root), ``offset`` in it, ``bytes``, and ``version``, a digest of how
+    they begin, which may be omitted.
     """
     columns = {"path": path.cast(pa.string())}
     columns |= {
         f"label_{head}": numbers if pa.types.is_fixed_size_list(numbers.type) else numbers.cast(pa.int32())
         for head, numbers in enumerate(labels)
     }
-    return pa.table(columns | {name: column for name, column in others.items() if column is not None})
+    columns |= {name: column for name, column in others.items() if column is not None}
+    if "shard" in columns and "version" not in columns:
+        columns["version"] = pa.nulls(len(path), pa.string())
+    return pa.table(columns)
 
 
 def label_matrix(columns: Sequence[Column]) -> Int[np.ndarray, "n c"]:
@@ -192,7 +196,13 @@ def stored_video(
     known = row["header"] is not None and stamps_of_row(row, irregular) is not None and row["key_frames"]
     plan = ByteRanges(row["header"], row["key_frames"], row["key_bytes"], row["ends"]) if known else None
     return StoredFile(
-        without_secrets(path), row["shard"] or path, row["offset"] or 0, row["bytes"] or None, plan, cache
+        without_secrets(path),
+        row["shard"] or path,
+        row["offset"] or 0,
+        row["bytes"] or None,
+        plan,
+        cache,
+        version=row["version"],
     )
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import av
 import numpy as np
 
+from vivit.addresses import is_address
 from vivit.data.frame_cache.cache_file import FORMAT, Survey
 from vivit.data.frame_cache.pictures import PictureKind, UncacheableError
 from vivit.data.readers.open_video import has_timestamps, open_video
 from vivit.data.readers.video_error import VideoError
+from vivit.data.storage.stored_file import StoredFile
 from vivit.structures import Video
 
 
@@ -47,10 +49,16 @@ class CachePlan:
             path = str(part[0])
             if path not in files:
                 stored = self.videos[number].stored
-                files[path] = fingerprint(path) if stored is None else repr((stored.offset, stored.size))
+                files[path] = fingerprint(path) if stored is None else _place(stored)
             digest.update(repr((part, files[path])).encode("utf-8", "surrogateescape"))
         digest.update(self.rows.tobytes())
         return digest.hexdigest()[:32]
+
+
+def _place(stored: StoredFile) -> str:
+    """Return where a video in storage lies, and its version or that of the local tar file with it, as text."""
+    version = stored.version or ("" if is_address(stored.address) else fingerprint(stored.address))
+    return repr((stored.offset, stored.size, *([version] if version else [])))
 
 
 def fingerprint(path: str) -> str:

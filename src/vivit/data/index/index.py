@@ -53,6 +53,7 @@ SCHEMA = pa.schema(
         "hashes": pa.list_(pa.uint64()),  # what its pictures look like; null where that was not asked
         "shard": pa.string(),  # the tar file that it lies in, relative to the folder of the index; null: it is a file
         "offset": pa.int64(),  # where it begins in there
+        "version": pa.string(),  # digest of how it begins, of a file in a tar file that the data set lists
         "header": pa.list_(pa.int64()),  # what is read to open it: begin, end, begin, end ...
         "key_frames": pa.list_(pa.int32()),  # numbers of the key frames
         "key_bytes": pa.list_(pa.int64()),  # where each of them begins

@@ -13,8 +13,8 @@ Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 READER_COLUMNS = ("bytes", "frames", "stamp", "step", "stamps", "problem", "fps")
 """The columns of an index that reading a video needs, and its rate."""
-PLACE_COLUMNS = ("shard", "offset")
-"""The columns of where a file in a tar file lies."""
+PLACE_COLUMNS = ("shard", "offset", "version")
+"""The columns of where a file in a tar file lies, and of what tells it from another there."""
 TIME_COLUMNS = ("stamp", "step", "stamps")
 """The columns of when frames begin."""
 RANGE_COLUMNS = ("header", "key_frames", "key_bytes", "ends")
@@ -39,8 +39,8 @@ def _has_shards(prepared: Folder) -> bool:
 def join_places(facts: pa.Table, files: Column, videos: pa.Table, root: Folder, prepared: Folder) -> pa.Table:
     """Return properties of files with the addresses of the tar files that they lie in: by the index, or by a list.
 
-    Where a file has another size in the list, its tar file was written again: times and byte ranges of the index are
-    not used.
+    Where a file has another size or version in the list, its tar file was written again: times and byte ranges of the
+    index are not used.
     """
     if "shard" not in facts.column_names:
         return facts
@@ -52,7 +52,10 @@ def join_places(facts: pa.Table, files: Column, videos: pa.Table, root: Folder, 
         places["shard"] = pc.if_else(in_index, places["shard"], paths_below(root, listed["shard"]))
         places["offset"] = pc.if_else(in_index, facts["offset"], listed["offset"])
         size = pc.coalesce(listed["bytes"], facts["bytes"])
-        changed = pc.fill_null(pc.and_(pc.invert(in_index), pc.not_equal(facts["bytes"], size)), False)
+        other_size = pc.fill_null(pc.not_equal(facts["bytes"], size), False)
+        other = pc.or_(other_size, pc.fill_null(pc.not_equal(facts["version"], listed["version"]), False))
+        changed = pc.and_(pc.invert(in_index), other)
+        places["version"] = listed["version"]
         places["bytes"] = pc.if_else(in_index, facts["bytes"], size)
         if pc.any(changed).as_py():
             for name in (*TIME_COLUMNS, *RANGE_COLUMNS):

@@ -120,7 +120,7 @@ def _is_indexed(folder: Path, sources: Sources, full_decode: bool, look_alike: b
         return False
     row["shard"] = row["shard"] if row["shard"] and (folder / row["shard"]).is_file() else None
     if sources.is_stored(path):
-        return row["bytes"] > 0 and sources.listed_size(path) in (None, row["bytes"])
+        return row["bytes"] > 0 and sources.is_as_listed(path, row["bytes"], row["version"])
     return is_current(Path(str(sources.source(path))), row)
 
 

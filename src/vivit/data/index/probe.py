@@ -59,7 +59,7 @@ def _probe_stored(stored: StoredFile, row: dict[str, Any], decode: bool, look: b
     except VideoError as error:
         return row | {"problem": "missing" if "no such file" in error.problem else error.problem}
     try:
-        row["bytes"] = file.size
+        row["bytes"], row["version"] = file.size, stored.version
         if look:
             ends = (file.read_all(0, DIGESTED), file.read_all(max(0, file.size - DIGESTED), DIGESTED))
             row["digest"] = _digest_of(ends, file.size)

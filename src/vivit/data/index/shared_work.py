@@ -24,7 +24,7 @@ WAIT = 0.5
 """Seconds between two looks at what another run works at."""
 SUMMARY = (
     *("bytes", "decoded", "problem", "codec", "rotation", "seconds", "digest", "hashes", "irregular", "shard"),
-    "ranged",
+    *("ranged", "version"),
 )
 Row = dict[str, Any]
 Work = Callable[[str], Row]

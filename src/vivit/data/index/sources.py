@@ -28,7 +28,7 @@ class Sources:
         self._root = str(dataset.root) if isinstance(dataset.root, Path) else dataset.root.address
         self._cache = dataset.cache
         self._paths: dict[str, str] = {}
-        self._places: dict[str, tuple[str, int, int]] = {}
+        self._places: dict[str, tuple[str, int, str, int]] = {}
         for split in splits:
             table = dataset.arrow_table(split)
             paths = table["path"].to_pylist()
@@ -50,12 +50,16 @@ class Sources:
         path = join_path(self._root, self._paths.get(name, name))
         if name not in self._places:
             return StoredFile(without_secrets(path), path, cache=self._cache)
-        shard, offset, size = self._places[name]
-        return StoredFile(without_secrets(path), join_path(self._root, shard), offset, size, cache=self._cache)
+        shard, offset, version, size = self._places[name]
+        address = join_path(self._root, shard)
+        return StoredFile(without_secrets(path), address, offset, size, cache=self._cache, version=version)
 
-    def listed_size(self, name: str) -> int | None:
-        """Return the bytes of a file in a tar file that the data set lists; None for any other."""
-        return self._places[name][2] if name in self._places else None
+    def is_as_listed(self, name: str, size: int, version: str | None) -> bool:
+        """Return whether a file in a tar file that the data set lists has this size and version; true of any other."""
+        if name not in self._places:
+            return True
+        _, _, listed, listed_size = self._places[name]
+        return size == listed_size and version in (None, listed)
 
     def source(self, name: str) -> Path | StoredFile:
         """Return a file, wherever it lies."""

@@ -24,6 +24,8 @@ FINAL = (
 """Errors that another try would not mend."""
 FINAL_STATUS, TRIED_AGAIN, ABSENT_STATUS = range(400, 500), (408, 425, 429), (404, 410)
 """Answers of web servers about a request, those of them about the moment, and those about files that are not there."""
+VERSIONS = ("ETag", "etag", "Last-Modified", "LastModified", "last_modified", "updated", "mtime", "created")
+"""What storages call the digest of a file, or its time of change, the best first."""
 Result = TypeVar("Result")
 
 
@@ -32,14 +34,19 @@ class UnreachableError(DataError):
 
 
 def open_file_system(address: str) -> tuple[Any, str]:
-    """Return the file system of an address, and the path in it. Raises ``DataError`` without its package.
+    """Return the file system of an address, and the path in it.
 
+    Raises ``DataError`` without its package, and for a name that contains ``::``, with which fsspec joins addresses.
     Credentials are found by the package itself: environment, configuration files. Never kept across a fork: fsspec
     makes each process its own.
     """
     import fsspec
     from fsspec.registry import known_implementations
 
+    for part in address.split("::")[1:]:
+        if "://" not in part and part not in known_implementations:
+            problem = "has a :: in a name, which joins two addresses: rename it, or write %3A%3A in a web address"
+            raise DataError(without_secrets(address), problem)
     try:
         return fsspec.url_to_fs(address)
     except ImportError:
@@ -106,10 +113,14 @@ def fetch_file(address: str) -> bytes:
     return attempt(address, lambda system, path: system.cat_file(path, **_time_limit(system)))
 
 
-def size_of(address: str) -> int | None:
-    """Return the bytes of a file; None where its server does not say. Raises as ``attempt`` does."""
-    size = attempt(address, lambda system, path: system.info(path)).get("size")
-    return None if size is None else int(size)
+def size_and_version(address: str) -> tuple[int | None, str | None]:
+    """Return the bytes of a file, and its digest or time of change; None where its storage does not say.
+
+    Raises as ``attempt`` does.
+    """
+    info = attempt(address, lambda system, path: system.info(path))
+    size, version = info.get("size"), next((str(info[name]) for name in VERSIONS if info.get(name)), None)
+    return None if size is None else int(size), version
 
 
 def read_file(path: str) -> bytes:

@@ -10,7 +10,7 @@ from vivit.addresses import is_address, without_secrets
 from vivit.data.readers.video_error import StorageError, VideoError
 from vivit.data.storage.byte_ranges import BLOCK, ByteRanges, Range, merge_ranges
 from vivit.data.storage.range_cache import RangeCache
-from vivit.data.storage.requests import UnreachableError, fetch, fetch_file, size_of
+from vivit.data.storage.requests import UnreachableError, fetch, fetch_file, size_and_version
 from vivit.errors import DataError
 
 SMALL = 4 * BLOCK
@@ -35,6 +35,8 @@ class StoredFile:
     """Where fetched ranges are kept."""
     ahead: int = SMALL
     """Bytes that are fetched at once where no plan foresaw them."""
+    version: str | None = None
+    """What tells it from another of its size in the same place; None: it is taken as unchanged."""
 
     def __str__(self) -> str:
         return self.path
@@ -54,6 +56,7 @@ class OpenFile:
     def __init__(self, stored: StoredFile) -> None:
         self.stored, self._blocks = stored, dict[int, bytes]()
         self._identity = f"{without_secrets(stored.address)} {stored.offset}"
+        self.version: str | None = None  # of the file at the address, where the storage was asked for its size
         self.size = self._find_size()
         self._cached: dict[int, int] | None = None
         at_once = stored.plan is None or self.size <= SMALL
@@ -65,7 +68,7 @@ class OpenFile:
     def _find_size(self) -> int:
         if self.stored.size is not None:
             return self.stored.size
-        size = self._requested(lambda: size_of(self.stored.address))
+        size, self.version = self._requested(lambda: size_and_version(self.stored.address))
         if size is None:  # a server that streams
             data = self._requested(lambda: fetch_file(self.stored.address))
             self._keep(0, data)
@@ -94,7 +97,7 @@ class OpenFile:
 
     @property
     def _cache_key(self) -> str:
-        return f"{self._identity} {self.size}"
+        return f"{self._identity} {self.size}{f' {self.stored.version}' if self.stored.version else ''}"
 
     def _keep(self, begin: int, data: bytes) -> None:
         for at in range(0, len(data), BLOCK):
@@ -169,7 +172,8 @@ class LocalPart(OpenFile):
                 stored.path, f"its tar file {stored.address} cannot be opened ({error.strerror})"
             ) from None
         self._file = os.fdopen(self._descriptor, "rb", buffering=0)
-        size = os.fstat(self._descriptor).st_size
+        stat = os.fstat(self._descriptor)
+        size, self.version = stat.st_size, str(stat.st_mtime_ns)
         self.size = min(stored.size if stored.size is not None else size, max(0, size - stored.offset))
 
     def fetch(self, ranges: Iterable[Range]) -> None:
@@ -190,7 +194,7 @@ class RecordedFile(OpenFile):
     def __init__(self, file: str | OpenFile) -> None:
         self._file = LocalPart(StoredFile(file, file)) if isinstance(file, str) else file
         self._closes = isinstance(file, str)
-        self.stored, self.size = self._file.stored, self._file.size
+        self.stored, self.size, self.version = self._file.stored, self._file.size, self._file.version
         self.ranges: list[Range] = []
 
     def read_at(self, at: int, count: int) -> bytes:
@@ -225,6 +229,12 @@ class Cursor(io.RawIOBase):
         data = self._file.read_at(self._at, self._file.size - self._at if size < 0 else size)
         self._at += len(data)
         return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill as much of a buffer as ``read`` returns bytes, and return their number."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to an offset from the beginning, from here or from the end."""
