@@ -16,6 +16,7 @@ from PIL import Image
 from vivit.data.index.prepare import prepare
 from vivit.errors import ConfigError, DataError, UserError
 from vivit.launch import Job
+from vivit.tasks.build import build_data
 from vivit.tasks.data_report import report_scored_data, report_training_data
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.evaluate import scored_clips
@@ -57,9 +58,12 @@ def report(composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     return report
 
 
+HEAD = ["split", "class", "videos", "seconds"]
+
+
 def rows(text: str) -> list[list[str]]:
     lines = [line.split() for line in text.splitlines()]
-    first = lines.index(["split", "class", "videos", "seconds"])
+    first = lines.index(HEAD)
     return [line for line in lines[first + 1 :] if line and line[0] in ("train", "val", "test")]
 
 
@@ -132,6 +136,43 @@ def test_lists_with_no_one_meaning_are_a_sentence(
     write(tmp_path, lines, encoding)
     with pytest.raises(DataError, match=said):
         build_dataset(composed("data=csv", f"data.root={tmp_path}")).videos("train")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty; list a video a row"),
+        (b"PK\x03\x04" + bytes(200), "is a spreadsheet; save it as CSV"),
+        (b"path,label\na\\b.mp4,x\n", r"write / in place of \\ in the list: a/b.mp4 is there"),
+        (b"path,label\na/b,x\n", "write names with their endings in the list: b.mp4 is there"),
+        (b"path,label\na/c,x\n", "check that data.root="),
+    ],
+    ids=["empty", "spreadsheet", "backslash", "ending", "gone"],
+)
+def test_lists_that_cannot_be_read_say_why(tmp_path: Path, composed: Compose, content: bytes, said: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.mp4").touch()
+    (tmp_path / "train.csv").write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        build_dataset(composed("data=csv", f"data.root={tmp_path}")).videos("train")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("set.zip", "is a file, and no folder; unpack it"),
+        ("videos.csv", "set data=csv data.root=.* data.dataset.file=videos.csv"),
+        ("clip.mp4", "set the folder of the videos, as data.root="),
+    ],
+)
+def test_a_root_that_is_a_file_says_what_to_set(tmp_path: Path, composed: Compose, name: str, said: str) -> None:
+    (tmp_path / name).touch()
+    dataset = build_dataset(composed("data=folder", f"data.root={tmp_path / name}"))
+    with pytest.raises(ConfigError, match=said):
+        dataset.prepare()
+    if name.endswith(".zip"):
+        with pytest.raises(DataError, match=f"has no class folders; unpack {name}"):
+            _ = build_dataset(composed("data=folder", f"data.root={tmp_path}")).heads
 
 
 def test_latin_1_is_read_where_it_is_named(root: Path, report: Any) -> None:
@@ -333,8 +374,6 @@ def test_many_classes_keep_the_table_short(tmp_path: Path, report: Any) -> None:
 def test_a_split_to_score_is_reported_alone(
     root: Path, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from vivit.tasks.build import build_data
-
     shutil.rmtree(root / "test" / "calm")
     cfg = composed("data=folder", f"data.root={root}", "data.frames=4", "data.stride=1", "data.num_workers=0")
     data = build_data(cfg)
@@ -350,8 +389,36 @@ def test_a_split_to_score_is_reported_alone(
     report_scored_data(job, data.dataset, "test", scored_clips(data), skip_unreadable=True)
 
 
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_a_broken_video_stops_a_training_alike_before_and_after_prepare(
+    root: Path, report: Any, composed: Compose, split: str
+) -> None:
+    (root / split / "Fight" / "1.mp4").write_bytes(b"no video")
+    key, allowed = ("data.max_bad_share", "0.2") if split == "train" else ("data.skip_unreadable", "true")
+    for is_indexed in (False, True):
+        with pytest.raises(ConfigError, match=f"{split}/Fight/1.mp4 .*; mend them or take them out, or set") as error:
+            report("folder", root)
+        assert error.value.key == key
+        assert f"{split}/Fight/1.mp4" in report("folder", root, f"{key}={allowed}")
+        cfg = composed("data=folder", f"data.root={root}", f"{key}={allowed}", "data.num_workers=0")
+        assert len(build_data(cfg).dataset.videos(split)) == {"train": 9, "val": 3, "test": 3}[split] + (not is_indexed)
+        prepare(build_dataset(composed("data=folder", f"data.root={root}")), num_workers=1, look_alike=False)
+    cfg = composed("data=folder", f"data.root={root}", "data.num_workers=0", f"data.dataset.max_missing.{split}=0.3")
+    assert len(build_data(cfg).dataset.videos(split)) == {"train": 9, "val": 3, "test": 3}[split]
+    with pytest.raises(ConfigError, match="data.dataset.max_missing"):
+        build_data(composed("data=folder", f"data.root={root}", "data.num_workers=0")).dataset.videos(split)
+
+
+def test_absent_files_are_told_from_unreadable_ones(root: Path, report: Any) -> None:
+    write(root, [*listing(root), "gone.mp4,calm,val"])
+    with pytest.raises(ConfigError, match=r"1 of 5 val videos cannot be used: gone.mp4 \(missing\)") as error:
+        report("csv", root, "data.skip_unreadable=true")
+    assert error.value.key == "data.dataset.max_missing.val"
+
+
 def test_prepare_reports_before_it_examines_files(root: Path, tmp_path: Path) -> None:
     shutil.rmtree(root / "val" / "calm")
+    (root / "val" / "Fight" / "1.mp4").write_bytes(b"no video")
     run = tmp_path / "run"
     words = ("data=folder", f"data.root={root}", "num_workers=1", f"hydra.run.dir={run}")
     prepared = start(tmp_path / "prepare.txt", "src/prepare.py", *words)
@@ -361,6 +428,17 @@ def test_prepare_reports_before_it_examines_files(root: Path, tmp_path: Path) ->
     assert before.count("val has no video of 1 class: calm") == 1
     assert "val has no video" not in after, "no warning comes twice"
     assert ["train", "Fight", "5", "2.5"] in rows(after)
+    stops = "train.py will stop: data.skip_unreadable=false: 1 val video cannot be read: val/Fight/1.mp4"
+    assert after.count(stops) == 1
     text = (run / "data.txt").read_text()
     assert ["train", "Fight", "5", "2.5"] in rows(text)
     assert "Warning: val has no video of 1 class: calm" in text
+    assert stops in text
+    assert "or set data.skip_unreadable=true, which leaves them out of the scores" in text
+    assert stops in (root / "prepared" / "index.html").read_text()
+
+    again = start(tmp_path / "again.txt", "src/prepare.py", *words[:3], f"hydra.run.dir={tmp_path / 'again'}")
+    assert again.wait() == 0, again.said
+    assert len([line for line in again.said.splitlines() if line.split() == HEAD]) == 1, "nothing changed"
+    assert again.said.count(stops) == 1
+    assert ["train", "Fight", "5", "2.5"] in rows(again.said)

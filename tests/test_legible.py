@@ -17,7 +17,7 @@ from vivit.evaluation.confusion_matrix import plot_confusion_matrix
 from vivit.evaluation.time_plot import plot_changes
 from vivit.inference.attention_figures import plot_temporal_attention, write_attention_sheet
 from vivit.inference.timeline_plot import plot_sliding
-from vivit.training.callbacks.curves import plot_curves
+from vivit.training.callbacks.curves import axis_limits, plot_curves
 
 PHONE, LEAST = 390, 9
 """Pixels of a picture, and of a letter in it."""
@@ -163,3 +163,15 @@ def test_curves_without_accuracies_are_of_mean_average_precision(drawn: Callable
     (axes,) = figure.axes
     assert axes.get_title(loc="left") == "mean average precision, %"
     assert list(axes.lines[0].get_ydata()) == [25.0]
+
+
+def test_curves_that_hardly_move_do_not_fill_the_sheet(drawn: Callable[[Draw], Figure]) -> None:
+    noise = [EPOCHS[0] | {"epoch": e, "train/acc_top1": 0.5 + 0.002 * (-1) ** e, "val/loss": 1.999} for e in (1, 2)]
+    figure = drawn(lambda file: plot_curves([row | {"train/loss": 2.0, "val/acc_top1": 0.5} for row in noise], file))
+    loss, accuracy, rate = (axes.get_ylim() for axes in figure.axes)
+    assert accuracy == pytest.approx((47.2, 52.8))
+    assert loss == pytest.approx((1.9435, 2.0555), abs=1e-3)
+    assert rate[1] - rate[0] == pytest.approx(1.12 * 0.05 * 1e-4)
+    assert axis_limits([100.0, 99.9], is_percent=True) == pytest.approx((94.7, 100.3)), "nothing is above 100 %"
+    assert axis_limits([0.0, 90.0], is_percent=True) == pytest.approx((-5.4, 95.4))
+    assert axis_limits([0.0], is_percent=False) == pytest.approx((-0.56, 0.56))

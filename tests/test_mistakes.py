@@ -47,6 +47,27 @@ def test_the_most_confident_mistakes_come_first(tmp_path: Path) -> None:
     assert len(most_confident_mistakes(tmp_path / "scores.parquet", {"label": ["fight", "none"]}, 1).first) == 1
 
 
+def test_a_page_of_guesses_says_so_and_which_class_is_called_what(tmp_path: Path) -> None:
+    """A network of two classes that has learnt nothing calls nearly all videos the same."""
+    labels = np.arange(120) % 2
+    logits = np.stack([np.linspace(0.2, 0.001, 120), np.zeros(120)], 1)
+    logits[4] = [0, 0.01]
+    columns = {"label_label": labels, "pred_label": logits.argmax(1)}
+    write_scores(tmp_path / "scores.parquet", columns, logits)
+    found = most_confident_mistakes(tmp_path / "scores.parquet", {"label": ["fight", "none"]}, 24)
+    assert (found.wrong, len(found.first)) == (61, 24)
+    assert [tuple(mix_up) for mix_up in found.mix_ups] == [
+        ("label", "none", "fight", 60),
+        ("label", "fight", "none", 1),
+    ]
+    write_mistakes(tmp_path, found, None, "val")
+    page = " ".join((tmp_path / "mistakes.html").read_text().split())
+    assert "61 of 120 val answers are wrong" in page
+    assert "Most often: 60 times none was called fight; once fight was called none." in page
+    assert "The 24 most confident ones are shown, the most confident first." in page
+    assert "They are hardly more than guesses: the most confident one has 54.9 %" in page
+
+
 def test_mistakes_of_several_heads_and_of_several_labels(tmp_path: Path) -> None:
     heads = {"verb": ["a", "b"], "tags": MultiLabel(["x", "y", "z"])}
     sigmoids = np.array([[0.9, 0.2, 0.6], [0.9, 0.05, 0.1]])
@@ -60,6 +81,11 @@ def test_mistakes_of_several_heads_and_of_several_labels(tmp_path: Path) -> None
     assert (tags.head, tags.true, tags.predicted, tags.true_probability) == ("tags", "x, y", "x, z", None)
     assert tags.probability == pytest.approx(0.8), "of the class that is missing"
     assert (verb.head, verb.predicted) == ("verb", "a") and verb.probability == pytest.approx(0.7)
+
+
+def test_confident_mistakes_are_not_called_guesses(tmp_path: Path) -> None:
+    write_mistakes(tmp_path, mistakes(0.9, 0.51), None, "val")
+    assert "guesses" not in (tmp_path / "mistakes.html").read_text()
 
 
 def mistakes(*probabilities: float, first: int = 0) -> Mistakes:

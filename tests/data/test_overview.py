@@ -15,8 +15,8 @@ from test_appearance import moving
 from vivit.data.datasets import CsvDataset, VideoFolder
 from vivit.data.index.index import SCHEMA, write_piece
 from vivit.data.index.prepare import prepare
-from vivit.data.overview import ClipPlan, Finding, list_findings, load_facts
-from vivit.data.overview.advice import settings_for
+from vivit.data.overview import ClipPlan, Finding, VideoFacts, list_findings, load_facts
+from vivit.data.overview.advice import advised_views, settings_for
 from vivit.data.overview.page import Command, describe, render_overview
 from vivit.data.overview.sheets import class_sheets
 from vivit.errors import DataError
@@ -310,6 +310,17 @@ def test_short_videos_get_a_higher_rate(tmp_path: Path) -> None:
         tmp_path / "long" if (tmp_path / "long").mkdir() is None else tmp_path, lambda n, label: {"seconds": 60.0}
     )
     assert [setting.override for setting in settings_for(load_facts(long), [], 256)] == ["views=10x1"]
+
+
+@pytest.mark.parametrize(("seconds", "views"), [(0.8, "1x1"), (2.9, "1x1"), (10.0, "4x1"), (60.0, "10x1")])
+def test_views_after_a_run_are_those_of_the_page(tmp_path: Path, seconds: float, views: str) -> None:
+    facts = load_facts(indexed(tmp_path, lambda number, label: {"seconds": seconds}))
+    settings = dict(each.override.split("=") for each in settings_for(facts, [], 256))
+    plan = ClipPlan(frames=8, fps=float(settings.get("data.fps", 4)), resize=256)
+    assert advised_views(facts, [], plan) == settings.get("views", "4x1") == views
+    assert advised_views(facts, [Finding("edges_cut", "a")], plan) == f"{views[:-2]}x3"
+    unknown = VideoFacts(facts.heads, facts.videos.assign(fps=np.nan, length=np.nan), facts.labels)
+    assert advised_views(unknown, [], plan) is None
 
 
 def test_folders_are_searched_once(planted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

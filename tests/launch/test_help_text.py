@@ -35,7 +35,7 @@ def test_every_key_of_a_command_has_a_comment(command: str, capsys: pytest.Captu
         assert f"  {key}={value}"[:60] in text
         assert words.split()[0] in text
     for group in groups_of(command) - {"hydra", "paths"}:
-        assert f"  {group}=" in text
+        assert f"  {group}=" in text or f"\n  {group:<28}" in text
         for option in group_options(group):
             assert option in text
 
@@ -56,6 +56,21 @@ def test_the_options_of_a_group_are_listed_with_what_they_are(capsys: pytest.Cap
     assert "Your own videos" in text
     assert "data.batch_size=16" in text
     assert "optim.optimizer.lr" not in text
+
+
+def test_what_is_shown_as_chosen_can_be_typed(capsys: pytest.CaptureFixture) -> None:
+    """The options of groups as the help shows them compose; null, which a group may not take, is not among them."""
+    print_help("train", ["--help"])
+    lines = capsys.readouterr().out.partition("Groups (")[2].partition("\nKeys")[0].splitlines()[2:]
+    shown = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
+    assert {"weights=none", "callbacks=[default]", "experiment", "sweep", "model=factorised_encoder"} <= {*shown}
+    documented_keys("train", [word for word in shown if "=" in word])
+    print_help("train", ["--help", "weights"])
+    text = capsys.readouterr().out
+    assert text.startswith("weights=OPTION, now none, one of\n")
+    assert "weights=null is the same." in " ".join(text.split())
+    print_help("train", ["--help", "experiment"])
+    assert capsys.readouterr().out.startswith("experiment=OPTION, nothing is chosen; one of\n")
 
 
 def test_keys_are_found_by_their_own_and_other_names(capsys: pytest.CaptureFixture) -> None:

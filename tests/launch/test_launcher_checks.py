@@ -8,9 +8,9 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
-from vivit.launch.composition_errors import explain_option
 from vivit.launch.launcher_checks import check_launcher, check_queue, check_restarts, check_slurm, fix_ranks
 from vivit.launch.meeting import meet
+from vivit.launch.option_errors import explain_option
 from vivit.launch.resolvers import register_resolvers
 from vivit.launch.user_errors import format_error
 from vivit.ranks import rank_group

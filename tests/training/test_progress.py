@@ -205,8 +205,10 @@ def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.Mo
     assert [line.split()[1] for line in next_commands(folder, tmp_path / "logs", "a.mp4")] == ["src/report.py"]
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "best.ckpt").touch()
-    score, predict, report = next_commands(folder, tmp_path / "elsewhere", "/videos/it's (1).mp4")
-    assert score == "python src/eval.py ckpt_path=logs/run/checkpoints/best.ckpt views=10x3"
+    score, predict, report = next_commands(folder, tmp_path / "elsewhere", "/videos/it's (1).mp4", "4x3")
+    assert score == "python src/eval.py ckpt_path=logs/run/checkpoints/best.ckpt views=4x3"
+    plain, *_ = next_commands(folder, tmp_path / "elsewhere", None)
+    assert plain == "python src/eval.py ckpt_path=logs/run/checkpoints/best.ckpt", "the run's views suit the videos"
     assert shlex.split(predict) == [
         *("python", "src/predict.py", "ckpt_path=logs/run/checkpoints/best.ckpt", "video=/videos/it's (1).mp4")
     ]

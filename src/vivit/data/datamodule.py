@@ -96,6 +96,7 @@ class VideoDataModule(LightningDataModule):
         rate = {"stride": stride} if fps is None else {"fps": fps}
         clip: dict[str, Any] = {"frames": frames, **rate, "resize": resize, "crop": tuple(crop)}
         self.dataset = dataset_from_options(dataset, root=root, train_share=train_share, val_share=val_share)
+        self.dataset.max_unreadable = {"train": max_bad_share, "val": skip_unreadable, "test": skip_unreadable}
         self.training_view = augment(**clip)
         self.middle_view = MultiViewSampler(**clip)
         self.test_views = views(**clip)

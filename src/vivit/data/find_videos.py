@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from vivit.addresses import is_address
 from vivit.data.storage.remote_path import Folder
 from vivit.errors import ConfigError
 
@@ -132,7 +133,8 @@ def _videos_of(path: str) -> list[str]:
     elif glob.has_magic(path):
         videos, problem = _matches(path), "the pattern matches no video"
     else:
-        raise ConfigError("video", path, "there is no such file", "set a file, a folder or a pattern")
+        remedy = "download it, and set the file" if is_address(path) else "set a file, a folder or a pattern"
+        raise ConfigError("video", path, "there is no such file", remedy)
     if not videos:
         raise ConfigError("video", path, problem, suffixes)
     return videos

@@ -31,12 +31,23 @@ class Mistake(NamedTuple):
     """Of the right class; None for a multi-label head."""
 
 
+class MixUp(NamedTuple):
+    """A class that was predicted in the place of the true one, and how often."""
+
+    head: str
+    true: str
+    predicted: str
+    videos: int
+
+
 class Mistakes(NamedTuple):
-    """The most confident mistakes, and how many there are of how many answers."""
+    """The most confident mistakes, how many there are of how many answers, and which classes were mixed up."""
 
     first: list[Mistake]
     wrong: int
     answers: int
+    mix_ups: Sequence[MixUp] = ()
+    """The commonest first; none of a multi-label head."""
 
 
 def most_confident_mistakes(file: Path, heads: Heads, most: int) -> Mistakes:
@@ -45,6 +56,7 @@ def most_confident_mistakes(file: Path, heads: Heads, most: int) -> Mistakes:
     rows = pq.read_table(file, columns=["video", "path", "scores", *columns])
     scores = torch.from_numpy(rows["scores"].combine_chunks().flatten().to_numpy().reshape(len(rows), -1).copy())
     mistakes: list[Mistake] = []
+    mix_ups: list[MixUp] = []
     wrong = 0
     for (head, names), part in zip(heads.items(), scores.split([len(each) for each in heads.values()], 1), strict=True):
         labels, predicted = (label_matrix([rows[f"{kind}_{head}"]]) for kind in ("label", "pred"))
@@ -57,6 +69,11 @@ def most_confident_mistakes(file: Path, heads: Heads, most: int) -> Mistakes:
         else:
             confidence, is_wrong = probabilities[numbers, predicted[:, 0]], labels[:, 0] != predicted[:, 0]
         wrong += int(is_wrong.sum())
+        if not isinstance(names, MultiLabel):
+            pairs = np.stack([labels[is_wrong, 0], predicted[is_wrong, 0]], 1)
+            kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+            of_head = zip(kinds.tolist(), counts.tolist(), strict=True)
+            mix_ups += [MixUp(head, names[true], names[answer], number) for (true, answer), number in of_head]
         order = np.flatnonzero(is_wrong)
         for row in order[np.argsort(-confidence[order], kind="stable")][:most].tolist():
             right = None if isinstance(names, MultiLabel) else float(probabilities[row, labels[row, 0]])
@@ -64,7 +81,8 @@ def most_confident_mistakes(file: Path, heads: Heads, most: int) -> Mistakes:
             video, path = rows["video"][row].as_py(), rows["path"][row].as_py()
             mistakes.append(Mistake(video, path, head, true, answer, float(confidence[row]), right))
     mistakes.sort(key=lambda mistake: -mistake.probability)
-    return Mistakes(mistakes[:most], wrong, len(rows) * len(heads))
+    mix_ups.sort(key=lambda mix_up: -mix_up.videos)
+    return Mistakes(mistakes[:most], wrong, len(rows) * len(heads), mix_ups[:most])
 
 
 def _text(labels: list[int], names: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import base64
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +32,8 @@ TRUE_COLOR, PREDICTED_COLOR, SOFT_COLOR = "#1b6e3c", "#b3261e", "#555555"
 PREVIEWS = "mistakes"
 """Folder of films that browsers play, of those videos that they do not."""
 QUALITY = 82
+MIX_UPS, GUESS = 4, 0.2
+"""Pairs of classes that the page names; by how much less probable the true class is where an answer is a guess."""
 NO_VIDEOS = "scores alone have no frames: data=... data.root=... names the videos"
 
 
@@ -66,11 +68,34 @@ def write_mistakes(folder: Path, mistakes: Mistakes, videos: Sequence[Video] | N
     cards = [_show(folder, number, mistake, videos) for number, mistake in enumerate(mistakes.first)]
     title = f"{mistakes.wrong:,} of {mistakes.answers:,} {split} answers are wrong"
     template = page_environment("vivit.inference", one_line=one_line, percent=percent).get_template("mistakes.html.j2")
-    lead = ["The most confident ones come first. A click on the frames plays the video."] if cards else []
-    page = template.render(title=title, lead=lead, cards=cards, several=len({m.head for m in mistakes.first}) > 1)
+    several = len({m.head for m in mistakes.first}) > 1
+    lead = [*_mixed_up(mistakes, several), *_describe_selection(mistakes)]
+    page = template.render(title=title, lead=lead, cards=cards, several=several)
     (folder / "mistakes.html").write_text(page, encoding="utf-8", errors="backslashreplace")
     on_sheet = [each for each in cards if each.frames is not None][:ON_SHEET]
     draw_clips(f"{title}; the most confident", [_row(each) for each in on_sheet]).savefig(folder / "mistakes.png")
+
+
+def _mixed_up(mistakes: Mistakes, several: bool) -> Iterator[str]:
+    """Yield which classes were mixed up most, of ``several`` heads with theirs."""
+    named = []
+    for head, true, predicted, number in mistakes.mix_ups[:MIX_UPS]:
+        times = "once" if number == 1 else f"{number:,} times"
+        named.append(f"{times} {one_line(true)} was called {one_line(predicted)}" + (f" ({head})" if several else ""))
+    if named:
+        yield f"Most often: {'; '.join(named)}."
+
+
+def _describe_selection(mistakes: Mistakes) -> Iterator[str]:
+    """Yield how many of all mistakes are shown, in which order, and whether they are hardly more than guesses."""
+    first = mistakes.first
+    if not first:
+        return
+    which = f"The {len(first)} most confident ones are shown" if len(first) < mistakes.wrong else "All are shown"
+    yield f"{which}, the most confident first. A click on the frames plays the video."
+    if all(m.true_probability is not None and m.probability - m.true_probability < GUESS for m in first):
+        most = percent(first[0].probability)
+        yield f"They are hardly more than guesses: the most confident one has {most}, the true class nearly as much."
 
 
 def _row(card: MistakeCard) -> SheetRow:

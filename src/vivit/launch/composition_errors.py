@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from typing import Any
 
@@ -13,7 +13,8 @@ from hydra.errors import ConfigCompositionException, MissingConfigException, Ove
 from omegaconf.errors import OmegaConfBaseException
 
 from vivit.launch.config_keys import group_options, groups_of, known_keys, root_keys
-from vivit.launch.foreign_keys import HINTS, NO_KEYS, TRAINER_ARGUMENTS, foreign_key, foreign_option
+from vivit.launch.foreign_keys import HINTS, NO_KEYS, TRAINER_ARGUMENTS, foreign_key
+from vivit.launch.option_errors import explain_no_option, explain_option, explain_path
 from vivit.overrides import CUT_KEYS, DATA_KEYS, quote_value, split_override
 
 COULD_NOT = re.compile(
@@ -21,8 +22,8 @@ COULD_NOT = re.compile(
 )
 NETWORK_GROUPS = ("model", "size", "tokeniser")
 """Groups that describe a network."""
-OF_EXTRAS = dict.fromkeys(("submitit_slurm", "submitit_local"), "pip install hydra-submitit-launcher")
-"""Options that come with packages of an extra, and how to install those."""
+ACCELERATORS = {"cpu": "cpu", "cuda": "gpu", "cuda:0": "gpu", "gpu": "gpu"}
+"""What people call devices, and the option of ``trainer=`` that it is."""
 MOST_NAMED = 3
 """Nearest keys that a sentence names at most."""
 Composition = ConfigCompositionException | OverrideParseException | OmegaConfBaseException
@@ -43,6 +44,10 @@ def explain_composition_errors(command: str) -> None:
                 return function()
             except (ConfigCompositionException, OverrideParseException) as error:
                 raise SystemExit(f"error: {explain(error, command, sys.argv[1:])}") from None
+            except ValueError as error:
+                if sentence := explain_no_option(str(error), sys.argv[1:]):
+                    raise SystemExit(f"error: {sentence}") from None
+                raise
 
         return report(explained)
 
@@ -57,6 +62,9 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     message = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
+        for key, value in map(split_override, arguments):
+            if value and "/" in value and error.missing_cfg_file == f"{key}/{value}":
+                return explain_path(key, value)
         if group:
             return explain_option(group, option, error.options or ())
     if "Ambiguous value" in message or "requires --multirun" in message or "Sweep" in message:
@@ -71,40 +79,13 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> str:
     return " ".join(f"{message} {error.__cause__ or ''}".split())
 
 
-def explain_option(group: str, option: str, options: Iterable[str] = ()) -> str:
-    """Return what is wrong with an option that a group does not have: the nearest one, and all that there are."""
-    known = sorted({name for name in options if not name.startswith("_")}) or group_options(group)
-    if option in OF_EXTRAS and option not in known:
-        return f"{group}={option}: needs packages that are not installed; type {OF_EXTRAS[option]}"
-    meant = foreign_option(group, option)
-    if meant is None:
-        names = {name.lower(): name for name in known}
-        folded = option.lower().replace("-", "_")
-        near = [name for name in known if name.startswith(folded)] if len(folded) > 1 else []
-        near = near or [names[name] for name in get_close_matches(folded, names, 1, 0.6)]
-        meant = near[0] if near else None
-    others = [name for name in GROUPS_BESIDE if name != group and option in group_options(name)]
-    text = f"{group}={option}: there is no such option"
-    if meant is not None:
-        text += f"; did you mean {group}={meant}?"
-    elif others:
-        text += f"; did you mean {others[0]}={option}?"
-    else:
-        text += ";"
-    return f"{text} {group}= is one of {', '.join(known)}"
-
-
-GROUPS_BESIDE = ("model", "size", "weights", "data", "experiment", "optim", "trainer", "callbacks", "augment")
-"""Groups in which an option is looked for that another does not have."""
-
-
 def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
     """Return what is wrong with an argument that sets a key which a command does not have, and which were meant."""
     key, value = split_override(argument)
     key = key.partition("@")[0]
     given_value = "" if value is None else f"={value}"
     wrong = f"{argument}: there is no key {key}"
-    if reason := NO_KEYS.get(key.lower()):
+    if reason := NO_KEYS.get(key.lower().rpartition(".")[2]):
         return f"{wrong}; {reason}"
     known = known_keys(command, arguments)
     first, _, rest = key.partition(".")
@@ -119,6 +100,8 @@ def explain_key(argument: str, command: str, arguments: Sequence[str]) -> str:
     if first == "trainer" and rest in TRAINER_ARGUMENTS and "trainer.max_epochs" in known:
         return f"{wrong} in a configuration, but Lightning's Trainer has it: type +{key}{given_value or '=VALUE'}"
     near = nearest_keys(key, known, command)
+    if "trainer.devices" in near and value in ACCELERATORS:
+        return f"{wrong}; did you mean trainer={ACCELERATORS[value]}?"
     if key in near:
         return f"{wrong} with these options{_hint(near)}"
     if near:

@@ -27,7 +27,7 @@ _SHARED = {
     "data.frames": "frames num_frames n_frames nframes clip_len clip_length sequence_length seq_len num_segments",
     "data.stride": "stride sampling_rate frame_interval frame_stride temporal_stride",
     "data.fps": "fps target_fps",
-    "data.root": "root data_root data_dir data_path datadir dataset_path dataset_dir dataset video_dir train_dir",
+    "data.root": "root path dir data_root data_dir data_path datadir dataset_path dataset_dir dataset video_dir train_dir",  # noqa: E501
     "data.val_share": "val_share val_split validation_split val_ratio val_size test_size",
     "data": "data_set data_name",
     "weights.source": "pretrained pretrained_path finetune_from init_checkpoint pretrain_path weights_path",
@@ -112,22 +112,24 @@ NO_KEYS = {
 """Names of other projects for what has no key here, and why."""
 OPTIONS = {
     "model": {
-        "factorised_encoder": "model2 vivit2 fe vivit vivit_b vivit-b default",
+        "factorised_encoder": "model2 vivit2 fe vivit vivit_b vivit_base vivit_l vivit_large default",
         "spatiotemporal": "model1 vivit1 joint st unfactorised spatio_temporal full",
         "factorised_self_attention": "model3 vivit3 fsa divided timesformer",
         "factorised_dot_product": "model4 vivit4 fdp",
         "average_pool": "mean avg_pool framewise",
     },
-    "data": {"folder": "imagefolder videofolder own custom mydata videos", "kinetics400": "kinetics k400",
+    "data": {"folder": "imagefolder videofolder own custom mydata videos video", "kinetics400": "kinetics k400",
              "kinetics600": "k600", "kinetics700": "k700", "ssv2": "something something_something sth_v2",
              "epic_kitchens": "epic epic100 ek100", "moments": "mit"},
     "optim": {"adamw": "adam adam_w default", "sgd": "momentum nesterov"},
     "trainer": {"gpu": "cuda single_gpu 1gpu", "ddp": "multi_gpu gpus distributed dp", "default": "auto"},
     "logger": {"tensorboard": "tb board", "wandb": "wb weights_and_biases", "none": "false off no"},
     "callbacks": {"none": "false off no"},
-    "augment": {"crop_flip": "default basic simple", "none": "false off no"},
-    "views": {"1x1": "1 single", "4x3": "12 default", "10x3": "30"},
-    "weights": {"image": "imagenet vit imagenet21k timm pretrained true", "dinov2": "dino", "none": "false scratch random"},  # noqa: E501
+    "augment": {"crop_flip": "default basic simple true yes", "none": "false off no"},
+    "views": {"1x1": "1 single", "4x1": "4", "4x3": "12 default", "10x3": "30"},
+    "size": {"tiny": "t ti vit_t", "small": "s vit_s", "base": "b vit_b", "large": "l vit_l", "huge": "h vit_h"},
+    "weights": {"image": "imagenet vit imagenet21k timm pretrained true", "dinov2": "dino", "none": "false scratch random",  # noqa: E501
+                "video": "vivit finetuned checkpoint", "kinetics400_large": "kinetics k400 kinetics400 vivit_large"},
 }  # fmt: skip
 """Options of groups, each with what it is called elsewhere."""
 

@@ -4,7 +4,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ SECTIONS = (
     "views",
 )
 """Sections of keys that come first, in this order."""
+NO_OPTION = "none"
+"""The option of a group that chooses nothing, where there is one; null is typed for it, too."""
 INDENT = 30
 """Columns before a comment."""
 
@@ -92,12 +94,27 @@ def documented_keys(
     for kind in ("run", "sweep"):
         if f"hydra.{kind}.dir" in comments:  # of others the default is Hydra's
             values[f"hydra.{kind}.dir"] = _raw(config.hydra[kind], "dir")
-    choices = {str(group): str(option) for group, option in config.hydra.runtime.choices.items()}
+    choices = {str(group): str(option) for group, option in config.hydra.runtime.choices.items() if option is not None}
+    choices |= _lists([default.config_path or "" for default in merged], choices)
     for group, option in choices.items():
         if (file := CONFIGS / group / f"{option}.yaml").is_file():
             comments[group] = read_comments(file)[""]
     keys = {name: (value, comments.get(name) or _reference(value)) for name, value in values.items()}
     return keys, comments, choices
+
+
+def _lists(files: Sequence[str], choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of groups of which several may be chosen, as ``[default,ema]``; ``files`` are those merged."""
+    several: dict[str, list[str]] = {}
+    for group, _, option in (file.rpartition("/") for file in files):
+        if group and group not in choices and not option.startswith("_"):
+            several.setdefault(group, []).append(option)
+    return {group: f"[{','.join(options)}]" for group, options in several.items()}
+
+
+def _option_now(group: str, choices: Mapping[str, str]) -> str:
+    """Return the option of a group as it is typed; nothing where none is set and none can be typed."""
+    return choices.get(group) or (NO_OPTION if NO_OPTION in group_options(group) else "")
 
 
 def _reference(value: str) -> str:
@@ -127,14 +144,14 @@ def _introduction(command: str, width: int) -> list[str]:
 
 
 def _groups(command: str, choices: dict[str, str], width: int) -> Iterator[str]:
-    yield "Groups (group=option, as chosen now)"
+    yield "Groups (group=option, as chosen now; of those without = nothing is chosen)"
     yield ""
     for group in sorted(groups_of(command)):
         if group in ("paths", "hydra"):
             continue
         options = ", ".join(group_options(group))
-        now = choices.get(group, "null").replace("None", "null")
-        yield from _entry(f"  {group}={now}", options, width)
+        now = _option_now(group, choices)
+        yield from _entry(f"  {group}={now}" if now else f"  {group}", options, width)
 
 
 def _topic(
@@ -148,10 +165,12 @@ def _topic(
     """Yield the lines about a group or about keys. Raises SystemExit for a word that is neither."""
     group = topic.rstrip("=")
     if group in groups_of(command):
-        yield f"{group}={choices.get(group, 'null').replace('None', 'null')} of"
+        now = _option_now(group, choices)
+        yield f"{group}=OPTION, now {now}, one of" if now else f"{group}=OPTION, nothing is chosen; one of"
         for option in group_options(group):
             comment = first_sentence(read_comments(CONFIGS / group / f"{option}.yaml")[""])
-            yield from _entry(f"  {option}", comment, width)
+            same = f" {group}=null is the same." if option == NO_OPTION else ""
+            yield from _entry(f"  {option}", comment + same, width)
         yield ""
         named = {key: entry for key, entry in keys.items() if key.startswith(f"{group}.") or key == group}
         yield from _key_lines(named, sections, width)

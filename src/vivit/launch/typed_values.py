@@ -63,7 +63,11 @@ def _check_number(node: DictConfig, key: str, name: str, types: set[Any]) -> Non
     except Exception:
         return
     scalar = not any(map(get_origin, types))
-    if (isinstance(value, str) and AUTOMATIC.get(name) != value) or (scalar and isinstance(value, ListConfig)):
+    is_fraction = isinstance(value, float) and not types & {float, Any} and not value.is_integer()
+    if isinstance(value, float) and value.is_integer() and not types & {float, Any}:
+        node[key] = int(value)
+    is_text = isinstance(value, str) and AUTOMATIC.get(name) != value
+    if is_text or is_fraction or (scalar and isinstance(value, ListConfig)):
         kind = "number" if float in types else "whole number"
         example = ", as 1e-3" if name.endswith(".lr") else ""
         listed = list(value) if isinstance(value, ListConfig) else value

@@ -3,21 +3,20 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import DictConfig
 
-from vivit.data.datasets import Split, VideoDataset, VideoFolder
-from vivit.data.datasets.folder_layout import describe_list_beside
+from vivit.data.datasets import Split, VideoDataset
 from vivit.data.overview import ClipPlan, Finding, VideoFacts, data_table, list_findings, load_facts
+from vivit.data.overview.advice import advised_views
 from vivit.data.overview.page import describe
 from vivit.entry_points import typed
-from vivit.errors import ConfigError, DataError, UserError
+from vivit.errors import UserError
 from vivit.launch import Job
 from vivit.ranks import is_rank_zero
-from vivit.structures import label_columns, single_label_heads
-from vivit.text import count, name_some, one_line
+from vivit.tasks.data_refusals import UNUSABLE, training_refusals, unreadable_error
 
 log = logging.getLogger(__name__)
 
@@ -27,29 +26,23 @@ LOOK = 8.0
 """Seconds in which the headers of files are looked at that no index has; the table says of how many it knows less."""
 LOGGED_ELSEWHERE = ("no_test", "rate_above_file")
 """Findings that a training logs by itself, also where no index tells them."""
-MOST_NAMED = 20
-"""Videos that an error names."""
 
 
-def report_training_data(cfg: DictConfig, job: Job, dataset: VideoDataset) -> None:
-    """Log what a data set holds and what is wrong with it, write both into the run folder; the first rank does.
+def report_training_data(cfg: DictConfig, job: Job, dataset: VideoDataset) -> str | None:
+    """Return the views that suit the videos, as ``4x1``; log what a data set holds and what is wrong with it.
 
-    Raises ``UserError`` for what no training can be right with: a single class, a video with two labels, and videos
-    that cannot be read, all of them at once.
+    The first rank does, and writes both into the run folder; others, and where no length is known, return None. Raises
+    ``UserError`` for what no training can be right with: a single class, a video with two labels, and videos that
+    cannot be read, all of them at once.
     """
     if not is_rank_zero():
-        return
-    facts, findings = _examine(dataset, list(readable_splits(dataset)), clip_plan(cfg))
+        return None
+    plan = clip_plan(cfg)
+    facts, findings = _examine(dataset, list(readable_splits(dataset)), plan)
     if facts is None:
-        return
-    test = ["test" if "test" in facts.splits else "val"] if cfg.test else []
-    refusals = (
-        ("one_class", _one_class(cfg, dataset, findings)),
-        ("contradicting_labels", _contradiction(dataset, facts)),
-        ("unusable", unreadable(facts, ["val", *test], "data.skip_unreadable", cfg.data.skip_unreadable)),
-        ("unusable", _unreadable_training(facts, cfg.data.max_bad_share)),
-    )
-    _report_and_raise(job, facts, findings, refusals, LOGGED_ELSEWHERE)
+        return None
+    _report_and_raise(job, facts, findings, training_refusals(cfg, dataset, facts, findings), LOGGED_ELSEWHERE)
+    return advised_views(facts, findings, plan)
 
 
 def report_scored_data(job: Job, dataset: VideoDataset, split: Split, plan: ClipPlan, skip_unreadable: bool) -> None:
@@ -58,33 +51,47 @@ def report_scored_data(job: Job, dataset: VideoDataset, split: Split, plan: Clip
         return
     facts, findings = _examine(dataset, [split], plan)
     if facts is not None:
-        refusal = unreadable(facts, [split], "skip_unreadable", skip_unreadable)
-        _report_and_raise(job, facts, findings, [("unusable", refusal)])
+        refusal = unreadable_error(dataset, facts, [split], "skip_unreadable", skip_unreadable)
+        _report_and_raise(job, facts, findings, [] if refusal is None else [(UNUSABLE, refusal)])
 
 
 def _report_and_raise(
     job: Job,
     facts: VideoFacts,
     findings: Sequence[Finding],
-    refusals: Sequence[tuple[str, UserError | None]],
+    refusals: Sequence[tuple[str, UserError]],
     skip: Sequence[str] = (),
 ) -> None:
     """Report, then raise the first of the errors, each of which stands for the finding of a kind."""
-    log_report(job.folder, facts, findings, [*skip, *(kind for kind, error in refusals if error is not None)])
+    log_report(job.folder, facts, findings, [*skip, *(kind for kind, _ in refusals)])
     for _, error in refusals:
-        if error is not None:
-            raise error
+        raise error
 
 
-def report_listed_data(job: Job, dataset: VideoDataset, splits: Sequence[Split], plan: ClipPlan) -> list[Finding]:
+def report_listed_data(
+    cfg: DictConfig, job: Job, dataset: VideoDataset, splits: Sequence[Split], plan: ClipPlan
+) -> list[Finding]:
     """Do the same for the lists of splits, all by default, before their files are examined; return the findings."""
     names = [split for split in readable_splits(dataset) if split in (splits or dataset.splits)]
     if not names:
         return []
     facts = load_facts(dataset, names)
-    findings = list_findings(facts, plan)
+    findings = findings_before_training(cfg, dataset, facts, plan)
     log_report(job.folder, facts, findings)
     return findings
+
+
+def findings_before_training(
+    cfg: DictConfig, dataset: VideoDataset, facts: VideoFacts, plan: ClipPlan
+) -> list[Finding]:
+    """Return the findings about a data set; those that will end a training say so, and what to do about them."""
+    findings = list_findings(facts, plan)
+    refusals = training_refusals(cfg, dataset, facts, findings)
+    return [
+        replace(finding, remedy=f"{typed('train')} will stop: {'; and '.join(errors)}") if errors else finding
+        for finding in findings
+        for errors in [[str(error) for kind, error in refusals if kind == finding.kind]]
+    ]
 
 
 def log_report(
@@ -149,74 +156,3 @@ def _examine(dataset: VideoDataset, splits: Sequence[Split], plan: ClipPlan) -> 
     except UserError as error:  # of alike.csv, which no run needs, among others
         log.warning("%s", error)
         return None, []
-
-
-def _one_class(cfg: DictConfig, dataset: VideoDataset, findings: Sequence[Finding]) -> UserError | None:
-    """Return the error about a single class, which may be the folder of videos beside a list."""
-    single = next((finding for finding in findings if finding.kind == "one_class"), None)
-    if single is None:
-        return None
-    remedy = isinstance(dataset, VideoFolder) and describe_list_beside(dataset.root)
-    return ConfigError("data.root", cfg.data.root, single.text, remedy or single.remedy)
-
-
-def _contradiction(dataset: VideoDataset, facts: VideoFacts) -> UserError | None:
-    """Return the error about the first video that a split lists with two labels, with both of its rows."""
-    for head, names in single_label_heads(facts.heads).items():
-        files = facts.videos[["split", "path"]][~facts.is_segment].reset_index()
-        files["label"] = facts.labels[files["index"], label_columns(facts.heads)[head].start]
-        labels_of = files.groupby(["split", "path"], sort=False)["label"].nunique()
-        several = labels_of[labels_of > 1]
-        if several.empty:
-            continue
-        split, path = several.index[0]
-        rows = files[(files["split"] == split) & (files["path"] == path)].drop_duplicates("label").head(2)
-        first = int((facts.videos["split"] == split).to_numpy().argmax())
-        lines = _lines(dataset, split, [int(row) - first for row in rows["index"]])
-        labels = " and ".join(f"{names[label]!r}{where}" for label, where in zip(rows["label"], lines, strict=True))
-        others = f", and {len(several) - 1} other videos have two" if len(several) > 1 else ""
-        remedy = "leave one of them out; for several labels a video set data.dataset.separator"
-        return DataError(dataset.root, f"{one_line(str(path))} has two labels: {labels}{others}", remedy)
-    return None
-
-
-def _lines(dataset: VideoDataset, split: Split, rows: Sequence[int]) -> list[str]:
-    """Return where rows of a split's table stand in its CSV file, as text; nothing of other lists."""
-    listed = None
-    with suppress(UserError):
-        listed = dataset.csv_rows(split)
-    if listed is None or dataset.holds_out:
-        return [""] * len(rows)
-    return [f" ({listed.file.name}, row {listed.line(row)})" for row in rows]
-
-
-def _bad_videos(facts: VideoFacts, splits: Sequence[str]) -> pd.DataFrame:
-    """Return the videos that cannot be read, except those that the index or its absence tells."""
-    videos = facts.videos[facts.videos["split"].isin(splits) & facts.videos["problem"].notna()]
-    return videos[videos["indexed"] == (videos["problem"] == "missing")].drop_duplicates(["split", "path"])
-
-
-def unreadable(facts: VideoFacts, splits: Sequence[str], key: str, skips: bool) -> UserError | None:
-    """Return the error about a key unless all videos of some splits can be read, or bad ones are skipped."""
-    bad = _bad_videos(facts, splits)
-    if skips or bad.empty:
-        return None
-    where = " and ".join(dict.fromkeys(bad["split"]))
-    problem = f"{count(len(bad), f'{where} video')} cannot be read: {_named(bad)}"
-    remedy = f"mend them or take them out, or set {key}=true, which leaves them out of the scores; "
-    return ConfigError(key, False, problem, f"{remedy}{typed('prepare')} examines every file")
-
-
-def _unreadable_training(facts: VideoFacts, max_bad_share: int | float) -> UserError | None:
-    """Return the error about more training videos that cannot be read than an epoch may skip."""
-    bad, listed = _bad_videos(facts, ["train"]), int((facts.videos["split"] == "train").sum())
-    if len(bad) <= max_bad_share * listed:
-        return None
-    problem = f"{len(bad)} of {listed} training videos cannot be read: {_named(bad)}"
-    remedy = f"mend them or take them out, or set a larger share; {typed('prepare')} examines every file"
-    return ConfigError("data.max_bad_share", max_bad_share, problem, remedy)
-
-
-def _named(bad: pd.DataFrame) -> str:
-    reasons = bad["problem"].str.partition("; ")[0]
-    return name_some([f"{path} ({why})" for path, why in zip(bad["path"], reasons, strict=True)], MOST_NAMED)

@@ -11,7 +11,7 @@ from vivit.cores import allowed_cores
 from vivit.data.datasets import VideoDataset
 from vivit.data.index.prepare_checks import check_writable
 from vivit.data.index.sources import Sources
-from vivit.data.overview import ClipPlan, Finding, VideoFacts, list_findings, load_facts
+from vivit.data.overview import ClipPlan, Finding, VideoFacts, load_facts
 from vivit.data.overview.advice import FPS, FRAMES, Setting, settings_for
 from vivit.data.overview.page import Command, Costs, render_overview
 from vivit.data.overview.sheets import class_sheets
@@ -19,7 +19,7 @@ from vivit.entry_points import typed
 from vivit.errors import UserError
 from vivit.io import atomic_write, write_json
 from vivit.launch import Job
-from vivit.tasks.data_report import clip_plan, log_report, readable_splits
+from vivit.tasks.data_report import clip_plan, findings_before_training, log_report, readable_splits
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def write_overview(
     """
     facts = load_facts(dataset, list(readable_splits(dataset)))
     plan = plan_of_page(cfg, job, run)
-    findings = list_findings(facts, plan)
+    findings = findings_before_training(cfg if run is None else run, dataset, facts, plan)
     log_report(job.folder, facts, findings, logged=logged)
     folder, root = check_writable(dataset.prepared_folder), dataset.root
     write_json(folder / FINDINGS, {"findings": [asdict(finding) for finding in findings]})

@@ -57,7 +57,7 @@ def prepare(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         from vivit.tasks.data_report import report_listed_data  # here, so that shards wait for no scikit-learn
         from vivit.tasks.overview import plan_of_page, write_overview
 
-        listed = report_listed_data(job, dataset, splits, plan_of_page(cfg, job, run))
+        listed = report_listed_data(cfg, job, dataset, splits, plan_of_page(cfg, job, run))
     counts = prepare_dataset(dataset, splits=splits or None, num_workers=cfg.num_workers, **options)
     findings = []
     if num_shards == 1:

@@ -13,8 +13,6 @@ from vivit.text import one_line
 
 MOST_EPOCHS = 12
 """Rows up to which every epoch has one; of more epochs some are shown, the first, the best and the last among them."""
-MANY_VIEWS = "10x3"
-"""Views of an evaluation after a run, more than most tests at its end have."""
 SHARES = ("acc_top1", "map")
 NAMES = {"loss": "loss", "acc_top1": "accuracy, %", "map": "mAP, %"}
 
@@ -60,20 +58,23 @@ def _format(key: str, value: int | float | None) -> str:
     return f"{100 * value:.1f}" if key.partition("/")[2] in SHARES else f"{value:.4f}"
 
 
-def print_next(folder: Path, logs: Path, video: str | None) -> None:
+def print_next(folder: Path, logs: Path, video: str | None, views: str | None = None) -> None:
     """Print the commands that may follow a training run, with the paths of its checkpoint and of a video to try."""
-    lines = list(next_commands(folder, logs, video))
+    lines = list(next_commands(folder, logs, video, views))
     print("\nNext:" if lines else "", *lines, sep="\n  ")
 
 
-def next_commands(folder: Path, logs: Path, video: str | None) -> Iterator[str]:
-    """Yield commands: to score, to predict a video, and to put all runs into a report."""
+def next_commands(folder: Path, logs: Path, video: str | None, views: str | None = None) -> Iterator[str]:
+    """Yield commands: to score, to predict a video, and to put all runs into a report.
+
+    ``views`` are those that the videos want, as ``4x1``; None: the run's.
+    """
     checkpoint = next(
         (file for name in ("best", "last") if (file := folder / "checkpoints" / f"{name}.ckpt").is_file()), None
     )
     if checkpoint is not None:
         path = shorter_path(checkpoint)
-        yield f"{typed('eval')} {_override('ckpt_path', path)} views={MANY_VIEWS}"
+        yield f"{typed('eval')} {_override('ckpt_path', path)}" + (f" views={views}" if views else "")
         if video is not None:
             yield f"{typed('predict')} {_override('ckpt_path', path)} {_override('video', shorter_path(Path(video)))}"
     elsewhere = "" if logs.absolute() == Path("logs").absolute() else f" {_override('logs', shorter_path(logs))}"

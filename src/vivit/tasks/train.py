@@ -10,6 +10,7 @@ from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer
 from omegaconf import DictConfig
 
+from vivit.data.views import format_views
 from vivit.device.matrix_rate import flops_of_training
 from vivit.io import write_json
 from vivit.launch import Job
@@ -62,7 +63,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     seed_everything(cfg.seed, verbose=False)
     data = build_data(cfg)
     data.begun = read_epoch(Path(checkpoint)) if checkpoint else None
-    report_training_data(cfg, job, data.dataset)
+    views = report_training_data(cfg, job, data.dataset)
     if cfg.test and "test" not in data.dataset.splits:
         data.test_split = "val"
         log.info("no test videos are listed: the val videos are scored at the end, which choose the checkpoint too")
@@ -121,7 +122,9 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         print_results(results, job.folder)
         if job.sweep is None:
             split = data.test_split if data.test_split in data.dataset.splits else "train"
-            print_next(job.folder, Path(cfg.paths.logs), data.dataset.videos(split)[0].path)
+            seen = format_views(cfg.views.temporal, cfg.views.spatial)
+            video = data.dataset.videos(split)[0].path
+            print_next(job.folder, Path(cfg.paths.logs), video, None if views == seen and cfg.test else views)
     return metrics
 
 

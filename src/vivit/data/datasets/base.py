@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from vivit.data.datasets.csv_reader import Column, CsvTable
-from vivit.data.datasets.split_stats import SplitStats, format_reasons
+from vivit.data.datasets.root_folder import check_root_folder
+from vivit.data.datasets.split_stats import SplitStats, are_too_many, describe_skipped, too_many_error
 from vivit.data.datasets.subsets import combined_classes, groups_of_paths, held_out, stratified_subset
 from vivit.data.datasets.video_list import table_of_videos
 from vivit.data.datasets.video_table import VideoTable
@@ -56,11 +57,11 @@ class VideoDataset(ABC):
     ``backwards`` is what a clip run backwards is called, likewise; a test then reports the accuracy of direction.
 
     ``max_missing`` is the share of each split's videos that may be absent or, by the index, unusable: they are counted,
-    logged and left out; more of them is an error. ``index_dir`` is the folder that ``prepare.py`` fills, by default
-    ``root/prepared``; ``copies`` reads its copies of that short side in place of the videos. ``train_share`` selects
-    that share of every class of the training videos, always the same ones and at least one, to measure how accuracy
-    depends on the number of videos. ``score_by`` are columns of numbers in the CSV file that lists the videos: a test
-    reports its accuracy over them too.
+    logged and left out; more is an error, but for unreadable ones that a run leaves out anyway. ``index_dir`` is the
+    folder that ``prepare.py`` fills, by default ``root/prepared``; ``copies`` reads its copies of that short side in
+    place of the videos. ``train_share`` selects that share of every class of the training videos, always the same ones
+    and at least one, to measure how accuracy depends on the number of videos. ``score_by`` are columns of numbers in
+    the CSV file that lists the videos: a test reports its accuracy over them too.
 
     Where no validation videos are listed, ``val_share`` holds out that share of the training videos as such, in whole
     groups. ``group_before`` is a regular expression: what stands before it in a file's name is the video's group, as
@@ -102,6 +103,7 @@ class VideoDataset(ABC):
             raise ConfigError("data.dataset.score_by", columns, "is no list of columns", remedy)
         self.root = as_folder(self.root, "data.root")
         self.cache: RangeCache | None = None  # of what is fetched of videos in storage
+        self.max_unreadable: Mapping[Split, int | float] = {}  # shares that a run leaves out, set by who reads clips
         self.stats: dict[Split, SplitStats] = {}
         """Statistics of every split whose videos were requested."""
         self._videos: dict[Split, VideoTable] = {}
@@ -109,8 +111,8 @@ class VideoDataset(ABC):
 
     def prepare(self) -> None:
         """Make sure that the data set exists; called once, on one process, before anything else."""
-        if isinstance(self.root, Path) and not self.root.is_dir():
-            raise ConfigError("data.root", self.root, "there is no such folder", "set it to the folder of the videos")
+        if isinstance(self.root, Path):
+            check_root_folder(self.root)
 
     @property
     def prepared_folder(self) -> Folder:
@@ -186,8 +188,7 @@ class VideoDataset(ABC):
     def _listed(self, split: Split) -> pa.Table:
         """Return the table of a split, which is listed once: folders are searched, and warned of, no second time."""
         if split not in self._tables:
-            listed = self.table(split)
-            if not isinstance(listed, pa.Table):
+            if not isinstance(listed := self.table(split), pa.Table):
                 source = f"{type(self).__name__}.table({split!r})"
                 listed = table_of_videos(listed, self.heads, self.root, source, labelled=split == "train")
             self._tables[split] = listed
@@ -240,18 +241,13 @@ class VideoDataset(ABC):
     def _usable(self, split: Split, table: pa.Table) -> pa.Table:
         """Return the rows without problem; record the others, and raise if they are too many."""
         bad = table.filter(pc.is_valid(table["problem"]))
-        reasons = dict(zip(bad["path"].to_pylist(), bad["problem"].to_pylist(), strict=True))
+        reasons = dict(zip(bad["path"].to_pylist(), problems := bad["problem"].to_pylist(), strict=True))
         self.stats[split] = SplitStats(len(table), len(bad), reasons)
         if len(bad):
-            message = f"{len(bad)} of {len(table)} {split} videos cannot be used: {format_reasons(reasons)}"
-            if len(bad) == len(table) or len(bad) > self.max_missing[split] * len(table):
-                raise ConfigError(
-                    f"data.dataset.max_missing.{split}",
-                    self.max_missing[split],
-                    message,
-                    f"check that data.root={self.root} is right, or set a larger share",
-                )
-            log.warning("%s", message)
+            limits = self.max_missing[split], float(self.max_unreadable.get(split, 0.0))
+            if are_too_many(problems, len(table), *limits):
+                raise too_many_error(self.root, split, limits[0], self.stats[split])
+            log.warning("%s", describe_skipped(split, self.stats[split]))
         return table.filter(pc.is_null(table["problem"])).drop_columns("problem")
 
     @property

@@ -24,6 +24,9 @@ PATH_NAMES = ("file", "filename", "file_name", "filepath", "file_path", "video",
 EXCEL = "sep="
 """What the line begins with by which Excel notes the delimiter."""
 
+SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+"""First bytes of what Excel, LibreOffice and Numbers save, which may be called .csv."""
+
 
 def read_text(file: Folder, encoding: str | None = None) -> str:
     """Return the content of a file in ``encoding``; None: by its byte-order mark, or in UTF-8.
@@ -31,6 +34,10 @@ def read_text(file: Folder, encoding: str | None = None) -> str:
     Raises ``DataError`` with the line that is not text in it, and ``ConfigError`` for an encoding that there is not.
     """
     content = file.read_bytes()
+    if content.startswith(SPREADSHEETS):
+        raise DataError(file, "is a spreadsheet", "save it as CSV, in UTF-8")
+    if not content.strip():
+        raise DataError(file, "is empty", "list a video a row, below a first row with the columns, as path,label")
     used = encoding or _marked_encoding(content)
     try:
         return codecs.lookup(used).decode(content)[0].removeprefix("\ufeff")

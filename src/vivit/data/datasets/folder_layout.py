@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vivit.data.datasets.base import SPLITS, Split
+from vivit.data.datasets.root_folder import is_archive
 from vivit.data.datasets.split_names import named_splits
 from vivit.data.find_videos import folders_of_pictures, has_videos, is_hidden, is_video
 from vivit.data.storage.remote_path import Folder
@@ -98,6 +99,12 @@ def describe_list_beside(root: Folder) -> str:
     name = lists[0].name
     file = "" if name in ("videos.csv", "train.csv") else " " + shlex.quote(f"data.dataset.file={name}")
     return f"set data=csv{file}, which reads the classes from {name}"
+
+
+def describe_archive(folder: Folder) -> str:
+    """Return that an archive in a folder has to be unpacked; nothing where there is none."""
+    names = sorted(file.name for file in folder.iterdir() if is_archive(file)) if isinstance(folder, Path) else []
+    return f"unpack {names[0]}, and set data.root to the folder that comes out of it" if names else ""
 
 
 def check_names(folder: Folder, names: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from vivit.data.datasets.class_names import UNLABELLED, describe_nearest, fold_n
 from vivit.data.datasets.folder_layout import (
     check_layout,
     check_names,
+    describe_archive,
     describe_list_beside,
     describe_root_above,
     folder_names,
@@ -84,7 +85,7 @@ class VideoFolder(VideoDataset):
         if not names:
             if not (listed := folder_names(folder)):
                 remedy = describe_list_beside(self.root) or describe_root_above(self.root)
-                remedy = remedy or "make one folder of videos for each class"
+                remedy = remedy or describe_archive(folder) or "make one folder of videos for each class"
                 raise DataError(folder, "has no class folders", remedy)
             raise no_videos_error(folder, listed)
         check_layout(self.root, folder, names)

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from vivit.data.overview.findings import Finding
+import numpy as np
+
+from vivit.data.overview.findings import ClipPlan, Finding
 from vivit.data.overview.videos import VideoFacts
 
 FRAMES, FPS = 8, 4
@@ -29,7 +31,7 @@ def settings_for(facts: VideoFacts, findings: Sequence[Finding], side: int) -> l
     ``side`` is the short side of copies, where large videos want them.
     """
     kinds = {finding.kind for finding in findings}
-    settings = list(_clips(facts, 3 if "edges_cut" in kinds else 1))
+    settings = list(_clips(facts, crops_for(findings)))
     if "unbalanced" in kinds:
         settings.append(Setting("data.balance=0.5", "draws rare classes more often than they are"))
     if "large" in kinds:
@@ -57,12 +59,38 @@ def _clips(facts: VideoFacts, crops: int) -> Iterator[Setting]:
         if fps < fits:
             reason = f"most files have no more frames a second; short ones ({shortest:.2g} s) start again"
         yield Setting(f"data.fps={fps:g}", reason)
+    views, reason = views_for(usual, FRAMES / fps, crops)
+    if reason:
+        yield Setting(f"views={views}", reason)
+
+
+def advised_views(facts: VideoFacts, findings: Sequence[Finding], plan: ClipPlan) -> str | None:
+    """Return the views that a test of these videos should see, as ``4x1``; None where no length is known.
+
+    ``plan`` is how clips are cut. Clips of long videos are many, those of videos hardly longer than one are one.
+    """
+    videos = facts.videos[facts.videos["problem"].isna() & (facts.videos["length"] > 0) & (facts.videos["fps"] > 0)]
+    if videos.empty:
+        return None
+    clip = float(np.median(plan.seconds(videos["fps"]))) * plan.frames / max(1, plan.frames - 1)
+    return views_for(float(videos["length"].median()), clip, crops_for(findings, plan.spatial_views))[0]
+
+
+def crops_for(findings: Sequence[Finding], spatial_views: int = 1) -> int:
+    """Return how many crops a test should see: three of wide pictures, others as they are."""
+    return 3 if any(finding.kind == "edges_cut" for finding in findings) else spatial_views
+
+
+def views_for(length: float, clip: float, crops: int) -> tuple[str, str]:
+    """Return views, as ``4x1``, of videos of a usual ``length`` by a ``clip``, both in seconds; and the reason.
+
+    The reason is empty where nothing about the videos asks for other views than usual.
+    """
     clips, reason = VIEWS, ""
-    if usual < 1.5 * FRAMES / fps:
-        clips, reason = 1, f"most videos ({usual:.2g} s) are hardly longer than one clip"
-    elif usual > 8 * FRAMES / fps:
-        clips, reason = 10, f"most videos ({usual:.2g} s) are many clips long"
+    if length < 1.5 * clip:
+        clips, reason = 1, f"most videos ({length:.2g} s) are hardly longer than one clip"
+    elif length > 8 * clip:
+        clips, reason = 10, f"most videos ({length:.2g} s) are many clips long"
     if crops > 1:
         reason += ("; " if reason else "") + "three crops see more of wide pictures than their middle"
-    if reason:
-        yield Setting(f"views={clips}x{crops}", reason)
+    return f"{clips}x{crops}", reason

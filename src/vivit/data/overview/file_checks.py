@@ -35,7 +35,7 @@ def _unusable(facts: VideoFacts) -> Iterator[Finding]:
         paths = tuple(bad["path"])
         names = name_some([f"{path} ({why})" for path, why in zip(paths, bad["problem"], strict=True)])
         text = f"{count(len(paths), 'video')} cannot be used: {names}"
-        remedy = "mend or leave them out; data.dataset.max_missing says how many may be missing"
+        remedy = "mend them or take them out; data.dataset.max_missing says how many may be missing"
         yield Finding("unusable", text, remedy, paths)
 
 

@@ -1,5 +1,7 @@
 """Learning curves: ``curves.png``, loss, accuracy and learning rate over epochs."""
 
+from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from vivit.training.lightning_compat import is_accumulating
 COLORS = {"train": "tab:blue", "val": "tab:orange"}
 OF_EPOCH = "_epoch"
 """What is added to the names of a step's metrics in logs, where they are means over an epoch."""
+LEAST_POINTS, LEAST_SHARE, MARGIN = 5.0, 0.05, 0.06
+"""What an axis spans at least: percentage points of an accuracy; a share of the largest loss or learning rate;
+beyond both ends comes a margin, a share of the span."""
 
 
 class CurvePlotter(Callback):
@@ -122,7 +127,10 @@ def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
             for split, points in of_panel.items():
                 if points:
                     axes.plot(*zip(*points, strict=True), "o-", color=COLORS.get(split, "black"), label=split)
+            values = [value for points in of_panel.values() for _, value in points if isfinite(value)]
             axes.set(xlabel="epoch", xlim=(0.7, max(2, len(epochs)) + 0.3))
+            if values:
+                axes.set_ylim(*axis_limits(values, is_percent=label == percent[1]))
             axes.set_title(label, loc="left", fontsize=LETTERS)
             axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
@@ -131,6 +139,20 @@ def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
             if len(of_panel) > 1:
                 axes.legend(frameon=False, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
         figure.savefig(file)
+
+
+def axis_limits(values: Sequence[float], *, is_percent: bool) -> tuple[float, float]:
+    """Return the lower and the upper end of an axis with all values, wide enough that noise stays small.
+
+    It spans ``LEAST_POINTS`` of values in percent, of others ``LEAST_SHARE`` of the largest; percents end at 0 and 100.
+    """
+    low, high = min(values), max(values)
+    span = max(high - low, LEAST_POINTS if is_percent else LEAST_SHARE * max(map(abs, values)) or 1.0)
+    start = (low + high - span) / 2
+    if is_percent:
+        start = min(max(start, 0), 100 - span)
+    margin = MARGIN * span
+    return start - margin, start + span + margin
 
 
 def _points(epochs: list[dict[str, int | float]], key: str, factor: int) -> list[tuple[int | float, float]]:
