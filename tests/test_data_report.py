@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from vivit.data.index.prepare import prepare
+from vivit.data.overview import ClipPlan
 from vivit.errors import ConfigError, DataError, UserError
 from vivit.launch import Job
 from vivit.tasks.build import build_data
@@ -22,6 +23,7 @@ from vivit.tasks.dataset import build_dataset
 from vivit.tasks.evaluate import scored_clips
 
 Compose = Callable[..., DictConfig]
+PLAN = ClipPlan(frames=4, stride=1, resize=32, whole_network=False)
 CLOCK = ",00:00:00.125,00:00.25"
 
 
@@ -387,6 +389,19 @@ def test_a_split_to_score_is_reported_alone(
     with pytest.raises(ConfigError, match="1 test video cannot be read"):
         report_scored_data(job, data.dataset, "test", scored_clips(data), skip_unreadable=False)
     report_scored_data(job, data.dataset, "test", scored_clips(data), skip_unreadable=True)
+
+
+def test_a_split_to_score_needs_no_training_videos(
+    root: Path, composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for split in ("train", "val"):
+        shutil.rmtree(root / split)
+    dataset = build_dataset(composed("data=folder", f"data.root={root}"))
+    dataset.take_classes({"label": ("Fight", "calm")}, labelled=True)
+    with caplog.at_level(logging.INFO):
+        report_scored_data(Job(tmp_path, {}, [], None), dataset, "test", PLAN, skip_unreadable=False)
+    assert rows(caplog.text) == [["test", "Fight", "2", "1.0"], ["test", "calm", "2", "1.0"]]
+    assert "no such folder" not in caplog.text
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])

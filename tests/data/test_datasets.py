@@ -69,7 +69,7 @@ def test_csv_classes_argument_fixes_names_and_order(tmp_path):
         ("val", "film,label\nc.mp4,wave\n", ("val.csv", 1, "path", "has no column path")),
         ("val", "path,labels\nc.mp4,wave\n", ("val.csv", 1, "label", "has no column label")),
         ("val", "path,label\n", ("val.csv", None, None, "lists no video")),
-        ("val", "", ("val.csv", 1, "label", "has no column label, path")),
+        ("val", "", ("val.csv", None, None, "is empty; list a video a row")),
         ("val", "path,label\nc.mp4,wave\nd.mp4\n", ("val.csv", 3, "label", "missing")),
         ("val", "label,path\nwave,c.mp4\nwave\n", ("val.csv", 3, "path", "missing")),
         ("val", "path,label\n,wave\n", ("val.csv", 2, "path", "missing")),

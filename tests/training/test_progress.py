@@ -87,7 +87,7 @@ def test_a_run_logs_what_it_is_its_waits_an_estimate_and_every_epoch(
     assert said[1].startswith("the first batch was read in less than 1 s")
     assert "the first step runs, for less than 1 s so far" in said[2:4]
     (estimate,) = [line for line in said if line.startswith("a step takes")]
-    assert "an epoch with its validation about" in estimate
+    assert "an epoch with its validation " in estimate
     assert "GB of memory" in estimate
     epochs = [line for line in said if line.startswith("epoch ")]
     means = callbacks[1].epochs
@@ -213,3 +213,5 @@ def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.Mo
         *("python", "src/predict.py", "ckpt_path=logs/run/checkpoints/best.ckpt", "video=/videos/it's (1).mp4")
     ]
     assert report == "python src/report.py logs=elsewhere"
+    held_out = next(iter(next_commands(folder, tmp_path / "logs", None, "10x3", "val")))
+    assert held_out.endswith("best.ckpt split=val views=10x3")

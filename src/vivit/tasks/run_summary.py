@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
+from vivit.data.datasets import Split
 from vivit.entry_points import typed
 from vivit.text import one_line
 
@@ -58,14 +59,16 @@ def _format(key: str, value: int | float | None) -> str:
     return f"{100 * value:.1f}" if key.partition("/")[2] in SHARES else f"{value:.4f}"
 
 
-def print_next(folder: Path, logs: Path, video: str | None, views: str | None = None) -> None:
+def print_next(folder: Path, logs: Path, video: str | None, views: str | None = None, split: Split = "test") -> None:
     """Print the commands that may follow a training run, with the paths of its checkpoint and of a video to try."""
-    lines = list(next_commands(folder, logs, video, views))
+    lines = list(next_commands(folder, logs, video, views, split))
     print("\nNext:" if lines else "", *lines, sep="\n  ")
 
 
-def next_commands(folder: Path, logs: Path, video: str | None, views: str | None = None) -> Iterator[str]:
-    """Yield commands: to score, to predict a video, and to put all runs into a report.
+def next_commands(
+    folder: Path, logs: Path, video: str | None, views: str | None = None, split: Split = "test"
+) -> Iterator[str]:
+    """Yield commands: to score a split, to predict a video, and to put all runs into a report.
 
     ``views`` are those that the videos want, as ``4x1``; None: the run's.
     """
@@ -74,7 +77,8 @@ def next_commands(folder: Path, logs: Path, video: str | None, views: str | None
     )
     if checkpoint is not None:
         path = shorter_path(checkpoint)
-        yield f"{typed('eval')} {_override('ckpt_path', path)}" + (f" views={views}" if views else "")
+        scored = "" if split == "test" else f" split={split}"
+        yield f"{typed('eval')} {_override('ckpt_path', path)}{scored}" + (f" views={views}" if views else "")
         if video is not None:
             yield f"{typed('predict')} {_override('ckpt_path', path)} {_override('video', shorter_path(Path(video)))}"
     elsewhere = "" if logs.absolute() == Path("logs").absolute() else f" {_override('logs', shorter_path(logs))}"

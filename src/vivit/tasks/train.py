@@ -124,7 +124,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             split = data.test_split if data.test_split in data.dataset.splits else "train"
             seen = format_views(cfg.views.temporal, cfg.views.spatial)
             video = data.dataset.videos(split)[0].path
-            print_next(job.folder, Path(cfg.paths.logs), video, None if views == seen and cfg.test else views)
+            print_next(job.folder, Path(cfg.paths.logs), video, None if views == seen and cfg.test else views, split)
     return metrics
 
 

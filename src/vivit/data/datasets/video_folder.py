@@ -152,11 +152,9 @@ class VideoFolder(VideoDataset):
             return self.root
         if split not in self._folders:
             remedy = f"arrange the videos as {self.root}/{{train,val,test}}/<class>/<video>"
-            remedy += (
-                ""
-                if self._folders or "heads" not in self.__dict__
-                else f", or set split=train for all below {self.root}"
-            )
+            if not self._folders and "heads" in self.__dict__:
+                held_out = "split=val scores what training held out, " if split == "test" else ""
+                remedy += f"; in eval.py {held_out}split=train all below {self.root}"
             remedy += ", or set data.val_share=0.2 to hold out training videos" if split == "val" else ""
             raise DataError(self.root / split, "there is no such folder", describe_root_above(self.root) or remedy)
         return self.root / self._folders[split]

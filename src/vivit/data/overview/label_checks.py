@@ -41,7 +41,11 @@ def _splits(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
     missing = [split for split in ("val", "test") if split not in facts.splits]
     if "val" in missing:
         text = "there are no validation videos, by which the best checkpoint is chosen"
-        yield Finding("no_val", text, "set data.val_share=0.2, which holds some of the training videos out")
+        yield Finding(
+            "no_val",
+            text,
+            "experiment=finetune holds a fifth of the training videos out; elsewhere set data.val_share=0.2",
+        )
     elif missing:
         text = "there are no test videos: those of validation are scored, which choose the checkpoint too"
         yield Finding(

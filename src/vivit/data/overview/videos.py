@@ -126,7 +126,7 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
 def _look(dataset: VideoDataset, videos: pd.DataFrame, seconds: float) -> None:
     """Fill in what the headers of files say that the index lacks, and which are the same byte for byte."""
     if not isinstance(dataset.root, Path) or any(
-        "shard" in dataset.arrow_table(s).column_names for s in dataset.splits
+        "shard" in dataset.arrow_table(s).column_names for s in videos["split"].unique()
     ):
         return
     is_local = ~videos["path"].map(is_address)

@@ -122,7 +122,7 @@ class RunProgress(TQDMProgressBar):
         step, epoch = self._left.step_seconds, self._epoch_seconds(trainer)
         memory = peak_memory(trainer.strategy.root_device) / 1e9
         return (
-            f"a step takes {step:.2g} s, an epoch with its validation about {format_duration(epoch)}; "
+            f"a step takes {step:.2g} s, an epoch with its validation {_about(epoch)}; "
             f"{self._remaining()} of training; {memory:.1f} GB of memory so far"
         )
 
@@ -135,7 +135,7 @@ class RunProgress(TQDMProgressBar):
         if self._left is None or not self._left.step_seconds:
             return "time left unknown"
         seconds = self._left.seconds()
-        return f"about {format_duration(seconds)} left" if seconds >= 1 else "less than 1 s left"
+        return f"{_about(seconds)} left"
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Return what stands behind the bar: the time that is left, the use of the device, the last loss."""
@@ -217,3 +217,8 @@ class RunProgress(TQDMProgressBar):
             self._lined = now
             left = (now - self._epoch_began) / done * (total - done)
             self._log("test: batch %d of %d, about %s left", done, total, format_duration(left))
+
+
+def _about(seconds: float) -> str:
+    """Return an estimate in words: "about 94 s", "less than 1 s"."""
+    return f"about {format_duration(seconds)}" if seconds >= 1 else format_duration(seconds)
