@@ -1,5 +1,6 @@
 """Both tokenisers: which frames, which boxes, and the errors for clips that do not fit."""
 
+import copy
 import math
 from typing import Any
 
@@ -47,6 +48,37 @@ def test_tubelets_are_a_dense_layer_over_boxes() -> None:
     expected = boxes @ tokeniser.projection.weight.flatten(1).T + tokeniser.projection.bias
     torch.testing.assert_close(tokeniser(clip), expected, atol=1e-5, rtol=1e-5)
     assert tokeniser.grid(6, 20, 35) == expected.shape[1:4] == (3, 4, 5)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("casts", [True, False], ids=["autocast", "weights in half precision"])
+@pytest.mark.parametrize(
+    "tokeniser",
+    [Tubelets(dim=11, tubelet=(2, 5, 7)), UniformFrames(dim=11, num_frames=2, patch=(5, 7))],
+    ids=["tubelet", "uniform_frames"],
+)
+def test_tokens_and_gradients_in_half_precision_are_those_of_the_convolution(
+    tokeniser: Tubelets | UniformFrames, casts: bool, half: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    torch.nn.init.normal_(tokeniser.projection.bias)
+    clip = torch.randn(2, 3, 4, 20, 35, requires_grad=True)
+    weights = [clip, *tokeniser.parameters()]
+    expected = tokeniser(clip)
+    upstream = torch.randn_like(expected)
+    right = torch.autograd.grad(expected, weights, upstream)
+    if casts:
+        with torch.autocast("cpu", half):
+            tokens = tokeniser(clip)
+        gradients = torch.autograd.grad(tokens, weights, upstream.to(half))
+    else:
+        low = copy.deepcopy(tokeniser).to(half)
+        tokens = low(small := clip.detach().to(half).requires_grad_())
+        gradients = torch.autograd.grad(tokens, [small, *low.parameters()], upstream.to(half))
+    assert tokens.dtype == half
+    for value, truth in zip((tokens, *gradients), (expected, *right), strict=True):
+        assert value.shape == truth.shape
+        assert (value.float() - truth).norm() <= 0.01 * truth.norm()
 
 
 def test_tubelet_filter_has_the_configured_start() -> None:
