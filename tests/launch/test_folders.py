@@ -334,8 +334,11 @@ def test_the_first_rank_is_waited_for(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_an_earlier_start_of_the_same_name_left_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first rank was killed, or refused to start, long ago or just now; this one's comes a moment later."""
-    for start, folder, age in (("killed", "old", 3600), ("refused", None, 3600), ("just killed", "old", 0)):
+    """Its first rank was killed, or refused to start, long ago or just now; this one's comes a moment later.
+
+    The clock of files may be some milliseconds behind that of processes.
+    """
+    for start, folder, age in (("killed", "old", 3600), ("refused", None, 3600), ("just killed", "old", 0.05)):
         monkeypatch.setattr("vivit.launch.published._renew", lambda file: None)
         publish(tmp_path, start, {"folder": folder})
         monkeypatch.undo()

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -62,6 +63,15 @@ def test_a_name_is_short_enough_for_a_folder(composed: Compose) -> None:
     assert len(name) < 200
     assert re.search(r"[a-z].*_seed-3_[0-9a-f]{8}$", name)
     assert "elsewhere" not in name, "where the logs lie is no part of a job"
+
+
+def test_a_name_too_long_has_what_differs_among_the_jobs(composed: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = [f"data.root=/{'long/' * 60}", "+data.dataset.filter.kind=a", "trainer.max_epochs=30"]
+    monkeypatch.setattr(
+        sys, "argv", ["train.py", "-m", *more, "seed=3,4", "optim=adamw,sgd", "callbacks=[default,ema]"]
+    )
+    name = job_name(_root_=composed(*more, "seed=3", "optim=sgd", "callbacks=[default,ema]", hydra=True))
+    assert re.fullmatch("optim-sgd_seed-3_[0-9a-f]{8}", name)
 
 
 def test_a_job_that_arrives_elsewhere_knows_the_names() -> None:

@@ -66,7 +66,7 @@ def _quote_argument(argument: str, multirun: bool, is_key: Callable[[str], bool]
 
 def _quote_typed(key: str, value: str, multirun: bool, is_key: Callable[[str], bool]) -> str:
     """Return the value of a key as Hydra has to get it."""
-    path, parsed = expand_home(value), _parse(f"{key}={value}")
+    path, parsed = expand_home(value), parse_override(f"{key}={value}")
     sweep = parsed is not None and parsed.is_sweep_override()
     if not os.path.lexists(path):
         if multirun and sweep and FUNCTION.fullmatch(value):
@@ -86,7 +86,7 @@ def _quote_typed(key: str, value: str, multirun: bool, is_key: Callable[[str], b
             return value if path == value and _reads_as(parsed, value) else quote_value(path)
     if "${" in path and READ_TWICE.fullmatch(key):
         raise ConfigError(key, value, "contains ${, with which Hydra begins a reference", "set a name without it")
-    parsed = parsed if path == value else _parse(f"{key}={path}")
+    parsed = parsed if path == value else parse_override(f"{key}={path}")
     return path if "${" not in path and _reads_as(parsed, path) else quote_path(path)
 
 
@@ -153,7 +153,7 @@ def _reads_as(parsed: Override | None, text: str) -> bool:
     return parsed is not None and not parsed.is_sweep_override() and parsed.value() == text
 
 
-def _parse(override: str) -> Override | None:
+def parse_override(override: str) -> Override | None:
     """Return an override as Hydra parses it; None where it cannot."""
     try:
         return OverridesParser.create().parse_override(override)

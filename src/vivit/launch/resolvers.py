@@ -3,12 +3,13 @@
 import hashlib
 import json
 import math
-import re
+import sys
 
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.errors import ConfigError
 from vivit.launch.job_identity import MAX_NAME_LENGTH, job_identity, plain_config, shorten
+from vivit.launch.path_keys import parse_override
 from vivit.launch.resume import HYDRA_FOLDER
 from vivit.overrides import NEUTRAL_KEYS, matches_key, override_key
 from vivit.ranks import rank_group
@@ -19,15 +20,17 @@ START_BY_TORCHRUN = "type torchrun --nproc-per-node=8 src/train.py cluster=torch
 def job_name(*, _root_: DictConfig) -> str:
     """Return the folder name of a job: its row and seed, and what was typed beside ``sweep=``.
 
-    Of other multiruns: its overrides without '=', and a hash of all that decides its result.
+    Of other multiruns: its overrides without '=', and a hash of all that decides its result. Where that is too long:
+    the overrides of which the command line has several, the seed at the end.
     """
     if (job := job_identity(_root_, _root_.hydra)) is not None:
         return job.name
     overrides = [text for text in _root_.hydra.overrides.task if not matches_key(text, ("sweep=", *NEUTRAL_KEYS))]
-    parts = [re.sub(r"[^A-Za-z0-9_.-]+", "-", override.lstrip("+")) for override in overrides]
-    if len("_".join(parts)) > MAX_NAME_LENGTH:  # the seed comes to the end, which is never cut
-        parts = [part for part, _ in sorted(zip(parts, overrides, strict=True), key=lambda pair: is_seed(pair[1]))]
-    short = shorten(parts)
+    if sum(len(text) + 1 for text in overrides) > MAX_NAME_LENGTH:
+        several = {override_key(text) for text in sys.argv[1:] if (o := parse_override(text)) and o.is_sweep_override()}
+        overrides = [text for text in overrides if override_key(text) in several] or overrides
+        overrides.sort(key=is_seed)
+    short = shorten([override.lstrip("+") for override in overrides])
     digest = hashlib.sha256(json.dumps(plain_config(_root_), sort_keys=True).encode()).hexdigest()[:8]
     return f"{short}_{digest}" if short else digest
 
