@@ -28,7 +28,7 @@ def test_video_folder_hidden_files_are_left_out_with_a_warning(tmp_path, caplog)
     assert VideoFolder(root=tmp_path).heads == {"label": ("a", "b")}
     assert listed(tmp_path)["path"] == ["train/a/1.mp4", "train/b/2.mp4"]
     (message,) = {record.getMessage() for record in caplog.records}
-    assert "left out 8 files or folders that are hidden: .DS_Store, .ipynb_checkpoints, @eaDir, ..." in message
+    assert "left out 8 files or folders that are hidden: .DS_Store, .ipynb_checkpoints, @eaDir and 5 more" in message
 
 
 SUFFIXES = [
@@ -170,7 +170,7 @@ def test_find_videos_by_pattern_equals_folder_and_logs_other_files(tmp_path, cap
         caplog.clear()
         results = find_videos(str(tmp_path / pattern))
         assert results == [str(tmp_path / "v/a.mp4"), str(tmp_path / "v/sub/c.mp4")], pattern
-        assert "1 files or folders that are of other suffixes" in caplog.text
+        assert "1 file or folder that is of other suffixes" in caplog.text
 
 
 def test_video_folder_class_with_a_line_break(tmp_path):

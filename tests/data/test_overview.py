@@ -81,6 +81,8 @@ def test_a_sound_data_set_has_no_warning(tmp_path: Path) -> None:
         (lambda n, label: {"seconds": 1.0} if n < 3 else {}, PLAN, "shorter_than_clip", "3 videos are shorter"),
         (lambda n, label: {"height": 60} if n < 4 else {}, PLAN, "enlarged", "4 videos are smaller than"),
         (lambda n, label: {"width": 640, "height": 480}, PLAN, "large", "most videos are larger"),
+        (lambda n, label: {"hashes": [None] * 5} if n < 2 else {}, PLAN, "blank", "2 videos show one"),
+        (lambda n, label: {"seconds": 401.0} if n == 7 else {}, PLAN, "far_longer", "1 video is over 100 times as"),
         (lambda n, label: {"width": 178}, SQUARE, "edges_cut", "shows 51 % of the longer side of most pictures"),
         (lambda n, label: {"width": 80, "height": 120}, TALL, "edges_cut", "shows 60 % of the longer side"),
         (lambda n, label: {"problem": "is damaged"} if n == 5 else {}, PLAN, "unusable", "005.mp4 (is damaged)"),

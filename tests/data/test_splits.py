@@ -86,7 +86,7 @@ def test_folders_without_videos_are_no_classes_and_are_named_once(
         assert dataset.heads == {"label": ("c0", "c1", "c2")}
         assert len(paths(dataset, "train") + paths(dataset, "val")) == 36
     named = [record.getMessage() for record in caplog.records if "no classes" in record.getMessage()]
-    what = "4 folders have no videos for training and are no classes: cache, fast, notes, prepared"
+    what = "3 folders have no videos for training and are no classes: cache, fast, notes"
     assert named == [f"{tmp_path}: {what}"]
 
 

@@ -103,7 +103,7 @@ def refusal(path):
     """Return why a file is refused when it is opened, which the error says behind its name."""
     with pytest.raises(VideoError) as error, PyAVVideoReader(str(path)):
         pass
-    assert str(error.value) == f"{path}: {error.value.problem}"
+    assert str(error.value).split("; name videos")[0] == f"{path}: {error.value.problem}"
     return error.value.problem
 
 
@@ -435,7 +435,7 @@ def picture(path, kind):
 @pytest.mark.parametrize("lines", [1, 40, 400])
 def test_text_file_is_refused(tmp_path, name, line, lines):
     (tmp_path / name).write_text(line * lines)
-    assert refusal(tmp_path / name) == streams.IS_TEXT
+    assert refusal(tmp_path / name) == streams.IS_TEXT[0]
 
 
 PLAYLISTS = ["ffconcat version 1.0\nfile film.mp4\nfile film.mp4\n", "#EXTM3U\n#EXTINF:1\nfilm.mp4\n"]
@@ -446,14 +446,14 @@ def test_playlist_is_refused(tmp_path, text):
     write(tmp_path / "film.mp4", drifting(12))
     for name in ("list.mp4", "list.ffconcat", "list.m3u8"):
         (tmp_path / name).write_text(text)
-        assert refusal(tmp_path / name) == streams.IS_TEXT
+        assert refusal(tmp_path / name) == streams.IS_TEXT[0]
 
 
 def test_playlist_is_refused_before_its_files_are_read(tmp_path, monkeypatch):
     """Or an upload to the demo could have the server read any of its files."""
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile secret.mp4\n")
     monkeypatch.setattr(av, "open", lambda *_, **__: pytest.fail("FFmpeg was asked"))
-    assert refusal(tmp_path / "list.mp4") == streams.IS_TEXT
+    assert refusal(tmp_path / "list.mp4") == streams.IS_TEXT[0]
 
 
 def test_raw_video_that_looks_like_text_is_read(tmp_path):

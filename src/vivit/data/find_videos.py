@@ -1,16 +1,15 @@
 """Search for videos: those of a file name, a folder or a pattern, and those below a folder."""
 
 import glob
-import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vivit.addresses import is_address
 from vivit.data.storage.remote_path import Folder
+from vivit.data.warn_once import warn_once
 from vivit.errors import ConfigError
-
-log = logging.getLogger(__name__)
+from vivit.text import count, name_some
 
 SUFFIXES = (
     ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m1v", ".m2ts",
@@ -82,8 +81,8 @@ def is_picture(name: str) -> bool:
 
 def _warn(where: Folder | str, names: list[str], reason: str) -> None:
     if names:
-        first = ", ".join(sorted(names)[:3]) + (", ..." if len(names) > 3 else "")
-        log.warning("%s: left out %d files or folders that are %s: %s", where, len(names), reason, first)
+        what = count(len(names), "file or folder that is", "files or folders that are")
+        warn_once(__name__, f"{where}: left out {what} {reason}: {name_some(sorted(names))}")
 
 
 def _places(folder: Folder) -> Iterator[tuple[Path, list[str], list[str]]]:

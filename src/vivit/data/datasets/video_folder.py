@@ -43,7 +43,7 @@ class VideoFolder(VideoDataset):
     """Every folder below ``root/train`` is a class, in alphabetical order, or by size where all names are numbers.
 
     Without any of ``train``, ``val`` and ``test`` every folder of videos below ``root`` is one, and all videos are for
-    training. Folders without videos, and those that ``prepare.py`` filled, are left out with a warning. Splits may
+    training. Folders without videos, and others that ``prepare.py`` filled, are left out with a warning. Splits may
     be called ``Train`` or ``validation``, too.
     The videos of a class are those in its folder and its subfolders, by their suffix. Hidden files and folders are
     ignored.
@@ -141,7 +141,8 @@ class VideoFolder(VideoDataset):
         """Return the names of the folders with videos in that of a split; of training the others are warned of."""
         folder = self._split_folder(split)
         classes = {path.partition("/")[0] for path in self._paths_below(split) if "/" in path}
-        if split == "train" and classes and (others := sorted(set(folder_names(folder)) - classes)):
+        listed = {name for name in folder_names(folder) if folder / name != self.prepared_folder}
+        if split == "train" and classes and (others := sorted(listed - classes)):
             names = ", ".join(others[:MOST_NAMED]) + (", ..." if len(others) > MOST_NAMED else "")
             have, are = ("folder has", "is no class") if len(others) == 1 else ("folders have", "are no classes")
             warn_once(__name__, f"{folder}: {len(others)} {have} no videos for training and {are}: {names}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vivit.data.index.appearance import ALIKE, PICTURES, SAME_CHANGES, connected_groups, groups_of_alike
+from vivit.data.index.appearance import ALIKE, PICTURES, SAME_CHANGES, connected_groups, groups_of_alike, turned_copies
 from vivit.data.storage.remote_path import Folder
 from vivit.errors import DataError
 from vivit.io import atomic_write
@@ -27,7 +27,7 @@ def write_alike(file: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
     """Write a CSV file of the videos that look alike: path, and number of the group and of the film, -1 of none.
 
     ``rows`` are those of the index, by path. Videos of a ``group`` look alike, as clips of one camera do; those of a
-    ``film`` show the same for as long, or are the same file.
+    ``film`` show the same in as many seconds or frames, mirrored or upside down too, or are the same file.
     """
     paths = sorted(rows)
     films, groups = _copies([rows[path]["digest"] for path in paths]), list[list[int]]()
@@ -35,9 +35,12 @@ def write_alike(file: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
         log.warning("%d videos are too many to look for those that look alike; copies of files are found", len(paths))
     else:
         hashes = [list(rows[path]["hashes"] or []) for path in paths]
-        seconds = [rows[path]["seconds"] or 0.0 for path in paths]
+        lengths = [[float(rows[path].get(name) or 0) for path in paths] for name in ("seconds", "frames")]
         groups = groups_of_alike([of_video[:PICTURES] for of_video in hashes], ALIKE)
-        films += [film for group in groups for film in _films(group, hashes, seconds)]
+        turned = turned_copies(hashes)
+        for values in lengths:
+            films += [film for group in groups for film in _films(group, hashes, values)]
+            films += [pair for pair in turned if _are_as_long(*sorted(values[row] for row in pair))]
     film_of, group_of = _numbers(len(paths), films), _numbers(len(paths), [*films, *groups])
     with atomic_write(file) as partial, partial.open("w", newline="", encoding="utf-8") as text:
         lines = csv.writer(text)
@@ -83,16 +86,20 @@ def _copies(digests: Sequence[str | None]) -> list[list[int]]:
     return [same for same in rows.values() if len(same) > 1]
 
 
-def _films(group: Sequence[int], hashes: Sequence[Sequence[int | None]], seconds: Sequence[float]) -> list[list[int]]:
+def _films(group: Sequence[int], hashes: Sequence[Sequence[int | None]], lengths: Sequence[float]) -> list[list[int]]:
     """Return the films of a group of videos that look alike: the rows of those that change alike and are as long."""
     films = []
     for same in groups_of_alike([hashes[row][PICTURES:] for row in group], SAME_CHANGES):
-        ordered = sorted((group[place] for place in same), key=lambda row: (seconds[row], row))
+        ordered = sorted((group[place] for place in same), key=lambda row: (lengths[row], row))
         film = [ordered[0]]
         for before, row in pairwise(ordered):
-            if seconds[row] > (1 + SAME_LENGTH) * seconds[before]:
+            if not _are_as_long(lengths[before], lengths[row]):
                 films.append(film)
                 film = []
             film.append(row)
         films.append(film)
     return films
+
+
+def _are_as_long(shorter: float, longer: float) -> bool:
+    return 0 < longer <= (1 + SAME_LENGTH) * shorter

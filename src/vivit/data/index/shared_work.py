@@ -23,8 +23,8 @@ AHEAD = 2
 WAIT = 0.5
 """Seconds between two looks at what another run works at."""
 SUMMARY = (
-    *("bytes", "decoded", "problem", "codec", "rotation", "seconds", "digest", "hashes", "irregular", "shard"),
-    *("ranged", "version"),
+    *("bytes", "decoded", "problem", "codec", "rotation", "seconds", "frames", "digest", "hashes", "irregular"),
+    *("shard", "ranged", "version"),
 )
 Row = dict[str, Any]
 Work = Callable[[str], Row]

@@ -12,6 +12,8 @@ from vivit.text import count, name_some
 
 MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""
+FAR = 100
+"""How many times the median length a whole file is, from where on it is hardly one of the clips."""
 LARGE = 1.5
 """How many times the size that clips are resized to a picture is, from where on smaller copies are worth their disk."""
 NARROW = 2 / 3
@@ -24,7 +26,9 @@ def check_files(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
     videos = facts.examined.drop_duplicates("path")
     if len(videos):
         yield from _rates(videos, plan)
+        yield from _blank(videos)
         yield from _lengths(facts, plan)
+        yield from _far_longer(facts)
         yield from _sizes(videos, plan)
         yield from _edges(videos, plan)
 
@@ -64,7 +68,7 @@ def _rates(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
             f"{count(len(paths), 'video has', 'videos have')} fewer frames a second than data.fps={plan.fps:g} "
             f"(down to {low:.4g}), so that frames repeat: {name_some(paths)}"
         )
-        yield Finding("rate_above_file", text, f"set data.fps={low:.3g} or less, or leave them out", paths)
+        yield Finding("rate_above_file", text, f"leave them out, or set data.fps={low:.3g} or less", paths)
 
 
 def _lengths(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
@@ -86,6 +90,27 @@ def _lengths(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
         )
         rate = "a smaller data.stride" if plan.fps is None else "a higher data.fps"
         yield Finding("shorter_than_clip", text, f"set fewer data.frames or {rate}", paths, is_warning=False)
+
+
+def _far_longer(facts: VideoFacts) -> Iterator[Finding]:
+    videos = facts.examined
+    files = videos[~facts.is_segment[videos.index]]
+    long = files[files["length"] > FAR * files["length"].median()].drop_duplicates("path")
+    if len(long):
+        paths, hours = tuple(long["path"]), long["length"].max() / 3600
+        text = (
+            f"{count(len(paths), 'video is', 'videos are')} over {FAR} times as long as half of all (up to "
+            f"{hours:.1f} hours; half have {files['length'].median():.3g} s or less): {name_some(paths)}"
+        )
+        yield Finding("far_longer", text, "look at them: uncut films, or wrong timestamps", paths)
+
+
+def _blank(videos: pd.DataFrame) -> Iterator[Finding]:
+    blank = videos[videos["blank"].astype(bool)]
+    if len(blank):
+        paths = tuple(blank["path"])
+        text = f"{count(len(paths), 'video shows', 'videos show')} one plain colour in all pictures looked at: "
+        yield Finding("blank", text + name_some(paths), "look at them, and leave them out", paths)
 
 
 def _sizes(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def _splits(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
         yield Finding(
             "no_val",
             text,
-            "experiment=finetune holds a fifth of the training videos out; elsewhere set data.val_share=0.2",
+            "set data.val_share=0.2, as experiment=finetune does, which holds a fifth of the training videos out",
         )
     elif missing:
         text = "there are no test videos: those of validation are scored, which choose the checkpoint too"

@@ -15,12 +15,26 @@ from vivit.data.datasets import Split, VideoDataset
 from vivit.data.datasets.subsets import label_names
 from vivit.data.datasets.video_table import label_matrix
 from vivit.data.index.alike import read_alike
+from vivit.data.index.appearance import shows_nothing
 from vivit.data.index.first_look import COLUMNS as COLUMNS_OF_LOOK
 from vivit.data.index.first_look import first_look
 from vivit.data.index.index import exists, file_properties
 from vivit.structures import Heads, label_columns, single_label_heads
 
-COLUMNS = ("bytes", "codec", "width", "height", "rotation", "sound", "fps", "seconds", "frames", "stamps", "problem")
+COLUMNS = (
+    "bytes",
+    "codec",
+    "width",
+    "height",
+    "rotation",
+    "sound",
+    "fps",
+    "seconds",
+    "frames",
+    "stamps",
+    "hashes",
+    "problem",
+)
 """Columns of the index that an overview reads."""
 SEGMENT = ("start", "end", "first", "last")
 """Columns of the list of videos that say which part of a file a video is."""
@@ -34,8 +48,9 @@ class VideoFacts:
     ``start`` and ``end`` in seconds or ``first`` and ``last`` frame of a segment, ``problem`` (None: it can be used, as
     far as is known), ``length`` in seconds, of a segment its own, ``alike`` and
     ``film`` (numbers of groups of videos that look alike, or the same, by ``alike.csv``; -1: none), and of its file the
-    index's ``bytes``, ``codec``, ``width``, ``height``, ``rotation``, ``sound``, ``fps``, ``seconds`` and ``irregular``
-    (frames are not evenly spaced), which are missing where it is not indexed, unless its header was looked at.
+    index's ``bytes``, ``codec``, ``width``, ``height``, ``rotation``, ``sound``, ``fps``, ``seconds``, ``irregular``
+    (frames are not evenly spaced) and ``blank`` (its pictures show nothing), which are missing where it is not indexed,
+    unless its header was looked at.
     ``indexed`` says whether the index has the file.
     """
 
@@ -107,7 +122,9 @@ def _columns(dataset: VideoDataset, split: Split, table: pa.Table, look_on_disk:
     properties = file_properties(files, dataset.prepared_folder, (*COLUMNS, "shard"))
     in_tars = pc.is_valid(properties["shard"]).to_numpy(zero_copy_only=False)
     irregular = pc.and_(pc.is_valid(properties["stamps"]), pc.is_valid(properties["frames"]))
-    of_files = properties.drop_columns(["stamps", "shard"]).append_column("irregular", irregular).to_pandas()
+    blank = pa.array([shows_nothing(hashes) for hashes in properties["hashes"].to_pylist()])
+    properties = properties.append_column("irregular", irregular).append_column("blank", blank)
+    of_files = properties.drop_columns(["stamps", "shard", "hashes"]).to_pandas()
     of_files["indexed"] = of_files["bytes"].notna()
     if look_on_disk and "shard" not in table.column_names:
         on_disk = exists(dataset.root, files).to_numpy(zero_copy_only=False)

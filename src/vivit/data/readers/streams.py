@@ -17,7 +17,8 @@ STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.s
 """Marks of a stream that accompanies a video: its cover, its thumbnails."""
 TEXT = ("tty", "bin", "xbin", "adf", "idf")
 """Formats of FFmpeg that draw any text as a video of letters."""
-IS_TEXT = "is text, no video; name videos themselves, as [a,b], or by a folder or a pattern such as *.mp4"
+IS_TEXT = "is text, no video", "name videos themselves, as [a,b], or by a folder or a pattern such as *.mp4"
+"""Problem and remedy."""
 CAMERAS = ("mjpeg", "mjpegb", "png", "apng", "webp", "tiff", "jpegxl", "jpegxl_anim")
 """Codecs whose pictures have EXIF data of their own, with their orientation."""
 PICTURES = ("image2", "gif", "apng", "ico")
@@ -95,13 +96,13 @@ def packets_of(
 def _open_container(path: str | OpenFile) -> av.container.InputContainer:
     try:
         if _is_text(path):
-            raise VideoError(path, IS_TEXT)
+            raise VideoError(path, *IS_TEXT)
         container = open_container(path)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(path, f"cannot be opened ({error.strerror or error})") from None
     if container.format.name in TEXT:
         container.close()
-        raise VideoError(path, IS_TEXT)
+        raise VideoError(path, *IS_TEXT)
     return container
 
 
