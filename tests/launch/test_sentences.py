@@ -75,6 +75,7 @@ ANSWERS = {
     "train views=4": "did you mean views=4x1?",
     "train data=/videos/mine": "data=/videos/mine: is a path, and no option; did you mean data=folder",
     "train weights=/models/vit.npz": "did you mean weights=image weights.source=/models/vit.npz?",
+    "train weights=/run/last.ckpt": "did you mean weights=video weights.source=/run/last.ckpt?",
     "train model=/models/vit": "model=/models/vit: is a path, and no option; model= is one of attentive_pool",
     "train data.path=/x": "did you mean data.root=/x?",
     "train data=video": "did you mean data=folder?",

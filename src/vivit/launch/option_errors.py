@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 from vivit.config_folder import CONFIGS
 from vivit.launch.config_keys import group_options
@@ -16,8 +17,9 @@ GROUPS_BESIDE = ("model", "size", "weights", "data", "experiment", "optim", "tra
 
 
 def explain_path(group: str, path: str) -> str:
-    """Return what is wrong with a path in the place of an option."""
-    meant = {"data": f"data=folder data.root={path}", "weights": f"weights=image weights.source={path}"}.get(group)
+    """Return what is wrong with a path in the place of an option; a run and its checkpoints are weights of a video."""
+    kind = "video" if path.endswith(".ckpt") or Path(path, "checkpoints").is_dir() else "image"
+    meant = {"data": f"data=folder data.root={path}", "weights": f"weights={kind} weights.source={path}"}.get(group)
     options = ", ".join(group_options(group))
     return f"{group}={path}: is a path, and no option" + (
         f"; did you mean {shlex.join(meant.split(' ', 1))}?" if meant else f"; {group}= is one of {options}"

@@ -39,6 +39,7 @@ from vivit.tasks.dense_features import write_dense_features
 from vivit.tasks.evaluate import LOADER_KEYS, build_eval_data
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights
 from vivit.tasks.probes import check_probes, probe_features
+from vivit.tasks.training_checks import is_sharded
 from vivit.training import format_model
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,9 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     """Write a file of features for each split, and run probes on them; return the accuracies of these."""
     check_keys(cfg, "features")
     check_loader_options(cfg)
+    if is_sharded(cfg):
+        problem = "divides a network whose devices compute other videos, and each needs all of it"
+        raise ConfigError("trainer.strategy", "fsdp", problem, "set trainer=ddp, or trainer=ddp_cpu")
     splits, probes = listed_splits(cfg), listed_entries(cfg, "probes")
     if cfg.layer is not None and type(cfg.layer) is not int:
         raise ConfigError("layer", cfg.layer, "is no number of blocks", "set one, or null: what the classifier takes")
