@@ -112,7 +112,7 @@ def _charts(facts: VideoFacts) -> Any:
         numbers = values.dropna()
         if len(numbers):
             yield {"title": title, "bars": _bars(numbers)} | {
-                name: f"{readable(number)} {unit}"
+                name: f"{readable(float(number))} {unit}"
                 for name, number in (("low", numbers.min()), ("median", numbers.median()), ("high", numbers.max()))
             }
 
