@@ -132,6 +132,7 @@ def test_text_width_counts_wide_characters_as_two() -> None:
     assert (text_width("abc"), text_width(CHINESE), text_width("")) == (3, 6, 0)
     assert plotting.shorten("abcdef", 5) == "abcd…"
     assert plotting.shorten("abcde", 5) == "abcde"
+    assert plotting.shorten("in the street 117", 9, 3) == "in th…117"
     if plotting.find_font(CHINESE[0]) is not None:
         assert plotting.shorten(CHINESE, 5) == CHINESE[:2] + "…"
 

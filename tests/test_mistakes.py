@@ -47,6 +47,17 @@ def test_the_most_confident_mistakes_come_first(tmp_path: Path) -> None:
     assert len(most_confident_mistakes(tmp_path / "scores.parquet", {"label": ["fight", "none"]}, 1).first) == 1
 
 
+def test_pairs_that_are_mixed_up_once_each_are_no_sentence(tmp_path: Path) -> None:
+    logits = 5 * np.eye(8)[[1, 2, 3, 4, 5, 6, 7, 0]]
+    columns = {"label_label": np.arange(8), "pred_label": logits.argmax(1)}
+    write_scores(tmp_path / "scores.parquet", columns, logits)
+    found = most_confident_mistakes(tmp_path / "scores.parquet", {"label": list("abcdefgh")}, 24)
+    write_mistakes(tmp_path, found, None, "val")
+    page = (tmp_path / "mistakes.html").read_text()
+    assert "8 of 8 val answers are wrong" in page
+    assert "Most often" not in page
+
+
 def test_a_page_of_guesses_says_so_and_which_class_is_called_what(tmp_path: Path) -> None:
     """A network of two classes that has learnt nothing calls nearly all videos the same."""
     labels = np.arange(120) % 2

@@ -85,13 +85,17 @@ def drawable_text(text: str) -> str:
     return "".join(character if find_font(character) is not None else _code(character) for character in characters)
 
 
-def shorten(text: str, longest: int) -> str:
-    """Return drawable text no wider than ``longest`` Latin characters; a wider one ends in an ellipsis."""
+def shorten(text: str, longest: int, end: int = 0) -> str:
+    """Return drawable text no wider than ``longest`` Latin characters; a wider one has an ellipsis before its ``end``.
+
+    ``end`` is a number of characters of the text, 0 for none.
+    """
     text = drawable_text(text)
     if text_width(text) <= longest:
         return text
+    last = text[len(text) - end :]
     widths = accumulate(map(text_width, text))
-    return f"{text[: sum(width < longest for width in widths)]}…"
+    return f"{text[: sum(width < longest - text_width(last) for width in widths)]}…{last}"
 
 
 def text_width(text: str) -> int:

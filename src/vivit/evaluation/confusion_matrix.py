@@ -19,6 +19,8 @@ MAX_WITH_BOTH = 5
 """Classes up to which a cell has count and percent; of more it has counts, or percents where these are too long."""
 MAX_LETTERS, MAX_MATRIX_LETTERS, MAX_PAIR_LETTERS = 18, 13, 26
 """Width of a class name in Latin characters: beside a matrix of few classes or of more, and in a pair."""
+PAIR_END = 6
+"""Last characters of a name in a pair, which stay where it is shortened: long names often differ there."""
 DIGIT = 0.66
 """Width of a digit in letter sizes."""
 POINT = 1 / 72
@@ -148,7 +150,7 @@ def _plot_pairs(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
     """Return bars of the pairs that are confused most often, each under its names."""
     pairs, videos = confused_pairs(counts), counts.sum(1)
     first = pairs[:BARS]
-    texts = [[shorten(names[number], MAX_PAIR_LETTERS) for number in pair[:2]] for pair in first]
+    texts = [[shorten(names[number], MAX_PAIR_LETTERS, PAIR_END) for number in pair[:2]] for pair in first]
     height = 1.3 + 0.56 * max(1, len(first))
     wrong, total = sum(times for *_, times in pairs), int(counts.sum())
     with picture_style(*texts):

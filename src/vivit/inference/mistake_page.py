@@ -77,12 +77,12 @@ def write_mistakes(folder: Path, mistakes: Mistakes, videos: Sequence[Video] | N
 
 
 def _mixed_up(mistakes: Mistakes, several: bool) -> Iterator[str]:
-    """Yield which classes were mixed up most, of ``several`` heads with theirs."""
+    """Yield which classes were mixed up most, of ``several`` heads with theirs; nothing where each pair was once."""
     named = []
     for head, true, predicted, number in mistakes.mix_ups[:MIX_UPS]:
         times = "once" if number == 1 else f"{number:,} times"
         named.append(f"{times} {one_line(true)} was called {one_line(predicted)}" + (f" ({head})" if several else ""))
-    if named:
+    if named and any(number > 1 for *_, number in mistakes.mix_ups):
         yield f"Most often: {'; '.join(named)}."
 
 

@@ -128,7 +128,7 @@ def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
                 if points:
                     axes.plot(*zip(*points, strict=True), "o-", color=COLORS.get(split, "black"), label=split)
             values = [value for points in of_panel.values() for _, value in points if isfinite(value)]
-            axes.set(xlabel="epoch", xlim=(0.7, max(2, len(epochs)) + 0.3))
+            axes.set(xlabel="epoch", xlim=(0.7, len(epochs) + 0.3))
             if values:
                 axes.set_ylim(*axis_limits(values, is_percent=label == percent[1]))
             axes.set_title(label, loc="left", fontsize=LETTERS)
