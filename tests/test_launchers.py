@@ -105,11 +105,10 @@ def children(parent: int) -> list[int]:
     return [int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()]
 
 
-def process_of_rank(torchrun: int, rank: int) -> int:
-    """Give the process that torchrun has started as a rank."""
+def ranks_of(torchrun: int, rank: int) -> list[int]:
+    """Give the processes that torchrun has started as a rank, one where it is on its machine."""
     variable = f"\0RANK={rank}\0"
-    (process,) = [child for child in children(torchrun) if variable in Path(f"/proc/{child}/environ").read_text()]
-    return process
+    return [child for child in children(torchrun) if variable in Path(f"/proc/{child}/environ").read_text()]
 
 
 def test_torchrun_starts_a_killed_rank_again_and_the_run_ends_as_one_that_nobody_disturbed(
@@ -119,7 +118,8 @@ def test_torchrun_starts_a_killed_rank_again_and_the_run_ends_as_one_that_nobody
     torchrun = begin("deploy/torchrun.sh", *words(small_motion, tmp_path / "logs"), GPUS="2", RESTARTS="1")
     output, runs = tmp_path / "output.txt", tmp_path / "logs" / "train" / "runs"
     wait_for(lambda: any(last(folder) for folder in runs.glob("2*")), torchrun, output)
-    os.kill(process_of_rank(torchrun.pid, 1), signal.SIGKILL)
+    (process,) = ranks_of(torchrun.pid, 1)
+    os.kill(process, signal.SIGKILL)
     assert torchrun.wait(PATIENCE) == 0, output.read_text()
     assert f"from {only_folder(tmp_path / 'logs')}/checkpoints/last.ckpt" in output.read_text()
     assert "resumed at step 36" not in output.read_text(), "it was killed too late to show anything"
@@ -140,6 +140,27 @@ def test_two_machines_share_the_run_that_torchrun_names(
     assert [node.returncode for node in nodes] == [0, 0], said
     assert only_folder(tmp_path / "logs").name == "mine"
     check_ended(only_folder(tmp_path / "logs"), undisturbed)
+
+
+def test_two_machines_start_again_where_a_rank_of_one_is_killed(
+    begin: Callable[..., subprocess.Popen], small_motion: Path, undisturbed: dict[str, Any], tmp_path: Path
+) -> None:
+    """The first rank's machine counts no restart then; its rank, and its port, may be on the other one afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        variables = {"GPUS": "1", "NODES": "2", "RUN": "mine", "ENDPOINT": f"127.0.0.1:{probe.getsockname()[1]}"}
+    command = ("deploy/torchrun.sh", *words(small_motion, tmp_path / "logs"))
+    nodes = [begin(*command, output=f"output{node}.txt", RESTARTS="1", **variables) for node in range(2)]
+    folder, output = tmp_path / "logs" / "train" / "runs" / "mine", tmp_path / "output0.txt"
+    wait_for(lambda: last(folder), nodes[0], output)
+    os.kill(next(process for node in nodes for process in ranks_of(node.pid, 1)), signal.SIGKILL)
+    ended = [node.wait(PATIENCE) for node in nodes]
+    said = "".join((tmp_path / f"output{number}.txt").read_text() for number in range(2))
+    assert ended == [0, 0], said
+    assert f"from {folder}/checkpoints/last.ckpt" in said
+    assert f"resumed at step {STEPS}" not in said, "it was killed too late to show anything"
+    assert only_folder(tmp_path / "logs") == folder
+    check_ended(folder, undisturbed)
 
 
 def test_submitit_starts_the_ranks_as_tasks_of_a_job_and_puts_it_back_into_the_queue(

@@ -26,6 +26,7 @@ from vivit.data.index.prepare import prepare
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.video_error import StorageError, VideoError
 from vivit.data.storage import requests
+from vivit.data.storage.byte_ranges import ByteRanges
 from vivit.data.storage.range_cache import USED, RangeCache
 from vivit.data.storage.remote_path import RemotePath
 from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
@@ -356,6 +357,40 @@ def test_errors_name_the_file_and_no_secret(videos, tmp_path, monkeypatch, caplo
     assert b"hush" not in written
 
 
+class AnswerError(Exception):
+    """What a web server answers."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+@pytest.mark.parametrize(("status", "tries"), [(408, 3), (425, 3), (429, 3), (500, 3), (503, 3), (400, 1), (401, 1)])
+def test_answers_about_the_moment_are_tried_again_and_those_about_the_request_are_not(status, tries, monkeypatch):
+    monkeypatch.setattr(requests, "FIRST_WAIT", 0.001)
+    answers = []
+
+    def request(system, path):
+        answers.append(status)
+        if len(answers) < 3:
+            raise AnswerError(status)
+        return b"bytes"
+
+    if tries == 1:
+        with pytest.raises(DataError, match="cannot be fetched"):
+            requests.attempt("memory://a", request)
+    else:
+        assert requests.attempt("memory://a", request) == b"bytes"
+    assert len(answers) == tries
+
+
+def test_frames_take_the_bytes_from_the_key_frame_before_to_the_end_after():
+    """Of 18 frames, of which the index has the ends of 7, 15 and 17."""
+    plan = ByteRanges([], [0, 8, 12], [10, 300, 500], [280, 700, 900])
+    frames = {(0, 0): (10, 280), (7, 7): (10, 280), (7, 8): (10, 700), (8, 8): (300, 700), (11, 15): (300, 700)}
+    frames |= {(12, 16): (500, 900), (17, 17): (500, 900)}
+    assert {each: plan.of_frames(*each) for each in frames} == frames
+
+
 def test_a_storage_that_is_gone_stops_training_and_replaces_no_video(videos, index, tmp_path, monkeypatch):
     monkeypatch.setattr(requests, "DEADLINE", 0.2)
     with serving(videos) as server:
@@ -449,6 +484,8 @@ def test_the_cache_stays_within_its_budget_and_keeps_what_was_read_last(tmp_path
     assert cache.ranges("file0") == {0: 180}
     assert cache.ranges("file1") == {}
     assert int((tmp_path / USED).read_text()) == sum(sizes)
+    cache.write("file0", 0, bytes(100))  # in place of what was there
+    assert int((tmp_path / USED).read_text()) == sum(sizes) - 80
     cache.write("large", 0, bytes(1001))
     assert cache.ranges("large") == {}
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from forked import forking
@@ -15,6 +16,7 @@ from hydra.core import utils as hydra_core
 from omegaconf import DictConfig, OmegaConf
 
 from vivit.launch import Preflight
+from vivit.launch.find_folder import is_started_again
 from vivit.launch.folder_lock import LOCK_FILE, lock_folder, release_folder
 from vivit.launch.folders import create_new
 from vivit.launch.meeting import meet
@@ -399,6 +401,18 @@ def test_starts_of_ranks_are_told_apart_and_those_again_of_torchrun_are_not(
     assert len(set(starts.values())) == len(starts)
     environment(monkeypatch)
     assert rank_group() is None
+
+
+@pytest.mark.parametrize(
+    ("count", "state", "again"), [(0, "failed", True), (1, "failed", True), (2, "failed", False), (0, "done", False)]
+)
+def test_a_folder_stays_published_while_torchrun_may_start_the_run_again(
+    count: int, state: Any, again: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    restarts = {"TORCHELASTIC_MAX_RESTARTS": "2", "TORCHELASTIC_RESTART_COUNT": str(count)}
+    environment(monkeypatch, **TORCHRUN | restarts)
+    write_status(tmp_path, state)
+    assert is_started_again(tmp_path) == again
 
 
 def test_the_first_rank_is_the_launcher_s(monkeypatch: pytest.MonkeyPatch) -> None:

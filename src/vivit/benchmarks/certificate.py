@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -99,11 +100,11 @@ def certificate_rows(
         outcomes[name] = run_way(way, settings, run)
     reference = outcomes["reference"]
     rows = [compare(WAYS[name], outcome, reference) for name, outcome in outcomes.items()]
-    place, span = Path(target), max(reference.train.values()) - min(reference.train.values())
+    place, fall = Path(target), loss_fall(reference)
     place.mkdir(parents=True, exist_ok=True)
     setup = {"clips": clips, "overrides": list(overrides)}
-    write_json(place / "certificate.json", setup | {"loss_span": span, "rows": rows})
-    (place / "certificate.md").write_text(page_of_rows(rows, span), encoding="utf-8")
+    write_json(place / "certificate.json", setup | {"loss_fall": fall, "rows": rows})
+    (place / "certificate.md").write_text(page_of_rows(rows, fall), encoding="utf-8")
     (place / "certificate.svg").write_bytes(plot_certificate(rows))
     return rows
 
@@ -175,6 +176,13 @@ def read_outcome(run: Path, resumed: int | None) -> Outcome:
     )
     checkpoint = torch.load(run / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)
     return Outcome(train, val, checkpoint["state_dict"], resumed)
+
+
+def loss_fall(outcome: Outcome) -> tuple[float, float]:
+    """Return the mean training loss of the first tenth of a run's steps, and that of the last."""
+    losses = [outcome.train[step] for step in sorted(outcome.train)]
+    tenth = -(-len(losses) // 10)
+    return fmean(losses[:tenth]), fmean(losses[-tenth:])
 
 
 def compare(way: Way, outcome: Outcome, reference: Outcome) -> dict[str, Any]:

@@ -24,10 +24,11 @@ the same clips in each step. Each line says how far a run is from the first.
 *Training loss* and *validation loss* are the largest differences of any step, and of any validation. *Weights* is
 that of any weight at the end. A *part* is one of the batches that a step adds up
 (`trainer.accumulate_grad_batches`). *Shards* are `trainer=fsdp`. Runs that were *killed* ended by SIGKILL within
-the second epoch. Then they went on from their last checkpoint, some on another number of ranks.
+a later epoch than the first. Then they went on from their last checkpoint, some on another number of ranks.
 
 Workers and kills change no bit. Other ranks, parts and shards add up the same gradients in another order. They
-promise to stay within 1e-5, the dashed line. For scale: the training loss of the first run spans {span:.2f}.
+promise to stay within 1e-5, the dashed line. For scale: the training loss of the first run falls from {first:.2f} to
+{last:.2f}, means of the first and of the last tenth of its {steps} steps.
 
 Dropout and mixup are off, because each part has its own; stochastic depth is on. The optimizer is SGD at a low
 rate. AdamW divides a gradient by its size. So it blows up the rounding of gradients that are zero, such as those of
@@ -49,9 +50,10 @@ def table_of_rows(rows: Sequence[Mapping[str, Any]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def page_of_rows(rows: Sequence[Mapping[str, Any]], loss_span: float) -> str:
-    """Return the page about the rows in Markdown; the first run's training loss spans ``loss_span``."""
-    return PAGE.format(ways=len(rows), table=table_of_rows(rows), span=loss_span)
+def page_of_rows(rows: Sequence[Mapping[str, Any]], loss_fall: Sequence[float]) -> str:
+    """Return the page about the rows in Markdown; ``loss_fall`` is the first run's training loss, at begin and end."""
+    first, last = loss_fall
+    return PAGE.format(ways=len(rows), table=table_of_rows(rows), first=first, last=last, steps=rows[0]["steps"])
 
 
 def draw_certificate(rows: Sequence[Mapping[str, Any]]) -> Figure:
