@@ -1,4 +1,4 @@
-"""Names, paths and counts as text: on one line of a terminal, a page or a figure."""
+"""Names, paths, counts and times as text: on one line of a terminal, a page or a figure."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -37,3 +37,10 @@ def name_some(names: Iterable[str], most: int = 3) -> str:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun: "1 video", "1,200 videos"."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def format_duration(seconds: int | float) -> str:
+    """Return a time as text, in the unit that it has at least two of."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

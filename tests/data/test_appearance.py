@@ -193,7 +193,7 @@ def test_a_turn_changes_the_bits_of_odd_frequencies() -> None:
 
 
 def row_of(hashes: list[int | None], seconds: float = 4.0, digest: str | None = None) -> dict[str, Any]:
-    return {"hashes": hashes, "seconds": seconds, "digest": digest}
+    return {"hashes": hashes, "seconds": seconds, "frames": None, "digest": digest}
 
 
 def bits(number: int) -> int:

@@ -20,11 +20,12 @@ from tqdm import tqdm
 from vivit.progress_bars import ProgressBar
 from vivit.tasks.results_json import last_metrics
 from vivit.tasks.run_summary import best_epoch, next_commands, print_epochs, selected_epochs
+from vivit.text import format_duration
 from vivit.training import CurvePlotter, ResumableCSVLogger, RunProgress, VideoClassifier
 from vivit.training import heartbeat as heartbeats
 from vivit.training.callbacks.progress import renew_lock_of_bars_in_forks
 from vivit.training.heartbeat import Wait
-from vivit.training.time_left import TimeLeft, format_duration
+from vivit.training.time_left import TimeLeft
 
 Module = Callable[..., VideoClassifier]
 Trainers = Callable[..., Trainer]

@@ -27,7 +27,8 @@ def job_name(*, _root_: DictConfig) -> str:
         return job.name
     overrides = [text for text in _root_.hydra.overrides.task if not matches_key(text, ("sweep=", *NEUTRAL_KEYS))]
     if sum(len(text) + 1 for text in overrides) > MAX_NAME_LENGTH:
-        several = {override_key(text) for text in sys.argv[1:] if (o := parse_override(text)) and o.is_sweep_override()}
+        typed = [(text, parse_override(text)) for text in sys.argv[1:]]
+        several = {override_key(text) for text, parsed in typed if parsed is not None and parsed.is_sweep_override()}
         overrides = [text for text in overrides if override_key(text) in several] or overrides
         overrides.sort(key=is_seed)
     short = shorten([override.lstrip("+") for override in overrides])

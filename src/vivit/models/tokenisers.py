@@ -122,8 +122,8 @@ def _embed_patches(
 ) -> Float[Tensor, "b *patches d"]:
     """Return a convolution whose stride is its kernel, features last; in half precision as one product of matrices.
 
-    On CPUs torch's convolution of three dimensions takes four to six times as long in bfloat16 as that product. In
-    float32 it stays the convolution: its weights after training are the same bit for bit.
+    On CPUs torch's convolution of three dimensions is slow in bfloat16. In float32 it stays the convolution, so that
+    the weights of a training are the same bit for bit as before.
     """
     device = pixels.device.type
     casts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -82,7 +82,7 @@ def extract_features(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     check_keys(cfg, "features")
     check_loader_options(cfg)
     if is_sharded(cfg):
-        problem = "divides a network whose devices compute other videos, and each needs all of it"
+        problem = "divides the network among devices, and each computes videos of its own, with all of it"
         raise ConfigError("trainer.strategy", "fsdp", problem, "set trainer=ddp, or trainer=ddp_cpu")
     splits, probes = listed_splits(cfg), listed_entries(cfg, "probes")
     if cfg.layer is not None and type(cfg.layer) is not int:

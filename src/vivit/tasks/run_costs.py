@@ -24,8 +24,8 @@ from vivit.data.samplers import SampleKey
 from vivit.tasks.batch_size import auto_size, measure_memory
 from vivit.tasks.build import build_network
 from vivit.tasks.compute import AUTO
+from vivit.text import format_duration
 from vivit.training.batch_size import run_step
-from vivit.training.time_left import format_duration
 
 log = logging.getLogger(__name__)
 

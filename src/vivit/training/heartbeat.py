@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vivit.training.time_left import format_duration
+from vivit.text import format_duration
 
 BEAT = 1.0
 """Seconds between two calls."""

@@ -53,10 +53,3 @@ class TimeLeft:
     def seconds(self) -> float:
         """Return the seconds that are left."""
         return self.steps * self.step_seconds + self.validations * self.validation_seconds
-
-
-def format_duration(seconds: int | float) -> str:
-    """Return a time as text, in the unit that it has at least two of."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -35,7 +35,7 @@ def write_alike(file: Path, rows: Mapping[str, Mapping[str, Any]]) -> None:
         log.warning("%d videos are too many to look for those that look alike; copies of files are found", len(paths))
     else:
         hashes = [list(rows[path]["hashes"] or []) for path in paths]
-        lengths = [[float(rows[path].get(name) or 0) for path in paths] for name in ("seconds", "frames")]
+        lengths = [[float(rows[path][name] or 0) for path in paths] for name in ("seconds", "frames")]
         groups = groups_of_alike([of_video[:PICTURES] for of_video in hashes], ALIKE)
         turned = turned_copies(hashes)
         for values in lengths:

@@ -24,8 +24,8 @@ MIRRORED, UPSIDE_DOWN = 0x5555555555555555, 0x00FF00FF00FF00FF
 TURNS = (MIRRORED, UPSIDE_DOWN, MIRRORED ^ UPSIDE_DOWN)
 """The last is half a turn."""
 SAME_TURNED = (12, 24)
-"""Bits that may differ of a picture and of all of them, in a film that is turned. Of 399 such copies of 133 real clips
-384 are within these limits; no two of 665 clips are."""
+"""Bits that may differ of a picture and of all of them, in a film that is turned. Of 399 such copies of 133 real clips,
+by which they were chosen, 384 are within these limits; no two of 665 clips are."""
 ROWS = 512
 """Videos that are compared with all others at once."""
 
@@ -42,7 +42,9 @@ def appearance(pictures: UInt8[np.ndarray, "pictures h w 3"]) -> list[int | None
 
 def shows_nothing(hashes: Sequence[int | None] | None) -> bool:
     """Return whether all pictures of a video are of one grey or nearly, by what ``appearance`` returned of it."""
-    return bool(hashes) and all(each is None for each in (hashes or ())[:PICTURES])
+    if not hashes:
+        return False
+    return all(each is None for each in hashes[:PICTURES])
 
 
 def perceptual_hash(grey: Float[np.ndarray, "h w"], least: float) -> int | None:

@@ -8,7 +8,7 @@ import pandas as pd
 from vivit.data.frame_rates import SAME, rates_below
 from vivit.data.overview.findings import ClipPlan, Finding
 from vivit.data.overview.videos import VideoFacts
-from vivit.text import count, name_some
+from vivit.text import count, format_duration, name_some
 
 MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""
@@ -97,10 +97,10 @@ def _far_longer(facts: VideoFacts) -> Iterator[Finding]:
     files = videos[~facts.is_segment[videos.index]]
     long = files[files["length"] > FAR * files["length"].median()].drop_duplicates("path")
     if len(long):
-        paths, hours = tuple(long["path"]), long["length"].max() / 3600
+        paths, longest = tuple(long["path"]), format_duration(float(long["length"].max()))
         text = (
             f"{count(len(paths), 'video is', 'videos are')} over {FAR} times as long as half of all (up to "
-            f"{hours:.1f} hours; half have {files['length'].median():.3g} s or less): {name_some(paths)}"
+            f"{longest}; half have {files['length'].median():.3g} s or less): {name_some(paths)}"
         )
         yield Finding("far_longer", text, "look at them: uncut films, or wrong timestamps", paths)
 

@@ -112,13 +112,13 @@ def _charts(facts: VideoFacts) -> Any:
         numbers = values.dropna()
         if len(numbers):
             yield {"title": title, "bars": _bars(numbers)} | {
-                name: f"{readable(float(number))} {unit}"
+                name: f"{_three_digits(float(number))} {unit}"
                 for name, number in (("low", numbers.min()), ("median", numbers.median()), ("high", numbers.max()))
             }
 
 
-def readable(number: float) -> str:
-    """Return a number of three digits or more as text, without powers of ten above one: 0.0421, 2.5, 18,000."""
+def _three_digits(number: float) -> str:
+    """Return a number as text, rounded to three digits, a large one without powers of ten: 0.0421, 2.5, 18,000."""
     return f"{float(f'{number:.3g}'):,.0f}" if abs(number) >= 100 else f"{number:.3g}"
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from vivit.text import format_duration
 from vivit.training.run_description import time_left
-from vivit.training.time_left import format_duration
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,11 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from vivit.device.malloc import peak_memory
+from vivit.text import format_duration
 from vivit.training.heartbeat import BEAT, Heartbeat, Wait
 from vivit.training.lightning_compat import is_accumulating
 from vivit.training.run_description import describe_metrics, describe_run, describe_use, time_left, validations_an_epoch
-from vivit.training.time_left import TimeLeft, format_duration
+from vivit.training.time_left import TimeLeft
 
 log = logging.getLogger(__name__)
 
