@@ -1,4 +1,4 @@
-"""Files and folders that are there as a whole or not at all; a lock to wait for; JSON."""
+"""Files and folders that are there as a whole or not at all; files in memory; a lock to wait for; JSON."""
 
 import fcntl
 import json
@@ -6,6 +6,8 @@ import math
 import os
 import secrets
 import socket
+import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -98,6 +100,24 @@ def atomic_output(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         for part in written:
             part.replace(target.parent / part.name)
+
+
+class MemoryFile:
+    """An empty file in memory, which ends with the last process that uses it, however that ends.
+
+    Processes of the same user on the same machine open it by ``path`` as long as this object lives. Where there are no
+    such files it is a temporary one.
+    """
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("vivit")
+            self.path = f"/proc/{os.getpid()}/fd/{descriptor}"
+            weakref.finalize(self, os.close, descriptor)
+        else:
+            descriptor, self.path = tempfile.mkstemp(prefix="vivit-")
+            os.close(descriptor)
+            weakref.finalize(self, Path(self.path).unlink, missing_ok=True)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import pickle
 import random
 import re
+import tempfile
 import time
 from pathlib import Path
 
@@ -111,14 +112,15 @@ def test_video_table_stores_timestamps_of_a_long_video_once(tmp_path, copies):
 
 
 def private(videos, connection):
-    """Read some videos in a worker, then say how much memory is its own, in MB."""
+    """Read some videos in a worker, then say how much memory is its own, in MB; a file in memory is everybody's."""
     numbers = random.Random(1).sample(range(len(videos)), 600)
     assert all(videos[number].labels == (number % 8,) for number in numbers)
-    lines = Path("/proc/self/smaps_rollup").read_text()
-    connection.send(sum(int(kb) for kb in re.findall(r"Private_Dirty: +(\d+) kB", lines)) / 1024)
+    mappings = re.split(r"^(?=[0-9a-f]+-)", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE)
+    private = [mapping for mapping in mappings if "/memfd:" not in mapping]
+    connection.send(sum(int(kb) for kb in re.findall(r"Private_Dirty: +(\d+) kB", "".join(private))) / 1024)
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="only Linux tells what memory is private")
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux tells what memory is private")
 def test_video_table_of_650_000_videos_is_shared_by_workers(sets):
     def worker(count: int) -> float:
         root, options = sets[count]
@@ -151,3 +153,23 @@ def test_video_table_file_is_deleted_with_the_object(sets):
     assert name.is_file()
     del videos
     assert not name.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux's")
+def test_killed_process_leaves_no_video_table(sets, tmp_path, monkeypatch):
+    def worker() -> None:
+        root, options = sets[FEW]
+        videos = build_dataset(**options, root=root).videos("train")
+        actual.send(videos.__getstate__()["name"])
+        time.sleep(60)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    reference, actual = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=worker)
+    process.start()
+    name = Path(reference.recv())
+    assert name.is_file()
+    process.kill()
+    process.join()
+    assert not name.exists()
+    assert not [*tmp_path.iterdir()]

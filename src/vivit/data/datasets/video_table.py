@@ -1,11 +1,9 @@
-"""Videos as columns of an Arrow file that is mapped into memory: every process that reads them shares one copy.
+"""Videos as columns of an Arrow file in memory: every process that reads them shares one copy.
 
 650,000 Python objects would cost each worker hundreds of megabytes, because reference counting writes to them.
 """
 
 import os
-import tempfile
-import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from string import Formatter
@@ -23,6 +21,7 @@ from vivit.data.storage.range_cache import RangeCache
 from vivit.data.storage.remote_path import Folder
 from vivit.data.storage.stored_file import StoredFile
 from vivit.errors import ConfigError
+from vivit.io import MemoryFile
 from vivit.structures import Video
 
 
@@ -95,17 +94,15 @@ def format_paths(template: str, **columns: Column) -> Column:
 class VideoTable(Sequence[Video]):
     """A sequence of videos over columns; a ``Video`` is made when it is requested.
 
-    The table is stored in a temporary file that lives as long as this object. A process that this object is sent to
+    The table is stored in a file in memory that lives as long as this object. A process that this object is sent to
     gets the file's name, not the rows.
     """
 
     def __init__(self, root: Folder, table: pa.Table, cache: RangeCache | None = None) -> None:
-        handle, name = tempfile.mkstemp(prefix="videos-", suffix=".arrow")
-        os.close(handle)
-        weakref.finalize(self, Path(name).unlink, missing_ok=True)
-        with pa.OSFile(name, "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
+        self._file = MemoryFile()
+        with pa.OSFile(self._file.path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as file:
             file.write_table(table.combine_chunks())
-        self._open(str(root) if isinstance(root, Path) else root.address, name, cache)
+        self._open(str(root) if isinstance(root, Path) else root.address, self._file.path, cache)
 
     def _open(self, root: str, name: str, cache: RangeCache | None) -> None:
         self._root, self._name, self._cache = root, name, cache

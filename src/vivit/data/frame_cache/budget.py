@@ -60,3 +60,11 @@ def _rounded_up(size: float) -> float:
     """Return gigabytes in two digits, no less than a number of bytes."""
     digits = 1 - math.floor(math.log10(size / 1e9))
     return round(math.ceil(size / 1e9 * 10.0**digits) / 10.0**digits, max(digits, 0))
+
+
+def reserve(file: Path, size: int) -> None:
+    """Make a file as large as that, with all of its space. Raises ``OSError`` where there is too little."""
+    with file.open("wb") as target:
+        target.truncate(size)
+        if size and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(target.fileno(), 0, size)

@@ -9,15 +9,14 @@ from typing import Any, TypeVar
 
 import torch.distributed
 
-from vivit.data.frame_cache.budget import check_budget, check_free_space, gigabytes
+from vivit.data.frame_cache.budget import check_budget, check_free_space, gigabytes, reserve
 from vivit.data.frame_cache.cache_file import FrameCache, Survey, lay_out, write_table
 from vivit.data.frame_cache.fill import FillTask, fill
-from vivit.data.frame_cache.store import MemoryFile, reserve
 from vivit.data.frame_cache.survey import CachePlan, spread, survey, total_bytes
 from vivit.data.storage.range_cache import RangeCache
 from vivit.data.worker_processes import worker_pool
 from vivit.errors import ConfigError
-from vivit.io import atomic_write, wait_for_lock
+from vivit.io import MemoryFile, atomic_write, wait_for_lock
 from vivit.progress_bars import ProgressBar
 from vivit.structures import Video
 
