@@ -2,6 +2,8 @@
 
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -133,6 +135,18 @@ def test_rotated_videos_are_upright(tmp_path, degrees):
         part = CropBox(2, 5, 21, 33)
         cut = file.read([0], [part], (21, 33))[0, 0].mean(-1) > 150
         assert (cut == expected[2:23, 5:38]).mean() > 0.95
+
+
+def test_rotated_videos_are_found_by_threads_that_open_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(av.logging, "set_level", lambda level, set_=av.logging.set_level: (set_(level), time.sleep(0)))
+    path = write(tmp_path / "clip.mp4", turned=90)
+
+    def shape(_):
+        with PyAVVideoReader(path) as file:
+            return file.shape[1:]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(shape, range(200))) == {(WIDTH, HEIGHT)}
 
 
 @pytest.mark.parametrize("pixels", ["yuv420p10le", "yuv444p", "yuvj420p"])

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tarfile
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -19,13 +20,14 @@ from vivit.addresses import has_secrets, join_path, without_secrets
 from vivit.benchmarks.storage import storage_rows
 from vivit.benchmarks.storage_server import serving
 from vivit.data import VideoDataModule
+from vivit.data.dataset import TrainClipDataset
 from vivit.data.datasets import CsvDataset, TarFiles, VideoFolder
 from vivit.data.frame_cache.survey import CachePlan
 from vivit.data.index.index import read_index
 from vivit.data.index.prepare import prepare
 from vivit.data.readers.open_video import open_video
 from vivit.data.readers.video_error import StorageError, VideoError
-from vivit.data.storage import requests
+from vivit.data.storage import requests, stored_file
 from vivit.data.storage.byte_ranges import ByteRanges
 from vivit.data.storage.range_cache import USED, RangeCache
 from vivit.data.storage.remote_path import RemotePath
@@ -129,6 +131,23 @@ def test_clips_are_those_of_local_files_by_three_requests_then_one_then_none(vid
             with open_video(ours) as file:
                 file.read([20, 22], BOX, (32, 32))
             assert server.gets <= 1, "the header is there"
+
+
+def test_how_a_file_begins_and_ends_is_asked_for_at_once(videos, index, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(stored_file, "fetch", lambda *at: (asked.append(len(at[1])), requests.fetch(*at))[1])
+    with serving(videos) as server:
+        read(VideoFolder(root=RemotePath(server.address), index_dir=index).videos("train")[0])
+    assert asked == [2, 1]
+
+
+def test_videos_of_a_batch_in_storage_are_read_side_by_side_in_their_order(videos, index, tmp_path, monkeypatch):
+    read_one, two = TrainClipDataset.clip, threading.Barrier(2)
+    expected, _ = epoch(module(videos, "folder", tmp_path))
+    monkeypatch.setattr(TrainClipDataset, "clip", lambda *key: (two.wait(60), read_one(*key))[1])
+    with serving(videos) as server:
+        clips, _ = epoch(module(server.address, "folder", tmp_path / "cache", index_dir=str(index)))
+    assert equal(clips, expected)
 
 
 def test_epochs_with_failing_server_and_workers_are_those_of_local_files(videos, index, tmp_path):

@@ -45,8 +45,9 @@ def storage_rows(
     Sources are the files, copies of them (``copies`` is their short side), and tar files; each from the disk, by
     planned ranges with and without a cache, and each file at once. ``requests`` and ``kilobytes`` are of a clip;
     ``clips_per_second`` is that of a loader with ``num_workers`` workers and ``prefetch_factor`` batches each. All are
-    of ``num_passes`` passes after a first one, which starts workers and fills a cache. ``same`` says whether the clips
-    are those of the local disk bit for bit. Workers and server share the cores.
+    of ``num_passes`` passes after a first one, which starts workers and fills a cache. A pass takes each video so often
+    that all workers have as many batches as they prefetch. ``same`` says whether the clips are those of the local disk
+    bit for bit. Workers and server share the cores.
     """
     check_positive(
         frames=frames, stride=stride, resize=resize, batch_size=batch_size, copies=copies, num_passes=num_passes
@@ -71,7 +72,8 @@ def storage_rows(
                 ):
                     dataset = CsvDataset(root=root, copies=side)
                     dataset.cache = where
-                    listed = dataset.videos("train") if plan else [_without_plan(v) for v in dataset.videos("train")]
+                    listed = [video if plan else _without_plan(video) for video in dataset.videos("train")]
+                    listed *= max(1, batch_size * (num_workers or 1) * prefetch_factor // len(listed))
                     clips = ClipDataset(listed, view, dataset.flip_labels, seed)
                     rate, requests, fetched, made = _measure(clips, batch_size, workers, num_passes, seed, served)
                     digests = digests or made

@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers requests for files, ranges of them, and lists of folders."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as servers of objects have it: content would wait 40 ms for the header's receipt
     storage: Storage
 
     def log_message(self, *_: object) -> None:

@@ -1,5 +1,6 @@
 """Which stream of a file is its video: decided once, for the reader, the index and the copies alike."""
 
+import threading
 from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ CAMERAS = ("mjpeg", "mjpegb", "png", "apng", "webp", "tiff", "jpegxl", "jpegxl_a
 PICTURES = ("image2", "gif", "apng", "ico")
 PICTURE_BRANDS = ("avif", "heic", "heix", "mif1", "msf1")
 """Kinds of MP4 that contain photographs."""
+LOG_LEVEL = threading.Lock()
+"""FFmpeg has one log level for all threads."""
 
 
 def open_video_stream(path: str | OpenFile) -> tuple[av.container.InputContainer, av.VideoStream]:
@@ -68,12 +71,13 @@ def may_be_rotated(container: av.container.InputContainer, stream: av.VideoStrea
     """
     if stream.codec_context.name in CAMERAS:
         return True
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        return "Display Matrix" in container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
+    with LOG_LEVEL:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.INFO)
+        try:
+            return "Display Matrix" in container.dumps_format()  # type: ignore[attr-defined]
+        finally:
+            av.logging.set_level(level)
 
 
 def can_seek(container: av.container.InputContainer) -> bool:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from vivit.addresses import is_address, without_secrets
@@ -90,22 +90,31 @@ def attempt(address: str, request: Callable[[Any, str], Result], deadline: float
         wait = min(2 * wait, LONGEST_WAIT)
 
 
-def fetch(address: str, begin: int, end: int, size: int | None = None, deadline: float | None = None) -> bytes:
-    """Return the bytes of a file from ``begin`` to ``end``. Raises as ``attempt`` does.
+def fetch(
+    address: str, ranges: Sequence[tuple[int, int]], size: int | None = None, deadline: float | None = None
+) -> list[bytes]:
+    """Return the bytes of ranges of a file, asked for at once. Raises as ``attempt`` does.
 
     A server that knows no ranges answers with the file, of ``size`` bytes. An answer that is too short is an error
     that is tried again.
     """
+    begins, ends = map(list, zip(*ranges, strict=True))
 
-    def request(system: Any, path: str) -> bytes:
-        data: bytes = system.cat_file(path, start=begin, end=end, **_time_limit(system))
-        if len(data) != end - begin and len(data) == size:
-            data = data[begin:end]
-        if len(data) != end - begin:
-            raise OSError(f"{len(data)} bytes came of {end - begin}")
-        return data
+    def request(system: Any, path: str) -> list[bytes]:
+        paths = [path] * len(ranges)
+        answers = system.cat_ranges(paths, begins, ends, on_error="return", **_time_limit(system))
+        return [_part(*each, size) for each in zip(answers, begins, ends, strict=True)]
 
     return attempt(address, request, deadline)
+
+
+def _part(answer: bytes | Exception, begin: int, end: int, size: int | None) -> bytes:
+    if isinstance(answer, Exception):
+        raise answer
+    data = answer[begin:end] if len(answer) != end - begin and len(answer) == size else answer
+    if len(data) != end - begin:
+        raise OSError(f"{len(data)} bytes came of {end - begin}")
+    return data
 
 
 def fetch_file(address: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,9 +41,14 @@ class StoredFile:
     def __str__(self) -> str:
         return self.path
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is fetched, not read from a disk."""
+        return is_address(self.address)
+
     def open(self) -> "OpenFile":
         """Return the open file. Raises ``VideoError``."""
-        return OpenFile(self) if is_address(self.address) else LocalPart(self)
+        return OpenFile(self) if self.is_remote else LocalPart(self)
 
 
 class OpenFile:
@@ -81,7 +86,7 @@ class OpenFile:
             self.fetch([self.stored.plan.of_frames(first, last)])
 
     def fetch(self, ranges: Iterable[Range]) -> None:
-        """Fetch ranges that neither memory nor the cache has, in as few requests as pay."""
+        """Fetch ranges that neither memory nor the cache has, at once, in as few requests as pay."""
         ranges_left = merge_ranges(ranges, self.size)
         missing = [
             (at, min(at + BLOCK, self.size))
@@ -89,8 +94,8 @@ class OpenFile:
             for at in range(begin, end, BLOCK)
             if not self._has_block(at)
         ]
-        for begin, end in merge_ranges(missing, self.size, SMALL):
-            data = self._fetched(begin, end)
+        requests = merge_ranges(missing, self.size, SMALL)
+        for (begin, _), data in zip(requests, self._fetched(requests), strict=True):
             self._keep(begin, data)
             if self.stored.cache is not None:
                 self.stored.cache.write(self._cache_key, begin, data)
@@ -119,10 +124,11 @@ class OpenFile:
                     return True
         return False
 
-    def _fetched(self, begin: int, end: int) -> bytes:
+    def _fetched(self, ranges: Sequence[Range]) -> list[bytes]:
         stored = self.stored
         total = self.size if not stored.offset else None
-        return self._requested(lambda: fetch(stored.address, stored.offset + begin, stored.offset + end, total))
+        of_address = [(stored.offset + begin, stored.offset + end) for begin, end in ranges]
+        return self._requested(lambda: fetch(stored.address, of_address, total)) if ranges else []
 
     def _requested(self, request: Any) -> Any:
         try:
