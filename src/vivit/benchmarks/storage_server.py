@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -22,7 +23,7 @@ class Storage:
         self.folder, self.latency, self.fail_every, self.ranges = folder, latency, 0, True
         self.requests: list[tuple[str, str, int]] = []
         """Method, path and bytes of every answer."""
-        self.asked = 0
+        self.numbers = count(1)
         self.address = ""
 
     @property
@@ -53,10 +54,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer with a file, a range of one, or a list of links."""
         storage = self.storage
-        storage.asked += 1
+        number = next(storage.numbers)
         time.sleep(storage.latency)
         path = storage.folder / unquote(self.path.partition("?")[0]).lstrip("/")
-        if storage.fail_every and storage.asked % storage.fail_every == 0:
+        if storage.fail_every and number % storage.fail_every == 0:
             self.answer(503, b"")
             return
         if path.is_dir():
