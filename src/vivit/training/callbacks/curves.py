@@ -132,7 +132,7 @@ def plot_curves(epochs: list[dict[str, int | float]], file: Path) -> None:
             if values:
                 axes.set_ylim(*axis_limits(values, is_percent=label == percent[1]))
             axes.set_title(label, loc="left", fontsize=LETTERS)
-            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
             axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
             axes.spines[["top", "right"]].set_visible(False)
             axes.grid(alpha=0.3)
