@@ -1,6 +1,7 @@
 """Every picture can be read where it is 390 pixels wide: letters of nine pixels, and no text that is cut off."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,9 @@ CHANGES_OF_TIME = [
     for change, share in zip(("forward", *CHANGES), (0.98, 0.03, 0.27, 0.09, 0.57, 0.59, 0.7, 0.63, 1.0), strict=True)
 ]
 CERTIFICATE = [{"case": way.text, "train_loss": 0, "val_loss": 3e-6, "weights": 2e-5} for way in WAYS.values()]
+TWO_LINES = ["massaging person's head", "passing American football (not in game)", "yoga", "打篮球的人 打篮球的人们"]
+COLUMNS_OF_ONE = [7] * 399 + [3]
+"""The class that is predicted for each one: its only video."""
 Draw = Callable[[Path], Figure | None]
 
 
@@ -82,6 +86,8 @@ PICTURES: dict[str, Draw] = {
     **{f"clips {count}": clips(NAMES, count) for count in (0, 1, 8)},
     **{f"attention {frames}": sheet(frames, [f"{name} 99.9 %" for name in NAMES[:2]]) for frames in (1, 4, 16)},
     "moments": lambda file: plot_temporal_attention(torch.full((16,), 1 / 16), [i / 2 for i in range(16)], file),
+    "names of two lines": lambda _: plot_confusion_matrix(counts(12, 30), TWO_LINES * 3),
+    "each pair once": lambda _: plot_confusion_matrix(np.eye(400, dtype=int)[COLUMNS_OF_ONE], names(400)),
     "changes of time": lambda file: plot_changes(NAMES[2], CHANGES_OF_TIME, file),
     "certificate": lambda file: draw_certificate(CERTIFICATE),
     "curves": lambda file: plot_curves(EPOCHS, file),
@@ -175,3 +181,34 @@ def test_curves_that_hardly_move_do_not_fill_the_sheet(drawn: Callable[[Draw], F
     assert axis_limits([100.0, 99.9], is_percent=True) == pytest.approx((94.7, 100.3)), "nothing is above 100 %"
     assert axis_limits([0.0, 90.0], is_percent=True) == pytest.approx((-5.4, 95.4))
     assert axis_limits([0.0], is_percent=False) == pytest.approx((-0.56, 0.56))
+
+
+def test_long_names_of_twelve_classes_have_two_lines(drawn: Callable[[Draw], Figure]) -> None:
+    (axes,) = drawn(lambda _: plot_confusion_matrix(counts(12, 30), TWO_LINES * 3)).axes
+    assert [label.get_text() for label in axes.get_yticklabels()][:4] == [
+        "massaging\nperson's head", "passing\nAmerican foot…", "yoga", "打篮球的人\n打篮球的人们",
+    ]  # fmt: skip
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(upper.y0 >= lower.y1 for upper, lower in pairwise(boxes)), "none covers the next"
+
+
+def test_where_no_pair_is_confused_twice_the_bars_are_of_predicted_classes(drawn: Callable[[Draw], Figure]) -> None:
+    figure = drawn(PICTURES["each pair once"])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == [names(400)[7], "398 (100 %)", names(400)[3], "1 (0 %)"]
+    assert "no pair twice" in figure.texts[1].get_text()
+
+
+def test_four_frames_fill_two_rows(drawn: Callable[[Draw], Figure]) -> None:
+    figure = drawn(PICTURES["attention 4"])
+    places = [axes.get_position().bounds[:2] for axes in figure.axes[:4]]
+    assert len({left for left, _ in places}) == len({bottom for _, bottom in places}) == 2
+
+
+def test_the_axis_of_probabilities_ends_above_the_highest(drawn: Callable[[Draw], Figure]) -> None:
+    for logit, top in ((0.0, 10.0), (5.0, 1.25 * 27.11), (9.0, 102.0)):
+        logits = torch.zeros(3, 400)
+        logits[1, 9] = logit
+        spans = [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)]
+        figure = drawn(lambda file, x=logits, at=spans: plot_sliding(x, {"label": names(400)}, at, file))
+        assert figure.axes[0].get_ylim()[1] == pytest.approx(top, rel=1e-3)

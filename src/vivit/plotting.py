@@ -98,6 +98,16 @@ def shorten(text: str, longest: int, end: int = 0) -> str:
     return f"{text[: sum(width < longest - text_width(last) for width in widths)]}…{last}"
 
 
+def break_name(text: str, longest: int) -> str:
+    """Return drawable text in one line or, between words, in two, each no wider than ``longest`` Latin characters."""
+    parts = drawable_text(text).split(" ")
+    widths = accumulate(1 + text_width(part) for part in parts)
+    first = sum(width - 1 <= longest for width in widths)
+    if first in (0, len(parts)):
+        return shorten(text, longest)
+    return "\n".join(shorten(" ".join(line), longest) for line in (parts[:first], parts[first:]))
+
+
 def text_width(text: str) -> int:
     """Return the width of a text in Latin characters; Chinese, Japanese and Korean ones, and emoji, count as two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

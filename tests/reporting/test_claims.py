@@ -56,7 +56,7 @@ SAME = Claim("same", "central_frame", "random", margin=2.0)
         (BETTER, (71, 72, 73.7), (70, 71, 71), "undecided"),  # mean 1.57, half-width 2.44
         (BETTER, (72, 73, 73.7), (70, 71, 71), "holds"),  # mean 2.23, half-width 1.0
         (BETTER, (72,), (60, 61, 62), "undecided"),
-        (BETTER, (), (60, 61, 62), "undecided"),
+        (BETTER, (), (60, 61, 62), "not run"),
         (SAME, (70, 71, 72), (70.5, 71, 71.5), "holds"),  # 0 +- 1.24
         (SAME, (70, 70, 70), (70, 70, 70), "holds"),
         (SAME, (70, 71, 72), (69, 71, 73), "undecided"),  # 0 +- 2.48
@@ -118,7 +118,7 @@ def test_a_row_is_compared_with_itself_at_other_views_and_rows_at_the_same(tmp_p
     tested = judgement(tmp_path, Claim("t", "128_frames", "32_frames"), "frames_views")
     assert (tested.verdict, tested.difference) == ("undecided", 0)
     unscored = judgement(tmp_path, Claim("t", "32_frames", "32_frames", views=8, other_views=1), "frames_views")
-    assert (unscored.verdict, unscored.seeds, unscored.difference) == ("undecided", 0, None)
+    assert (unscored.verdict, unscored.seeds, unscored.difference) == ("not run", 0, None)
 
 
 def test_another_metric_is_judged_where_a_claim_names_it(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_report_opens_with_the_claims_and_has_them_as_a_file(tmp_path: Path)
         *("Table 1: input encoding", "6.0", "11.3 [9.9, 12.8]", "3", "holds"),
     ]
     assert "| the opposite holds |" in text
-    assert "| too close to call |" in text
+    assert "| no runs to compare |" in text
     assert "to be run: python src/train.py sweep=temporal_depth" in text
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.index("What the paper claims") < page.index("Table 1: input encoding")
@@ -162,7 +162,7 @@ def test_the_report_opens_with_the_claims_and_has_them_as_a_file(tmp_path: Path)
         rows = list(reader)
     assert reader.fieldnames == COLUMNS
     assert len(rows) == total
-    assert {row["verdict"] for row in rows} == {"holds", "opposite", "undecided"}
+    assert {row["verdict"] for row in rows} == {"holds", "opposite", "not run"}
     waiting = [row for row in rows if row["sweep"] == "temporal_depth"]
     assert {(row["difference"], row["low"], row["high"], row["seeds"]) for row in waiting} == {("", "", "", "0")}
     assert "nan" not in str(rows).lower()
@@ -172,7 +172,7 @@ def test_the_file_has_all_columns_where_nothing_was_run(tmp_path: Path) -> None:
     make_report(str(tmp_path / "logs"), None, tmp_path / "report")
     head, *rows = (tmp_path / "report" / "tables" / "claims.csv").read_text().splitlines()
     assert head == ",".join(COLUMNS)
-    assert all(row.endswith(",,,,0,undecided") for row in rows if ",tokens," in row and "most tokens" not in row)
+    assert all(row.endswith(",,,,0,not run") for row in rows if ",tokens," in row and "most tokens" not in row)
 
 
 def test_a_command_is_noted_as_long_as_runs_of_a_claim_are_missing(tmp_path: Path) -> None:

@@ -221,3 +221,11 @@ def test_cells_are_written_so_that_no_format_breaks() -> None:
     assert "| - | - |" in to_markdown(table)
     assert r"what\_\% & mean \\" in to_latex(table)
     assert r"p|q\_1 & 1,234.50 $\pm$ 0.25 \\" in to_latex(table)
+
+
+def test_the_page_leaves_room_between_columns_and_keeps_cells_in_a_line_on_a_phone(tmp_path: Path) -> None:
+    make_report(str(tmp_path / "logs"), None, tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    style = page[: page.index("</style>")]
+    assert re.search(r"nav ol \{[^}]*column-gap: 2\.4rem", style), "numbers of a list hang into the gap"
+    assert re.search(r"@media \(max-width: 60rem\) \{\s*\.wide table \{ width: max-content", style)

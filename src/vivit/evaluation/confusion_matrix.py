@@ -10,23 +10,25 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vivit.plotting import LETTERS, WIDTH, picture_style, shorten, text_width
+from vivit.plotting import LETTERS, WIDTH, break_name, picture_style, shorten, text_width
 from vivit.text import beside_numbers
 
 MAX_CLASSES = 12
 """Classes up to which the picture is a matrix; of more it has the pairs that are confused most often."""
 MAX_WITH_BOTH = 5
 """Classes up to which a cell has count and percent; of more it has counts, or percents where these are too long."""
-MAX_LETTERS, MAX_MATRIX_LETTERS, MAX_PAIR_LETTERS = 18, 13, 26
-"""Width of a class name in Latin characters: beside a matrix of few classes or of more, and in a pair."""
+MAX_LETTERS, MAX_MATRIX_LETTERS, MAX_PAIR_LETTERS = 18, 14, 26
+"""Width of a line of a class name in Latin characters: beside a matrix of few classes or of more, and in a pair."""
 PAIR_END = 6
 """Last characters of a name in a pair, which stay where it is shortened: long names often differ there."""
 DIGIT = 0.66
 """Width of a digit in letter sizes."""
 POINT = 1 / 72
 """Inches."""
+ROW_OF_TWO_LINES = 0.38
+"""Inches of a row of a matrix whose name has two lines."""
 BARS = 20
-"""Pairs in the picture of many classes."""
+"""Pairs, or predicted classes, in the picture of many classes."""
 MAX_PAIRS = 1000
 """Rows of the table of confused pairs."""
 
@@ -83,26 +85,31 @@ def _plot_matrix(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure
     videos, k = counts.sum(1), len(names)
     shares = counts / videos[:, None].clip(min=1)
     both = k <= MAX_WITH_BOTH
-    short = [shorten(name, MAX_LETTERS if both else MAX_MATRIX_LETTERS) for name in names]
+    short = [shorten(name, MAX_LETTERS) if both else break_name(name, MAX_MATRIX_LETTERS) for name in names]
     letters = LETTERS if both else LETTERS - 2
     numbers = 0 if both else 0.3
-    left = 0.45 + numbers + 0.6 * letters * POINT * max(map(text_width, short), default=1)
-    right, bottom = (0.15 if both else 0.85), 0.8
+    left = (
+        0.45
+        + numbers
+        + 0.6 * letters * POINT * max((text_width(line) for name in short for line in name.split("\n")), default=1)
+    )
+    right, bottom = (0.15 if both else 0.85), 0.7
     side = WIDTH - left - right
-    height = side + bottom + 0.55
+    tall = max(side, ROW_OF_TWO_LINES * k) if any("\n" in name for name in short) else side
+    height = tall + bottom + 0.42
     with picture_style(short):
         figure = Figure(figsize=(WIDTH, height))
-        axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        axes = figure.add_axes((left / WIDTH, bottom / height, side / WIDTH, tall / height))
+        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
         columns = (
             [shorten(name, max(4, MAX_LETTERS * 2 // k)) for name in names] if both else list(map(str, range(1, k + 1)))
         )
         axes.set_xticks(range(k), columns, fontsize=letters)
-        axes.set_yticks(range(k), short, fontsize=letters)
+        axes.set_yticks(range(k), short, fontsize=letters, linespacing=1, ma="right")
         axes.tick_params(length=0)
         axes.tick_params("y", pad=4 + numbers / POINT)
         axes.set(xlabel="predicted")
-        figure.text(0.08 / WIDTH, (bottom + side / 2) / height, "true", rotation=90, va="center")
+        figure.text(0.08 / WIDTH, (bottom + tall / 2) / height, "true", rotation=90, va="center")
         fits = both or len(str(counts.max(initial=0))) * DIGIT * letters <= side / k / POINT
         title = "videos, percent of a row" if both else "videos; colour: share of a row" if fits else "percent of a row"
         axes.set_title(title, fontsize=letters, loc="left", x=-(left - 0.08) / side)
@@ -147,29 +154,40 @@ def _write_right_shares(axes: Axes, counts: Int[np.ndarray, "k k"], letters: int
 
 
 def _plot_pairs(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
-    """Return bars of the pairs that are confused most often, each under its names."""
+    """Return bars of the pairs that are confused most often, each under its names.
+
+    Where no pair is confused twice, they are of the classes that are predicted wrongly most often.
+    """
     pairs, videos = confused_pairs(counts), counts.sum(1)
-    first = pairs[:BARS]
-    texts = [[shorten(names[number], MAX_PAIR_LETTERS, PAIR_END) for number in pair[:2]] for pair in first]
-    height = 1.3 + 0.56 * max(1, len(first))
     wrong, total = sum(times for *_, times in pairs), int(counts.sum())
+    of_pairs = not pairs or pairs[0][2] > 1
+    if of_pairs:
+        about = ("what is confused most often", "true → predicted, percent of the true class")
+        rows = [([true, predicted], times, int(videos[true])) for true, predicted, times in pairs[:BARS]]
+    else:
+        about = ("what is predicted wrongly most often", "no pair twice; percent of all wrong answers")
+        times_of = counts.sum(0) - counts.diagonal()
+        order = np.argsort(-times_of, kind="stable")[:BARS].tolist()
+        rows = [([number], int(times_of[number]), wrong) for number in order if times_of[number]]
+    texts = [[shorten(names[number], MAX_PAIR_LETTERS, PAIR_END) for number in numbers] for numbers, *_ in rows]
+    height = 1.3 + 0.56 * max(1, len(rows))
     with picture_style(*texts):
         figure = Figure(figsize=(WIDTH, height))
         axes = figure.add_axes((0.15 / WIDTH, 0.1 / height, 1 - 0.3 / WIDTH, (height - 1.1) / height))
-        lines = (f"{len(names):,} classes: what is confused most often", "true → predicted, percent of the true class")
+        lines = (f"{len(names):,} classes: {about[0]}", about[1])
         for line, text in enumerate((*lines, f"{wrong:,} of {total:,} videos are wrong")):
             weight = "bold" if line == 0 else "normal"
             figure.text(0.15 / WIDTH, (height - 0.12 - 0.28 * line) / height, text, va="top", fontweight=weight)
-        longest = first[0][2] if first else 1
-        for at, ((row, _, times), (true, predicted)) in enumerate(zip(first, texts, strict=True)):
-            axes.text(0, at - 0.02, f"{beside_numbers(true)} → {beside_numbers(predicted)}", va="bottom")
+        longest = rows[0][1] if rows else 1
+        for at, ((_, times, of), shown) in enumerate(zip(rows, texts, strict=True)):
+            axes.text(0, at - 0.02, " → ".join(map(beside_numbers, shown)), va="bottom")
             axes.barh(at + 0.22, times / longest, height=0.3, color="tab:orange")
-            number = f"{times:,} ({100 * times / int(videos[row]):.0f} %)"
+            number = f"{times:,} ({100 * times / of:.0f} %)"
             inside = times > 0.7 * longest
             axes.text(
                 times / longest + (-0.01 if inside else 0.01), at + 0.22, number, fontsize=LETTERS - 2,
                 va="center_baseline", ha="right" if inside else "left",
             )  # fmt: skip
-        axes.set(xlim=(0, 1), ylim=(max(1, len(first)) - 0.45, -0.55))
+        axes.set(xlim=(0, 1), ylim=(max(1, len(rows)) - 0.45, -0.55))
         axes.set_axis_off()
     return figure

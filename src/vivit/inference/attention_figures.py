@@ -35,7 +35,7 @@ def write_attention_sheet(
     Of many frames, some are drawn that are evenly spread. ``dimmed``: whether parts of them are.
     """
     numbers = spread(len(frames), SHEET_FRAMES)
-    across = min(ACROSS, len(numbers))
+    across = 2 if len(numbers) == 4 else min(ACROSS, len(numbers))  # four fill two rows of two
     rows = -(-len(numbers) // across)
     line, wide = 1.45 * LETTERS / 72, (WIDTH - MARGIN * (across + 1)) / across
     tall = wide * frames.shape[1] / frames.shape[2]

@@ -15,6 +15,8 @@ LINES = 6
 """Classes of a head that are drawn: those that are most probable at any time."""
 LABEL_LENGTH = 44
 """Letters of a name in the legend, at most."""
+LEAST_TOP, ROOM = 10, 1.25
+"""Percent that the axis of probabilities has at least, and how much more than the highest of them."""
 LINE_STYLES = ("-", "--", "-.", ":", "-", "--")
 """Of the lines, so that colours alone do not tell them."""
 
@@ -46,7 +48,8 @@ def plot_sliding(
                 for moment in moments[head]:
                     if moment["class"] == names[number]:
                         axes.axvspan(moment["start"], moment["end"], color=drawn.get_color(), alpha=0.12, linewidth=0)
-            axes.set(xlabel="seconds", ylim=(-2, 102))
+            top = min(102.0, max(LEAST_TOP, ROOM * float(probabilities.max())))
+            axes.set(xlabel="seconds", ylim=(-top / 50, top))
             several = f"{shorten(head, LABEL_LENGTH)}, " if len(heads) > 1 else ""
             axes.set_title(f"{several}probability, %", loc="left", fontsize=LETTERS)
             axes.spines[["top", "right"]].set_visible(False)

@@ -12,8 +12,13 @@ from vivit.reporting.tables import Column, Table, Value, mean, stdev
 from vivit.sweeps import Claim
 
 TITLE = "What the paper claims, and what we find"
-HOLDS, OPPOSITE, UNDECIDED = "holds", "opposite", "undecided"
-VERDICTS = {HOLDS: "holds", OPPOSITE: "the opposite holds", UNDECIDED: "too close to call"}
+HOLDS, OPPOSITE, UNDECIDED, NOT_RUN = "holds", "opposite", "undecided", "not run"
+VERDICTS = {
+    HOLDS: "holds",
+    OPPOSITE: "the opposite holds",
+    UNDECIDED: "too close to call",
+    NOT_RUN: "no runs to compare",
+}
 """Every verdict, as it is in CSV files and as it is written."""
 DIGITS = 6
 """Digits of a difference in points: those behind them are rounding of the accuracies."""
@@ -75,7 +80,7 @@ def judge(claim: Claim, result: SweepResult) -> Judgement:
         others = dict.fromkeys(accuracies, claim.equals)
     differences = [round(value - others[seed], DIGITS) for seed, value in accuracies.items() if seed in others]
     interval = difference_interval(differences)
-    verdict = UNDECIDED if interval is None else decide(*interval, claim.margin)
+    verdict = decide(*interval, claim.margin) if interval else UNDECIDED if differences else NOT_RUN
     return Judgement(
         claim, result, _paper_difference(claim, result), mean(differences), interval, len(differences), verdict
     )
