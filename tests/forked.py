@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import runpy
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -68,17 +69,26 @@ def start(
     environment: Mapping[str, str] | None = None,
     folder: Path = REPOSITORY,
     workers: str | None = None,
+    piped: Path | None = None,
 ) -> Command:
     """Start ``python words...`` in a folder, in a session of its own; all that it says goes into a file.
 
-    ``workers`` is how it starts its workers; None: as this Python does by default.
+    ``workers`` is how it starts its workers; None: as this Python does by default. A file that is ``piped`` comes
+    through its standard input, as ``cat`` sends it.
     """
-    process = forking().Process(target=_run, args=(output, words, dict(environment or {}), folder, workers))
+    process = forking().Process(target=_run, args=(output, words, dict(environment or {}), folder, workers, piped))
     process.start()
     return Command(process, output)
 
 
-def _run(output: Path, words: tuple[str, ...], environment: dict[str, str], folder: Path, workers: str | None) -> None:
+def _run(
+    output: Path,
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    folder: Path,
+    workers: str | None,
+    piped: Path | None,
+) -> None:
     multiprocessing.set_start_method(workers, force=True)
     os.chdir(folder)
     os.setsid()
@@ -89,6 +99,15 @@ def _run(output: Path, words: tuple[str, ...], environment: dict[str, str], fold
     with output.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.argv = list(words)
+    if piped is not None:
+        sender = subprocess.Popen(["cat", piped], stdout=subprocess.PIPE)  # it ends with this process
+        os.dup2(sender.stdout.fileno(), 0)
+        sender.stdout.close()
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    module = words[0] == "-m"
+    sys.argv = list(words[module:])
     with contextlib.suppress(BrokenPipeError):
-        runpy.run_path(words[0], run_name="__main__")
+        if module:
+            runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(words[0], run_name="__main__")

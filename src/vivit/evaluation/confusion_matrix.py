@@ -179,8 +179,8 @@ def _plot_pairs(counts: Int[np.ndarray, "k k"], names: Sequence[str]) -> Figure:
             weight = "bold" if line == 0 else "normal"
             figure.text(0.15 / WIDTH, (height - 0.12 - 0.28 * line) / height, text, va="top", fontweight=weight)
         longest = rows[0][1] if rows else 1
-        for at, ((_, times, of), shown) in enumerate(zip(rows, texts, strict=True)):
-            axes.text(0, at - 0.02, " → ".join(map(beside_numbers, shown)), va="bottom")
+        for at, ((_, times, of), pair) in enumerate(zip(rows, texts, strict=True)):
+            axes.text(0, at - 0.02, " → ".join(map(beside_numbers, pair)), va="bottom")
             axes.barh(at + 0.22, times / longest, height=0.3, color="tab:orange")
             number = f"{times:,} ({100 * times / of:.0f} %)"
             inside = times > 0.7 * longest
