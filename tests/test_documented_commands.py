@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -43,8 +42,6 @@ COMPILED = "bench.variants=[ours,compiled]"
 """Needs a C++ compiler and minutes; its steps are counted in benchmarks/test_step_bench.py."""
 SMALL = ("data.num_workers=0", "data.crop=[56,56]", "data.resize=56", "data.frames=4", "size=tiny", "debug=limit")
 SMALL += ("callbacks.progress=null", "data.batch_size=2")
-
-
 FORCED = {"data.crop", "data.frames", "data.batch_size", "size"}
 """Keys of ``SMALL`` that go before what a command has of them."""
 LITTLE_GPU = ("sizes=[tiny]", "frames=4", "image_size=32", "batch=2", "most_clips=2", "repeats=1", "compiler=eager")
@@ -80,12 +77,6 @@ def words_of(command: str) -> list[str]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UserFiles]:
     files = UserFiles(tmp_path_factory.mktemp("user"))
     files.networks()
-    with av.open(str(files.films[0])) as source, av.open(str(files.root / "stream.ts"), "w", format="mpegts") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                target.mux(packet)
     words = ("src/train.py", "data=folder", f"data.root={files.root}/folder", *SMALL)
     run(files, [*words, f"hydra.run.dir={files.root}/run"])
     with serving(files.root / "web") as server:

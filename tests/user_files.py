@@ -7,6 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 from films import CLIP, film, network
 from forked import REPOSITORY
@@ -50,6 +51,7 @@ class UserFiles:
             make(self.root / name, self.films)
         self._challenge()
         self._tar_files()
+        self._stream()
         self._package()
 
     def _film(self, number: int) -> Path:
@@ -90,6 +92,15 @@ class UserFiles:
                         member = tarfile.TarInfo(f"{path.stem}.cls")
                         member.size = len(label)
                         tar.addfile(member, io.BytesIO(label.encode()))
+
+    def _stream(self) -> None:
+        """Write the first film as a camera sends it."""
+        with av.open(str(self.films[0])) as source, av.open(str(self.root / "stream.ts"), "w", format="mpegts") as ts:
+            stream = ts.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    ts.mux(packet)
 
     def _package(self) -> None:
         """Write the package ``mylab`` into a folder to work in, and the list of films that its data set reads."""

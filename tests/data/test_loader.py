@@ -23,6 +23,7 @@ from vivit.data.view_samplers import MultiViewSampler, RandomViewSampler
 from vivit.data.worker_processes import init_worker
 from vivit.errors import ConfigError, DataError
 from vivit.launch import format_error
+from vivit.launch.user_errors import is_user_error
 from vivit.structures import Clip, DecodeFailure, Video
 
 CLIP = {"frames": 4, "stride": 2, "resize": 36, "crop": (24, 32)}
@@ -283,6 +284,25 @@ def test_collate_of_no_samples():
     assert batch.bad == (bad,)
     assert [len(part) for part in batch[:3]] == [0, 0, 0]
     assert batch.frames.dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("error", "needed"),
+    [
+        (
+            RuntimeError("[enforce fail at alloc.cpp:1] can't allocate memory: you tried to allocate 6021 bytes."),
+            "6021 bytes",
+        ),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total of"), "2.00 GiB"),
+        (MemoryError("Unable to allocate 56.1 GiB for an array with shape (1,)"), "56.1 GiB"),
+    ],
+)
+def test_memory_that_ran_out_is_explained_in_one_line_with_advice(error, needed):
+    assert is_user_error(error)
+    assert not is_user_error(RuntimeError("shapes do not fit"))
+    assert format_error(MemoryError()).startswith("memory ran out: set smaller data.batch_size")
+    message = format_error(error)
+    assert message.startswith(f"memory ran out, where {needed} more were needed: set smaller data.batch_size")
 
 
 def test_worker_lost_is_explained_in_one_line_with_advice():

@@ -12,6 +12,7 @@ from films import film
 from PIL import Image
 from test_appearance import moving
 
+from vivit.config_folder import CONFIGS
 from vivit.data.datasets import CsvDataset, VideoFolder
 from vivit.data.index.index import SCHEMA, write_piece
 from vivit.data.index.prepare import prepare
@@ -321,6 +322,7 @@ def test_views_after_a_run_are_those_of_the_page(tmp_path: Path, seconds: float,
     plan = ClipPlan(frames=8, fps=float(settings.get("data.fps", 4)), resize=256)
     assert advised_views(facts, [], plan) == settings.get("views", "4x1") == views
     assert advised_views(facts, [Finding("edges_cut", "a")], plan) == f"{views[:-2]}x3"
+    assert {views, f"{views[:-2]}x3"} <= {file.stem for file in (CONFIGS / "views").iterdir()}, "they can be typed"
     unknown = VideoFacts(facts.heads, facts.videos.assign(fps=np.nan, length=np.nan), facts.labels)
     assert advised_views(unknown, [], plan) is None
 

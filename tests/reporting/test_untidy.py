@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from made_up import TIME, run_folder, scored
 
+from vivit.reporting.load_runs import read_runs
 from vivit.reporting.report import make_report
 from vivit.sweeps import read_sweeps
 
@@ -121,3 +122,11 @@ def test_no_error_breaks_a_format(report: Path) -> None:
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
     assert r"shapes a|b $<$c$>$ of 50 \% \& more\_" in (report / "report.tex").read_text()
     assert "<c>" not in (report / "index.html").read_text()
+
+
+def test_a_run_folder_that_was_named_by_hand_is_a_run_and_other_folders_are_not(tmp_path: Path) -> None:
+    named = run_folder(tmp_path, None, "mine", metrics=scored(0.5)).rename(tmp_path / "mine")
+    (named / "run_metadata.json").write_text("{}")
+    (tmp_path / "prediction").mkdir()
+    (tmp_path / "prediction" / "status.json").write_text((named / "status.json").read_text())
+    assert [(run.folder, run.status) for run in read_runs(tmp_path)] == [(named, "done")]

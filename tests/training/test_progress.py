@@ -213,6 +213,10 @@ def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.Mo
     assert shlex.split(predict) == [
         *("python", "src/predict.py", "ckpt_path=logs/run/checkpoints/best.ckpt", "video=/videos/it's (1).mp4")
     ]
+    assert report == "python src/report.py", "which finds a run folder that was named by hand"
+    *_, report = next_commands(tmp_path / "elsewhere" / "train" / "runs" / "a", tmp_path / "elsewhere", None)
     assert report == "python src/report.py logs=elsewhere"
+    *_, report = next_commands(tmp_path / "my runs" / "a", tmp_path / "logs", None)
+    assert report == "python src/report.py 'logs=my runs'"
     held_out = next(iter(next_commands(folder, tmp_path / "logs", None, "10x3", "val")))
     assert held_out.endswith("best.ckpt split=val views=10x3")

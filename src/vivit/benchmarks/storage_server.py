@@ -24,6 +24,7 @@ class Storage:
         self.requests: list[tuple[str, str, int]] = []
         """Method, path and bytes of every answer."""
         self.numbers = count(1)
+        """Numbers of requests, in the order in which they came."""
         self.address = ""
 
     @property

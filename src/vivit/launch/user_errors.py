@@ -18,6 +18,10 @@ from vivit.ranks import is_rank_zero
 
 LOST_RANK_MESSAGES = ("gloo/transport", "Connection closed by peer", "ncclRemoteError")
 """What gloo and NCCL report when another rank is gone."""
+OUT_OF_MEMORY = ("out of memory", "tried to allocate")
+"""What torch reports where a tensor does not fit."""
+ALLOCATED = re.compile(r"to allocate ([\d.]+ ?\w+)")
+"""How torch and NumPy write its size."""
 REQUIRED = {
     "ckpt_path": "set ckpt_path=, a checkpoint or the folder of a run, as ckpt_path=logs/train/runs/...",
     "video": "set video=, a file, a folder, a pattern or a list of them",
@@ -32,7 +36,7 @@ REQUIRED = {
 def is_user_error(error: BaseException) -> bool:
     """Whether an error is about the command or the machine; faults of this code keep their traceback."""
     known = isinstance(error, ValueError | OSError | InstantiationException | OmegaConfBaseException)
-    return known or _lost_worker(error) or _lost_rank(error)
+    return known or _lost_worker(error) or _lost_rank(error) or _out_of_memory(error)
 
 
 def _lost_worker(error: BaseException) -> bool:
@@ -42,6 +46,11 @@ def _lost_worker(error: BaseException) -> bool:
 
 def _lost_rank(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(message in str(error) for message in LOST_RANK_MESSAGES)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    of_torch = isinstance(error, RuntimeError) and any(message in str(error) for message in OUT_OF_MEMORY)
+    return of_torch or isinstance(error, MemoryError)
 
 
 def format_error(error: BaseException) -> str:
@@ -60,6 +69,11 @@ def format_error(error: BaseException) -> str:
         message += f" (if memory ran out: lower {train}, outside of train.py {others})"
     if _lost_rank(error):
         message = "another rank has ended: it was killed, often because memory ran out, or its own error stands above"
+    if _out_of_memory(error):
+        size = ALLOCATED.search(message)
+        needed = f", where {size[1]} more were needed" if size else ""
+        smaller = "data.batch_size, data.frames or data.crop, or a smaller size="
+        message = f"memory ran out{needed}: set smaller {smaller} (outside of train.py batch_size)"
     return message
 
 

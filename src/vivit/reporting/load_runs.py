@@ -65,7 +65,8 @@ class RunRecord:
 def read_runs(logs: Path | None, records: Path | None = None) -> list[RunRecord]:
     """Return every training run below ``logs``, and every record below ``records`` of a job that is not done there.
 
-    Either may be None: records alone need no run folder. Oldest first; a run that cannot be read is ``unreadable``.
+    Runs are in ``train`` and, where a run folder was named by hand, directly in ``logs``. Either may be None: records
+    alone need no run folder. Oldest first; a run that cannot be read is ``unreadable``.
     """
     runs = [_read_folder(folder) for folder in sorted(_run_folders(logs))] if logs else []
     done = {(run.sweep, run.folder.name) for run in runs if run.status == "done"}
@@ -106,9 +107,9 @@ def latest_per_seed(runs: Iterable[RunRecord]) -> dict[int | str, RunRecord]:
 
 def _run_folders(logs: Path) -> Iterator[Path]:
     for pattern in ("train/runs/*", "train/multiruns/*/*"):
-        for folder in logs.glob(pattern):
-            if _is_run(folder):
-                yield folder
+        yield from filter(_is_run, logs.glob(pattern))
+    for file in logs.glob("*/run_metadata.json"):  # whose run folder was named
+        yield file.parent
 
 
 def _is_run(folder: Path) -> bool:

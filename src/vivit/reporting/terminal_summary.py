@@ -6,7 +6,7 @@ from textwrap import wrap
 from vivit.plotting import text_width
 from vivit.reporting.page import Section
 from vivit.reporting.tables import Table, Value
-from vivit.text import one_line
+from vivit.text import count, one_line
 
 MOST_LEAD, MOST_RUNS, MOST_NOTES, MOST_SECTIONS = 4, 12, 2, 7
 """Lines before all, about the settings of all tables, about runs of a table that are not done, and about sections."""
@@ -51,7 +51,7 @@ def terminal_summary(lead: Sequence[str], tables: Sequence[Table], sections: Seq
     if (rest := len(begun) - MOST_SECTIONS) > 0:
         lines.append(f"and {rest} more")
     if waiting := sum(section.state == "not run yet" for section in sections):
-        lines.append(f"{waiting} tables of the paper are not run yet")
+        lines.append(f"{count(waiting, 'table')} of the paper {'is' if waiting == 1 else 'are'} not run yet")
     return "\n".join(lines)
 
 

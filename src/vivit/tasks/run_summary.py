@@ -81,6 +81,7 @@ def next_commands(
         yield f"{typed('eval')} {_override('ckpt_path', path)}{scored}" + (f" views={views}" if views else "")
         if video is not None:
             yield f"{typed('predict')} {_override('ckpt_path', path)} {_override('video', shorter_path(Path(video)))}"
+    logs = logs if folder.absolute().is_relative_to(logs.absolute() / "train") else folder.parent
     elsewhere = "" if logs.absolute() == Path("logs").absolute() else f" {_override('logs', shorter_path(logs))}"
     yield f"{typed('report')}{elsewhere}"
 

@@ -5,6 +5,7 @@ import math
 import torch
 from lightning import Trainer
 
+from vivit.text import count
 from vivit.training.callbacks.throughput import ThroughputMonitor
 from vivit.training.lightning_compat import get_callbacks
 from vivit.training.time_left import TimeLeft
@@ -36,13 +37,14 @@ def describe_run(trainer: Trainer, left: TimeLeft | None) -> str:
     clips = getattr(sampler, "batch_size", None) or getattr(trainer.lightning_module, "batch_size", None)
     batch = f" of {clips * trainer.world_size * trainer.accumulate_grad_batches} clips" if clips else ""
     steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    epochs = trainer.max_epochs if (trainer.max_epochs or 0) > 0 else "any number of"
-    device = trainer.strategy.root_device.type
-    device = torch.cuda.get_device_name() if device == "cuda" else f"{device}, {torch.get_num_threads()} threads"
+    most = trainer.max_epochs or 0
+    epochs = count(most, "epoch") if most > 0 else "any number of epochs"
+    kind, threads = trainer.strategy.root_device.type, count(torch.get_num_threads(), "thread")
+    device = torch.cuda.get_device_name() if kind == "cuda" else f"{kind}, {threads}"
     devices = f"{trainer.world_size} x {device}" if trainer.world_size > 1 else device
     done = f", of which {trainer.global_step} are done" if trainer.global_step else ""
     total = "" if left is None else f", {left.steps + trainer.global_step} in all{done}"
-    return f"{steps} steps{batch} an epoch, {epochs} epochs{total}; on {devices}, precision {trainer.precision}"
+    return f"{count(steps, 'step')}{batch} an epoch, {epochs}{total}; on {devices}, precision {trainer.precision}"
 
 
 def describe_use(trainer: Trainer) -> dict[str, str]:
