@@ -14,8 +14,8 @@ from vivit.device.malloc import disable_malloc_trim, peak_memory, reset_peak_mem
 from vivit.errors import ConfigError
 from vivit.launch import Job
 from vivit.models import create_model
-from vivit.tasks.batch_size import find_batch_size, resolve_batch_size
-from vivit.training.batch_size import BatchMemory, measure_batch_memory, run_step
+from vivit.tasks.batch_size import check_memory, find_batch_size, resolve_batch_size
+from vivit.training.batch_size import BatchMemory, count_batch_memory, measure_batch_memory, run_step
 
 CLIP = (3, 8, 64, 64)
 CPU = torch.device("cpu")
@@ -39,6 +39,70 @@ def test_memory_of_a_larger_batch_is_foretold() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         foretold, measured = pool.apply(predict_and_measure, (32,))
     assert 0.85 < foretold / measured < 1.2
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_checkpointing": True}])
+def test_counted_memory_is_little_less_than_measured(options: dict[str, bool]) -> None:
+    net = create_model("factorised_encoder", size="tiny", num_classes=5, frames=16, image_size=112, **options)
+    drawn = torch.get_rng_state()
+    counted = count_batch_memory(net, (3, 16, 112, 112))
+    assert torch.equal(torch.get_rng_state(), drawn), "training goes on with the same draws"
+    saved: dict[int, torch.Tensor] = {}
+
+    def save(tensor: torch.Tensor) -> torch.Tensor:
+        saved[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        net(torch.zeros(3, 3, 16, 112, 112))
+    weights = {tensor.untyped_storage().data_ptr() for tensor in net.state_dict().values()}
+    real = sum(saved[key].untyped_storage().nbytes() for key in saved.keys() - weights)
+    assert counted is not None
+    assert 3 * counted.clip == pytest.approx(real, rel=0.02)
+    assert counted.fixed == pytest.approx(4 * sum(tensor.nbytes for tensor in net.parameters()), rel=0.01)
+
+
+def test_a_network_that_looks_at_values_is_not_counted() -> None:
+    class Reader(torch.nn.Module):
+        def forward(self, clips: torch.Tensor) -> torch.Tensor:
+            return clips.mean((2, 3, 4)) * clips.sum().item()
+
+    assert count_batch_memory(Reader(), CLIP) is None
+
+
+@pytest.mark.parametrize(
+    ("free", "sentence"),
+    [
+        (
+            50_000_000,
+            r"data\.batch_size=64: a training step takes at least .* and 0\.05 GB .* set (3|4|6|8|12)",
+        ),
+        (1000, "set fewer data.frames, a smaller data.crop or size"),
+    ],
+)
+def test_a_batch_that_cannot_fit_is_refused(
+    free: int, sentence: str, own: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = create_model("spatiotemporal", size="tiny", num_classes=5, frames=4, image_size=64)
+    own.data.batch_size, own.data.crop = 64, [64, 64]
+    check_memory(own, net)
+    monkeypatch.setattr("vivit.tasks.batch_size.free_memory", lambda: free)
+    monkeypatch.setattr("vivit.tasks.batch_size.resident_memory", lambda: 0)
+    with pytest.raises(ConfigError, match=sentence):
+        check_memory(own, net)
+
+
+def test_a_batch_that_hardly_fits_is_warned_of(
+    own: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    net = create_model("spatiotemporal", size="tiny", num_classes=5, frames=4, image_size=64)
+    own.data.batch_size, own.data.crop = 64, [64, 64]
+    memory = count_batch_memory(net, (3, 4, 64, 64))
+    assert memory is not None
+    monkeypatch.setattr("vivit.tasks.batch_size.free_memory", lambda: int(1.1 * memory.peak(64)))
+    monkeypatch.setattr("vivit.tasks.batch_size.resident_memory", lambda: 0)
+    check_memory(own, net)
+    assert "it may be killed; set 48, or auto, which measures it" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``data.batch_size=auto``: the largest batch that fits, found before training, once for a run folder."""
+"""The batch and the memory: ``data.batch_size=auto``, found once for a run folder, and numbers that cannot fit."""
 
 import json
 import logging
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, open_dict, read_write
+from torch import nn
 
 from vivit.data.frame_cache.budget import free_memory, gigabytes
 from vivit.device.malloc import disable_malloc_trim, resident_memory
@@ -20,13 +21,15 @@ from vivit.tasks.compute import AUTO, trainer_options, uses_cuda
 from vivit.tasks.config_checks import check_clip_keys
 from vivit.tasks.dataset import build_dataset
 from vivit.tasks.training_checks import is_sharded
-from vivit.training.batch_size import LARGER, BatchMemory, measure_batch_memory
+from vivit.training.batch_size import LARGER, BatchMemory, count_batch_memory, measure_batch_memory
 
 log = logging.getLogger(__name__)
 
 FILE = "batch_size.json"
 FREE_SHARE = 0.7
 """Of the memory that is free, which a batch may take: others may come, and memory is never packed without gaps."""
+SLACK = 1.3
+"""How much more than what is counted a batch usually takes."""
 STEPS_OF_EPOCH = 8
 """Steps that an epoch keeps at least."""
 PATIENCE = 600.0
@@ -67,6 +70,34 @@ def find_batch_size(cfg: DictConfig) -> dict[str, int]:
 def auto_size(memory: BatchMemory, free: int, videos: int) -> int:
     """Return the largest batch that fits into the memory that is free and leaves an epoch enough steps."""
     return memory.largest(int(FREE_SHARE * free), max(2, videos // STEPS_OF_EPOCH))
+
+
+def check_memory(cfg: DictConfig, network: nn.Module, processes: int = 1) -> None:
+    """Raise ConfigError where a batch cannot fit into the memory of this machine; warn where it hardly does.
+
+    Counted is what training takes at the least, in so many processes. On a GPU torch itself says that memory ran out;
+    on a CPU the system kills the process without a word.
+    """
+    options = trainer_options(cfg.trainer)
+    if uses_cuda(options) or is_sharded(cfg):
+        return
+    autocast = torch.bfloat16 if str(options.get("precision")).startswith("bf16") else None
+    memory = count_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), autocast)
+    if memory is None:
+        return
+    size = cfg.data.batch_size
+    free = (free_memory() + resident_memory()) // processes
+    needed, fitting = memory.peak(size), memory.largest(int(free / SLACK), size)
+    if needed * SLACK < free:
+        return
+    of_clip = f"a training step takes at least {gigabytes(needed)}, {gigabytes(memory.clip)} a clip"
+    problem = f"{of_clip}, and {gigabytes(free)} of memory are free"
+    remedy = f"set {fitting}, or auto, which measures it"
+    if memory.peak(fitting) * SLACK > free:
+        remedy = "set fewer data.frames, a smaller data.crop or size, or model.gradient_checkpointing=true"
+    if needed > free:
+        raise ConfigError("data.batch_size", size, problem, remedy)
+    log.warning("data.batch_size=%d: %s: it may be killed; %s", size, problem, remedy)
 
 
 def measure_memory(cfg: DictConfig, num_classes: int) -> tuple[BatchMemory, int, torch.device]:

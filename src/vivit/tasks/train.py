@@ -17,7 +17,7 @@ from vivit.launch import Job
 from vivit.models.flops import count_flops
 from vivit.models.freezing import count_trained
 from vivit.run_folder import print_results, provenance
-from vivit.tasks.batch_size import resolve_batch_size
+from vivit.tasks.batch_size import check_memory, resolve_batch_size
 from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
@@ -81,6 +81,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         "%.2f M parameters%s, %.3f G multiply-adds a clip",
         *(cost.params / 1e6, "" if trained == cost.params else f", {trained / 1e6:.2f} M of them trained", cost.gmac),
     )
+    check_memory(cfg, module.network, trainer.num_devices)
     watch_use(trainer, begun, None if cost.uncounted or trained != cost.params else flops_of_training(cost.gmac))
     test_metadata = prepare_test(data) if cfg.test else None
     if trainer.is_global_zero and data.dataset.holds_out:
