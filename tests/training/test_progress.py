@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from vivit.progress_bars import ProgressBar
 from vivit.tasks.results_json import last_metrics
-from vivit.tasks.run_summary import best_epoch, next_commands, print_epochs, selected_epochs
+from vivit.tasks.run_summary import best_epoch, compare_to_majority, next_commands, print_epochs, selected_epochs
 from vivit.text import format_duration
 from vivit.training import CurvePlotter, ResumableCSVLogger, RunProgress, VideoClassifier
 from vivit.training import heartbeat as heartbeats
@@ -198,6 +198,21 @@ def test_a_process_that_is_forked_while_a_bar_is_drawn_can_draw_one_too() -> Non
     finally:
         done.set()
         thread.join()
+
+
+def test_a_network_that_is_no_better_than_one_answer_is_called_that() -> None:
+    rows = [{"class": "calm", "videos": 30}, {"class": "fight", "videos": 10}]
+    results = {"metrics": {"test/acc_top1": 0.85}, "confidence_95": {"test/acc_top1": (0.7, 0.9)}}
+    (sentence,) = compare_to_majority(results | {"classes": {"label": rows}})
+    assert 'the answer "calm" for every video is right for 75.0 %, and test/acc_top1 is 85.0 % [70.0, 90.0]' in sentence
+    better = results | {"confidence_95": {"test/acc_top1": (0.76, 0.9)}}
+    assert not list(compare_to_majority(better | {"classes": {"label": rows}}))
+    heads = {"verb": rows, "noun": rows}
+    metrics = {"val/verb_acc_top1": 0.9, "val/noun_acc_top1": 0.7, "val/acc_top1": 0.65}
+    intervals = {"val/verb_acc_top1": (0.8, 0.95), "val/noun_acc_top1": (0.55, 0.8), "val/acc_top1": (0.5, 0.7)}
+    several = {"scored_split": "val", "metrics": metrics, "confidence_95": intervals, "classes": heads}
+    assert ["noun_acc_top1" in each for each in compare_to_majority(several)] == [True]
+    assert not list(compare_to_majority({"metrics": {}})), "nothing was scored"
 
 
 def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,6 +30,7 @@ from vivit.tasks.clip_settings import merge_typed_settings, to_plain
 from vivit.tasks.config_checks import check_classes, check_dataset_overrides, check_keys, check_loader_options
 from vivit.tasks.data_report import report_scored_data
 from vivit.tasks.dataset import build_dataset
+from vivit.tasks.run_summary import print_beside_majority
 from vivit.tasks.test import prepare_test, run_test, write_metrics, write_scores_only, write_test_pictures
 from vivit.tasks.time_battery import check_time_battery, run_time_battery
 from vivit.training import OptimizerConfig, SoftTargetLoss, VideoClassifier
@@ -193,4 +194,5 @@ def finalize_eval(
     if with_metrics:
         write_test_pictures(scores, job.folder, videos)
     print_results(results, job.folder)
+    print_beside_majority(results)
     return results["metrics"]

@@ -1,9 +1,10 @@
-"""What a training run prints at its end: its epochs as a table, and what may be typed next."""
+"""What a run prints at its end: its epochs as a table, what chance would reach, and what may be typed next."""
 
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -14,6 +15,7 @@ from vivit.text import one_line
 
 MOST_EPOCHS = 12
 """Rows up to which every epoch has one; of more epochs some are shown, the first, the best and the last among them."""
+ADVICE = "What to try: docs/finetuning.md, when it does not learn"
 SHARES = ("acc_top1", "map")
 NAMES = {"loss": "loss", "acc_top1": "accuracy, %", "map": "mAP, %"}
 
@@ -57,6 +59,29 @@ def _format(key: str, value: int | float | None) -> str:
     if value is None:
         return "-"
     return f"{100 * value:.1f}" if key.partition("/")[2] in SHARES else f"{value:.4f}"
+
+
+def print_beside_majority(results: Mapping[str, Any]) -> None:
+    """Print the accuracies that are not shown to be better than one answer for every video."""
+    for sentence in compare_to_majority(results):
+        print(f"\n{sentence}")
+
+
+def compare_to_majority(results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each head whose 95 % interval of top-1 holds the share of the commonest class, or less."""
+    split, heads = results.get("scored_split", "test"), results.get("classes") or {}
+    for head, rows in heads.items():
+        several = f"{split}/{head}_acc_top1"
+        name = several if several in results["metrics"] else f"{split}/acc_top1"
+        low, high = results.get("confidence_95", {}).get(name, (1, 1))
+        commonest = max(rows, key=lambda row: row["videos"])
+        share = commonest["videos"] / max(1, sum(row["videos"] for row in rows))
+        if low <= share:
+            answer, accuracy = one_line(commonest["class"]), 100 * results["metrics"][name]
+            yield (
+                f'Not shown to be better than chance: the answer "{answer}" for every video is right for '
+                f"{100 * share:.1f} %, and {name} is {accuracy:.1f} % [{100 * low:.1f}, {100 * high:.1f}]. {ADVICE}"
+            )
 
 
 def print_next(folder: Path, logs: Path, video: str | None, views: str | None = None, split: Split = "test") -> None:

@@ -32,7 +32,7 @@ from vivit.tasks.results_json import (
     run_results,
     training_history,
 )
-from vivit.tasks.run_summary import print_epochs, print_next
+from vivit.tasks.run_summary import print_beside_majority, print_epochs, print_next
 from vivit.tasks.step_size import keep_step, read_epoch
 from vivit.tasks.test import prepare_test, run_test, score_training_videos, write_metrics, write_test_pictures
 from vivit.tasks.thresholds import choose_test_thresholds
@@ -121,6 +121,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
             log_pictures(trainer, write_test_pictures(scores, job.folder, videos))
         print_epochs(results.get("epochs", []), *best_metric(trainer))
         print_results(results, job.folder)
+        print_beside_majority(results)
         if job.sweep is None:
             split = data.test_split if data.test_split in data.dataset.splits else "train"
             seen = format_views(cfg.views.temporal, cfg.views.spatial)
