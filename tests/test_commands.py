@@ -186,7 +186,7 @@ BAD = {
     "+callbacks.curve.folder=x": ["callbacks.curve: has no _target_"],
     "data.crop=[30,32]": ["data.crop.0=30", "tokeniser.tubelet.1=8", "24 or 32"],
     "data.frames=15": ["data.frames=15", "tokeniser.tubelet.0=2", "14 or 16"],
-    "data=folder data.root=no/such/folder": ["data.root=no/such/folder: there is no such folder"],
+    "experiment=finetune data=folder data.root=no/such/folder": ["data.root=no/such/folder: there is no such folder"],
     "ckpt_path=no/such.ckpt": ["ckpt_path=no/such.ckpt: there is no such file"],
     "paths.logs=/dev/null/logs": ["/dev/null/logs", "cannot be written", "paths.logs"],
     "data.crop=[40,40]": ["data.crop=[40,40]: does not fit", "data.resize to at least 40"],

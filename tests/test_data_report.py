@@ -220,6 +220,22 @@ def test_a_root_on_another_level_is_refused_with_the_one_that_looks_right(root: 
         assert said in str(error.value)
 
 
+def test_classes_that_may_be_the_folders_in_them_are_warned_of(
+    root: Path, composed: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    above, mixed = root.parent / "sets", root.parent / "mixed"
+    for name in ("mine", "theirs"):
+        shutil.copytree(root / "train", above / name)
+    dataset = build_dataset(composed("data=folder", f"data.root={above}"))
+    assert dataset.heads == {"label": ("mine", "theirs")}, "days or sources may lie below classes"
+    assert "mine has Fight, calm; theirs has Fight, calm; if those are the classes, set data.root to one" in caplog.text
+    caplog.clear()
+    shutil.copytree(root / "train", mixed / "mine")
+    shutil.copytree(root / "train" / "Fight", mixed / "theirs")
+    assert build_dataset(composed("data=folder", f"data.root={mixed}")).heads == {"label": ("mine", "theirs")}
+    assert not caplog.text, "theirs has videos of its own"
+
+
 def test_a_class_may_have_a_folder_called_train_and_a_split_may_be_alone(root: Path, composed: Compose) -> None:
     videos = sorted((root / "train").rglob("*.mp4"))
     trains, alone = root.parent / "trains", root.parent / "alone"

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vivit.addresses import is_address
 from vivit.data.datasets import VideoDataset, dataset_from_options
 from vivit.data.datasets.csv import SPLIT
+from vivit.data.datasets.root_folder import check_root_folder
 from vivit.data.storage.remote_path import Folder
 from vivit.structures import Heads, label_columns, multi_label_heads
 
@@ -21,6 +22,13 @@ def build_dataset(cfg: DictConfig) -> VideoDataset:
     if OmegaConf.is_config(options):
         options = OmegaConf.to_container(options, resolve=True, throw_on_missing=True)
     return dataset_from_options(options, root=cfg.data.root, val_share=cfg.data.get("val_share"))
+
+
+def check_data_root(cfg: DictConfig) -> None:
+    """Raise ConfigError where the folder of the videos is missing, and this code does not make it."""
+    dataset = build_dataset(cfg)
+    if not dataset.generated and isinstance(dataset.root, Path):
+        check_root_folder(dataset.root)
 
 
 def write_splits(dataset: VideoDataset, file: Path) -> None:

@@ -177,11 +177,11 @@ def _from_weights(cfg: DictConfig, job: Job) -> tuple[ViViT, dict[str, Any]]:
     if not cfg.get("data"):
         raise ConfigError("data", problem="is not set", remedy="set data=folder data.root=/videos or alike")
     check_dataset_overrides(job, (*DATA_KEYS, *CUT_KEYS), ("views", *LOADER_KEYS))
+    dataset = build_dataset(cfg)
+    dataset.prepare()
     check_weights_source(cfg)
     if "load_spatial_cls" in cfg.weights and not job.cli_overrides("weights.load_spatial_cls"):
         cfg.weights.load_spatial_cls = True  # training learns one of its own; here nothing does
-    dataset = build_dataset(cfg)
-    dataset.prepare()
     classes = {head: list(names) for head, names in dataset.heads.items()}
     network = build_network(cfg, sum(map(len, classes.values())))
     load_initial_weights(cfg, network)

@@ -22,7 +22,7 @@ from vivit.tasks.build import build_data, build_module, build_trainer
 from vivit.tasks.compute import keep_settings
 from vivit.tasks.config_checks import check_keys
 from vivit.tasks.data_report import report_training_data
-from vivit.tasks.dataset import write_splits
+from vivit.tasks.dataset import check_data_root, write_splits
 from vivit.tasks.initial_weights import check_weights_source, load_initial_weights, resolve_checkpoint
 from vivit.tasks.results_json import (
     best_validation,
@@ -57,6 +57,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
     if checkpoint:
         cfg = keep_settings(cfg, Path(checkpoint))
     else:
+        check_data_root(cfg)  # first: without videos no weights are worth a download
         check_weights_source(cfg)
     cfg = keep_step(resolve_batch_size(cfg, job), job, Path(checkpoint) if checkpoint else None)
     check_mixup(cfg)  # of a batch that was found

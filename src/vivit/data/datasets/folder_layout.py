@@ -15,6 +15,9 @@ from vivit.errors import DataError
 DEPTH = 3
 """Levels below a root, or above it, at which another root is searched."""
 
+MOST_INNER = 5
+"""Folders in class folders up to which they may be the classes; more of them are rather sources or days."""
+
 
 def folder_names(folder: Folder) -> list[str]:
     """Return the names of the visible folders in a folder, sorted; none where it cannot be listed."""
@@ -78,6 +81,23 @@ def _root_below(folder: Path, depth: int = DEPTH) -> Path | None:
         return folder
     names = folder_names(folder)
     return _root_below(folder / names[0], depth - 1) if depth > 1 and len(names) == 1 else None
+
+
+def describe_inner_folders(paths: Sequence[str], classes: Sequence[str]) -> str:
+    """Return the folders in class folders that may be the classes; nothing where a class has videos of its own.
+
+    ``paths`` are those of the videos, relative to the folder of the classes.
+    """
+    inner: dict[str, set[str]] = {name: set() for name in classes}
+    for path in paths:
+        name, _, below = path.partition("/")
+        if name in inner:
+            inner[name].add(below.partition("/")[0] if "/" in below else "")
+    sizes = [len(folders) for folders in inner.values()]
+    if any("" in folders for folders in inner.values()) or not 1 < max(sizes) <= MOST_INNER or len(sizes) > MOST_INNER:
+        return ""
+    listed = "; ".join(f"{name} has {', '.join(sorted(folders))}" for name, folders in inner.items())
+    return f"the classes have no videos but in folders: {listed}"
 
 
 def describe_root_above(root: Folder) -> str:

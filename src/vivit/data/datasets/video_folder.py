@@ -14,6 +14,7 @@ from vivit.data.datasets.folder_layout import (
     check_layout,
     check_names,
     describe_archive,
+    describe_inner_folders,
     describe_list_beside,
     describe_root_above,
     folder_names,
@@ -90,6 +91,9 @@ class VideoFolder(VideoDataset):
             raise no_videos_error(folder, listed)
         check_layout(self.root, folder, names)
         self._check_spelling(folder, names)
+        if inner := describe_inner_folders(self._paths_below("train"), names):
+            remedy = f"if those are the classes, set data.root to one folder that has them, as {folder / names[0]}"
+            warn_once(__name__, f"{folder}: {inner}; {remedy}")
         return {"label": names}
 
     def _check_spelling(self, folder: Folder, names: Sequence[str]) -> None:
