@@ -117,6 +117,10 @@ ANSWERS = {
     "train epochs": "epochs: has no value; set trainer.max_epochs=VALUE",
     "predict clip.mp4": "clip.mp4: a file is typed behind its key: video=clip.mp4",
     "eval best.ckpt": "best.ckpt: a file is typed behind its key: ckpt_path=best.ckpt",
+    "train data=folder data.root=/my videos": "videos: stands alone; a path with blanks is put in quotes: ",
+    "train data.root=a b c trainer.max_epochs=2": "put in quotes: 'data.root=a b c'",
+    f"predict {CHECKPOINT} video=my - clip.mp4": "put in quotes: 'video=my - clip.mp4'",
+    "predict ckpt_path=a clip.mp4": "clip.mp4: a file is typed behind its key: video=clip.mp4",
     "train --help nothing": "--help nothing: is no group and no key",
     "train --help data=foldr": "did you mean data=folder?",
 }

@@ -132,7 +132,7 @@ def refuse_unknown_options(arguments: Sequence[str], command: str) -> None:
                 following = arguments[number + 1] if number + 1 < len(arguments) else None
                 raise SystemExit(f"error: {explain_option_of_shell(argument, command, following)}")
         elif "=" not in argument and not argument.startswith("~") and not asks_for_help(arguments):
-            raise SystemExit(f"error: {explain_word(argument, command)}")
+            raise SystemExit(f"error: {explain_word(arguments, number, command)}")
 
 
 def refuse_renamed_keys(arguments: Sequence[str], command: str) -> None:

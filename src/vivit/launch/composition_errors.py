@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher, get_close_matches
+from itertools import takewhile
 from typing import Any
 
 from hydra._internal import utils
@@ -15,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vivit.launch.config_keys import group_options, groups_of, known_keys, root_keys
 from vivit.launch.foreign_keys import HINTS, NO_KEYS, TRAINER_ARGUMENTS, foreign_key
 from vivit.launch.option_errors import explain_no_option, explain_option, explain_path
+from vivit.launch.path_keys import is_path_key
 from vivit.overrides import CUT_KEYS, DATA_KEYS, quote_value, split_override
 
 COULD_NOT = re.compile(
@@ -169,8 +171,11 @@ def explain_option_of_shell(argument: str, command: str, following: str | None) 
     return f"{argument}: is no option; keys are typed without dashes, as key=value, and --help lists them"
 
 
-def explain_word(argument: str, command: str) -> str:
-    """Return what is wrong with an argument that is neither an option nor ``key=value``."""
+def explain_word(arguments: Sequence[str], number: int, command: str) -> str:
+    """Return what is wrong with an argument that is neither an option nor ``key=value``, by its number."""
+    argument, path_before = arguments[number], _path_with_blanks(arguments, number)
+    if path_before and (os.path.exists(path_before.partition("=")[2]) or not os.path.exists(argument)):  # noqa: PTH110
+        return f"{argument}: stands alone; a path with blanks is put in quotes: {shlex.quote(path_before)}"
     path = {"predict": "video", "convert": "source", "prepare": "data.root", "train": "data.root"}.get(
         command, "ckpt_path"
     )
@@ -185,6 +190,15 @@ def explain_word(argument: str, command: str) -> str:
     if meant:
         return f"{argument}: has no value; set {meant[0]}=VALUE, without blanks around the =.{_hint(meant)}"
     return f"{argument}: is no key=value; --help lists the keys"
+
+
+def _path_with_blanks(arguments: Sequence[str], number: int) -> str | None:
+    """Return the argument that a shell has cut at its blanks, the first word behind a path; None where it is none."""
+    key, value = split_override(arguments[number - 1]) if number else ("", None)
+    if not value or not is_path_key(key.lstrip("+")):
+        return None
+    rest = takewhile(lambda argument: "=" not in argument and not argument.startswith("--"), arguments[number:])
+    return " ".join([arguments[number - 1], *rest])
 
 
 def _explain_unreadable(override: str) -> str:
