@@ -99,6 +99,12 @@ def test_faults_of_files_are_named(
     assert not any(finding.is_warning for finding in results.values())
 
 
+@pytest.mark.parametrize(("slow", "remedy"), [(2, "leave them out"), (60, "set data.fps=3 or less")])
+def test_clips_are_cut_for_most_videos(tmp_path: Path, slow: int, remedy: str) -> None:
+    dataset = indexed(tmp_path, lambda number, label: {"fps": 3.0} if number < slow else {})
+    assert kinds(dataset)["rate_above_file"].remedy == remedy
+
+
 def test_rates_do_not_matter_to_clips_by_time(tmp_path: Path) -> None:
     dataset = indexed(tmp_path, lambda number, label: {"fps": [24.0, 60.0][number % 3 == 0]})
     assert not kinds(dataset)["mixed_rates"].is_warning

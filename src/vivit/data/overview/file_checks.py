@@ -14,6 +14,8 @@ MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""
 FAR = 100
 """How many times the median length a whole file is, from where on it is hardly one of the clips."""
+FEW = 0.2
+"""Share of the videos up to which they are rather left out than clips cut otherwise."""
 LARGE = 1.5
 """How many times the size that clips are resized to a picture is, from where on smaller copies are worth their disk."""
 NARROW = 2 / 3
@@ -68,7 +70,8 @@ def _rates(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
             f"{count(len(paths), 'video has', 'videos have')} fewer frames a second than data.fps={plan.fps:g} "
             f"(down to {low:.4g}), so that frames repeat: {name_some(paths)}"
         )
-        yield Finding("rate_above_file", text, f"leave them out, or set data.fps={low:.3g} or less", paths)
+        remedy = "leave them out" if len(slow) <= FEW * len(videos) else f"set data.fps={low:.3g} or less"
+        yield Finding("rate_above_file", text, remedy, paths)
 
 
 def _lengths(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
@@ -137,5 +140,5 @@ def _edges(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
     seen = along * short / (plan.resize * long)
     if (seen < NARROW).mean() > 0.5:
         text = f"the middle crop shows {100 * seen.median():.0f} % of the longer side of most pictures"
-        remedy = "set views=4x3, or views.spatial=3, where something happens beside it: three crops show more"
+        remedy = "set views.spatial=3 where something happens beside it: three crops show more"
         yield Finding("edges_cut", text, remedy, is_warning=False)
