@@ -1,5 +1,6 @@
 """What cannot be asked of a run is one sentence before anything is built, and groups may be left empty."""
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,22 @@ def test_errors_of_a_progress_bar_that_is_switched_off_name_its_callback(compose
         check_trainer(composed("+trainer.enable_progress_bar=false"))
 
 
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("trainer.max_epochs=0", "leaves nothing to train; set 1 or more; to score a network without training it"),
+        ("trainer.max_steps=0", "leaves nothing to train"),
+        ("trainer.max_epochs=-2", "is no number of epochs; set 1 or more, or -1 for no limit"),
+        ("trainer.max_steps=1.5", "is no number of steps"),
+        ("trainer.max_steps=null", "is no number of steps"),
+    ],
+)
+def test_a_training_without_a_step_is_one_sentence(word: str, sentence: str, composed: Compose) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{word}: {sentence}")):
+        check_trainer(composed(word))
+    check_trainer(composed(word, "ckpt_path=a", name="eval"))
+
+
 def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compose) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\.checkpoint=null callbacks\.preemption=null to have none"):
         check_trainer(composed("+trainer.enable_checkpointing=false", "callbacks.checkpoint_best=null"))
@@ -91,6 +108,9 @@ def test_errors_of_checkpointing_name_the_callbacks_to_leave_out(composed: Compo
         ["+trainer.max_time='00:01:30:00'"],
         ["+trainer.max_time=00:01:30:00"],
         ["+trainer.max_time=null"],
+        ["trainer.max_steps=1"],
+        ["trainer.max_epochs=-1", "trainer.max_steps=5"],
+        ["trainer.max_epochs=null", "trainer.max_steps=5"],
         ["trainer=ddp"],
         ["trainer=ddp_cpu"],
         ["+trainer.strategy=ddp_find_unused_parameters_true"],

@@ -9,19 +9,21 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lightning import Callback, Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from tqdm import tqdm
 
 from vivit.progress_bars import ProgressBar
 from vivit.tasks.results_json import last_metrics
 from vivit.tasks.run_summary import best_epoch, compare_to_majority, next_commands, print_epochs, selected_epochs
 from vivit.text import format_duration
-from vivit.training import CurvePlotter, ResumableCSVLogger, RunProgress, VideoClassifier
+from vivit.training import BestCheckpoint, CurvePlotter, ResumableCSVLogger, RunProgress, VideoClassifier
 from vivit.training import heartbeat as heartbeats
 from vivit.training.callbacks.progress import renew_lock_of_bars_in_forks
 from vivit.training.heartbeat import Wait
@@ -235,3 +237,22 @@ def test_what_to_type_next_has_real_paths(tmp_path: Path, monkeypatch: pytest.Mo
     assert report == "python src/report.py 'logs=my runs'"
     held_out = next(iter(next_commands(folder, tmp_path / "logs", None, "10x3", "val")))
     assert held_out.endswith("best.ckpt split=val views=10x3")
+
+
+def test_one_step_ends_cleanly_without_a_best_checkpoint(
+    module: Module, loaders: Loaders, trainer: Trainers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = BestCheckpoint(dirpath=str(tmp_path), monitor="val/loss", mode="min")
+    fitted = trainer(best, RunProgress(), epochs=30, max_steps=1, enable_progress_bar=True)
+    with caplog.at_level(logging.INFO, "vivit"), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        fitted.fit(module(), *loaders())
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("vivit")]
+    assert said[0].startswith("5 steps of 4 clips an epoch, 1 epoch, 1 in all")
+    assert any(line.startswith("epoch 1/1: ") for line in said)
+    assert said[-1] == "the training ended before a validation: there is no best.ckpt, and the last weights are used"
+    assert not [str(each.message) for each in warned if "ModelCheckpoint" in str(each.message)]
+    assert (best.best_model_path, list(tmp_path.glob("best*"))) == ("", [])
+    misspelt = BestCheckpoint(dirpath=str(tmp_path), monitor="val/los", mode="min")
+    with pytest.raises(MisconfigurationException, match="val/los"):
+        trainer(misspelt, epochs=1).fit(module(), *loaders())

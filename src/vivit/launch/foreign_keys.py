@@ -79,7 +79,7 @@ _BY_COMMAND = {
 }  # fmt: skip
 """The same, where a command calls something by another name than training does, or has it alone."""
 TRAINER_ARGUMENTS = (
-    *("max_steps", "min_steps", "min_epochs", "max_time", "fast_dev_run", "overfit_batches", "limit_train_batches"),
+    *("min_steps", "min_epochs", "max_time", "fast_dev_run", "overfit_batches", "limit_train_batches"),
     *("limit_val_batches", "limit_test_batches", "val_check_interval", "check_val_every_n_epoch", "detect_anomaly"),
     *("deterministic", "benchmark", "profiler", "sync_batchnorm", "gradient_clip_algorithm"),
 )

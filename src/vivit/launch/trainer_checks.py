@@ -36,6 +36,8 @@ def check_trainer(cfg: DictConfig) -> None:
         raise ConfigError(
             "trainer.accumulate_grad_batches", parts, "is no whole number above 0", "set 1 to accumulate nothing"
         )
+    if "test" in cfg:
+        check_length(trainer)
     tests = cfg.get("test", "test" not in cfg)
     if tests and trainer.get("limit_test_batches", 1) == 0:
         remedy = "set test=false to leave the test out" if "test" in cfg else "leave it out"
@@ -46,6 +48,17 @@ def check_trainer(cfg: DictConfig) -> None:
             raise ConfigError(
                 f"trainer.{key}", False, f"{what} callbacks here", f"leave it out and set {off} to have none"
             )
+
+
+def check_length(trainer: DictConfig) -> None:
+    """Raise ConfigError for a training without a step, and for what is no number of epochs or steps."""
+    for name, whole in (("max_epochs", "epochs"), ("max_steps", "steps")):
+        value = trainer.get(name, -1)
+        if value == 0 and _is_integer(value, 0):
+            remedy = "set 1 or more; to score a network without training it: python src/eval.py ckpt_path=FILE"
+            raise ConfigError(f"trainer.{name}", value, "leaves nothing to train", remedy)
+        if not (_is_integer(value, -1) or (value is None and name == "max_epochs")):
+            raise ConfigError(f"trainer.{name}", value, f"is no number of {whole}", "set 1 or more, or -1 for no limit")
 
 
 def check_strategy(strategy: Any) -> None:

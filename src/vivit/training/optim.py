@@ -136,7 +136,7 @@ class OptimizerConfig:
         """Return the optimizer and its schedule for a run of ``total_steps`` steps of ``clips`` clips."""
         warmup = self.warmup_steps(total_steps=total_steps, steps_per_epoch=steps_per_epoch)
         if self.warmup_share is None and warmup != int(self.warmup_epochs * steps_per_epoch):
-            rank_zero_only(log.warning)(
+            rank_zero_only(log.info)(
                 "optim.warmup_epochs=%s: is not shorter than the run of %d steps, %d an epoch; the rate warms up in a "
                 "tenth of them, %d",
                 *(self.warmup_epochs, total_steps, steps_per_epoch, warmup),
@@ -189,7 +189,7 @@ def count_steps(trainer: Trainer) -> dict[str, int]:
     if trainer.max_epochs == trainer.max_steps == -1:
         raise ConfigError(
             "trainer.max_epochs", -1, "leaves the run without an end, towards which the learning rate falls",
-            "set trainer.max_epochs or +trainer.max_steps, also beside trainer.max_time",
+            "set trainer.max_epochs or trainer.max_steps, also beside trainer.max_time",
         )  # fmt: skip
     if trainer.limit_train_batches == 0:
         raise ConfigError(

@@ -22,6 +22,19 @@ def time_left(trainer: Trainer) -> TimeLeft | None:
     return TimeLeft(steps, validations, sum(map(int, trainer.num_val_batches)), trainer.accumulate_grad_batches)
 
 
+def max_epochs(trainer: Trainer) -> int | None:
+    """Return how many epochs a training has at most, the last of which may end early; None where nothing limits them.
+
+    Steps limit them too.
+    """
+    epochs = trainer.max_epochs or 0
+    limits = [epochs] if epochs > 0 else []
+    if trainer.max_steps > 0:
+        of_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+        limits.append(math.ceil(trainer.max_steps / max(1, of_epoch)))
+    return min(limits, default=None)
+
+
 def validations_an_epoch(trainer: Trainer) -> float:
     """Return the validations of an epoch: fewer than one where not every epoch has one."""
     if not sum(map(int, trainer.num_val_batches)):
@@ -37,8 +50,8 @@ def describe_run(trainer: Trainer, left: TimeLeft | None) -> str:
     clips = getattr(sampler, "batch_size", None) or getattr(trainer.lightning_module, "batch_size", None)
     batch = f" of {clips * trainer.world_size * trainer.accumulate_grad_batches} clips" if clips else ""
     steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    most = trainer.max_epochs or 0
-    epochs = count(most, "epoch") if most > 0 else "any number of epochs"
+    limit = max_epochs(trainer)
+    epochs = "any number of epochs" if limit is None else count(limit, "epoch")
     kind, threads = trainer.strategy.root_device.type, count(torch.get_num_threads(), "thread")
     device = torch.cuda.get_device_name() if kind == "cuda" else f"{kind}, {threads}"
     devices = f"{trainer.world_size} x {device}" if trainer.world_size > 1 else device

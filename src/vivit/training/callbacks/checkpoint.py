@@ -122,6 +122,17 @@ class BestCheckpoint(ModelCheckpoint):
         super().__init__(dirpath=dirpath, filename="best", monitor=monitor, mode=mode, enable_version_counter=False)
         self.metrics: dict[str, float] = {}
 
+    def _save_topk_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
+        """Save if it is the best; before the first validation there is nothing to choose by."""
+        if self.monitor in monitor_candidates or any(name.startswith("val/") for name in monitor_candidates):
+            super()._save_topk_checkpoint(trainer, monitor_candidates)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log that there is no best checkpoint, where the training ended before its first validation."""
+        super().on_train_end(trainer, pl_module)
+        if not self.best_model_path and trainer.is_global_zero:
+            log.info("the training ended before a validation: there is no best.ckpt, and the last weights are used")
+
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         self.metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name[:4] == "val/"}
         super()._save_checkpoint(trainer, filepath)

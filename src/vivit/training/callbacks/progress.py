@@ -17,10 +17,17 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from vivit.device.malloc import peak_memory
-from vivit.text import format_duration
+from vivit.text import count, format_duration
 from vivit.training.heartbeat import BEAT, Heartbeat, Wait
 from vivit.training.lightning_compat import is_accumulating
-from vivit.training.run_description import describe_metrics, describe_run, describe_use, time_left, validations_an_epoch
+from vivit.training.run_description import (
+    describe_metrics,
+    describe_run,
+    describe_use,
+    max_epochs,
+    time_left,
+    validations_an_epoch,
+)
 from vivit.training.time_left import TimeLeft
 
 log = logging.getLogger(__name__)
@@ -171,7 +178,8 @@ class RunProgress(TQDMProgressBar):
         """Log the epoch."""
         super().on_train_epoch_end(trainer, pl_module)
         now = time.perf_counter()
-        of = f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
+        limit = max_epochs(trainer)
+        of = "" if limit is None else f"/{limit}"
         parts = [*describe_metrics(trainer), format_duration(now - self._epoch_began)]
         if trainer.global_step < trainer.estimated_stepping_batches:
             parts.append(self._remaining())
@@ -200,7 +208,7 @@ class RunProgress(TQDMProgressBar):
         super().on_test_start(trainer, pl_module)
         self._lined = self._epoch_began = time.perf_counter()
         split = getattr(trainer.datamodule, "test_split", "test")  # type: ignore[attr-defined]
-        self._log("the split %s has %s batches", split, sum(map(int, trainer.num_test_batches)))
+        self._log("the split %s has %s", split, count(sum(map(int, trainer.num_test_batches)), "batch", "batches"))
 
     def on_test_batch_end(
         self,
