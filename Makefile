@@ -4,7 +4,7 @@ PYTHON ?= python3
 EXTRAS ?= dev
 BIN := .venv/bin
 STAMP := .venv/.installed-$(EXTRAS)
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 LOCKS := requirements.lock $(if $(filter bench,$(EXTRAS)),requirements-bench.lock)
 
 .DEFAULT_GOAL := help
@@ -17,12 +17,16 @@ install: $(STAMP)  ## set up .venv; EXTRAS=bench adds the peers of the benchmark
 
 # Hashes decide: first setuptools, which builds what has no wheel, then all else, and this project without dependencies.
 $(STAMP): $(LOCKS) pyproject.toml setup.py
+	@echo "1 of 4: an environment of Python in .venv"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing into .venv (a few minutes the first time)"
-	@awk '/^setuptools==/,!/\\$$/' requirements.lock | $(PIP) --require-hashes --requirement /dev/stdin
-	@$(PIP) --require-hashes --no-build-isolation $(addprefix --requirement ,$(LOCKS))
-	@$(PIP) --no-deps --no-build-isolation --editable .
+	@echo "2 of 4: setuptools, which builds what has no wheel"
+	@awk '/^setuptools==/,!/\\$$/' requirements.lock | $(PIP) --quiet --require-hashes --requirement /dev/stdin
+	@echo "3 of 4: every package of $(LOCKS), by its hash (three to seven minutes the first time)"
+	@$(PIP) --progress-bar off --require-hashes --no-build-isolation $(addprefix --requirement ,$(LOCKS))
+	@echo "4 of 4: this project"
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+	@echo "Installed. Next: source .venv/bin/activate; python src/train.py model=factorised_encoder"
 
 train: install  ## train the factorised encoder on the embedded data set
 	$(BIN)/python src/train.py model=factorised_encoder

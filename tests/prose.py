@@ -1,8 +1,24 @@
-"""The prose of a page of Markdown, its sentences, and how easily they are read."""
+"""The prose of a page of Markdown, its sentences, and how easily they are read.
+
+    python tests/prose.py
+
+prints a table of all pages that people write, the hardest first.
+"""
 
 import re
+from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[1]
+GENERATED = {"tree.md", "configuration.md", "claims.md", "CHANGELOG.md"}
 SYLLABLE = re.compile(r"[aeiouy]+")
+
+
+def written_pages() -> list[Path]:
+    """Return the pages that people write: not those that a script generates, and not those that include another."""
+    documents = REPOSITORY / "docs"
+    pages = sorted([*REPOSITORY.glob("*.md"), *documents.glob("*.md"), *documents.glob("*/*.md")])
+    pages = [page for page in pages if page.name not in GENERATED and page.parent.name != "api"]
+    return [page for page in pages if "```{include}" not in page.read_text(encoding="utf-8")]
 
 
 def paragraphs(markdown: str) -> list[str]:
@@ -42,3 +58,19 @@ def reading_ease(markdown: str) -> float:
     found = sentences(markdown)
     words = [word for sentence in found for word in sentence]
     return 206.835 - 1.015 * len(words) / len(found) - 84.6 * sum(map(syllables, words)) / len(words)
+
+
+def ease_table() -> str:
+    """Return one line a page: reading ease, words of the longest sentence, mean words of a sentence, path."""
+    rows = []
+    for page in written_pages():
+        text = page.read_text(encoding="utf-8")
+        lengths = [len(sentence) for sentence in sentences(text)]
+        name = page.relative_to(REPOSITORY).as_posix()
+        rows.append((reading_ease(text), max(lengths), sum(lengths) / len(lengths), name))
+    lines = [f"{ease:5.1f} {longest:8d} {mean:5.1f}  {name}" for ease, longest, mean, name in sorted(rows)]
+    return "\n".join([" ease  longest  mean  page", *lines])
+
+
+if __name__ == "__main__":
+    print(ease_table())

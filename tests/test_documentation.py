@@ -7,15 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from prose import reading_ease, sentences, syllables
+from prose import REPOSITORY, ease_table, reading_ease, sentences, syllables, written_pages
 
-REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("*.md"), *DOCS.glob("*/*.md")])
-
-GENERATED = {"tree.md", "configuration.md", "claims.md"}
-WRITTEN = [page for page in PAGES if page.name not in GENERATED | {"CHANGELOG.md"} and page.parent.name != "api"]
-WRITTEN = [page for page in WRITTEN if "```{include}" not in page.read_text(encoding="utf-8")]
 
 
 @pytest.mark.slow
@@ -73,9 +68,16 @@ def test_syllables_are_counted() -> None:
     assert {word: syllables(word) for word in counts} == counts
 
 
-@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+@pytest.mark.parametrize("page", written_pages(), ids=lambda page: page.relative_to(REPOSITORY).as_posix())
 def test_prose_is_plain_and_sentences_are_short(page: Path) -> None:
     """Reading ease of 60 is plain English; no sentence has 40 words."""
     text = page.read_text(encoding="utf-8")
     assert [" ".join(words) for words in sentences(text) if len(words) >= 40] == []
     assert reading_ease(text) >= 60
+
+
+def test_the_table_of_reading_ease_has_every_page_and_the_hardest_first() -> None:
+    """``python tests/prose.py`` prints it."""
+    rows = [line.split() for line in ease_table().splitlines()[1:]]
+    assert {row[3] for row in rows} == {page.relative_to(REPOSITORY).as_posix() for page in written_pages()}
+    assert [float(row[0]) for row in rows] == sorted(float(row[0]) for row in rows)

@@ -30,7 +30,7 @@ from vivit.models import (
     Tubelets,
     UniformFrames,
 )
-from vivit.structures import Video
+from vivit.structures import MultiLabel, Video
 from vivit.tasks.clip_settings import data_record
 from vivit.tasks.export import export
 from vivit.tasks.predictor import build_predictor
@@ -215,25 +215,35 @@ def named_axes(graph: onnx.GraphProto) -> None:
     assert not [name for name in inner if name.startswith("s") and name[1:].isdigit()]
 
 
-READER, BY_TIME = re.findall(
+PROGRAM = re.findall(
     r"```python\n(.*?)```", (REPOSITORY / "docs" / "exported.md").read_text(encoding="utf-8"), re.DOTALL
 )
 FILMS = {"wide": (40, 40, 30), "high": (50, 34, 30), "short": (34, 48, 5), "upscale_frames": (18, 30, 22)}
 """Height, width and number of frames."""
+STRIDE, FPS = {"stride": 2}, {"fps": 9}
+REFERENCE = {"resampling": {"_target_": "vivit.data.transforms.ReferenceResize"}}
+MULTI_LABEL = {"noun": HEADS["noun"], "verb": MultiLabel(HEADS["verb"], (0.3, 0.6))}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("views", "rate"),
-    [({}, {"stride": 2}), ({"temporal": 4, "spatial": 3}, {"stride": 2}), ({"temporal": 4}, {"fps": 9})],
-    ids=["middle", "4x3", "by time"],
+    ("views", "changes", "heads"),
+    [
+        ({}, STRIDE, MULTI_LABEL),
+        ({"temporal": 4, "spatial": 3}, STRIDE, HEADS),
+        ({"temporal": 4}, FPS, HEADS),
+        ({"temporal": 2, "average": "probabilities"}, FPS | REFERENCE, MULTI_LABEL),
+    ],
+    ids=["middle", "4x3", "by time", "reference"],
 )
-def test_reader_in_the_documents_equals_the_pipeline(views, rate, composed, tmp_path, monkeypatch, capsys) -> None:
+def test_the_program_in_the_documents_gives_the_probabilities_of_predict(
+    views, changes, heads, composed, tmp_path, monkeypatch, capsys
+) -> None:
     """From a file: which frames, which part of the picture, scaled how, repeated where the video is short."""
     grid = {"_target_": "vivit.data.view_samplers.MultiViewSampler", "_partial_": True} | views
-    data = {"frames": 6, **rate, "resize": 29, "crop": [20, 21], "views": grid}
+    data = {"frames": 6, **changes, "resize": 29, "crop": [20, 21], "views": grid}
     net = network("spatiotemporal")
-    write_vivit(LoadedModel(net, "", HEADS, **data_record(data)), tmp_path / "net.ckpt")
+    write_vivit(LoadedModel(net, "", heads, **data_record(data)), tmp_path / "net.ckpt")
     words = [f"ckpt_path={tmp_path / 'net.ckpt'}", f"target={tmp_path / 'clip.onnx'}"]
     cfg = composed(*words, name="export")
     cfg.paths.run = str(tmp_path)
@@ -241,22 +251,22 @@ def test_reader_in_the_documents_equals_the_pipeline(views, rate, composed, tmp_
     cfg = composed(words[0], "video=x", "num_workers=0", "device=cpu", name="predict")
     cfg.paths.run = str(tmp_path)
     predictor = build_predictor(cfg, Job(tmp_path, {}, [], None))
-    assert len([line for line in READER.splitlines() if line]) <= 25
-    lines = READER.splitlines()
-    reader = "\n".join([*lines[:8], BY_TIME, *lines[11:]] if "fps" in rate else lines)
+    (program,) = PROGRAM
     for name, (height, width, length) in FILMS.items():
         pixels = np.random.default_rng(0).integers(0, 256, (length, height, width, 3), np.uint8)
         file = film(tmp_path / f"{name}.mp4", pixels)
-        ((_, expected),) = predictor.predict([file])
+        expected = predictor(file, top_k=None)
         capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["reader", str(tmp_path / "clip.onnx"), file])
-        exec(compile(reader, "docs/exported.md", "exec"), there := {})
-        preprocessing = predictor.preprocessing
-        clips = ClipDataset(
-            [Video(file, ())], preprocessing.views, FlipLabelMap(allowed=False), 0, resampling=preprocessing.resampling
-        )
-        np.testing.assert_array_equal(there["given"], clips[0].frames, "to the same bytes")
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines] == ["noun", "verb"]
-        found = [float(number) for line in lines for number in line.split()[1:-1]]
-        np.testing.assert_allclose(found, expected, atol=1e-4 * expected.abs().max().item())
+        monkeypatch.setattr(sys, "argv", ["run_onnx.py", str(tmp_path / "clip.onnx"), file])
+        exec(compile(program, "docs/exported.md", "exec"), there := {})
+        rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+        classes = [(head, row["class"]) for head in heads for row in expected[head]]
+        assert [tuple(row[:2]) for row in rows] == classes
+        probabilities = [row["probability"] for head in heads for row in expected[head]]
+        np.testing.assert_allclose([float(row[2]) for row in rows], probabilities, atol=1e-4)
+        if "resampling" not in changes:
+            reading = predictor.preprocessing
+            clips = ClipDataset(
+                [Video(file, ())], reading.views, FlipLabelMap(allowed=False), 0, resampling=reading.resampling
+            )
+            np.testing.assert_array_equal(there["clips"], clips[0].frames, "to the same bytes")

@@ -102,6 +102,10 @@ def test_make_installs_nothing_without_a_hash_but_the_project(extras: str, files
     assert "--require-hashes" in dependencies
     assert re.findall(r"--requirement (\S+)", dependencies) == files
     assert project.endswith("--no-deps --no-build-isolation --editable .")
+    steps = [line for line in lines if re.match(r'echo "\d of 4', line)]
+    assert [line[6] for line in steps] == list("1234"), "each step is printed before it begins"
+    assert lines.index(steps[2]) == lines.index(dependencies) - 1
+    assert re.match('echo "Installed. Next: source .venv/bin/activate; python src/train.py', lines[-1])
 
 
 def write_wheel(folder: Path, name: str) -> str:
