@@ -136,7 +136,7 @@ class OptimizerConfig:
         """Return the optimizer and its schedule for a run of ``total_steps`` steps of ``clips`` clips."""
         warmup = self.warmup_steps(total_steps=total_steps, steps_per_epoch=steps_per_epoch)
         if self.warmup_share is None and warmup != int(self.warmup_epochs * steps_per_epoch):
-            rank_zero_only(log.info)(
+            rank_zero_only(log.warning)(
                 "optim.warmup_epochs=%s: is not shorter than the run of %d steps, %d an epoch; the rate warms up in a "
                 "tenth of them, %d",
                 *(self.warmup_epochs, total_steps, steps_per_epoch, warmup),
