@@ -177,8 +177,8 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         if results["step_seconds"] is not None:  # a run that was resumed behind its last step has made none
             table.add_row("median step", f"{results['step_seconds']:.3f} s")
         if results.get("matrix_share") is not None:
-            share = f"{100 * results['matrix_share']:.0f} % of the device's matrix products"
-            table.add_row("use", f"{results['model_tflops']:.3g} TFLOP/s, {share}")
+            rate = f"{results['model_tflops']:.3g} TFLOP/s"
+            table.add_row("of the device's matrix rate", f"{100 * results['matrix_share']:.0f} %, {rate}")
         table.add_row("peak memory", f"{results['peak_mb']:,.0f} MB")
     Console(markup=False, emoji=False).print(table)  # names are what they are
     print(f"Run folder: {folder}")

@@ -1,5 +1,6 @@
 """The findings about a data set: each planted fault is named, and a sound set has none."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +223,18 @@ def test_the_page_shows_classes_findings_and_pictures(planted: Path) -> None:
     assert "14 videos (12 train, 2 val)" in page
     for text in ("half below", "h264", "broken.mp4", "data.fps="):
         assert text in page
+
+
+def test_one_long_film_does_not_flatten_the_others(tmp_path: Path) -> None:
+    lengths = np.random.default_rng(0).uniform(3, 9, 121)
+    dataset = indexed(tmp_path, lambda n, label: {"seconds": 18000.0 if n == 7 else lengths[n]})
+    page = render_overview("a", load_facts(dataset), [], [], [], {})
+    seconds = re.search(r"<h3>Seconds</h3>(.*?)<h3>", page, re.DOTALL)
+    assert seconds is not None
+    assert "last bar: 1 above that, up to 18,000 s" in seconds[1]
+    heights = [float(height) for height in re.findall(r"height: ([\d.]+)%", seconds[1])]
+    assert sum(height > 0 for height in heights[:-1]) > 20, "all bars but the last are of videos below 9 s"
+    assert heights[-2:] == [0, min(height for height in heights if height)]
 
 
 def test_settings_follow_most_files_and_not_one(tmp_path: Path) -> None:

@@ -37,7 +37,10 @@ def export(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         check = compare_logits(network, heads, clip, lambda frames: run(output, frames))
     write_json(job.folder / "results.json", {"target": str(target), "check": check} | provenance())
     print(f"{source} -> {target}, {target.stat().st_size / 1e6:,.1f} MB")
-    print(f"On random clips: largest logit {check['largest_logit']:.3g}, difference {check['difference']:.3g}")
+    print(
+        f"The file was run on random clips: its logits differ by {check['difference']:.1g} at most from the "
+        f"checkpoint's, the largest of which is {check['largest_logit']:.3g}"
+    )
     return {}
 
 

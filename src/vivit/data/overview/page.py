@@ -1,5 +1,6 @@
 """The page about a data set, which opens without a server; ``page.html.j2`` is its template."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,10 +112,12 @@ def _charts(facts: VideoFacts) -> Any:
     for title, (values, unit) in columns.items():
         numbers = values.dropna()
         if len(numbers):
-            yield {"title": title, "bars": _bars(numbers)} | {
-                name: f"{_three_digits(float(number))} {unit}"
-                for name, number in (("low", numbers.min()), ("median", numbers.median()), ("high", numbers.max()))
-            }
+            limit, beyond = _limit(numbers), ""
+            ends = {"low": numbers.min(), "median": numbers.median(), "high": numbers[numbers <= limit].max()}
+            if far := int((numbers > limit).sum()):
+                beyond = f"last bar: {far:,} above that, up to {_three_digits(float(numbers.max()))} {unit}"
+            texts = {name: f"{_three_digits(float(number))} {unit}" for name, number in ends.items()}
+            yield {"title": title, "bars": _bars(numbers, limit), "beyond": beyond} | texts
 
 
 def _three_digits(number: float) -> str:
@@ -128,13 +131,25 @@ def _unit(size: float) -> tuple[float, str]:
     return next((unit for unit in units if size >= unit[0]), (1.0, "bytes"))
 
 
-def _bars(numbers: "pd.Series[float]") -> list[float]:
-    """Return heights in percent: of a histogram, or of each value where there are few."""
-    rounded = numbers.round(2)
+def _limit(numbers: "pd.Series[float]") -> float:
+    """Return the value beyond which a histogram has one bar, for the few that are far from all others; or infinity."""
+    lower, upper = float(numbers.quantile(0.25)), float(numbers.quantile(0.75))
+    limit = max(2 * upper, upper + 3 * (upper - lower))  # "far out" as Tukey has it
+    is_few = numbers.round(2).nunique() <= FEW_VALUES
+    return limit if numbers.max() > 2 * limit and not is_few else math.inf
+
+
+def _bars(numbers: "pd.Series[float]", limit: float) -> list[float]:
+    """Return heights in percent: of each value where there are few, or of a histogram.
+
+    What is beyond the limit is one bar, behind a gap.
+    """
+    rounded, within = numbers.round(2), numbers[numbers <= limit]
     if rounded.nunique() <= FEW_VALUES:
         heights = rounded.value_counts().sort_index().to_numpy()
     else:
-        heights = np.histogram(numbers, BINS)[0]
+        beyond = [0, len(numbers) - len(within)] if len(within) < len(numbers) else []
+        heights = np.array([*np.histogram(within, BINS)[0], *beyond])
     return [round(100 * height / heights.max(), 1) for height in heights.tolist()]
 
 
