@@ -4,6 +4,7 @@ import csv
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from made_up import run_folder, scored
@@ -74,7 +75,9 @@ def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
     assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
     assert not re.findall(r"url\(|@import|https?://", text)
     assert page.links
-    assert {link.removeprefix("#") for link in page.links} == set(page.anchors)
+    assert {link.removeprefix("#") for link in page.links if link[0] == "#"} == set(page.anchors)
+    (run,) = (link for link in page.links if link[0] != "#")
+    assert (report / unquote(run)).is_dir(), "the folder of one's own run"
     assert len(page.anchors) == len(set(page.anchors))
     assert "prefers-color-scheme: dark" in text
     assert "&lt;b&gt;" in text
@@ -160,11 +163,11 @@ def test_own_runs_come_first_and_rows_say_what_differs(tmp_path: Path) -> None:
     assert titles[:3] == ["Your own runs", "Classes of the latest run", "What the paper claims, and what we find"]
     own = report.text.partition("## Your own runs")[2].partition("\n## ")[0]
     head, *rows = [line for line in own.splitlines() if line.startswith("| ")]
-    assert head.startswith("| size | also set | top-1, % |")
-    assert sorted(row.split(" | ")[:2] for row in rows[1:]) == [
-        ["| mini", "data.fps=8"], ["| tiny", "-"], ["| tiny", "data.fps=8"],
+    assert head.startswith("| latest run | top-1, % | size | also set |")
+    assert sorted(row.split(" | ")[0::2][:2] + row.split(" | ")[3:4] for row in rows[1:]) == [
+        ["| run0", "tiny", "-"], ["| run1", "tiny", "data.fps=8"], ["| run2", "mini", "data.fps=8"],
     ]  # fmt: skip
-    assert "All rows: data folder" in own and "data.root=/clips" in own.partition("| size")[0]
+    assert "All rows: data folder" in own and "data.root=/clips" in own.partition("| latest run")[0]
     classes = report.text.partition("## Classes of the latest run")[2].partition("\n## ")[0]
     assert "train/runs/run2, label" in classes
     assert "| c4 | 10 | 44.4 [10.0, 90.0] | 40.0 |" in classes
@@ -198,9 +201,9 @@ def test_terminal_has_a_summary_of_at_most_40_lines(runs: int, tmp_path: Path) -
     assert lines[0].startswith(f"Runs in {tmp_path}"[:60])
     assert ("Your own runs" in summary) == bool(runs)
     if runs == 1:
-        assert "  0.0 % top-1: data=folder model=factorised_encoder" in summary
+        assert "  0.0 % top-1 in r0: data=folder model=factorised_encoder" in summary
     if runs == 60:
-        assert lines[lines.index("") + 2] == "  58.0 % top-1: data.root=/58", "the best first, by what differs"
+        assert lines[lines.index("") + 2] == "  58.0 % top-1 in r58: data.root=/58", "the best first, by what differs"
         assert "and 24 more" in summary and "failed, no disk" in summary and "Cross-validations" in summary
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vivit.overrides import override_key
 from vivit.reporting.load_runs import RunRecord, latest_per_seed
@@ -11,10 +12,11 @@ from vivit.reporting.tables import Column, Table, Value, mean, multiply, stdev
 
 GROUPS = ("data", "model", "tokeniser", "size", "experiment")
 COLUMNS = (
-    *(Column(key, key) for key in GROUPS),
-    Column("other", "also set"),
+    Column("run", "latest run"),
     Column("top1", "top-1, %", 1, stdev="top1_spread", interval=("top1_low", "top1_high")),
     Column("map", "mAP, %", 1, stdev="map_spread", interval=("map_low", "map_high")),
+    *(Column(key, key) for key in GROUPS),
+    Column("other", "also set"),
     *(Column("scored", "scored on"), Column("views", "views"), Column("runs", "seeds")),
     Column("params", "parameters, M", 2),
     *(Column("gmac", "multiply-adds, G", 3), Column("minutes", "training, min", 1)),
@@ -26,15 +28,16 @@ SAME = (*GROUPS, "scored", "views", "runs", "params", "gmac")
 
 
 def other_runs_table(runs: Sequence[RunRecord]) -> Table:
-    """Return a table of the runs that are done, grouped by setting, one run for each seed."""
+    """Return a table of the runs that are done, grouped by setting, one run for each seed; a row links to the last."""
     groups: dict[tuple[str | None, ...], list[RunRecord]] = defaultdict(list)
     for run in runs:
         scored = run.results.get("scored_split", "test")
         if run.status == "done" and {f"{scored}/acc_top1", f"{scored}/map"} & set(run.results["metrics"]):
             groups[_setting(run)].append(run)
     ordered = sorted(groups.items(), key=lambda item: str(item[0]))
-    lines = [_line(key, list(latest_per_seed(group).values())) for key, group in ordered]
-    return _only_differences(lines)
+    by_seed = [(key, list(latest_per_seed(group).values())) for key, group in ordered]
+    table = _only_differences([_line(key, group) for key, group in by_seed])
+    return replace(table, links=tuple(str(group[-1].folder) for _, group in by_seed))
 
 
 def _only_differences(lines: list[dict[str, Value]]) -> Table:
@@ -72,7 +75,7 @@ def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, V
         for name in (name, f"{split}/map")
     )
     return dict(zip(GROUPS, options, strict=True)) | {
-        **{"views": views, "scored": split, "other": other or None, "runs": len(runs)},
+        **{"run": runs[-1].folder.name, "views": views, "scored": split, "other": other or None, "runs": len(runs)},
         **{"top1": mean(top1), "top1_spread": stdev(top1), "map": mean(average_precision)},
         "map_spread": stdev(average_precision),
         **single_run_interval([run.results for run in runs], name, "top1"),

@@ -1,5 +1,6 @@
 """The report: every table and figure of the paper beside our runs, as HTML, Markdown, LaTeX and CSV."""
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from vivit.entry_points import typed
 from vivit.reporting.claims import claims_table, judge_claims, summary
@@ -82,7 +84,7 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
         by_sweep[figure.sweep].append(data)
     judgements = judge_claims(defaults)
     claims = claims_table(judgements)
-    of_user = _user_sections([run for run in others if run.sweep not in read_sweeps()], by_folds, logs)
+    of_user = _user_sections([run for run in others if run.sweep not in read_sweeps()], by_folds, logs, folder)
     sections = [*of_user, Section(claims.title, summary(judgements), [claims])]
     sections += [_sweep_section(result, by_sweep[result.sweep.name]) for result in results]
     sections.append(_table6_section(runs))
@@ -105,12 +107,13 @@ def write_report(runs: Sequence[RunRecord], logs: Path, folder: Path, metadata: 
 def _lead(runs: Sequence[RunRecord], logs: Path, metadata: Mapping[str, str]) -> list[str]:
     """Return the first sentences: how many runs there are, what the numbers are, and what made this report."""
     states = ("done", "running", "interrupted", "failed", "unreadable")
+    records = sum(run.is_record and run.status == "done" for run in runs)
     counts = {state: sum(run.status == state for run in runs) for state in states}
+    counts["done"] -= records
     text = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-    records = sum(run.is_record for run in runs)
-    from_records = f", {records} of them known by their records" if records else ""
-    lead = [f"Runs in {logs}: {text}{from_records}." if runs else f"Runs in {logs}: none."]
-    if not counts["done"]:
+    beside = f" Recorded runs of the tables beside them: {records}." if records else ""
+    lead = [f"Runs in {logs}: {text or 'none'}.{beside}"]
+    if not counts["done"] and not records:
         lead.append(f"No run with results yet: `{typed('train')}` makes one, with sweep= those of a table.")
     lead.append(progress_sentence(remaining(read_sweeps().values(), runs)))
     lead.append(
@@ -137,9 +140,9 @@ def _table6_section(runs: Sequence[RunRecord]) -> Section:
     return Section(TABLE6, _count(count, "experiment") if count else "not run yet", tables)
 
 
-def _user_sections(runs: Sequence[RunRecord], by_folds: Sequence[Setting], logs: Path) -> list[Section]:
+def _user_sections(runs: Sequence[RunRecord], by_folds: Sequence[Setting], logs: Path, folder: Path) -> list[Section]:
     """Return the sections of runs of no table of the paper: settings, cross-validations, classes, probes, time."""
-    sections = _own_runs_section(runs, logs)
+    sections = _own_runs_section(runs, logs, folder)
     if by_folds:
         table = cross_validation_table(by_folds)
         sections.append(Section(table.title, _count(len(by_folds), "setting"), [table]))
@@ -152,8 +155,11 @@ def _user_sections(runs: Sequence[RunRecord], by_folds: Sequence[Setting], logs:
     return sections
 
 
-def _own_runs_section(runs: Sequence[RunRecord], logs: Path) -> list[Section]:
-    """Return the section of runs of no table, with those that are not done as notes; no section without any."""
+def _own_runs_section(runs: Sequence[RunRecord], logs: Path, folder: Path) -> list[Section]:
+    """Return the section of runs of no table, with those that are not done as notes; no section without any.
+
+    Rows link to run folders, relative to that of the report.
+    """
     table = other_runs_table(runs)
     unfinished = [run for run in runs if run.status != "done"]
     if not table.lines and not unfinished:
@@ -161,7 +167,8 @@ def _own_runs_section(runs: Sequence[RunRecord], logs: Path) -> list[Section]:
     notes = tuple(
         f"{run_path(run, logs)}: {run.status}" + (f", {run.error}" if run.error else "") for run in unfinished
     )
-    return [Section(table.title, _count(len(table.lines), "setting"), [replace(table, notes=notes)])]
+    links = tuple(quote(os.path.relpath(link, folder)) for link in table.links)
+    return [Section(table.title, _count(len(table.lines), "setting"), [replace(table, notes=notes, links=links)])]
 
 
 def _write_tables(tables: Sequence[Table], folder: Path) -> None:

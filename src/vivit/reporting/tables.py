@@ -63,6 +63,8 @@ class Table:
     """Whether its CSV file has the columns without values too, and the hidden ones."""
     hidden: tuple[str, ...] = ()
     """Keys of columns that are left out elsewhere: all lines have the same, which the caption contains."""
+    links: tuple[str, ...] = ()
+    """What the first cell of every line links to on the page, if anything."""
 
     def nonempty_columns(self) -> tuple[Column, ...]:
         """Return the columns in which any line has a value, but for hidden ones."""

@@ -61,7 +61,7 @@ def _result(line: Mapping[str, Value]) -> float:
 
 
 def _row(table: Table, line: Mapping[str, Value]) -> str:
-    """Return the result of a setting, and what it sets that not all do; of a single one all that it sets."""
+    """Return the result of a setting, its run, and what it sets that not all do; of a single one all that it sets."""
     columns = [column for column in table.nonempty_columns() if line.get(column.key) is not None]
     results = [
         f"{column.format(line)} % {column.title.removesuffix(', %')}" for column in columns if column.key in RESULTS
@@ -72,7 +72,8 @@ def _row(table: Table, line: Mapping[str, Value]) -> str:
         if column.key in OPTIONS
         and (len(table.lines) == 1 or any(other.get(column.key) != line[column.key] for other in table.lines))
     ]
-    return one_line(f"{', '.join(results[:2]) or '-'}: {' '.join(options) or 'default'}")
+    folder = f" in {line['run']}" if line.get("run") else ""
+    return one_line(f"{', '.join(results[:2]) or '-'}{folder}: {' '.join(options) or 'default'}")
 
 
 def _short(text: str) -> str:
