@@ -106,6 +106,34 @@ def test_clips_are_cut_for_most_videos(tmp_path: Path, slow: int, remedy: str) -
     assert kinds(dataset)["rate_above_file"].remedy == remedy
 
 
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"fps": 120.0}, "far_faster", "have up to 120 frames a second, where most have 25"),
+        ({"width": 90, "height": 160}, "turned", "videos are upright, where most are wide"),
+    ],
+)
+def test_the_few_files_unlike_the_others_are_named_with_their_class(
+    tmp_path: Path, change: dict[str, Any], kind: str, words: str
+) -> None:
+    for name, labels in (("one", "b"), ("all", "ab")):
+        (tmp_path / name).mkdir()
+        dataset = indexed(
+            tmp_path / name,
+            lambda n, label, labels=labels: (
+                {"width": 160, "height": 90} | (change if n % 10 in (1, 4) and label in labels else {})
+            ),
+        )
+        finding = kinds(dataset)[kind]
+        assert words in finding.text
+        assert ("all of class b" in finding.text) == (name == "one")
+        if kind == "turned":
+            assert finding.is_warning == (name == "one")
+    (tmp_path / "half").mkdir()
+    half = indexed(tmp_path / "half", lambda n, label: {"width": 160, "height": 90} | (change if n % 2 else {}))
+    assert kind not in kinds(half)
+
+
 def test_rates_do_not_matter_to_clips_by_time(tmp_path: Path) -> None:
     dataset = indexed(tmp_path, lambda number, label: {"fps": [24.0, 60.0][number % 3 == 0]})
     assert not kinds(dataset)["mixed_rates"].is_warning

@@ -52,13 +52,13 @@ def check_trainer(cfg: DictConfig) -> None:
 
 def check_length(trainer: DictConfig) -> None:
     """Raise ConfigError for a training without a step, and for what is no number of epochs or steps."""
-    for name, whole in (("max_epochs", "epochs"), ("max_steps", "steps")):
+    for name, noun in (("max_epochs", "epochs"), ("max_steps", "steps")):
         value = trainer.get(name, -1)
         if value == 0 and _is_integer(value, 0):
             remedy = "set 1 or more; to score a network without training it: python src/eval.py ckpt_path=FILE"
             raise ConfigError(f"trainer.{name}", value, "leaves nothing to train", remedy)
         if not (_is_integer(value, -1) or (value is None and name == "max_epochs")):
-            raise ConfigError(f"trainer.{name}", value, f"is no number of {whole}", "set 1 or more, or -1 for no limit")
+            raise ConfigError(f"trainer.{name}", value, f"is no number of {noun}", "set 1 or more, or -1 for no limit")
 
 
 def check_strategy(strategy: Any) -> None:

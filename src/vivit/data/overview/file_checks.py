@@ -8,12 +8,15 @@ import pandas as pd
 from vivit.data.frame_rates import SAME, rates_below
 from vivit.data.overview.findings import ClipPlan, Finding
 from vivit.data.overview.videos import VideoFacts
+from vivit.structures import label_columns, single_label_heads
 from vivit.text import count, format_duration, name_some
 
 MIXED = 1.1
 """How many times the lowest rate the highest one is, from where on a stride means two speeds."""
 FAR = 100
 """How many times the median length a whole file is, from where on it is hardly one of the clips."""
+FAR_RATE = 3
+"""How many times the median rate that of a file is, from where on its timestamps are rather wrong."""
 FEW = 0.2
 """Share of the videos up to which they are rather left out than clips cut otherwise."""
 LARGE = 1.5
@@ -28,6 +31,8 @@ def check_files(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
     videos = facts.examined.drop_duplicates("path")
     if len(videos):
         yield from _rates(videos, plan)
+        yield from _far_rates(facts, videos)
+        yield from _upright(facts, videos)
         yield from _blank(videos)
         yield from _lengths(facts, plan)
         yield from _far_longer(facts)
@@ -72,6 +77,42 @@ def _rates(videos: pd.DataFrame, plan: ClipPlan) -> Iterator[Finding]:
         )
         remedy = "leave them out" if len(slow) <= FEW * len(videos) else f"set data.fps={low:.3g} or less"
         yield Finding("rate_above_file", text, remedy, paths)
+
+
+def _far_rates(facts: VideoFacts, videos: pd.DataFrame) -> Iterator[Finding]:
+    """Yield the few files whose rate is so far above that of most that it is hardly theirs."""
+    usual = float(videos["fps"].median())
+    fast = videos[videos["fps"] > FAR_RATE * usual]
+    if len(fast) and len(fast) <= FEW * len(videos):
+        paths = tuple(fast["path"])
+        text = (
+            f"{count(len(paths), 'video has', 'videos have')} up to {fast['fps'].max():.4g} frames a second, "
+            f"where most have {usual:.4g}{_only_class(facts, fast)}: {name_some(paths)}"
+        )
+        faster = f"{fast['fps'].max() / usual:.3g} times as fast"
+        remedy = f"look at them: where the timestamps are wrong, they move {faster}, also in clips cut by data.fps"
+        yield Finding("far_faster", text, remedy, paths)
+
+
+def _upright(facts: VideoFacts, videos: pd.DataFrame) -> Iterator[Finding]:
+    """Yield the few upright pictures among wide ones, or the reverse; a warning where one class has them all."""
+    upright = videos["height"] > videos["width"]
+    for few, name, most in ((upright, "upright", "wide"), (videos["height"] < videos["width"], "wide", "upright")):
+        turned = videos[few]
+        if len(turned) and len(turned) <= FEW * len(videos):
+            paths, of_class = tuple(turned["path"]), _only_class(facts, turned)
+            text = f"{count(len(paths), 'video is', 'videos are')} {name}, where most are {most}{of_class}"
+            remedy = "look at them: pictures may lie on their side; a network may know the class by that"
+            yield Finding("turned", f"{text}: {name_some(paths)}", remedy, paths, is_warning=bool(of_class))
+
+
+def _only_class(facts: VideoFacts, videos: pd.DataFrame) -> str:
+    """Return that some videos, more than two, are all of one class; nothing where they are not."""
+    for head in single_label_heads(facts.heads):
+        labels = facts.labels[videos.index, label_columns(facts.heads)[head].start]
+        if len(labels) > 2 and len(set(labels.tolist())) == 1 and labels[0] >= 0 and len(facts.heads[head]) > 1:
+            return f", all of class {facts.heads[head][labels[0]]}"
+    return ""
 
 
 def _lengths(facts: VideoFacts, plan: ClipPlan) -> Iterator[Finding]:
