@@ -18,13 +18,11 @@ release = version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "results/README.md"]
 templates_path = ["_templates"]
 highlight_language = "bash"  # of what is indented: mostly commands
-myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "cache" if os.environ.get("DOCS_NOTEBOOKS") else "off"
 nb_execution_timeout = 900
@@ -44,6 +42,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"ViViT {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["breaks.js"]
 html_sidebars = {"**": ["all-pages.html"]}
 html_show_sourcelink = False
 html_show_copyright = False

@@ -41,11 +41,12 @@ class DistributedBatchSampler(Sampler[list[SampleKey]]):
     ) -> None:  # fmt: skip
         self.steps, rest = divmod(clips or videos, batch_size * ranks)
         if not self.steps:
+            of_ranks = f" on each of {ranks} devices" if ranks > 1 else ""
             devices = f"set trainer.devices={max(1, videos)} or less"
             raise ConfigError(
                 "data.batch_size",
                 batch_size,
-                f"{videos} training videos do not fill one batch on each of {ranks} devices",
+                f"{videos} training videos do not fill one batch{of_ranks}",
                 f"set {videos // ranks} or less" if videos >= ranks else devices,
             )
         if clips and rest:
