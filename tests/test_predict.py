@@ -245,7 +245,8 @@ def test_videos_without_attention_are_left_out(predicted, tmp_path: Path, monkey
     film(tmp_path / "good.mp4", noise(12))
     bad = film(tmp_path / "halfway.mp4", noise(12))
 
-    def damaged(predictor: Any, video: Video, fuse: str, folder: Path, classes: Any) -> dict[str, Any]:
+    def damaged(predictor: Any, video: Video, fuse: str, folder: Path, classes: Any, name: str) -> dict[str, Any]:
+        assert name == Path(video.path).name, "what the pictures are captioned with"
         if video.path == bad:
             raise VideoError(bad, "frame 6 cannot be decoded")
         return {"moments": []}

@@ -21,8 +21,8 @@ TICKS = 6
 """Temporal indices with their second below them, at most."""
 MAX_WIDTH = 52
 """Width of a line on a sheet, in Latin characters."""
-MARGIN = 0.12
-"""Inches."""
+MARGIN, ROW_GAP = 0.12, 0.15
+"""Inches around pictures, and between rows of them."""
 SCALE = "attention, in percent of the strongest; outlined: from half of it on"
 UNSEEN = "dimmed: outside of what the network sees"
 
@@ -41,7 +41,7 @@ def write_attention_sheet(
     tall = wide * frames.shape[1] / frames.shape[2]
     texts = [shorten(text, MAX_WIDTH) for text in lines]
     below = 0.85 + line * (1 + dimmed)
-    height = MARGIN + line * len(texts) + rows * (line + tall) + below
+    height = MARGIN + line * len(texts) + rows * (line + tall + ROW_GAP) + below
     with picture_style(texts):
         figure = Figure(figsize=(WIDTH, height))
         for at, text in enumerate(texts):
@@ -49,7 +49,7 @@ def write_attention_sheet(
         for place, number in enumerate(numbers):
             row, column = divmod(place, across)
             left = MARGIN + column * (wide + MARGIN)
-            top = height - MARGIN - line * len(texts) - row * (line + tall) - line
+            top = height - MARGIN - line * len(texts) - row * (line + tall + ROW_GAP) - line
             figure.text(left / WIDTH, (top + 0.05) / height, f"{seconds[number]:.2f} s", va="bottom")
             axes = figure.add_axes((left / WIDTH, (top - tall) / height, wide / WIDTH, tall / height))
             axes.imshow(frames[number], aspect="auto")

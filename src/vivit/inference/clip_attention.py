@@ -128,14 +128,14 @@ def frame_seconds(video: OpenVideo, numbers: Sequence[int]) -> list[float]:
 
 
 def save_attention(
-    predictor: Predictor, file: str | Video, head_fusion: str, folder: Path, classes: TopK
+    predictor: Predictor, file: str | Video, head_fusion: str, folder: Path, classes: TopK, name: str | None = None
 ) -> dict[str, Any]:
     """Write the pictures of a video's attention rollout into ``folder``; return its entry of a prediction.
 
-    ``classes`` are those of the video, which the pictures are captioned with.
+    ``name`` and ``classes`` are those of the video, which the pictures are captioned with.
     """
     attention = rollout_video(predictor, file, head_fusion)
-    attention.save(folder, answer_lines(classes))
+    attention.save(folder, [*([name] if name else []), *answer_lines(classes)])
     return {"moments": attention.moments()}
 
 

@@ -69,7 +69,9 @@ def predict(cfg: DictConfig, job: Job) -> Mapping[str, float]:
 
             try:
                 folder, classes = output_folder(job.folder, sources, number), prediction["classes"]
-                prediction["attention"] = save_attention(predictor, source.video, cfg.head_fusion, folder, classes)
+                prediction["attention"] = save_attention(
+                    predictor, source.video, cfg.head_fusion, folder, classes, source.name
+                )
             except VideoError as error:  # of a frame that the attention alone needs
                 skip_video(cfg, skipped, source, error)
                 continue
