@@ -145,6 +145,7 @@ def test_result_tables_print_names_as_typed(tmp_path: Path, capsys, monkeypatch)
     print_results(results, tmp_path)
     print_rows([{"case": "[/red]", "n": 1}, {"case": ":smile:", "n": 2}], tmp_path)
     printed = capsys.readouterr().out
+    assert printed.startswith("Checkpoint: logs/[/x] :smile:/best.ckpt\n")
     for name in ("logs/[/x] :smile:/best.ckpt", "test/[red]n_acc_top1, 1x1 views", "[/red]", ":smile:"):
         assert name in printed
 

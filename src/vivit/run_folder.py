@@ -153,7 +153,9 @@ def git_commit() -> str | None:
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
     """Print the results of a run as a table on the terminal."""
     options = [results[key] for key in ("model", "size", "tokeniser", "data") if results.get(key)]
-    title = one_line(" / ".join(options) or str(results.get("ckpt_path") or "")) or None
+    if not options and results.get("ckpt_path"):
+        print(f"Checkpoint: {one_line(str(results['ckpt_path']))}")  # a path is too long for a title
+    title = one_line(" / ".join(options)) or None
     table = Table("measure", Column("value", justify="right"), title=title)
     intervals, split = results.get("confidence_95", {}), results.get("scored_split", "test")
     for name, value in sorted(results["metrics"].items()):
