@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning import Trainer
 from omegaconf import OmegaConf
 
 from vivit.device.malloc import disable_malloc_trim, peak_memory, reset_peak_memory
@@ -81,19 +82,19 @@ def test_a_network_that_looks_at_values_is_not_counted() -> None:
     ],
 )
 def test_a_batch_that_cannot_fit_is_refused(
-    free: int, sentence: str, own: Any, monkeypatch: pytest.MonkeyPatch
+    free: int, sentence: str, own: Any, on_cpu: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = create_model("spatiotemporal", size="tiny", num_classes=5, frames=4, image_size=64)
     own.data.batch_size, own.data.crop = 64, [64, 64]
-    check_memory(own, net)
+    check_memory(own, net, on_cpu)
     monkeypatch.setattr("vivit.tasks.batch_size.free_memory", lambda: free)
     monkeypatch.setattr("vivit.tasks.batch_size.resident_memory", lambda: 0)
     with pytest.raises(ConfigError, match=sentence):
-        check_memory(own, net)
+        check_memory(own, net, on_cpu)
 
 
 def test_a_batch_that_hardly_fits_is_warned_of(
-    own: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    own: Any, on_cpu: Trainer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     net = create_model("spatiotemporal", size="tiny", num_classes=5, frames=4, image_size=64)
     own.data.batch_size, own.data.crop = 64, [64, 64]
@@ -101,7 +102,7 @@ def test_a_batch_that_hardly_fits_is_warned_of(
     assert memory is not None
     monkeypatch.setattr("vivit.tasks.batch_size.free_memory", lambda: int(1.1 * memory.peak(64)))
     monkeypatch.setattr("vivit.tasks.batch_size.resident_memory", lambda: 0)
-    check_memory(own, net)
+    check_memory(own, net, on_cpu)
     assert "it may be killed; set 48, or auto, which measures it" in caplog.text
 
 
@@ -111,6 +112,11 @@ def test_a_batch_that_hardly_fits_is_warned_of(
 )
 def test_the_largest_that_fits_is_taken(available: int, most: int, size: int) -> None:
     assert BatchMemory(fixed=100, clip=100).largest(available, most) == size
+
+
+@pytest.fixture
+def on_cpu() -> Trainer:
+    return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
 
 
 @pytest.fixture

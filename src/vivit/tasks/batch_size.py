@@ -7,6 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
+from lightning import Trainer
 from omegaconf import DictConfig, open_dict, read_write
 from torch import nn
 
@@ -72,21 +73,20 @@ def auto_size(memory: BatchMemory, free: int, videos: int) -> int:
     return memory.largest(int(FREE_SHARE * free), max(2, videos // STEPS_OF_EPOCH))
 
 
-def check_memory(cfg: DictConfig, network: nn.Module, processes: int = 1) -> None:
+def check_memory(cfg: DictConfig, network: nn.Module, trainer: Trainer) -> None:
     """Raise ConfigError where a batch cannot fit into the memory of this machine; warn where it hardly does.
 
-    Counted is what training takes at the least, in so many processes. On a GPU torch itself says that memory ran out;
-    on a CPU the system kills the process without a word.
+    Counted is what training takes at the least, in all of its processes. On a GPU torch itself says that memory ran
+    out; on a CPU the system kills the process without a word.
     """
-    options = trainer_options(cfg.trainer)
-    if uses_cuda(options) or is_sharded(cfg):
+    if trainer.strategy.root_device.type != "cpu" or is_sharded(cfg):
         return
-    autocast = torch.bfloat16 if str(options.get("precision")).startswith("bf16") else None
+    autocast = torch.bfloat16 if str(trainer.precision).startswith("bf16") else None
     memory = count_batch_memory(network, (3, cfg.data.frames, *cfg.data.crop), autocast)
     if memory is None:
         return
     size = cfg.data.batch_size
-    free = (free_memory() + resident_memory()) // processes
+    free = (free_memory() + resident_memory()) // trainer.num_devices
     needed, fitting = memory.peak(size), memory.largest(int(free / SLACK), size)
     if needed * SLACK < free:
         return

@@ -82,7 +82,7 @@ def train(cfg: DictConfig, job: Job) -> Mapping[str, float]:
         "%.2f M parameters%s, %.3f G multiply-adds a clip",
         *(cost.params / 1e6, "" if trained == cost.params else f", {trained / 1e6:.2f} M of them trained", cost.gmac),
     )
-    check_memory(cfg, module.network, trainer.num_devices)
+    check_memory(cfg, module.network, trainer)
     watch_use(trainer, begun, None if cost.uncounted or trained != cost.params else flops_of_training(cost.gmac))
     test_metadata = prepare_test(data) if cfg.test else None
     if trainer.is_global_zero and data.dataset.holds_out:
