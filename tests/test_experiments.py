@@ -260,10 +260,13 @@ def test_shards_refuse_what_ranks_do_apart(word: str, key: str, composed: Compos
 def test_the_weights_to_start_from_are_asked_for_first(
     name: str, address: str, composed: Compose, tmp_path: Path
 ) -> None:
-    """Before the data set is looked for, which is not there either."""
-    cfg = composed(*command(name), f"paths.data={tmp_path}", f"paths.run={tmp_path}", f"data.root={tmp_path}/none")
+    """Before the lists of videos are read, which are not there either; a missing folder of videos comes before both."""
+    words = (*command(name), f"paths.data={tmp_path}", f"paths.run={tmp_path}", f"data.root={tmp_path}")
+    with pytest.raises(ConfigError, match="there is no such folder") as error:
+        train(composed(*words, f"data.root={tmp_path}/none"), Job(tmp_path, {}, [], None))
+    assert error.value.key == "data.root"
     with pytest.raises(ConfigError) as error:
-        train(cfg, Job(tmp_path, {}, [], None))
+        train(composed(*words), Job(tmp_path, {}, [], None))
     file = tmp_path / "weights" / "/".join(address.split("/")[-3 if "scenic" in address else -1 :])
     assert (error.value.key, error.value.value) == ("weights.source", file)
     assert address in str(error.value)
