@@ -248,7 +248,7 @@ def test_one_step_ends_cleanly_without_a_best_checkpoint(
         warnings.simplefilter("always")
         fitted.fit(module(), *loaders())
     said = [record.getMessage() for record in caplog.records if record.name.startswith("vivit")]
-    assert said[0].startswith("5 steps of 4 clips an epoch, 1 epoch, 1 in all")
+    assert any(line.startswith("5 steps of 4 clips an epoch, 1 epoch, 1 in all") for line in said)
     assert any(line.startswith("epoch 1/1: ") for line in said)
     assert said[-1] == "the training ended before a validation: there is no best.ckpt, and the last weights are used"
     assert not [str(each.message) for each in warned if "ModelCheckpoint" in str(each.message)]
