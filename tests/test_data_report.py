@@ -459,7 +459,7 @@ def test_prepare_reports_before_it_examines_files(root: Path, tmp_path: Path) ->
     assert before.count("val has no video of 1 class: calm") == 1
     assert "val has no video" not in after, "no warning comes twice"
     assert ["train", "Fight", "5", "2.5"] in rows(after)
-    stops = "train.py will stop: data.skip_unreadable=false: 1 val video cannot be read: val/Fight/1.mp4"
+    stops = "Training will stop: data.skip_unreadable=false: 1 val video cannot be read: val/Fight/1.mp4"
     assert after.count(stops) == 1
     text = (run / "data.txt").read_text()
     assert ["train", "Fight", "5", "2.5"] in rows(text)

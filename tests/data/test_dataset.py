@@ -150,6 +150,8 @@ def test_batch_sampler_with_too_few_videos_is_refused():
     with pytest.raises(ConfigError, match="7 training videos .* on each of 2 devices; set 3 or less") as error:
         DistributedBatchSampler(7, 4, seed=0, ranks=2)
     assert (error.value.key, error.value.value) == ("data.batch_size", 4)
+    with pytest.raises(ConfigError, match="7 training videos do not fill one batch; set 7 or less"):
+        DistributedBatchSampler(7, 8, seed=0)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from made_up import TIME, results, run_folder, scored
 from vivit.overrides import distinguishing_overrides
 from vivit.reporting.load_runs import read_runs
 from vivit.reporting.other_runs import other_runs_table
+from vivit.reporting.report import make_report
 from vivit.reporting.sweep_results import SweepResult, sweep_results
 from vivit.reporting.table6 import table6
 from vivit.reporting.writers import to_csv, to_markdown
@@ -300,12 +301,24 @@ def test_table_6_keeps_a_sweep_s_runs_apart_because_it_sets_more_than_their_over
     assert ours == [f"{name} data.frames=64 views=4x1", f"{name} sweep=frames_constant_tokens row=64_frames"]
 
 
+def test_the_latest_run_of_a_setting_is_named_and_linked(tmp_path: Path) -> None:
+    for name, seed, time in (("old", 1, "02"), ("new", 2, "04"), ("between", 3, "03")):
+        folder = run_folder(tmp_path, None, name, f"seed={seed}", metrics=scored(0.5), data="folder")
+        status = json.loads((folder / "status.json").read_text())
+        (folder / "status.json").write_text(json.dumps(status | {"time": f"2026-01-{time}T03:04:05+00:00"}))
+    table = other_runs_table(read_runs(tmp_path))
+    assert [line["run"] for line in table.lines] == ["new"]
+    assert [Path(link).name for link in table.links] == ["new"]
+
+
 def test_records_need_no_log_folder(tmp_path: Path) -> None:
     (tmp_path / "seeds").mkdir()
     found = results("seeds", "a", ("seed=1",), {"metrics": scored(0.5)})
     (tmp_path / "seeds" / "a.json").write_text(json.dumps(found))
     assert [(run.is_record, run.status, run.sweep) for run in read_runs(None, tmp_path)] == [(True, "done", "seeds")]
     assert read_runs(None) == []
+    text = make_report(str(tmp_path / "none"), str(tmp_path), tmp_path / "report").text
+    assert "none. Recorded runs of the tables beside them: 1." in text
 
 
 def test_the_rows_of_tables_and_of_dashboards_are_told_apart_by_the_same_overrides() -> None:

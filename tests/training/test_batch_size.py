@@ -71,6 +71,20 @@ def test_a_network_that_looks_at_values_is_not_counted() -> None:
     assert count_batch_memory(Reader(), CLIP) is None
 
 
+def test_a_network_may_hold_tensors_that_are_neither_weights_nor_buffers() -> None:
+    class Centred(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.classifier, self.mean = torch.nn.Linear(3, 2), torch.ones(3)
+
+        def forward(self, clips: torch.Tensor) -> torch.Tensor:
+            return self.classifier(clips.mean((2, 3, 4)) - self.mean)
+
+    counted = count_batch_memory(Centred(), CLIP)
+    assert counted is not None
+    assert counted.clip == 3 * 4, "the input of the classifier"
+
+
 @pytest.mark.parametrize(
     ("free", "sentence"),
     [

@@ -28,7 +28,7 @@ SAME = (*GROUPS, "scored", "views", "runs", "params", "gmac")
 
 
 def other_runs_table(runs: Sequence[RunRecord]) -> Table:
-    """Return a table of the runs that are done, grouped by setting, one run for each seed; a row links to the last."""
+    """Return a table of the runs that are done, by setting, one run for each seed; a row links to the latest."""
     groups: dict[tuple[str | None, ...], list[RunRecord]] = defaultdict(list)
     for run in runs:
         scored = run.results.get("scored_split", "test")
@@ -37,7 +37,11 @@ def other_runs_table(runs: Sequence[RunRecord]) -> Table:
     ordered = sorted(groups.items(), key=lambda item: str(item[0]))
     by_seed = [(key, list(latest_per_seed(group).values())) for key, group in ordered]
     table = _only_differences([_line(key, group) for key, group in by_seed])
-    return replace(table, links=tuple(str(group[-1].folder) for _, group in by_seed))
+    return replace(table, links=tuple(str(_latest(group).folder) for _, group in by_seed))
+
+
+def _latest(runs: Sequence[RunRecord]) -> RunRecord:
+    return max(runs, key=lambda run: run.time)
 
 
 def _only_differences(lines: list[dict[str, Value]]) -> Table:
@@ -75,7 +79,13 @@ def _line(key: tuple[str | None, ...], runs: Sequence[RunRecord]) -> dict[str, V
         for name in (name, f"{split}/map")
     )
     return dict(zip(GROUPS, options, strict=True)) | {
-        **{"run": runs[-1].folder.name, "views": views, "scored": split, "other": other or None, "runs": len(runs)},
+        **{
+            "run": _latest(runs).folder.name,
+            "views": views,
+            "scored": split,
+            "other": other or None,
+            "runs": len(runs),
+        },
         **{"top1": mean(top1), "top1_spread": stdev(top1), "map": mean(average_precision)},
         "map_spread": stdev(average_precision),
         **single_run_interval([run.results for run in runs], name, "top1"),

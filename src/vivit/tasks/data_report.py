@@ -12,7 +12,6 @@ from vivit.data.datasets import Split, VideoDataset
 from vivit.data.overview import ClipPlan, Finding, VideoFacts, data_table, list_findings, load_facts
 from vivit.data.overview.advice import advised_views
 from vivit.data.overview.page import describe
-from vivit.entry_points import typed
 from vivit.errors import UserError
 from vivit.launch import Job
 from vivit.ranks import is_rank_zero
@@ -88,7 +87,7 @@ def findings_before_training(
     findings = list_findings(facts, plan)
     refusals = training_refusals(cfg, dataset, facts, findings)
     return [
-        replace(finding, remedy=f"{typed('train')} will stop: {'; and '.join(errors)}") if errors else finding
+        replace(finding, remedy=f"training will stop: {'; and '.join(errors)}") if errors else finding
         for finding in findings
         for errors in [[str(error) for kind, error in refusals if kind == finding.kind]]
     ]

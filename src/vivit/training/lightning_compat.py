@@ -4,6 +4,7 @@
 private methods that classes of this room override or call on themselves.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 __all__ = ["PathLike", "rank_zero_experiment"]
 
 OVERRIDDEN: Mapping[type, tuple[str, ...]] = {
-    ModelCheckpoint: ("_save_checkpoint",),
+    ModelCheckpoint: ("_save_checkpoint", "_save_topk_checkpoint"),
     TQDMProgressBar: ("_should_update",),
     WeightAveraging: ("_copy_average_to_current",),
     ExperimentWriter: ("_record_new_keys", "_check_log_dir_exists"),
@@ -47,6 +48,11 @@ def is_training(module: LightningModule) -> bool:
 def is_fitting(trainer: Trainer) -> bool:
     """Return whether the trainer fits, and neither validates nor tests alone."""
     return trainer.state.fn == TrainerFn.FITTING
+
+
+def steps_an_epoch(trainer: Trainer) -> int:
+    """Return the steps of an epoch of training, the last of which may accumulate fewer batches."""
+    return math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
 
 
 def load_training_data(trainer: Trainer) -> None:

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vivit.errors import ConfigError
 from vivit.models.blocks import ResidualBlock
-from vivit.training.lightning_compat import load_training_data
+from vivit.training.lightning_compat import load_training_data, steps_an_epoch
 
 log = logging.getLogger(__name__)
 
@@ -196,5 +196,5 @@ def count_steps(trainer: Trainer) -> dict[str, int]:
             "trainer.limit_train_batches", 0, "leaves nothing to train on", "set 1 or more; src/eval.py tests only"
         )
     load_training_data(trainer)
-    steps_per_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    steps_per_epoch = steps_an_epoch(trainer)
     return {"total_steps": int(trainer.estimated_stepping_batches), "steps_per_epoch": steps_per_epoch}

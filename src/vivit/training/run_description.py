@@ -7,7 +7,7 @@ from lightning import Trainer
 
 from vivit.text import count
 from vivit.training.callbacks.throughput import ThroughputMonitor
-from vivit.training.lightning_compat import get_callbacks
+from vivit.training.lightning_compat import get_callbacks, steps_an_epoch
 from vivit.training.time_left import TimeLeft
 
 
@@ -17,8 +17,7 @@ def time_left(trainer: Trainer) -> TimeLeft | None:
     if not math.isfinite(total):
         return None
     steps = int(total) - trainer.global_step
-    of_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-    validations = round(steps / max(1, of_epoch) * validations_an_epoch(trainer))
+    validations = round(steps / max(1, steps_an_epoch(trainer)) * validations_an_epoch(trainer))
     return TimeLeft(steps, validations, sum(map(int, trainer.num_val_batches)), trainer.accumulate_grad_batches)
 
 
@@ -30,8 +29,7 @@ def max_epochs(trainer: Trainer) -> int | None:
     epochs = trainer.max_epochs or 0
     limits = [epochs] if epochs > 0 else []
     if trainer.max_steps > 0:
-        of_epoch = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        limits.append(math.ceil(trainer.max_steps / max(1, of_epoch)))
+        limits.append(math.ceil(trainer.max_steps / max(1, steps_an_epoch(trainer))))
     return min(limits, default=None)
 
 
@@ -49,7 +47,7 @@ def describe_run(trainer: Trainer, left: TimeLeft | None) -> str:
     sampler = getattr(trainer.train_dataloader, "batch_sampler", None)
     clips = getattr(sampler, "batch_size", None) or getattr(trainer.lightning_module, "batch_size", None)
     batch = f" of {clips * trainer.world_size * trainer.accumulate_grad_batches} clips" if clips else ""
-    steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
+    steps = steps_an_epoch(trainer)
     limit = max_epochs(trainer)
     epochs = "any number of epochs" if limit is None else count(limit, "epoch")
     kind, threads = trainer.strategy.root_device.type, count(torch.get_num_threads(), "thread")

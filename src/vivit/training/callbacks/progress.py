@@ -1,7 +1,6 @@
 """Progress of a run: a bar on a terminal, lines elsewhere; what it takes, from the first steps on, and each epoch."""
 
 import logging
-import math
 import os
 import sys
 import threading
@@ -19,7 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from vivit.device.malloc import peak_memory
 from vivit.text import count, format_duration
 from vivit.training.heartbeat import BEAT, Heartbeat, Wait
-from vivit.training.lightning_compat import is_accumulating
+from vivit.training.lightning_compat import is_accumulating, steps_an_epoch
 from vivit.training.run_description import (
     describe_metrics,
     describe_run,
@@ -136,8 +135,10 @@ class RunProgress(TQDMProgressBar):
 
     def _epoch_seconds(self, trainer: Trainer) -> float:
         assert self._left is not None
-        steps = math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches)
-        return steps * self._left.step_seconds + validations_an_epoch(trainer) * self._left.validation_seconds
+        return (
+            steps_an_epoch(trainer) * self._left.step_seconds
+            + validations_an_epoch(trainer) * self._left.validation_seconds
+        )
 
     def _remaining(self) -> str:
         if self._left is None or not self._left.step_seconds:
